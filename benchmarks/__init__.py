@@ -1,0 +1,1 @@
+"""Measurements that anyone can rerun. Each prints what it measured and how."""

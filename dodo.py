@@ -1,0 +1,109 @@
+"""Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
+
+import atexit
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from doit import doit_cmd
+from doit.exceptions import TaskFailed
+
+from stages.build import load_build
+from stages.commands.file_checker import Xxh3Checker
+from stages.commands.reporter import Reporter
+from stages.contracts import STAGES
+from stages.errors import StagesError
+from stages.keys import Node
+
+try:
+    # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
+    BUILD = load_build(Path(__file__).parent, dict(doit_cmd._CMDLINE_VARS or {}))
+except StagesError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+atexit.register(BUILD.workers.close)
+
+DOIT_CONFIG = {
+    "default_tasks": [*STAGES, *BUILD.graph.videos],  # stage by stage, so that each model is loaded once
+    "backend": "sqlite3",
+    "dep_file": str(BUILD.database),
+    "check_file_uptodate": Xxh3Checker,
+    "reporter": Reporter,
+    "verbosity": 2,
+}
+_LAST_STAGE = STAGES[-1]
+
+
+def make(node: Node) -> TaskFailed | None:
+    """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
+    verdict = BUILD.verdict(node)
+    if verdict.is_fresh:
+        return None
+    from stages.commands.display import show_node  # noqa: PLC0415 (slow, and only here needed)
+
+    try:
+        with show_node(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as display:
+            display.finish(BUILD.run(node, display))
+    except StagesError as error:
+        return TaskFailed(str(error))
+    except KeyboardInterrupt:
+        sys.exit(f"{node.title}: interrupted. Nothing of it was kept; `doit` starts it again.")
+    return None
+
+
+def remove(node: Node) -> None:
+    """Delete a node's artifact, and nothing else."""
+    if BUILD.store.remove(node.stage, node.key):
+        print(f"removed: {node.title}")
+
+
+def _stage_tasks(stage: str) -> Iterator[dict[str, Any]]:
+    yield {"basename": stage, "name": None, "doc": f"the {stage} stage of all videos"}
+    for node in BUILD.graph.nodes(stage).values():
+        yield {
+            "basename": stage,
+            "name": node.title.removeprefix(f"{stage}:"),
+            "doc": f"for {', '.join(BUILD.graph.videos_of(node))}",
+            "actions": [(make, [node])],
+            "file_dep": BUILD.file_deps(node),
+            "targets": BUILD.targets(node),
+            "uptodate": [lambda node=node: BUILD.verdict(node).is_fresh],
+            "clean": [(remove, [node])],
+            "meta": {"forget": lambda node=node: BUILD.store.forget(node.stage, node.key)},
+        }
+
+
+def task_encode() -> Iterator[dict[str, Any]]:
+    """prompt -> embeddings"""
+    return _stage_tasks("encode")
+
+
+def task_denoise() -> Iterator[dict[str, Any]]:
+    """embeddings -> latents"""
+    return _stage_tasks("denoise")
+
+
+def task_decode() -> Iterator[dict[str, Any]]:
+    """latents -> frames"""
+    return _stage_tasks("decode")
+
+
+def task_export() -> Iterator[dict[str, Any]]:
+    """frames -> video file"""
+    return _stage_tasks("export")
+
+
+def task_video() -> Iterator[dict[str, Any]]:
+    """the link in artifacts/videos/ that leads to each video"""
+    for name, nodes in BUILD.graph.videos.items():
+        node = nodes[_LAST_STAGE]
+        link = BUILD.store.link_path(name, _LAST_STAGE)
+        yield {
+            "basename": name,
+            "doc": f"the video of params/videos/{name}.toml",
+            "task_dep": [node.title],
+            "actions": [(BUILD.store.link, [name, _LAST_STAGE, node.key])],
+            "uptodate": [lambda name=name, node=node: BUILD.store.is_linked(name, _LAST_STAGE, node.key)],
+            "clean": [(link.unlink, [], {"missing_ok": True})],
+            "meta": {"video": link.relative_to(BUILD.root), "forget": lambda: False},
+        }

@@ -1,0 +1,1 @@
+"""Incremental text-to-video generation: four stages, each result stored under the hash of what made it."""

@@ -1,0 +1,112 @@
+"""Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages.contracts import STAGES
+from stages.errors import StageError, StoreError
+from stages.fingerprint import fingerprint, stage_sources
+from stages.graph import Graph, build_graph
+from stages.job import Job
+from stages.keys import Digest, Node
+from stages.params import MachineParams, load_params
+from stages.stat_cache import StatCache
+from stages.store import MANIFEST, Store, Verdict
+from stages.worker import Event, Workers
+
+_DATABASE = ".doit.db"
+_CACHE = ".stat-cache.json"
+_LOGS = "logs"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One invocation of doit: its graph, its store, its processes.
+
+    Attributes:
+        root: the project's folder.
+        code: fingerprint of each stage's code.
+        sources: the files behind each fingerprint.
+    """
+
+    root: Path
+    graph: Graph
+    machine: MachineParams
+    store: Store
+    code: Mapping[str, Digest]
+    sources: Mapping[str, tuple[Path, ...]]
+    workers: Workers = field(repr=False)
+
+    @property
+    def database(self) -> Path:
+        """File of doit's own records."""
+        return self.store.root / _DATABASE
+
+    def verdict(self, node: Node) -> Verdict:
+        """What the store says of a node under the present code."""
+        return self.store.verdict(node, self.code[node.stage])
+
+    def file_deps(self, node: Node) -> list[Path]:
+        """Files that doit watches for a node: the sources of its stage, the manifests of its inputs."""
+        manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
+        return [*self.sources[node.stage], *manifests]
+
+    def targets(self, node: Node) -> list[Path]:
+        """Files that a node makes."""
+        return [self.store.payload(node.stage, node.key), self.store.folder(node.stage, node.key) / MANIFEST]
+
+    def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
+        """Make a node's artifact in its stage's process and return the event that ended it; `observe` sees the others.
+
+        Raises:
+            StageError: it was not made; the store is as before.
+        """
+        job = Job(
+            node=node,
+            checkpoint=self.graph.checkpoint_of(node),
+            store=self.store.root,
+            code=self.code[node.stage],
+            machine=self.machine.model_dump(),
+        )
+        try:
+            return self.workers.run(job, observe)
+        except OSError as error:
+            raise StageError(f"{node.title}: its process cannot be started: {error}.") from error
+        finally:
+            self.store.sweep_drafts()
+
+
+def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
+    """Read the parameters and work out the graph.
+
+    Raises:
+        StagesError: parameters, checkpoint or store cannot be used; nothing has been run.
+    """
+    params = load_params(root, overrides)
+    store = Store(root / Path(params.machine.artifacts).expanduser())
+    _ensure_writable(store.root)
+    cache = StatCache(store.root / _CACHE)
+    graph = build_graph(params, root, cache)
+    build = Build(
+        root=root,
+        graph=graph,
+        machine=params.machine,
+        store=store,
+        code={stage: fingerprint(stage, cache) for stage in STAGES},
+        sources={stage: stage_sources(stage, cache) for stage in STAGES},
+        workers=Workers(root, store.root / _LOGS),
+    )
+    cache.save()
+    return build
+
+
+def _ensure_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _DATABASE).touch()
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written ({error.strerror}). "
+            "Mend its permissions, or set `artifacts` in params/machine.toml to another folder."
+        ) from error

@@ -1,0 +1,1 @@
+"""What doit is taught: its command line's look, its `forget`, and how it compares files."""

@@ -1,0 +1,262 @@
+"""The whole decoder with explicit state: latent frames in, frames out, exact whatever the chunk.
+
+Owns the order of the blocks and what is remembered between latent frames; the blocks are in layers.py, where the
+latents come from and the frames go is left to stream.py and tiling.py.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from stages.decode.config import DecoderConfig, UpBlockPlan
+from stages.decode.layers import (
+    AttentionMemory,
+    AttentionWeights,
+    ConvWeights,
+    Leaf,
+    Past,
+    ResnetMemory,
+    ResnetWeights,
+    attention,
+    causal_conv,
+    resnet,
+    rms_norm,
+    silu,
+    upsample,
+)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
+@dataclass(frozen=True)
+class UpBlockWeights(Generic[Leaf]):
+    """Residual blocks, then the convolution of the upsampler where there is one."""
+
+    resnets: tuple[ResnetWeights[Leaf], ...]
+    upsample: ConvWeights[Leaf] | None
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["conv_in", "mid_resnets", "mid_attention", "up_blocks", "norm_out", "conv_out"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class DecoderWeights(Generic[Leaf]):
+    """All weights of the decoder, in the order in which a frame meets them."""
+
+    conv_in: ConvWeights[Leaf]
+    mid_resnets: tuple[ResnetWeights[Leaf], ResnetWeights[Leaf]]
+    mid_attention: AttentionWeights[Leaf]
+    up_blocks: tuple[UpBlockWeights[Leaf], ...]
+    norm_out: Leaf
+    conv_out: ConvWeights[Leaf]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
+@dataclass(frozen=True)
+class UpBlockMemory:
+    """What an up block remembers."""
+
+    resnets: tuple[ResnetMemory, ...]
+    upsample: Past | None
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["up_blocks", "conv_out"], meta_fields=[])
+@dataclass(frozen=True)
+class TailMemory:
+    """What all after the mid-block remembers."""
+
+    up_blocks: tuple[UpBlockMemory, ...]
+    conv_out: Past
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["conv_in", "mid_resnets", "mid_attention", "tail"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class DecoderMemory:
+    """What is remembered between latent frames: two frames per convolution, keys and values of all."""
+
+    conv_in: Past
+    mid_resnets: tuple[ResnetMemory, ResnetMemory]
+    mid_attention: AttentionMemory
+    tail: TailMemory
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where a video's decoding stands; `memory` is None before its first latent frame."""
+
+    num_latent_frames: int
+    num_decoded: int
+    memory: DecoderMemory | None
+
+
+def initial_state(num_latent_frames: int) -> DecoderState:
+    """The state before the first of `num_latent_frames` latent frames, for which the memory is laid out."""
+    return DecoderState(num_latent_frames=num_latent_frames, num_decoded=0, memory=None)
+
+
+@partial(jax.jit, static_argnames=("config", "num_latent_frames"))
+def decode_first(
+    weights: DecoderWeights[Array],
+    latents: Float[Array, "b h w c"],
+    *,
+    config: DecoderConfig,
+    num_latent_frames: int,
+) -> tuple[DecoderMemory, Float[Array, "b 1 h_px w_px rgb"]]:
+    """Decode the first latent frame of a video, which is one frame.
+
+    Args:
+        weights: all of one dtype, float32 or bfloat16.
+        latents: [b, h, w, c] in VAE space (divided by the scaling factor), of the weights' dtype.
+        config: sizes of the decoder.
+        num_latent_frames: of the whole video; room for their keys and values is made.
+    Returns:
+        The memory for the second latent frame, and [b, 1, H, W, 3], not clamped, of the weights' dtype.
+    """
+    batch, height, width, _ = latents.shape
+    cache_shape = (batch, num_latent_frames, height * width, config.block_channels[0])
+    cache = AttentionMemory(keys=jnp.zeros(cache_shape, latents.dtype), values=jnp.zeros(cache_shape, latents.dtype))
+    return _decode_frame(weights, latents, None, cache, jnp.int32(0), config=config)
+
+
+@partial(jax.jit, static_argnames=("config",), donate_argnames=("memory",))
+def decode_next(
+    weights: DecoderWeights[Array],
+    latents: Float[Array, "b h w c"],
+    memory: DecoderMemory,
+    position: Int[Array, ""],
+    *,
+    config: DecoderConfig,
+) -> tuple[DecoderMemory, Float[Array, "b f h_px w_px rgb"]]:
+    """Decode a later latent frame, which is `temporal_compression` frames.
+
+    Args:
+        weights: as for the first.
+        latents: as for the first.
+        memory: what the latent frame before left; its buffers are used up.
+        position: int32, the latent frame's place in the video, from 1.
+        config: sizes of the decoder.
+    Returns:
+        The memory for the next latent frame, and [b, 4, H, W, 3], not clamped, of the weights' dtype.
+    """
+    return _decode_frame(weights, latents, memory, memory.mid_attention, position, config=config)
+
+
+def decode_chunk(
+    weights: DecoderWeights[Array],
+    state: DecoderState,
+    latents: Float[Array, "b f h w c"],
+    *,
+    config: DecoderConfig,
+) -> tuple[DecoderState, Float[Array, "b f_px h_px w_px rgb"]]:
+    """Decode the next latent frames of a video, one after the other: the bits do not depend on the chunk.
+
+    Args:
+        weights: all of one dtype, float32 or bfloat16.
+        state: `initial_state` or what the chunk before left; its buffers are used up.
+        latents: [b, f, h, w, c] in VAE space, of the weights' dtype, f >= 1.
+        config: sizes of the decoder.
+    Returns:
+        The state after the chunk, and its frames, [b, F, H, W, 3], not clamped, of the weights' dtype: 1 for the
+        first latent frame of the video, `temporal_compression` for each later one.
+    Raises:
+        ValueError: the chunk runs past the latent frames that the state was made for.
+    """
+    end = state.num_decoded + latents.shape[1]
+    if end > state.num_latent_frames:
+        raise ValueError(f"latent frame {end} of {state.num_latent_frames}: the state has no room for it")
+    memory = state.memory
+    pieces = []
+    for index in range(latents.shape[1]):
+        frame = latents[:, index]
+        if memory is None:
+            memory, frames = decode_first(weights, frame, config=config, num_latent_frames=state.num_latent_frames)
+        else:
+            position = jnp.int32(state.num_decoded + index)
+            memory, frames = decode_next(weights, frame, memory, position, config=config)
+        pieces.append(frames)
+    return DecoderState(state.num_latent_frames, end, memory), jnp.concatenate(pieces, axis=1)
+
+
+def _decode_frame(
+    weights: DecoderWeights[Array],
+    latents: Float[Array, "b h w c"],
+    memory: DecoderMemory | None,
+    cache: AttentionMemory,
+    position: Int[Array, ""],
+    *,
+    config: DecoderConfig,
+) -> tuple[DecoderMemory, Float[Array, "b f h_px w_px rgb"]]:
+    repeats = config.block_channels[0] // config.latent_channels
+    past, (before, after), tail = (
+        (memory.conv_in, memory.mid_resnets, memory.tail) if memory else (None, (None, None), None)
+    )
+    hidden, past = causal_conv(latents, weights.conv_in, past)
+    hidden = hidden + jnp.repeat(latents, repeats, axis=-1)
+    hidden, before = resnet(hidden, weights.mid_resnets[0], before)
+    hidden, cache = attention(hidden, weights.mid_attention, cache, position)
+    hidden, after = resnet(hidden, weights.mid_resnets[1], after)
+    frames, tail = _decode_tail(weights, hidden, tail, config.up_blocks)
+    return DecoderMemory(past, (before, after), cache, tail), jnp.moveaxis(frames, 0, 1)
+
+
+def _decode_tail(
+    weights: DecoderWeights[Array],
+    frame: Float[Array, "b h w c"],
+    memory: TailMemory | None,
+    plans: tuple[UpBlockPlan, ...],
+) -> tuple[Float[Array, "f b h_px w_px rgb"], TailMemory]:
+    """Run one frame through the last `len(plans)` up blocks and the output convolution.
+
+    Where a block makes two frames of one, all that follows runs for one of them after the other: the largest
+    arrays, at full height and width, are those of a single frame. Measured on CPU, float32: see causal_conv.
+    """
+    if not plans:
+        hidden = silu(rms_norm(frame, weights.norm_out))
+        rgb, past = causal_conv(hidden, weights.conv_out, memory.conv_out if memory else None)
+        return rgb[None], TailMemory(up_blocks=(), conv_out=past)
+    block_weights = weights.up_blocks[-len(plans)]
+    frames, block_memory = _up_block(block_weights, frame, memory.up_blocks[0] if memory else None, plans[0])
+    if memory is None or frames.shape[0] == 1:
+        rest = TailMemory(memory.up_blocks[1:], memory.conv_out) if memory else None
+        decoded, rest = _decode_tail(weights, frames[0], rest, plans[1:])
+    else:
+
+        def decode_one(rest: TailMemory, one: Array) -> tuple[TailMemory, Array]:
+            decoded, rest = _decode_tail(weights, one, rest, plans[1:])
+            return rest, decoded
+
+        rest = TailMemory(memory.up_blocks[1:], memory.conv_out)
+        rest, decoded = jax.lax.scan(decode_one, rest, frames)
+        decoded = decoded.reshape(-1, *decoded.shape[2:])
+    return decoded, TailMemory((block_memory, *rest.up_blocks), rest.conv_out)
+
+
+def _up_block(
+    weights: UpBlockWeights[Array],
+    frame: Float[Array, "b h w i"],
+    memory: UpBlockMemory | None,
+    plan: UpBlockPlan,
+) -> tuple[Float[Array, "f b h2 w2 o"], UpBlockMemory]:
+    resnet_memories = []
+    for index, resnet_weights in enumerate(weights.resnets):
+        frame, resnet_memory = resnet(frame, resnet_weights, memory.resnets[index] if memory else None)
+        resnet_memories.append(resnet_memory)
+    if plan.upsample_channels is None or weights.upsample is None:
+        return frame[None], UpBlockMemory(tuple(resnet_memories), None)
+    frames, past = upsample(
+        frame,
+        weights.upsample,
+        memory.upsample if memory else None,
+        out_channels=plan.upsample_channels,
+        doubles_time=plan.doubles_time,
+    )
+    return frames, UpBlockMemory(tuple(resnet_memories), past)

@@ -1,0 +1,250 @@
+"""The decoder's building blocks, each for ONE frame and the memory of the frames before it.
+
+A frame is [b, h, w, c]. A function takes the memory that the frame before left and returns its own; `None` stands for
+"no frame before", where a causal convolution sees the frame itself instead (replicate padding in time).
+Source of all blocks: autoencoder_kl_hunyuanvideo15.py of diffusers 0.42.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
+Frame = Float[Array, "b h w c"]
+Past = tuple[Float[Array, "b h_padded w_padded c"], Float[Array, "b h_padded w_padded c"]]
+
+NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
+PRECISION = jax.lax.Precision.HIGHEST  # float32 products stay float32 on TPU; without effect on bfloat16
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
+@dataclass(frozen=True)
+class ConvWeights(Generic[Leaf]):
+    """Causal convolution: kernel [t, h, w, i, o] with t from the oldest frame to the present, bias [o]."""
+
+    kernel: Leaf
+    bias: Leaf
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
+@dataclass(frozen=True)
+class PointwiseWeights(Generic[Leaf]):
+    """Convolution of size 1: kernel [i, o], bias [o]."""
+
+    kernel: Leaf
+    bias: Leaf
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["norm1", "conv1", "norm2", "conv2", "shortcut"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class ResnetWeights(Generic[Leaf]):
+    """Residual block; the norms are gains [c]; `shortcut` only where the channels change."""
+
+    norm1: Leaf
+    conv1: ConvWeights[Leaf]
+    norm2: Leaf
+    conv2: ConvWeights[Leaf]
+    shortcut: PointwiseWeights[Leaf] | None
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["norm", "to_q", "to_k", "to_v", "proj_out"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class AttentionWeights(Generic[Leaf]):
+    """Attention of one head over all channels; the norm is a gain [c]."""
+
+    norm: Leaf
+    to_q: PointwiseWeights[Leaf]
+    to_k: PointwiseWeights[Leaf]
+    to_v: PointwiseWeights[Leaf]
+    proj_out: PointwiseWeights[Leaf]
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["conv1", "conv2"], meta_fields=[])
+@dataclass(frozen=True)
+class ResnetMemory:
+    """The last two inputs of a residual block's convolutions, padded."""
+
+    conv1: Past
+    conv2: Past
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["keys", "values"], meta_fields=[])
+@dataclass(frozen=True)
+class AttentionMemory:
+    """Keys and values, [b, f, s, c], of all latent frames; those not yet decoded are zero and never read."""
+
+    keys: Float[Array, "b f s c"]
+    values: Float[Array, "b f s c"]
+
+
+def causal_conv(
+    frame: Float[Array, "b h w i"], weights: ConvWeights[Array], past: Past | None
+) -> tuple[Float[Array, "b h w o"], Past]:
+    """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
+
+    Args:
+        frame: [b, h, w, i], the present frame.
+        weights: kernel [3, 3, 3, i, o], bias [o], of the frame's dtype.
+        past: the two frames before, padded, the older first.
+    Returns:
+        [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
+    """
+    padded = _pad_edges(frame)
+    older, newer = past or (padded, padded)
+    taps = [
+        jax.lax.conv_general_dilated(
+            tap,
+            weights.kernel[time],
+            window_strides=(1, 1),
+            padding="VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=PRECISION,
+            preferred_element_type=jnp.float32,
+        )
+        for time, tap in enumerate((older, newer, padded))
+    ]
+    total = taps[0] + taps[1] + taps[2] + weights.bias.astype(jnp.float32)
+    return total.astype(frame.dtype), (newer, padded)
+
+
+def pointwise(cells: Float[Array, "*cells i"], weights: PointwiseWeights[Array]) -> Float[Array, "*cells o"]:
+    """Convolution of size 1: the same matrix for every cell; sums are float32."""
+    total = jnp.matmul(cells, weights.kernel, precision=PRECISION, preferred_element_type=jnp.float32)
+    return (total + weights.bias.astype(jnp.float32)).astype(cells.dtype)
+
+
+def rms_norm(cells: Float[Array, "*cells c"], gain: Float[Array, " c"]) -> Float[Array, "*cells c"]:
+    """Scale each cell's channels to a root mean square of 1, times `gain`.
+
+    The norm and the scale are float32; with bfloat16 the result is rounded after each step, as in torch.
+    """
+    dtype = cells.dtype
+    wide = cells.astype(jnp.float32)
+    length = jnp.sqrt(jnp.sum(wide * wide, axis=-1, keepdims=True))
+    unit = (wide * (1 / jnp.maximum(length, NORM_EPS))).astype(dtype)
+    scale = float(cells.shape[-1]) ** 0.5
+    return (unit.astype(jnp.float32) * scale).astype(dtype) * gain
+
+
+def silu(cells: Float[Array, "*cells c"]) -> Float[Array, "*cells c"]:
+    """x * sigmoid(x), in float32."""
+    return jax.nn.silu(cells.astype(jnp.float32)).astype(cells.dtype)
+
+
+def resnet(
+    frame: Float[Array, "b h w i"], weights: ResnetWeights[Array], memory: ResnetMemory | None
+) -> tuple[Float[Array, "b h w o"], ResnetMemory]:
+    """Two times norm, SiLU, causal convolution; added to the frame, through `shortcut` where channels change."""
+    past1, past2 = (memory.conv1, memory.conv2) if memory else (None, None)
+    hidden, past1 = causal_conv(silu(rms_norm(frame, weights.norm1)), weights.conv1, past1)
+    hidden, past2 = causal_conv(silu(rms_norm(hidden, weights.norm2)), weights.conv2, past2)
+    residual = pointwise(frame, weights.shortcut) if weights.shortcut else frame
+    return hidden + residual, ResnetMemory(conv1=past1, conv2=past2)
+
+
+def attention(
+    frame: Frame,
+    weights: AttentionWeights[Array],
+    memory: AttentionMemory,
+    position: Int[Array, ""],
+) -> tuple[Frame, AttentionMemory]:
+    """Attention of one latent frame to itself and all frames before it, added to the frame.
+
+    Args:
+        frame: [b, h, w, c].
+        weights: of the frame's dtype.
+        memory: keys and values of the frames before, at their places; there is room for this one.
+        position: this frame's place in the video, from 0.
+    Returns:
+        [b, h, w, c], and the memory with this frame's keys and values.
+    """
+    tokens = rms_norm(frame, weights.norm).reshape(frame.shape[0], -1, frame.shape[-1])
+    query = pointwise(tokens, weights.to_q)
+    memory = AttentionMemory(
+        keys=_put_frame(memory.keys, pointwise(tokens, weights.to_k), position),
+        values=_put_frame(memory.values, pointwise(tokens, weights.to_v), position),
+    )
+    mixed = _attend(query, memory, position + 1)
+    return frame + pointwise(mixed, weights.proj_out).reshape(frame.shape), memory
+
+
+def upsample(
+    frame: Float[Array, "b h w i"],
+    weights: ConvWeights[Array],
+    past: Past | None,
+    *,
+    out_channels: int,
+    doubles_time: bool,
+) -> tuple[Float[Array, "f b h2 w2 o"], Past]:
+    """Double height and width, and time for all but the first frame, by spreading channels over cells.
+
+    Args:
+        frame: [b, h, w, i].
+        weights: kernel [3, 3, 3, i, p], with p = out_channels times the cells made of one.
+        past: None for the first frame of the video, which stays alone: half of its channels are not used.
+        out_channels: channels of the result.
+        doubles_time: whether one frame becomes two.
+    Returns:
+        [f, b, 2h, 2w, out_channels] with f = 1 or 2, and the past of the next frame.
+    """
+    packed, next_past = causal_conv(frame, weights, past)
+    num_frames = 2 if doubles_time and past is not None else 1
+    batch, height, width, _ = frame.shape
+    packed = packed.reshape(batch, height, width, num_frames, 2, 2, -1)[..., :out_channels]
+    repeats = num_frames * 4 * out_channels // frame.shape[-1]
+    packed = packed + jnp.repeat(frame, repeats, axis=-1).reshape(packed.shape)
+    spread = packed.transpose(3, 0, 1, 4, 2, 5, 6)
+    return spread.reshape(num_frames, batch, 2 * height, 2 * width, out_channels), next_past
+
+
+def _pad_edges(frame: Float[Array, "b h w c"]) -> Float[Array, "b h_padded w_padded c"]:
+    """Repeat the outer rows and columns once. Two concatenations compile and run faster than jnp.pad's four."""
+    rows = jnp.concatenate([frame[:, :1], frame, frame[:, -1:]], axis=1)
+    return jnp.concatenate([rows[:, :, :1], rows, rows[:, :, -1:]], axis=2)
+
+
+def _put_frame(
+    cache: Float[Array, "b f s c"], tokens: Float[Array, "b s c"], position: Int[Array, ""]
+) -> Float[Array, "b f s c"]:
+    return jax.lax.dynamic_update_index_in_dim(cache, tokens, position, axis=1)
+
+
+def _attend(query: Float[Array, "b s c"], memory: AttentionMemory, num_frames: Int[Array, ""]) -> Float[Array, "b s c"]:
+    """Softmax attention to the first `num_frames` frames, one frame at a time.
+
+    The sums are kept relative to the largest logit so far, so no more than one frame's logits, [b, s, s], exist at
+    once and the frames not yet decoded are not touched. Source: Milakov and Gimelshein 2018, arXiv:1805.02867.
+    """
+    batch, num_tokens, channels = query.shape
+    dot = partial(jnp.einsum, precision=PRECISION, preferred_element_type=jnp.float32)
+
+    def add_frame(index: Array, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        highest, weight, mixed = sums
+        keys = jax.lax.dynamic_index_in_dim(memory.keys, index, axis=1, keepdims=False)
+        values = jax.lax.dynamic_index_in_dim(memory.values, index, axis=1, keepdims=False)
+        logits = dot("bsc,btc->bst", query, keys) * (float(channels) ** -0.5)
+        new_highest = jnp.maximum(highest, logits.max(axis=-1, keepdims=True))
+        shares = jnp.exp(logits - new_highest)
+        decay = jnp.exp(highest - new_highest)
+        return (
+            new_highest,
+            weight * decay + shares.sum(axis=-1, keepdims=True),
+            mixed * decay + dot("bst,btc->bsc", shares.astype(values.dtype), values),
+        )
+
+    row = (batch, num_tokens, 1)
+    start = (jnp.full(row, -jnp.inf), jnp.zeros(row), jnp.zeros((batch, num_tokens, channels)))
+    _, weight, mixed = jax.lax.fori_loop(0, num_frames, add_frame, start)
+    return (mixed / weight).astype(query.dtype)

@@ -1,0 +1,61 @@
+"""A video, latent frame by latent frame: what the DiT made goes in, frames come out as soon as they are decoded.
+
+Owns the step from DiT space to VAE space (the one division by the scaling factor) and from floats to what is stored.
+"""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, BFloat16, Float
+
+from stages.decode.config import DecoderConfig
+from stages.decode.decoder import DecoderWeights, decode_chunk, initial_state
+from stages.decode.tiling import TileGrid, cut_tiles, join_tiles
+
+
+def decode_video(
+    weights: DecoderWeights[Array],
+    latents: Float[Array, "1 f h w c"],
+    *,
+    config: DecoderConfig,
+    grid: TileGrid,
+    device: jax.Device,
+) -> Iterator[Float[Array, "f_px h_px w_px rgb"]]:
+    """Decode a video; each item is what one latent frame holds.
+
+    Every tile of the grid keeps a state of its own, so tiles are joined per latent frame and the whole video is
+    never in memory. Tiles of equal size share their compiled functions.
+
+    Args:
+        weights: all of one dtype, float32 or bfloat16, on `device`.
+        latents: [1, f, h, w, c] in DiT space: divided by the scaling factor here and nowhere else.
+        config: sizes of the decoder.
+        grid: `one_tile` or `plan_tiles` for this height and width.
+        device: where to decode.
+    Yields:
+        [n, H, W, 3], not clamped, of the weights' dtype; n = 1 first, then `temporal_compression`.
+    """
+    dtype = weights.norm_out.dtype
+    # cast, then divided in float32: as torch does it in the pipeline
+    scaled = (latents.astype(dtype).astype(jnp.float32) / config.scaling_factor).astype(dtype)
+    tiles = cut_tiles(jax.device_put(scaled, device), grid)
+    states = [[initial_state(latents.shape[1]) for _ in row] for row in tiles]
+    blend_px = (grid.tile_size - grid.step) * config.spatial_compression
+    step_px = grid.step * config.spatial_compression
+    for index in range(latents.shape[1]):
+        decoded = []
+        for tile_row, state_row in zip(tiles, states, strict=True):
+            decoded_row = []
+            for column, tile in enumerate(tile_row):
+                state_row[column], frames = decode_chunk(
+                    weights, state_row[column], tile[:, index : index + 1], config=config
+                )
+                decoded_row.append(frames)
+            decoded.append(decoded_row)
+        yield join_tiles(decoded, blend_px=blend_px, step_px=step_px)[0]
+
+
+def to_stored(frames: Float[Array, "f h_px w_px rgb"]) -> BFloat16[Array, "f h_px w_px rgb"]:
+    """Clamp frames, [f, H, W, 3], to [-1, 1] and round them to bfloat16: what frames.safetensors holds."""
+    return jnp.clip(frames, -1, 1).astype(jnp.bfloat16)

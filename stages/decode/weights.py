@@ -1,0 +1,167 @@
+"""The VAE's files: its config, and the decoder's weights as JAX arrays, channels last.
+
+Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15 and the check of a file against them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from jaxtyping import Array
+
+from stages.decode.config import DecoderConfig, UpBlockPlan, parse_config
+from stages.decode.decoder import DecoderWeights, UpBlockWeights
+from stages.decode.layers import AttentionWeights, ConvWeights, PointwiseWeights, ResnetWeights
+from stages.errors import CheckpointError
+from stages.tensors import DTYPES, WeightFiles
+
+CONFIG_NAME = "config.json"
+PREFIX = "decoder."
+KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
+_CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """One tensor of the file: its name and shape there, and how it becomes an array of the decoder."""
+
+    name: str
+    file_shape: tuple[int, ...]
+    axes: tuple[int, ...]  # the file's axes in the decoder's order
+    shape: tuple[int, ...]  # after the axes are reordered and those of size 1 dropped
+
+
+def load_config(folder: Path) -> DecoderConfig:
+    """Read `config.json` of a VAE's folder.
+
+    Raises:
+        CheckpointError: no such file, not JSON, or not a decoder that this stage knows.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable ({error}). Download or copy the checkpoint again.") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: holds no JSON object. Download or copy the checkpoint again.")
+    return parse_config(values, source=str(path))
+
+
+def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device) -> DecoderWeights[Array]:
+    """Load the decoder's weights, tensor by tensor.
+
+    Args:
+        folder: the VAE's folder, with one safetensors file or shards and their index.
+        config: sizes, from `load_config`.
+        dtype: "float32" or "bfloat16".
+        device: where the arrays are put.
+    Raises:
+        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
+    """
+    files = WeightFiles(folder)
+    specs = describe_weights(config)
+    _check_shapes(files.shapes, jax.tree.leaves(specs), folder=folder)
+
+    def load(spec: WeightSpec) -> Array:
+        values = files.read(spec.name).astype(DTYPES[dtype])
+        return jax.device_put(values.transpose(spec.axes).reshape(spec.shape), device)
+
+    weights: DecoderWeights[Array] = jax.tree.map(load, specs)
+    return weights
+
+
+def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:
+    """Name, shape and layout of every weight of a decoder of these sizes."""
+    first, last = config.block_channels[0], config.block_channels[-1]
+    return DecoderWeights(
+        conv_in=_conv("conv_in", config.latent_channels, first),
+        mid_resnets=(
+            _resnet("mid_block.resnets.0", first, first),
+            _resnet("mid_block.resnets.1", first, first),
+        ),
+        mid_attention=_attention("mid_block.attentions.0", first),
+        up_blocks=tuple(_up_block(f"up_blocks.{i}", plan) for i, plan in enumerate(config.up_blocks)),
+        norm_out=_gain("norm_out", last),
+        conv_out=_conv("conv_out", last, config.out_channels),
+    )
+
+
+def _up_block(name: str, plan: UpBlockPlan) -> UpBlockWeights[WeightSpec]:
+    channels = [plan.in_channels] + [plan.out_channels] * plan.num_resnets
+    resnets = tuple(_resnet(f"{name}.resnets.{i}", channels[i], channels[i + 1]) for i in range(plan.num_resnets))
+    if plan.upsample_channels is None:
+        return UpBlockWeights(resnets=resnets, upsample=None)
+    packed_channels = plan.upsample_channels * plan.upsample_factor
+    return UpBlockWeights(
+        resnets=resnets, upsample=_conv(f"{name}.upsamplers.0.conv", plan.out_channels, packed_channels)
+    )
+
+
+def _resnet(name: str, in_channels: int, out_channels: int) -> ResnetWeights[WeightSpec]:
+    is_same = in_channels == out_channels
+    return ResnetWeights(
+        norm1=_gain(f"{name}.norm1", in_channels),
+        conv1=_conv(f"{name}.conv1", in_channels, out_channels),
+        norm2=_gain(f"{name}.norm2", out_channels),
+        conv2=_conv(f"{name}.conv2", out_channels, out_channels),
+        shortcut=None if is_same else _pointwise(f"{name}.conv_shortcut", in_channels, out_channels),
+    )
+
+
+def _attention(name: str, channels: int) -> AttentionWeights[WeightSpec]:
+    return AttentionWeights(
+        norm=_gain(f"{name}.norm", channels),
+        to_q=_pointwise(f"{name}.to_q", channels, channels),
+        to_k=_pointwise(f"{name}.to_k", channels, channels),
+        to_v=_pointwise(f"{name}.to_v", channels, channels),
+        proj_out=_pointwise(f"{name}.proj_out", channels, channels),
+    )
+
+
+def _conv(name: str, in_channels: int, out_channels: int) -> ConvWeights[WeightSpec]:
+    size = (KERNEL_SIZE,) * 3
+    kernel = WeightSpec(
+        f"{PREFIX}{name}.conv.weight",
+        (out_channels, in_channels, *size),
+        _CHANNELS_LAST,
+        (*size, in_channels, out_channels),
+    )
+    return ConvWeights(kernel=kernel, bias=_vector(f"{name}.conv.bias", out_channels))
+
+
+def _pointwise(name: str, in_channels: int, out_channels: int) -> PointwiseWeights[WeightSpec]:
+    kernel = WeightSpec(
+        f"{PREFIX}{name}.weight",
+        (out_channels, in_channels, 1, 1, 1),
+        _CHANNELS_LAST,
+        (in_channels, out_channels),
+    )
+    return PointwiseWeights(kernel=kernel, bias=_vector(f"{name}.bias", out_channels))
+
+
+def _gain(name: str, channels: int) -> WeightSpec:
+    return WeightSpec(f"{PREFIX}{name}.gamma", (channels, 1, 1, 1), (0, 1, 2, 3), (channels,))
+
+
+def _vector(name: str, channels: int) -> WeightSpec:
+    return WeightSpec(f"{PREFIX}{name}", (channels,), (0,), (channels,))
+
+
+def _check_shapes(found: Mapping[str, tuple[int, ...]], specs: list[WeightSpec], *, folder: Path) -> None:
+    expected = {spec.name: spec.file_shape for spec in specs}
+    ours = {name: shape for name, shape in found.items() if name.startswith(PREFIX)}
+    faults = [f"missing: {name} {list(expected[name])}" for name in sorted(expected.keys() - ours.keys())]
+    faults += [f"spare: {name} {list(ours[name])}" for name in sorted(ours.keys() - expected.keys())]
+    faults += [
+        f"shape: {name} is {list(ours[name])}, must be {list(expected[name])}"
+        for name in sorted(expected.keys() & ours.keys())
+        if ours[name] != expected[name]
+    ]
+    if faults:
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        raise CheckpointError(
+            f"{folder}: {len(faults)} of the decoder's weights do not match {CONFIG_NAME}:\n{listed}\n"
+            "Weights and config are of different models; download or copy the checkpoint again."
+        )

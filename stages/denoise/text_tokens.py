@@ -1,0 +1,94 @@
+"""From the embeddings of two prompts to the text tokens of one batch: only valid tokens, padded to a common bucket.
+
+Owns which tokens enter the DiT and how many places they take. Refining and projecting them is in transformer.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from numpy.typing import NDArray
+
+from stages.errors import ContractError
+
+# Lengths that text is padded to, so that few programs are compiled. Padding is at most 255 of the tens of thousands of
+# tokens of a real video; longer texts take the next multiple of the last bucket.
+BUCKETS = (0, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class PromptEmbeds:
+    """Embeddings of one prompt, named as in `embeddings.safetensors`.
+
+    The language model's [1, l, c] and ByT5's (glyph text) [1, l, c], any float dtype; masks [1, l], any dtype, not 0
+    where a token is valid.
+    """
+
+    prompt_embeds: NDArray[Any]
+    prompt_embeds_mask: NDArray[Any]
+    prompt_embeds_2: NDArray[Any]
+    prompt_embeds_mask_2: NDArray[Any]
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], *, prefix: str = "") -> "PromptEmbeds":
+        """Take one prompt out of the tensors of `embeddings.safetensors`; prefix "negative_" for the other one."""
+        names = ("prompt_embeds", "prompt_embeds_mask", "prompt_embeds_2", "prompt_embeds_mask_2")
+        return cls(**{name: tensors[prefix + name] for name in names})
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TextTokens:
+    """Valid text tokens of a batch, in their order, then padding (zeros) up to the bucket."""
+
+    prompt: Float[Array, "b l c"]
+    prompt_mask: Bool[Array, "b l"]
+    glyph: Float[Array, "b g c2"]
+    glyph_mask: Bool[Array, "b g"]
+
+
+def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -> TextTokens:
+    """Keep the valid tokens of each prompt and pad both kinds of text to one bucket each for all prompts.
+
+    Args:
+        prompts: one per batch entry.
+        dtype: the model dtype, which embeddings are cast to.
+    Returns:
+        b entries; a kind of text that no prompt has takes no place at all.
+    Raises:
+        ContractError: a prompt has no valid token of the language model (its mean would not exist).
+    """
+    valid = [_valid_tokens(entry.prompt_embeds, entry.prompt_embeds_mask) for entry in prompts]
+    if not all(len(tokens) for tokens in valid):
+        raise ContractError("`prompt_embeds_mask` marks no valid token. Make the embeddings again.")
+    glyphs = [_valid_tokens(entry.prompt_embeds_2, entry.prompt_embeds_mask_2) for entry in prompts]
+    prompt, prompt_mask = _pad(valid, dtype)
+    glyph, glyph_mask = _pad(glyphs, dtype)
+    return TextTokens(prompt=prompt, prompt_mask=prompt_mask, glyph=glyph, glyph_mask=glyph_mask)
+
+
+def bucket_size(num_tokens: int) -> int:
+    """Smallest bucket that holds `num_tokens` >= 0."""
+    largest = BUCKETS[-1]
+    return next((size for size in BUCKETS if size >= num_tokens), -(-num_tokens // largest) * largest)
+
+
+def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """[valid, c] of [1, l, c]."""
+    valid: NDArray[Any] = embeds[0][mask[0].astype(bool)]
+    return valid
+
+
+def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """[b, bucket, c] and the mask [b, bucket] of entries [valid, c]."""
+    size = bucket_size(max(len(entry) for entry in entries))
+    padded = np.zeros((len(entries), size, entries[0].shape[1]), dtype)
+    mask = np.zeros((len(entries), size), bool)
+    for index, entry in enumerate(entries):
+        padded[index, : len(entry)] = entry
+        mask[index, : len(entry)] = True
+    return jnp.asarray(padded), jnp.asarray(mask)

@@ -1,0 +1,245 @@
+"""The only place of this stage with torch: diffusers' DiT as pure functions on JAX arrays, and the initial noise.
+
+Owns the module definition (on the meta device, never with weights), the way through torchax, and torch's random
+numbers. Which function runs when is said in transformer.py; attention comes in as an argument.
+
+torchax is kept from the rest of the process: operators are changed in an environment of our own, its modes are on only
+while a function is traced, and what its import changes in torch is put back.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import torch
+from diffusers.models.attention_processor import Attention as DiffusersAttention
+from diffusers.models.embeddings import apply_rotary_emb
+from diffusers.models.transformers.transformer_hunyuan_video15 import (
+    HunyuanVideo15RotaryPosEmbed,
+    HunyuanVideo15Transformer3DModel,
+)
+from jaxtyping import Array, Float
+
+from stages.denoise.attention import Attention, plain_attention
+from stages.denoise.config import TransformerConfig, as_arguments
+from stages.geometry import LatentSize
+
+Weights: TypeAlias = Mapping[str, Array]
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+Module: TypeAlias = HunyuanVideo15Transformer3DModel
+
+BLOCK = "transformer_blocks.0"  # the one block of the module; it stands for all, whose weights are stacked
+_NOISE_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+# torchax 0.0.13 names these ATen overloads while it is imported, and torch >= 2.13 has them no more
+# (google/torchax#101). The shim goes when a release has the fix; tests/denoise/test_torch_bridge.py says when.
+REMOVED_OVERLOADS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "all": ("dimname", "dimname_out"),
+        "index_add": ("dimname",),
+        "index_copy": ("dimname",),
+        "index_copy_": ("dimname",),
+        "index_fill": ("Dimname_Scalar", "Dimname_Tensor"),
+        "index_fill_": ("Dimname_Scalar", "Dimname_Tensor"),
+        "norm": ("names_ScalarOpt_dim", "names_ScalarOpt_dim_dtype", "names_dtype_out", "names_out"),
+        "prod": ("dim_Dimname",),
+        "std": ("correction_names", "correction_names_out", "names_dim", "names_out"),
+        "std_mean": ("correction_names", "names_dim"),
+        "unbind": ("Dimname",),
+    }
+)
+
+
+@contextmanager
+def _placeholders_for_removed_overloads() -> Iterator[None]:
+    """Give each overload that torch does not have a placeholder that no operator equals, and take it away again."""
+    given: list[tuple[Any, str]] = []
+    for operator, overloads in REMOVED_OVERLOADS.items():
+        packet = getattr(torch.ops.aten, operator)
+        given += [(packet, overload) for overload in overloads if overload not in packet.overloads()]
+    for packet, overload in given:
+        setattr(packet, overload, object())
+    try:
+        yield
+    finally:
+        for packet, overload in given:
+            delattr(packet, overload)
+
+
+@contextmanager
+def _unchanged_process() -> Iterator[None]:
+    """Put back what importing torchax changes in torch and in the environment variables."""
+    is_fastpath_on = torch.backends.mha.get_fastpath_enabled()
+    variables = dict(os.environ)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(is_fastpath_on)
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+
+
+with _unchanged_process(), _placeholders_for_removed_overloads():
+    from torchax.tensor import Environment
+
+    _ENVIRONMENT = Environment()  # its operators are imported here
+
+
+def _layer_norm_float32(
+    hidden: Any, normalized_shape: list[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> tuple[Any, Any, Any]:
+    """aten.native_layer_norm with mean and variance in float32, as torch has them; torchax has them in bfloat16."""
+    axes = tuple(range(-len(normalized_shape), 0))
+    wide = hidden.jax().astype(jnp.float32)
+    mean = wide.mean(axes, keepdims=True)
+    scale = jax.lax.rsqrt(wide.var(axes, keepdims=True) + eps)
+    result = (wide - mean) * scale
+    if weight is not None:
+        result = result * weight.jax().astype(jnp.float32)
+    if bias is not None:
+        result = result + bias.jax().astype(jnp.float32)
+    wrapped: tuple[Any, Any, Any] = _ENVIRONMENT.j2t_iso((result.astype(hidden.jax().dtype), mean, scale))
+    return wrapped
+
+
+_ENVIRONMENT.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
+
+
+class _AttentionProcessor:
+    """Attention of diffusers' blocks with the attention itself as an argument.
+
+    Unlike diffusers' own processor it builds no mask of all queries by all keys.
+    Source: HunyuanVideo15AttnProcessor2_0 (joint attention) and AttnProcessor2_0 (text refiner) of diffusers.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        self._attention = attention
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: Any = None,
+        image_rotary_emb: Any = None,
+    ) -> Any:
+        """Run a block's attention: `attention_mask` is [b, l], or [b, 1, l, l] from the refiner."""
+        joint = _project(attn, hidden_states, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
+        if encoder_hidden_states is None:
+            # The refiner hands over pairs of valid tokens; a key that anybody sees is a valid token.
+            mixed = self._attend(joint, jnp.any(attention_mask.jax(), axis=(1, 2)))
+            return attn.to_out[0](mixed)
+        joint[0], joint[1] = (_rotate(array, image_rotary_emb) for array in joint[:2])
+        text = _project(attn, encoder_hidden_states, _TEXT_PROJECTIONS, ("norm_added_q", "norm_added_k"))
+        joint = [torch.cat(pair, dim=1) for pair in zip(joint, text, strict=True)]
+        mixed = self._attend(joint, attention_mask.jax())
+        num_video = hidden_states.shape[1]
+        return attn.to_out[0](mixed[:, :num_video]), attn.to_add_out(mixed[:, num_video:])
+
+    def _attend(self, joint: list[torch.Tensor], text_mask: Array) -> torch.Tensor:
+        query, key, value = _ENVIRONMENT.t2j_iso(joint)
+        mixed = self._attention(query, key, value, text_mask)
+        wrapped: torch.Tensor = _ENVIRONMENT.j2t_iso(mixed.reshape(*mixed.shape[:2], -1))
+        return wrapped
+
+
+_TEXT_PROJECTIONS = ("add_q_proj", "add_k_proj", "add_v_proj")
+
+
+def _project(
+    attn: Any, hidden: torch.Tensor, projections: tuple[str, str, str], norms: tuple[str, str]
+) -> list[torch.Tensor]:
+    """Query, key and value of some tokens, [b, t, n, d] each, query and key normed where the module has norms."""
+    result = [getattr(attn, name)(hidden).unflatten(2, (attn.heads, -1)) for name in projections]
+    for index, name in enumerate(norms):
+        norm = getattr(attn, name)
+        if norm is not None:
+            result[index] = norm(result[index])
+    return result
+
+
+def _rotate(array: torch.Tensor, rotary: Any) -> torch.Tensor:
+    # its annotation says that it returns a tuple; it returns one tensor
+    rotated: torch.Tensor = apply_rotary_emb(array, rotary, sequence_dim=1)
+    return rotated
+
+
+def build_module(config: TransformerConfig, attention: Attention) -> Module:
+    """Diffusers' DiT on the meta device, with one block in place of all and `attention` in each attention layer."""
+    with torch.device("meta"):
+        module: Module = HunyuanVideo15Transformer3DModel(**as_arguments(replace(config, num_layers=1)))
+    for layer in module.modules():
+        if isinstance(layer, DiffusersAttention):
+            layer.set_processor(_AttentionProcessor(attention))
+    module.eval().requires_grad_(False)
+    return module
+
+
+def call(module: Module, name: str, weights: Weights, *arguments: Any) -> Any:
+    """Run a part of the module as a pure function; traceable by JAX.
+
+    Args:
+        module: from `build_module`.
+        name: the part, as in `torch.nn.Module.get_submodule`.
+        weights: all parameters of the part, by their names within it.
+        arguments: positional arguments of its `forward`: arrays, or tuples of them.
+    Returns:
+        What `forward` returns, with arrays in place of tensors.
+    """
+    with torch.no_grad(), _ENVIRONMENT:
+        result = torch.func.functional_call(
+            module.get_submodule(name),
+            _ENVIRONMENT.j2t_iso(dict(weights)),
+            _ENVIRONMENT.j2t_iso(arguments),
+            strict=True,
+        )
+        return _ENVIRONMENT.t2j_iso(result)
+
+
+def weight_shapes(config: TransformerConfig) -> tuple[Shapes, Shapes]:
+    """Names and shapes of the weights: those of one block, by their names within it, and those outside the blocks."""
+    module = build_module(config, plain_attention)
+    shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    block = {name.removeprefix(f"{BLOCK}."): shape for name, shape in shapes.items() if name.startswith(BLOCK)}
+    return block, {name: shape for name, shape in shapes.items() if not name.startswith(BLOCK)}
+
+
+def rotary_embedding(
+    size: LatentSize, config: TransformerConfig
+) -> tuple[Float[np.ndarray, "s d"], Float[np.ndarray, "s d"]]:
+    """Cosines and sines of the rotary embedding of all video tokens, as diffusers makes them.
+
+    Returns:
+        Two arrays [s, d], float32, in [-1, 1]; tokens frame by frame, row by row.
+    """
+    rope = HunyuanVideo15RotaryPosEmbed(
+        config.patch_size, config.patch_size_t, list(config.rope_axes_dim), config.rope_theta
+    )
+    cosines, sines = rope(torch.empty(size.shape, device="cpu"))
+    return cosines.numpy(), sines.numpy()
+
+
+def initial_noise(size: LatentSize, *, seed: int, dtype: str) -> Float[np.ndarray, "1 c f h w"]:
+    """The noise that diffusers' pipeline starts from, with a generator on the CPU.
+
+    Args:
+        size: of the latents.
+        seed: 0 .. 2**63 - 1.
+        dtype: "bfloat16" or "float32", the model's; each has noise of its own, none is the other's, rounded.
+    Returns:
+        [1, c, f, h, w], `dtype`, mean 0, deviation 1.
+    Source:
+        `randn_tensor` and `HunyuanVideo15Pipeline.prepare_latents` of diffusers.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    noise = torch.randn(size.shape, generator=generator, device="cpu", dtype=_NOISE_DTYPES[dtype])
+    if dtype == "bfloat16":
+        return noise.view(torch.int16).numpy().view(ml_dtypes.bfloat16)  # torch has no bfloat16 for numpy
+    return noise.numpy()

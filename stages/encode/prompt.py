@@ -1,0 +1,83 @@
+"""Text in, text out: what the two text encoders are given for a prompt.
+
+Owns the system message, the chat messages and the quoted text. Tokens and tensors are left to
+text_encoders.py; nothing here loads torch.
+"""
+
+import re
+from dataclasses import dataclass
+
+# The gaps are tokens too: with other white space the text before the prompt is not NUM_SYSTEM_TOKENS long.
+_GAP = " " * 9
+SYSTEM_MESSAGE = _GAP.join(
+    (
+        "You are a helpful assistant. Describe the video by detailing the following aspects:",
+        "1. The main content and theme of the video.",
+        "2. The color, shape, size, texture, quantity, text, and spatial relationships of the objects.",
+        "3. Actions, events, behaviors temporal relationships, physical movement changes of the objects.",
+        "4. background environment, light, style and atmosphere.",
+        "5. camera angles, movements, and transitions used in the video.",
+    )
+)
+NUM_SYSTEM_TOKENS = 108  # of the chat before the prompt's first token: the system turn and the user turn's head
+_EMPTY_PROMPT = " "  # an empty user turn is not what the checkpoint was trained with
+
+_QUOTED = re.compile(r'"([^"\n]*)"|“([^”\n]*)”')
+_MAX_SHOWN_CHARACTERS = 200  # of the words that a warning repeats
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What one text encoder does not read of a prompt, because it is longer than the encoder's limit."""
+
+    encoder: str  # the component's name: "text_encoder" or "text_encoder_2"
+    num_tokens: int  # of the whole prompt
+    max_tokens: int  # that are read
+    text: str  # the words that are not read
+
+    @property
+    def num_cut_tokens(self) -> int:
+        """Tokens that are not read."""
+        return self.num_tokens - self.max_tokens
+
+    def describe(self) -> str:
+        """One sentence for a warning: how long, how much is read, and which words are not."""
+        what = "prompt" if self.encoder == "text_encoder" else "quoted text of the prompt"
+        shown = self.text if len(self.text) <= _MAX_SHOWN_CHARACTERS else self.text[:_MAX_SHOWN_CHARACTERS] + "…"
+        return (
+            f"the {what} has {self.num_tokens} tokens and only the first {self.max_tokens} are read; "
+            f"the last {self.num_cut_tokens} are left out: {shown!r}"
+        )
+
+
+def build_chat(prompt: str) -> list[dict[str, str]]:
+    """The chat whose tokens the language model reads: the system message and the prompt as the user's turn.
+
+    Args:
+        prompt: any text; an empty one becomes a single space.
+    Returns:
+        Two messages with `role` and `content`, as a tokenizer's chat template takes them.
+    Source:
+        `format_text_input` of diffusers' HunyuanVideo15Pipeline.
+    """
+    return [
+        {"role": "system", "content": SYSTEM_MESSAGE},
+        {"role": "user", "content": prompt or _EMPTY_PROMPT},
+    ]
+
+
+def extract_glyph_text(prompt: str) -> str | None:
+    """The text that the video shall show in letters: all that stands in straight or curly double quotes.
+
+    Args:
+        prompt: any text. A quotation does not cross a line break.
+    Returns:
+        `Text "..."` for each quotation, in order, each once, each followed by a full stop and a space; None
+        when there is no quotation.
+    Source:
+        `extract_glyph_texts` of diffusers' HunyuanVideo15Pipeline.
+    """
+    quotations = [straight or curly for straight, curly in _QUOTED.findall(prompt)]
+    if not quotations:
+        return None
+    return "".join(f'Text "{quotation}". ' for quotation in dict.fromkeys(quotations))

@@ -1,0 +1,29 @@
+"""The errors a user can meet. Each message says what is wrong, where, and how to mend it."""
+
+
+class StagesError(Exception):
+    """Base of all errors that are shown to the user as one message, without a traceback."""
+
+
+class ParamsError(StagesError):
+    """A parameter file or a command-line override is wrong."""
+
+
+class CheckpointError(StagesError):
+    """A model checkpoint is missing, incomplete or of another architecture."""
+
+
+class StoreError(StagesError):
+    """An artifact in the store cannot be read or written."""
+
+
+class ContractError(StagesError):
+    """A file passed between two stages does not hold what the contract says."""
+
+
+class MeshError(StagesError):
+    """The devices at hand cannot be arranged as asked."""
+
+
+class StageError(StagesError):
+    """A stage's process ended without a result."""

@@ -1,0 +1,1 @@
+"""Stage 4: frames become a video file, by PyAV."""

@@ -1,0 +1,77 @@
+"""Fingerprint of the code that makes a stage's result, without comments, docstrings and formatting.
+
+It covers the modules of this project that the stage imports, found in the source; nothing is imported to find them.
+Source of the choice: docs/decisions/0004-code-fingerprint.md.
+"""
+
+import ast
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.stat_cache import StatCache
+
+_PACKAGE = "stages"
+_ROOT = Path(__file__).parent.parent
+# These carry bytes from one place to another and decide nothing about them: a change there costs no denoise.
+_CARRIERS = frozenset({"stages.job", "stages.store", "stages.errors"})
+
+_Documented: TypeAlias = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def stage_sources(stage: str, cache: StatCache) -> tuple[Path, ...]:
+    """The files of this project that decide the stage's result, in the order of their names."""
+    found: dict[str, Path] = {}
+    package = _ROOT / _PACKAGE / stage
+    open_modules = [_module_name(path) for path in sorted(package.rglob("*.py"))]
+    while open_modules:
+        module = open_modules.pop()
+        path = _module_path(module)
+        if module in found or module in _CARRIERS or path is None:
+            continue
+        found[module] = path
+        open_modules += _scan(path, cache)["imports"]
+    return tuple(found[module] for module in sorted(found))
+
+
+def fingerprint(stage: str, cache: StatCache) -> Digest:
+    """XXH3-128 over names and normalised sources of `stage_sources`."""
+    sources = {_module_name(path): _scan(path, cache)["source"] for path in stage_sources(stage, cache)}
+    return digest_bytes(canonical_json(sources))
+
+
+def normalise(source: str) -> str:
+    """A module's source from its syntax tree, without docstrings; equal for code that differs in looks only."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _scan(path: Path, cache: StatCache) -> dict[str, list[str]]:
+    return cast(dict[str, list[str]], cache.get("code", path, _scan_file))
+
+
+def _scan_file(path: Path) -> dict[str, JsonValue]:
+    source = path.read_text()
+    imports: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import name`: the name is a module or something that a module defines
+            imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    inside = {name for name in imports if name.split(".")[0] == _PACKAGE}
+    inside |= {_PACKAGE}  # Python runs a package before its modules
+    return {"imports": list[JsonValue](sorted(inside)), "source": digest_bytes(normalise(source).encode())}
+
+
+def _module_path(module: str) -> Path | None:
+    base = _ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(_ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -1,0 +1,187 @@
+"""One job of a stage's process, and the loop that serves them: the child's half of worker.py.
+
+A job comes in as a JSON line on stdin. Events go out as JSON lines on a pipe of their own, or on stdout when the
+process was started by hand. stdout and stderr belong to the libraries, whatever they print.
+"""
+
+import argparse
+import json
+import os
+import queue
+import resource
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias
+
+from stages.checkpoint import Checkpoint, component_folder
+from stages.contracts import CONTRACTS
+from stages.errors import StagesError, StoreError
+from stages.keys import Digest, JsonValue, Node
+from stages.store import Store
+
+_VERSIONS_OF = ("av", "diffusers", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a stage's process is told.
+
+    Attributes:
+        node: what to make.
+        checkpoint: where the model is.
+        store: root folder of the artifact store.
+        code: fingerprint of the stage's code, for the manifest.
+        machine: the machine's settings (see params.MachineParams).
+    """
+
+    node: Node
+    checkpoint: Checkpoint
+    store: Path
+    code: Digest
+    machine: Mapping[str, str]
+
+    def to_json(self) -> str:
+        """The job as one line."""
+        return json.dumps(asdict(self), default=str)
+
+    @staticmethod
+    def from_json(line: str) -> "Job":
+        """The inverse of `to_json`."""
+        fields: dict[str, Any] = json.loads(line)
+        checkpoint = fields["checkpoint"]
+        return Job(
+            node=Node(**fields["node"]),
+            checkpoint=Checkpoint(**(checkpoint | {"folder": Path(checkpoint["folder"])})),
+            store=Path(fields["store"]),
+            code=Digest(fields["code"]),
+            machine=fields["machine"],
+        )
+
+    def component(self, name: str) -> Path:
+        """Folder of a checkpoint component that the stage's contract lists."""
+        assert name in CONTRACTS[self.node.stage].components, name
+        return component_folder(self.checkpoint, name)
+
+    def input(self, stage: str) -> Path:
+        """Payload of an artifact that the stage's contract lists."""
+        return Store(self.store).payload(stage, self.node.inputs[stage])
+
+
+class Report:
+    """What a running stage tells: how far it is, warnings, and how long each phase took."""
+
+    def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
+        """`send` passes one event on."""
+        self._send = send
+        self.wall_s: dict[str, JsonValue] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the work; its name is shown until the next one starts."""
+        self._send({"event": "phase", "name": name})
+        start = time.perf_counter()
+        yield
+        self.wall_s[name] = round(time.perf_counter() - start, 3)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """`done` of `total` units (such as "step") of the present phase are finished."""
+        self._send({"event": "progress", "done": done, "total": total, "unit": unit})
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know, though it stops nothing."""
+        self._send({"event": "warning", "message": message})
+
+
+# Makes the payload of a job in the draft folder; returns what run.json shall say besides times and versions.
+Run: TypeAlias = Callable[[Job, Path, Report], Mapping[str, JsonValue]]
+
+
+def serve(run: Run) -> None:
+    """Serve jobs from stdin until it ends. Called by each stage's __main__."""
+    parser = argparse.ArgumentParser(
+        description="Serves jobs of this stage: one JSON line on stdin each. `doit` starts it; its log begins each job "
+        "with that line, so that the job can be run again by hand."
+    )
+    parser.add_argument("--events-fd", type=int, help="write events to this file descriptor instead of stdout")
+    descriptor = parser.parse_args().events_fd
+    if descriptor is None:
+        jobs: Iterator[str] = iter(sys.stdin)
+        events: TextIO = sys.stdout
+    else:
+        jobs = _lines_until_parent_ends()
+        events = os.fdopen(descriptor, "w", buffering=1)
+    for line in jobs:
+        print(line, end="", file=sys.stderr, flush=True)
+        _send(events, _serve_one(Job.from_json(line), run, lambda event: _send(events, event)))
+
+
+def _send(events: TextIO, event: Mapping[str, JsonValue]) -> None:
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+def _serve_one(job: Job, run: Run, send: Callable[[Mapping[str, JsonValue]], None]) -> Mapping[str, JsonValue]:
+    """Do one job; the event that ends it."""
+    report, store, start = Report(send), Store(job.store), time.perf_counter()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with store.draft() as draft:
+            details = run(job, draft, report)
+            facts = _facts(job, started, report.wall_s) | dict(details)
+            published = store.publish(job.node, draft, code=job.code, run=facts)
+    except StagesError as error:
+        traceback.print_exc()
+        return {"event": "error", "kind": type(error).__name__, "message": str(error)}
+    except OSError as error:
+        traceback.print_exc()
+        where = error.filename or store.root
+        message = f"{where}: {error.strerror}. Mend that and run `doit` again; nothing half-made was kept."
+        return {"event": "error", "kind": StoreError.__name__, "message": message}
+    except Exception as error:
+        traceback.print_exc()
+        return {"event": "error", "kind": "", "message": f"{type(error).__name__}: {error}"}
+    return {
+        "event": "result",
+        "is_same_as_before": published.is_same_as_before,
+        "wall_s": round(time.perf_counter() - start, 3),
+    }
+
+
+def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "started": started,
+        "host": socket.gethostname(),
+        "machine": dict(job.machine),
+        "peak_memory_bytes": peak_kib * 1024,
+        "versions": {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules},
+        "wall_s": dict(wall_s),
+    }
+
+
+def _lines_until_parent_ends() -> Iterator[str]:
+    """Lines of stdin. When it ends in the middle of a job, doit is gone, and this process ends at once."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    idle = threading.Event()
+    idle.set()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        if not idle.is_set():
+            os._exit(1)  # in the middle of a computation nothing gentler is heard
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (line := lines.get()) is not None:
+        idle.clear()
+        yield line
+        idle.set()

@@ -1,0 +1,82 @@
+"""Names of things by what they are made of: canonical JSON, digests, and the key of a node.
+
+A key is known before anything runs; a digest is known of bytes that exist. Both are XXH3-128 in hex,
+which is fast and wide enough against accidents; it is no defence against someone who forges bytes on purpose.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NewType, TypeAlias
+
+import xxhash
+
+FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
+
+Key = NewType("Key", str)
+Digest = NewType("Digest", str)
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+_SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002
+_READ_BYTES = 1 << 20
+
+
+def canonical_json(value: object) -> bytes:
+    """One byte string per value: sorted names, no spaces, UTF-8; NaN and infinity are refused (ValueError)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest_bytes(data: bytes) -> Digest:
+    """XXH3-128 of `data`, 32 hex digits."""
+    return Digest(xxhash.xxh3_128_hexdigest(data))
+
+
+def digest_file(path: Path) -> Digest:
+    """XXH3-128 of a file's bytes, read in pieces."""
+    hasher = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            hasher.update(block)
+    return Digest(hasher.hexdigest())
+
+
+def short(key: Key) -> str:
+    """The first digits of a key, as task names and messages show it."""
+    return key[:_SHORT]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of one video: everything that decides its result.
+
+    Attributes:
+        stage: name of the stage.
+        parameters: the stage's own, merged and checked.
+        components: identity of each checkpoint component that the stage reads, by name.
+        inputs: keys of the nodes whose artifacts it reads, by stage.
+    """
+
+    stage: str
+    parameters: Mapping[str, JsonValue]
+    components: Mapping[str, str]
+    inputs: Mapping[str, Key]
+
+    @cached_property
+    def key(self) -> Key:
+        """XXH3-128 of the canonical JSON of all of the above and FORMAT."""
+        identity = {
+            "format": FORMAT,
+            "stage": self.stage,
+            "parameters": dict(self.parameters),
+            "components": dict(self.components),
+            "inputs": dict(self.inputs),
+        }
+        return Key(digest_bytes(canonical_json(identity)))
+
+    @property
+    def title(self) -> str:
+        """What people see: stage and short key, also the name of its task."""
+        return f"{self.stage}:{short(self.key)}"

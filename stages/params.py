@@ -1,0 +1,229 @@
+"""Parameters: the files under params/, overrides from the command line, and their rules.
+
+`params/<stage>.toml` holds the defaults, `params/videos/<name>.toml` one video, the command line overrides both.
+Owns the names and the rules, which are an interface; all faults are reported at once, each with where it stands
+and how to mend it. How files are layered and faults worded is in param_files.py.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from stages.errors import ParamsError
+from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_num_frames
+from stages.keys import JsonValue
+from stages.param_files import (
+    COMMAND_LINE,
+    Tables,
+    located,
+    merge,
+    near,
+    read_toml,
+    validate,
+    value_from_text,
+)
+
+VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# Names that doit or this project already use on the command line.
+RESERVED_NAMES = frozenset({
+    "encode", "denoise", "decode", "export", "video",
+    "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
+})  # fmt: skip
+_MAX_SEED = 2**63 - 1  # what a torch generator takes
+_LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
+
+
+def _latent_multiple(value: int) -> int:
+    if value % SPATIAL_COMPRESSION:
+        lower = max(value // SPATIAL_COMPRESSION, 1) * SPATIAL_COMPRESSION
+        upper = (value // SPATIAL_COMPRESSION + 1) * SPATIAL_COMPRESSION
+        nearest = f"{lower} or {upper}" if lower < value else f"{upper}"
+        raise ValueError(f"must be a multiple of {SPATIAL_COMPRESSION}, the VAE's spatial compression. Use {nearest}.")
+    return value
+
+
+def _causal_length(value: int) -> int:
+    if not is_valid_num_frames(value):
+        lower = (value - 1) // TEMPORAL_COMPRESSION * TEMPORAL_COMPRESSION + 1
+        raise ValueError(
+            f"must be 4k + 1, because the VAE keeps frame 0 alone and folds each 4 after it into one."
+            f" Use {lower} or {lower + TEMPORAL_COMPRESSION}."
+        )
+    return value
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is not valid UTF-8 text.") from error
+    return value
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
+Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_latent_multiple)]
+Dtype: TypeAlias = Literal["bfloat16", "float32"]
+
+
+class _Table(BaseModel):
+    # strict: TOML's `true` is not 1 and "7" is not 7; an unknown name is an error
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ModelParams(_Table):
+    """Which weights. `checkpoint` is a folder, a hub id or `builtin:<name>`; `revision` is for hub ids."""
+
+    checkpoint: Annotated[Text, Field(min_length=1)]
+    revision: Text
+
+
+class EncodeParams(_Table):
+    """Prompt to embeddings."""
+
+    prompt: Text
+    negative_prompt: Text
+    dtype: Dtype
+
+
+class DenoiseParams(_Table):
+    """Embeddings to latents. Sizes in frames and pixels; `flow_shift` unset means the scheduler's own."""
+
+    num_frames: Annotated[int, Field(ge=1), AfterValidator(_causal_length)]
+    height: Pixels
+    width: Pixels
+    num_inference_steps: Annotated[int, Field(ge=1)]
+    guidance_scale: Annotated[float, Field(ge=1.0)]
+    seed: Annotated[int, Field(ge=0, le=_MAX_SEED)]
+    window_size: Annotated[int, Field(ge=0)]
+    flow_shift: Annotated[float, Field(gt=0)] | None = None
+    dtype: Dtype
+
+
+class DecodeParams(_Table):
+    """Latents to frames. `tile_size` in pixels, `tile_overlap` as a share of it."""
+
+    enable_tiling: bool
+    tile_size: Pixels
+    tile_overlap: Annotated[float, Field(ge=0, le=0.5)]
+    dtype: Dtype
+
+
+class ExportParams(_Table):
+    """Frames to a video file. `fps` in 1/s, `crf` as x264 means it."""
+
+    fps: Annotated[int, Field(ge=1, le=240)]
+    codec: Literal["h264"]
+    crf: Annotated[int, Field(ge=0, le=51)]
+
+
+class VideoParams(_Table):
+    """All that makes one video."""
+
+    model: ModelParams
+    encode: EncodeParams
+    denoise: DenoiseParams
+    decode: DecodeParams
+    export: ExportParams
+
+    def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
+        """The parameters of one stage as plain values."""
+        table: _Table = getattr(self, stage)
+        return table.model_dump()
+
+
+class MachineParams(_Table):
+    """Settings of the machine. They are written to run.json and are part of no key."""
+
+    platform: Literal["auto", "cpu", "tpu"]
+    mesh: Text
+    artifacts: Annotated[Text, Field(min_length=1)]
+
+
+class _Settings(_Table):
+    machine: MachineParams
+
+
+@dataclass(frozen=True)
+class Params:
+    """Everything that was asked for: the videos by name, and the machine's settings."""
+
+    videos: Mapping[str, VideoParams]
+    machine: MachineParams
+
+
+_VIDEO_TABLES = tuple(VideoParams.model_fields)
+_TABLES: Mapping[str, Any] = {
+    name: field.annotation for model in (VideoParams, _Settings) for name, field in model.model_fields.items()
+}
+
+
+def load_params(root: Path, overrides: Mapping[str, str]) -> Params:
+    """Read, merge and check all parameters below `root / "params"`.
+
+    Args:
+        root: the project's folder.
+        overrides: dotted name -> text, from the command line; `video` limits the others to one video.
+    Raises:
+        ParamsError: all faults of all files and overrides in one message.
+    """
+    faults: list[str] = []
+    folder = root / "params"
+    defaults: Tables = {
+        table: located(read_toml(folder / f"{table}.toml", root, faults), f"params/{table}.toml") for table in _TABLES
+    }
+    files = _read_videos(folder / "videos", root, faults)
+    limit = overrides.get(_LIMIT_VIDEO)
+    if limit is not None and limit not in files:
+        faults.append(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
+    typed = _typed_overrides(overrides, faults)
+    videos: dict[str, VideoParams] = {}
+    for name, tables in files.items():
+        layers = [defaults, tables, {} if limit in files and limit != name else typed]
+        checked = validate(merge(layers, _VIDEO_TABLES), VideoParams, f"params/videos/{name}.toml", faults)
+        if checked is not None:
+            videos[name] = checked
+    settings = validate(merge([defaults, typed], _Settings.model_fields), _Settings, "params/machine.toml", faults)
+    if faults or settings is None:
+        raise ParamsError("\n  ".join(dict.fromkeys(faults)))
+    return Params(videos=videos, machine=settings.machine)
+
+
+def _read_videos(folder: Path, root: Path, faults: list[str]) -> dict[str, Tables]:
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        faults.append(f"{folder.relative_to(root)}: holds no video. Write one, such as demo.toml.")
+    return {path.stem: _read_video(path, root, faults) for path in paths}
+
+
+def _read_video(path: Path, root: Path, faults: list[str]) -> Tables:
+    where = str(path.relative_to(root))
+    if not VIDEO_NAME.fullmatch(path.stem):
+        faults.append(f"{where}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.")
+    if path.stem in RESERVED_NAMES:
+        faults.append(f"{where}: `{path.stem}` is the name of a stage or a command. Rename the file.")
+    tables: Tables = {}
+    for table, names in read_toml(path, root, faults).items():
+        if table not in _VIDEO_TABLES:
+            faults.append(f"{where}, {table}: no such table.{near(table, _VIDEO_TABLES)}")
+        elif not isinstance(names, dict):
+            faults.append(f"{where}, {table} = {names!r}: must be a table, [{table}].")
+        else:
+            tables[table] = located(names, where)
+    return tables
+
+
+def _typed_overrides(overrides: Mapping[str, str], faults: list[str]) -> Tables:
+    known = [f"{table}.{name}" for table, model in _TABLES.items() for name in model.model_fields]
+    typed: Tables = {}
+    for dotted, text in overrides.items():
+        if dotted in known:
+            table, name = dotted.split(".")
+            value = value_from_text(_TABLES[table], name, text)
+            typed.setdefault(table, {}).update(located({name: value}, COMMAND_LINE))
+        elif dotted != _LIMIT_VIDEO:
+            faults.append(f"{COMMAND_LINE}, {dotted} = {text}: no such parameter.{near(dotted, known)}")
+    return typed

@@ -1,0 +1,142 @@
+"""Processes of the stages: started when first needed, kept for the next job, told to leave for another's device.
+
+The parent's half; job.py is the child's. Loads nothing heavy.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from stages.errors import StageError
+from stages.job import Job
+from stages.keys import JsonValue
+
+Event: TypeAlias = Mapping[str, JsonValue]
+
+# Stages that cannot be in memory at the same time, because they use the same device.
+_DEVICE_OF: Mapping[str, str] = {"encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host"}
+_PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
+
+
+class Workers:
+    """At most one process per stage, and one per device."""
+
+    def __init__(self, root: Path, logs: Path) -> None:
+        """`root` is the processes' working folder, `logs` takes what they print."""
+        self._root = root
+        self._logs = logs
+        self._running: dict[str, _Worker] = {}
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """Do one job and return the event that ended it; `observe` sees those before.
+
+        Raises:
+            StageError: the stage failed, or its process ended.
+        """
+        stage = job.node.stage
+        for other in [name for name in self._running if name != stage and _DEVICE_OF[name] == _DEVICE_OF[stage]]:
+            self._running.pop(other).close()
+        if stage not in self._running:
+            self._running[stage] = _Worker(stage, self._root, self._logs)
+        worker = self._running[stage]
+        try:
+            ending = worker.run(job, observe)
+        except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
+            self._running.pop(stage).kill()
+            raise
+        if ending["event"] == "error":
+            raise StageError(worker.explain(ending))
+        return ending
+
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Process id of each stage that is running or waits for a job."""
+        return {stage: worker.process_id for stage, worker in self._running.items()}
+
+    def close(self) -> None:
+        """Tell all processes to leave, and wait until they have."""
+        while self._running:
+            self._running.popitem()[1].close()
+
+
+class _Worker:
+    """One process of one stage."""
+
+    def __init__(self, stage: str, root: Path, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._log = logs / f"{stage}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        reader, writer = os.pipe()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+                [sys.executable, "-m", f"stages.{stage}", "--events-fd", str(writer)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer],
+                cwd=root,
+                start_new_session=True,  # Ctrl-C reaches doit alone, which then ends this process
+            )
+        os.close(writer)
+        self._events = os.fdopen(reader)
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """Pass a job on; the event that ends it, a result or an error. Raises StageError when the process ends."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(job.to_json().encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; there will be no event
+        for line in self._events:
+            event: Event = json.loads(line)
+            if event["event"] in ("result", "error"):
+                return event
+            observe(event)
+        raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
+
+    def close(self) -> None:
+        """Let the process end by ending its stdin."""
+        self._close_stdin()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._events.close()
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        self._close_stdin()
+        self._events.close()
+
+    def _close_stdin(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
+            self._process.stdin.close()
+
+    def explain(self, event: Event) -> str:
+        """The message of an error event."""
+        if event["kind"]:
+            return f"{event['kind']}: {event['message']}"
+        return f"{event['message']}\n  This is a fault of the program. Where it happened: {self._log}"
+
+    def _how_it_ended(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"ended with exit code {code}"
+        name = signal.Signals(-code).name
+        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+        return f"was ended by {name}{memory}"

@@ -1,0 +1,165 @@
+"""Noise schedules by hand and against diffusers' scheduler; the loop over steps on a toy model."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
+from diffusers import FlowMatchEulerDiscreteScheduler
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages.denoise.config import SchedulerConfig
+from stages.denoise.sampling import Schedule, denoise_step, make_schedule, sample, shift_sigmas
+from stages.denoise.text_tokens import pack_text_tokens
+from stages.denoise.torch_bridge import initial_noise, rotary_embedding
+from stages.denoise.weights import DiTWeights
+
+SHIFTS = st.floats(0.1, 100)
+ROUNDING = 1e-6  # some units in the last place of float32
+SCHEDULE = make_schedule(2, SchedulerConfig(shift=3.0))
+
+
+def ignore(done: int, total: int) -> None:
+    """A progress that nobody watches."""
+
+
+def test_without_a_shift_steps_are_equal():
+    schedule = make_schedule(4, SchedulerConfig(shift=1.0))
+    assert schedule.sigmas.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert schedule.timesteps.tolist() == [1000.0, 750.0, 500.0, 250.0]
+
+
+def test_a_shift_of_three_moves_steps_to_high_noise():
+    schedule = make_schedule(4, SchedulerConfig(shift=3.0))
+    assert schedule.sigmas.tolist() == np.array([1, 0.9, 0.75, 0.5, 0], np.float32).tolist()
+    assert schedule.timesteps.tolist() == [1000.0, 900.0, 750.0, 500.0]
+
+
+def test_a_flow_shift_takes_the_place_of_the_schedulers():
+    ours = make_schedule(5, SchedulerConfig(shift=3.0), flow_shift=7.0)
+    expected = make_schedule(5, SchedulerConfig(shift=7.0))
+    assert np.array_equal(ours.sigmas, expected.sigmas)
+
+
+@given(num_steps=st.integers(1, 200), shift=SHIFTS)
+@settings(deadline=None)  # the machine may be busy
+def test_schedules_equal_diffusers_to_the_bit(num_steps: int, shift: float):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.0, num_steps + 1)[:-1])
+    schedule = make_schedule(num_steps, SchedulerConfig(shift=shift))
+    assert np.array_equal(schedule.sigmas, scheduler.sigmas.numpy())
+    assert np.array_equal(schedule.timesteps, scheduler.timesteps.numpy())
+
+
+@given(levels=st.lists(st.floats(0, 1, width=32), min_size=1, unique=True), shift=SHIFTS)
+@settings(deadline=None)  # the machine may be busy
+def test_shift_keeps_order_and_zero_and_one(levels: list[float], shift: float):
+    sigmas = shift_sigmas(np.array([0.0, *sorted(levels), 1.0], np.float32), shift)
+    assert (sigmas.dtype, sigmas[0]) == (np.float32, 0)
+    assert abs(sigmas[-1] - 1) < ROUNDING
+    assert (np.diff(sigmas) > -ROUNDING).all()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> DiTWeights:
+    return load(write_checkpoint(tmp_path_factory.mktemp("transformer")))
+
+
+@pytest.fixture(scope="module")
+def denoise(weights) -> Callable[..., np.ndarray]:
+    """The toy model's latents; keyword arguments replace the usual ones."""
+
+    def run(**changes) -> np.ndarray:
+        arguments = {
+            "prompt": build_prompt(5, 3, seed=1),
+            "negative_prompt": build_prompt(2, seed=2),
+            "noise": initial_noise(TOY_SIZE, seed=0, dtype="float32"),
+            "schedule": SCHEDULE,
+            "guidance_scale": 2.0,
+            "window_size": 0,
+            "progress": ignore,
+        }
+        return np.asarray(sample(weights, config=TOY, mesh=MESH, **{**arguments, **changes}))
+
+    return run
+
+
+def test_progress_is_told_after_each_step(denoise):
+    seen: list[tuple[int, int]] = []
+    denoise(progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_the_noise_is_not_used_up(denoise):
+    noise = jnp.asarray(initial_noise(TOY_SIZE, seed=0, dtype="float32"))
+    denoise(noise=np.asarray(noise))
+    assert np.array_equal(noise, initial_noise(TOY_SIZE, seed=0, dtype="float32"))
+
+
+def test_the_same_arguments_give_the_same_bits(denoise):
+    assert denoise().tobytes() == denoise().tobytes()
+
+
+def test_another_prompt_seed_guidance_and_schedule_compile_nothing(denoise):
+    denoise()
+    num_programs = denoise_step._cache_size()
+    changed = denoise(
+        prompt=build_prompt(7, 1, seed=5),
+        noise=initial_noise(TOY_SIZE, seed=9, dtype="float32"),
+        schedule=make_schedule(3, SchedulerConfig(shift=5.0)),
+        guidance_scale=6.0,
+    )
+    assert denoise_step._cache_size() == num_programs
+    assert not np.array_equal(changed, denoise())
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 1 + 1e-12])
+def test_without_guidance_the_negative_prompt_has_no_weight(denoise, guidance_scale: float):
+    one = denoise(guidance_scale=guidance_scale, negative_prompt=build_prompt(2, seed=2))
+    other = denoise(guidance_scale=guidance_scale, negative_prompt=build_prompt(9, 4, seed=3))
+    assert np.array_equal(one, other)
+
+
+def test_guidance_moves_along_the_difference_of_both_prompts(denoise):
+    """The first step is linear in the guidance scale."""
+    first = make_schedule(1, SchedulerConfig())
+    one, two, three = (denoise(schedule=first, guidance_scale=scale) for scale in (1.0, 2.0, 3.0))
+    np.testing.assert_allclose(three - two, two - one, atol=1e-5)  # float32
+    assert np.abs(two - one).max() > 1e-3  # the prompts differ
+
+
+def test_a_window_over_all_video_tokens_changes_nothing(denoise):
+    assert np.array_equal(denoise(window_size=TOY_SIZE.num_tokens), denoise(window_size=0))
+    assert not np.array_equal(denoise(window_size=3), denoise(window_size=0))
+
+
+def test_bfloat16_stays_bfloat16(weights):
+    size, dtype = TOY_SIZE, np.dtype("bfloat16")
+    latents = jax.eval_shape(
+        functools.partial(denoise_step, config=TOY, window_size=0),
+        jax.tree.map(lambda array: array.astype(dtype), weights),
+        jnp.zeros(size.shape, dtype),
+        pack_text_tokens([build_prompt(5), build_prompt(2)], dtype=dtype),
+        rotary_embedding(size, TOY),
+        timestep=jnp.zeros(1, dtype),
+        sigma_change=np.float32(-0.5),
+        guidance_scale=np.float32(2),
+    )
+    assert (latents.shape, latents.dtype) == (size.shape, dtype)
+
+
+def test_an_euler_step_equals_the_schedulers(denoise):
+    """Given the velocity of the first step, read off a step that goes all the way from 1 to 0."""
+    noise = torch.from_numpy(initial_noise(TOY_SIZE, seed=0, dtype="float32"))
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(sigmas=np.array([1.0, 0.5]))
+    first = make_schedule(1, SchedulerConfig())
+    velocity = noise - torch.from_numpy(denoise(schedule=first).copy())
+    expected = scheduler.step(velocity, scheduler.timesteps[0], noise, return_dict=False)[0]
+    half = denoise(schedule=Schedule(sigmas=SCHEDULE.sigmas[:2], timesteps=SCHEDULE.timesteps[:1]))
+    np.testing.assert_allclose(half, expected, atol=1e-6)  # float32

@@ -1,0 +1,70 @@
+"""Which text tokens enter the DiT, by arrays written out by hand."""
+
+import numpy as np
+import pytest
+
+from stages.denoise.text_tokens import PromptEmbeds, bucket_size, pack_text_tokens
+from stages.errors import ContractError
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def build_prompt(mask: list[int], glyph_mask: list[int]) -> PromptEmbeds:
+    """Token i of the prompt is [i + 1], of the glyphs [-(i + 1), 0]."""
+    return PromptEmbeds(
+        prompt_embeds=np.arange(1.0, len(mask) + 1, dtype=np.float32)[None, :, None],
+        prompt_embeds_mask=np.array([mask], np.float32),
+        prompt_embeds_2=np.array([[[-index - 1, 0] for index in range(len(glyph_mask))]], np.float32),
+        prompt_embeds_mask_2=np.array([glyph_mask], np.float32),
+    )
+
+
+def pad(values: list[float], size: int) -> list[float]:
+    return values + [0.0] * (size - len(values))
+
+
+def test_valid_tokens_come_first_in_their_order_and_zeros_fill_the_bucket():
+    text = pack_text_tokens([build_prompt([0, 1, 1, 0, 1], [1, 0, 1])], dtype=FLOAT32)
+    assert text.prompt[0, :, 0].tolist() == pad([2.0, 3.0, 5.0], 32)
+    assert text.prompt_mask[0].tolist() == pad([True, True, True], 32)
+    assert text.glyph[0, :, 0].tolist() == pad([-1.0, -3.0], 32)
+    assert text.glyph_mask[0].tolist() == pad([True, True], 32)
+
+
+def test_both_branches_share_one_bucket():
+    long, short = build_prompt([1] * 40, [1] * 33), build_prompt([1], [0])
+    text = pack_text_tokens([long, short], dtype=FLOAT32)
+    assert (text.prompt.shape, text.glyph.shape) == ((2, 64, 1), (2, 64, 2))
+    assert text.prompt_mask.sum(axis=1).tolist() == [40, 1]
+    assert text.glyph_mask.sum(axis=1).tolist() == [33, 0]
+
+
+def test_text_that_no_prompt_has_takes_no_place():
+    text = pack_text_tokens([build_prompt([1], [0, 0])], dtype=FLOAT32)
+    assert text.glyph.shape == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "size"),
+    [(0, 0), (1, 32), (32, 32), (33, 64), (65, 128), (129, 256), (257, 512), (513, 1024), (1000, 1024), (1025, 1536)],
+)
+def test_buckets_are_few(num_tokens: int, size: int):
+    assert bucket_size(num_tokens) == size
+
+
+def test_embeddings_are_cast_to_the_model_dtype():
+    text = pack_text_tokens([build_prompt([1], [1])], dtype=np.dtype("bfloat16"))
+    assert (text.prompt.dtype, text.glyph.dtype) == ("bfloat16", "bfloat16")
+
+
+def test_a_prompt_without_a_token_is_an_error():
+    with pytest.raises(ContractError) as error:
+        pack_text_tokens([build_prompt([1], [0]), build_prompt([0], [1])], dtype=FLOAT32)
+    assert str(error.value) == "`prompt_embeds_mask` marks no valid token. Make the embeddings again."
+
+
+def test_the_negative_prompt_is_found_by_its_prefix():
+    names = ("prompt_embeds", "prompt_embeds_mask", "prompt_embeds_2", "prompt_embeds_mask_2")
+    tensors = {prefix + name: np.array([len(prefix)]) for prefix in ("", "negative_") for name in names}
+    assert PromptEmbeds.from_tensors(tensors).prompt_embeds == [0]
+    assert PromptEmbeds.from_tensors(tensors, prefix="negative_").prompt_embeds_mask_2 == [9]

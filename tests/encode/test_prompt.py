@@ -1,0 +1,76 @@
+"""The text that the encoders are given."""
+
+import sys
+
+import pytest
+
+from stages.encode.prompt import SYSTEM_MESSAGE, Cut, build_chat, extract_glyph_text
+
+
+def test_the_chat_is_the_system_message_and_the_prompt():
+    assert build_chat("a red circle") == [
+        {"role": "system", "content": SYSTEM_MESSAGE},
+        {"role": "user", "content": "a red circle"},
+    ]
+
+
+def test_an_empty_prompt_becomes_one_space():
+    assert build_chat("")[1]["content"] == " "
+
+
+def test_a_blank_prompt_stays_as_it_is():
+    assert build_chat("  \n")[1]["content"] == "  \n"
+
+
+def test_the_system_message_keeps_its_white_space():
+    assert SYSTEM_MESSAGE.startswith("You are a helpful assistant. Describe the video by detailing")
+    assert SYSTEM_MESSAGE.endswith("transitions used in the video.")
+    assert [SYSTEM_MESSAGE.count(f" {' ' * 8}{number}. ") for number in range(1, 6)] == [1, 1, 1, 1, 1]
+    assert "\n" not in SYSTEM_MESSAGE
+    assert len(SYSTEM_MESSAGE) == 477
+
+
+@pytest.mark.parametrize(
+    ("prompt", "glyph_text"),
+    [
+        ("a red circle", None),
+        ("", None),
+        ('a sign that says "OPEN"', 'Text "OPEN". '),
+        ("a sign that says “OPEN”", 'Text "OPEN". '),
+        ('"one" and "two"', 'Text "one". Text "two". '),
+        ('“two” and "one"', 'Text "two". Text "one". '),
+        ('"one", "one" and “one”', 'Text "one". '),
+        ('an empty pair ""', 'Text "". '),
+        ('only one " mark', None),
+        ("only one “ mark", None),
+        ("curly the wrong way ”OPEN“", None),
+        ('three " marks " and "', 'Text " marks ". '),
+        ('over a "line\nbreak"', None),
+        ('“a "nested" word”', 'Text "a "nested" word". '),
+        ("'single quotes'", None),
+        ('a sign "猫 ☕"', 'Text "猫 ☕". '),
+    ],
+)
+def test_quoted_text_becomes_glyph_text(prompt, glyph_text):
+    assert extract_glyph_text(prompt) == glyph_text
+
+
+def test_a_cut_prompt_is_described_with_what_is_left_out():
+    cut = Cut("text_encoder", num_tokens=1003, max_tokens=1000, text=" to the right")
+    assert cut.num_cut_tokens == 3
+    assert cut.describe() == (
+        "the prompt has 1003 tokens and only the first 1000 are read; the last 3 are left out: ' to the right'"
+    )
+
+
+def test_a_long_cut_is_described_by_its_beginning():
+    cut = Cut("text_encoder_2", num_tokens=600, max_tokens=256, text="x" * 344)
+    assert cut.describe() == (
+        "the quoted text of the prompt has 600 tokens and only the first 256 are read; "
+        f"the last 344 are left out: '{'x' * 200}…'"
+    )
+
+
+def test_the_prompt_module_needs_no_third_party_package():
+    names = vars(sys.modules["stages.encode.prompt"])
+    assert not {"torch", "transformers", "numpy"} & set(names)

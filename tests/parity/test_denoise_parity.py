@@ -1,0 +1,169 @@
+"""Latents equal those of diffusers' HunyuanVideo15Pipeline with the same seed, in the same process, in float32."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+import torch
+from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline, HunyuanVideo15Transformer3DModel
+from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5EncoderModel
+
+import stages
+from stages.denoise.config import parse_scheduler_config, parse_transformer_config
+from stages.denoise.mesh import build_mesh
+from stages.denoise.sampling import make_schedule, sample
+from stages.denoise.text_tokens import PromptEmbeds
+from stages.denoise.torch_bridge import initial_noise
+from stages.denoise.weights import load_weights
+from stages.geometry import VideoSize, latent_size
+from stages.tensors import WeightFiles
+
+SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
+NUM_STEPS = 8
+SEED = 20
+TOLERANCE = 2e-4  # float32, eight steps, sums in another order; 1e-6 was measured
+PLAIN = "a red circle moves right on a black background"
+QUOTED = 'a blue square with the word "GO" on it'
+
+
+class Case(NamedTuple):
+    """A checkpoint, as diffusers and this project see it, and a size for its videos."""
+
+    folder: Path
+    pipeline: HunyuanVideo15Pipeline
+    size: VideoSize
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch's threads wait for each other: beside another busy process two are six times slower than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def load_pipeline(folder: Path, **components: torch.nn.Module) -> HunyuanVideo15Pipeline:
+    pipeline = HunyuanVideo15Pipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True, **components)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def built_in() -> Case:
+    return Case(SHAPES, load_pipeline(SHAPES), VideoSize(num_frames=9, height=96, width=96))
+
+
+@pytest.fixture(scope="module")
+def random(tmp_path_factory) -> Case:
+    """Other widths, heads and layers than the built-in one, two refiner layers, odd latent sizes, a shift of 7."""
+    torch.manual_seed(0)
+    transformer = HunyuanVideo15Transformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=24,
+        num_layers=3,
+        num_refiner_layers=2,
+        mlp_ratio=3.0,
+        text_embed_dim=40,
+        text_embed_2_dim=24,
+        image_embed_dim=20,
+        rope_theta=100.0,
+        rope_axes_dim=(4, 8, 12),
+        task_type="t2v",
+    )
+    vocab_size = json.loads((SHAPES / "text_encoder" / "config.json").read_text())["vocab_size"]
+    language = Qwen2_5_VLTextConfig(
+        vocab_size=vocab_size,
+        hidden_size=40,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=5,
+        num_key_value_heads=5,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6, "mrope_section": [1, 1, 2]},
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+    )
+    glyphs = T5Config(vocab_size=384, d_model=24, d_kv=8, d_ff=32, num_layers=1, num_heads=3)
+    text_encoders = {
+        "text_encoder": Qwen2_5_VLTextModel(language).eval(),
+        "text_encoder_2": T5EncoderModel(glyphs).eval(),
+    }
+    pipeline = load_pipeline(SHAPES, transformer=transformer.eval(), **text_encoders)
+    pipeline.scheduler = type(pipeline.scheduler)(shift=7.0)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    transformer.save_pretrained(folder / "transformer", max_shard_size="1MB")
+    pipeline.scheduler.save_pretrained(folder / "scheduler")
+    return Case(folder, pipeline, VideoSize(num_frames=5, height=80, width=112))
+
+
+def denoise_by_pipeline(case: Case, prompt: str, negative_prompt: str, *, guidance_scale: float) -> np.ndarray:
+    case.pipeline.guider = ClassifierFreeGuidance(guidance_scale=guidance_scale)
+    if guidance_scale == 1.0:
+        case.pipeline.guider.disable()
+    return case.pipeline(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        num_frames=case.size.num_frames,
+        height=case.size.height,
+        width=case.size.width,
+        num_inference_steps=NUM_STEPS,
+        generator=torch.Generator("cpu").manual_seed(SEED),
+        output_type="latent",
+    ).frames.numpy()
+
+
+def denoise(case: Case, prompt: str, negative_prompt: str, *, guidance_scale: float) -> np.ndarray:
+    """This project's latents, from embeddings that the pipeline makes."""
+
+    def encode(text: str) -> PromptEmbeds:
+        with torch.no_grad():
+            tensors = case.pipeline.encode_prompt(text, dtype=torch.float32)
+        return PromptEmbeds(*(tensor.numpy() for tensor in tensors))
+
+    config_file = case.folder / "transformer" / "config.json"
+    scheduler_file = case.folder / "scheduler" / "scheduler_config.json"
+    config = parse_transformer_config(config_file.read_text(), where=config_file)
+    scheduler = parse_scheduler_config(scheduler_file.read_text(), where=scheduler_file)
+    mesh = build_mesh("auto", jax.devices())
+    latents = sample(
+        load_weights(WeightFiles(case.folder / "transformer"), config, dtype="float32", mesh=mesh),
+        encode(prompt),
+        encode(negative_prompt),
+        initial_noise(latent_size(case.size), seed=SEED, dtype="float32"),
+        make_schedule(NUM_STEPS, scheduler),
+        config=config,
+        mesh=mesh,
+        guidance_scale=guidance_scale,
+        window_size=0,
+        progress=lambda *_: None,
+    )
+    return np.asarray(latents)
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt", "negative_prompt", "guidance_scale"),
+    [
+        ("built_in", PLAIN, "", 1.5),
+        ("built_in", QUOTED, "blurry", 6.0),
+        ("random", QUOTED, 'no "text"', 6.0),
+    ],
+    ids=["built-in", "built-in, quoted word", "random, quoted words in both prompts"],
+)
+def test_guided_latents_equal_the_pipelines(request, name, prompt, negative_prompt, guidance_scale):
+    case = request.getfixturevalue(name)
+    expected = denoise_by_pipeline(case, prompt, negative_prompt, guidance_scale=guidance_scale)
+    latents = denoise(case, prompt, negative_prompt, guidance_scale=guidance_scale)
+    assert latents.shape == expected.shape
+    np.testing.assert_allclose(latents, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_guidance_of_one_equals_the_pipeline_without_its_guider(built_in):
+    expected = denoise_by_pipeline(built_in, QUOTED, "blurry", guidance_scale=1.0)
+    latents = denoise(built_in, QUOTED, "blurry", guidance_scale=1.0)
+    np.testing.assert_allclose(latents, expected, rtol=0, atol=TOLERANCE)

@@ -1,0 +1,238 @@
+"""The whole project as its users run it: doit, in a folder of its own, with the built-in checkpoint."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from builders import files_below
+
+from training.shapes.metric import read_video
+from training.shapes.vocabulary import Combination
+
+PROJECT = Path(__file__).parent.parent
+ALL = ["encode", "denoise", "decode", "export"]
+HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
+
+
+def copy_project(folder: Path) -> Path:
+    """Tasks and parameters in a new folder; the package is the installed one."""
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(PROJECT / name, folder / name)
+    shutil.copytree(PROJECT / "params", folder / "params")
+    return folder
+
+
+def run_doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "doit", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def stages_run(root: Path, *arguments: str) -> list[str]:
+    """Stages that made an artifact in one run of doit, in order; the run must succeed."""
+    result = run_doit(root, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return [line.split(":")[0] for line in result.stdout.splitlines() if "  made in " in line]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the default video has been made. Tests copy it."""
+    root = copy_project(tmp_path_factory.mktemp("built"))
+    assert stages_run(root) == ALL
+    return root
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def read_frames(path: Path) -> tuple[list[np.ndarray], av.VideoStream]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)], stream
+
+
+def test_the_default_video_has_the_size_length_and_rate_that_were_asked_for(built: Path):
+    frames, stream = read_frames(built / "artifacts/videos/demo.mp4")
+    assert len(frames) == 9
+    assert frames[0].shape == (96, 96, 3)
+    assert stream.average_rate == 8
+
+
+def test_the_default_video_shows_what_its_prompt_says(built: Path):
+    frames, _ = read_frames(built / "artifacts/videos/demo.mp4")
+    shown = read_video(np.stack(frames).astype(np.float32) / 255).combination
+    assert shown == Combination(shape="circle", color="red", motion="right", background="black")
+
+
+def test_the_default_video_names_what_made_it(built: Path):
+    with av.open(str(built / "artifacts/videos/demo.mp4")) as container:
+        record = json.loads(container.metadata["comment"])
+    assert record["prompt"] == "A red circle moves to the right."
+    assert set(record["stages"]) == set(ALL)
+    assert record["stages"]["denoise"]["parameters"]["seed"] == 42
+
+
+def test_a_second_run_does_nothing(root: Path):
+    before = files_below(root / "artifacts")
+    assert stages_run(root) == []
+    after = files_below(root / "artifacts")
+    assert {name for name in before if before[name] != after[name]} <= {".doit.db", ".stat-cache.json"}
+
+
+def test_a_second_run_starts_no_process_and_loads_nothing_heavy(root: Path):
+    program = """
+import json, sys
+started = []
+def note(event, arguments):
+    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"):
+        started.append(event)
+sys.addaudithook(note)
+from doit.doit_cmd import DoitMain
+code = DoitMain().run([])
+print()
+print(json.dumps([code, started, sorted(sys.modules)]))
+"""
+    run_doit(root)
+    result = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    code, started, modules = json.loads(result.stdout.splitlines()[-1])
+    assert (code, started) == (0, [])
+    assert "doit" in modules
+    assert not HEAVY & set(modules)
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("export.fps=7", ["export"]),
+        ("decode.enable_tiling=true", ["decode", "export"]),
+        ("denoise.seed=5", ["denoise", "decode", "export"]),
+        ("encode.prompt=A blue square moves up.", ALL),
+        ("machine.platform=cpu", []),
+    ],
+)
+def test_a_changed_parameter_runs_what_depends_on_it_and_undone_nothing(root: Path, override: str, stages: list[str]):
+    first = (root / "artifacts/videos/demo.mp4").readlink()
+    assert stages_run(root, override) == stages
+    assert ((root / "artifacts/videos/demo.mp4").readlink() != first) == bool(stages)
+    assert stages_run(root) == []
+    assert (root / "artifacts/videos/demo.mp4").readlink() == first
+    assert stages_run(root, override) == []
+
+
+def test_a_deleted_database_changes_nothing(root: Path):
+    (root / "artifacts/.doit.db").unlink()
+    assert stages_run(root) == []
+
+
+def test_a_forgotten_stage_is_made_again_and_compared(root: Path):
+    assert run_doit(root, "forget", "denoise").returncode == 0
+    result = run_doit(root)
+    assert result.returncode == 0
+    (made,) = [line for line in result.stdout.splitlines() if "  made in " in line]
+    assert made.startswith("denoise:")
+    assert made.endswith(", same bytes as before")
+    assert stages_run(root) == []
+
+
+def test_a_cleaned_stage_is_made_again_and_nothing_else_is_removed(root: Path):
+    before = set(files_below(root / "artifacts"))
+    assert run_doit(root, "clean", "export").returncode == 0
+    removed = before - set(files_below(root / "artifacts"))
+    (artifact,) = {name.rsplit("/", 1)[0] for name in removed if name.startswith("export/")}
+    links = {"videos/demo.mp4"}  # it led to the artifact
+    assert removed == links | {f"{artifact}/{name}" for name in ("video.mp4", "manifest.json", "run.json")}
+    assert stages_run(root) == ["export"]
+    assert set(files_below(root / "artifacts")) >= before
+
+
+def test_clean_without_names_leaves_artifacts_of_other_parameters(root: Path):
+    assert stages_run(root, "export.fps=7") == ["export"]
+    assert run_doit(root, "clean").returncode == 0
+    assert len(list((root / "artifacts/export").iterdir())) == 1
+    assert list((root / "artifacts/denoise").iterdir()) == []
+
+
+def test_forget_without_names_leaves_artifacts_of_other_parameters(root: Path):
+    assert stages_run(root, "export.fps=7") == ["export"]
+    assert run_doit(root, "forget").returncode == 0
+    forgotten = [path.parent.parent.name for path in (root / "artifacts").rglob("manifest.forgotten.json")]
+    assert sorted(forgotten) == sorted(ALL)
+    assert len(list((root / "artifacts/export").glob("*/manifest.json"))) == 1
+
+
+def test_one_stage_or_one_video_can_be_asked_for(tmp_path: Path):
+    root = copy_project(tmp_path)
+    assert stages_run(root, "encode") == ["encode"]
+    assert stages_run(root, "demo") == ["denoise", "decode", "export"]
+
+
+def test_list_names_stages_and_videos(root: Path):
+    listed = run_doit(root, "list").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["decode", "demo", "denoise", "encode", "export"]
+
+
+def test_info_tells_of_a_node(root: Path):
+    name = run_doit(root, "list", "--all").stdout.split("encode:")[1].split()[0]
+    result = run_doit(root, "info", f"encode:{name}")
+    assert result.returncode == 0
+    assert "for demo" in result.stdout
+    assert "embeddings.safetensors" in result.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["clean"], ["forget"]])
+def test_wrong_parameters_give_one_message_and_exit_code_1(tmp_path: Path, command: list[str]):
+    root = copy_project(tmp_path)
+    result = run_doit(root, *command, "denoise.num_frames=50")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "ParamsError: command line, denoise.num_frames = 50: must be 4k + 1, because the VAE keeps frame 0 alone "
+        "and folds each 4 after it into one. Use 49 or 53.\n"
+    )
+    assert not (root / "artifacts").exists()
+
+
+def test_a_failing_stage_gives_one_message_and_exit_code_1(tmp_path: Path):
+    root = copy_project(tmp_path)
+    model = tmp_path / "model"
+    shutil.copytree(PROJECT / "stages/builtin/shapes", model)
+    weights = model / "text_encoder" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    result = run_doit(root, f"model.checkpoint={model}")
+    assert result.returncode == 1
+    (_, message) = result.stdout.splitlines()  # the first line says what runs
+    assert message.startswith(f"CheckpointError: {model}/text_encoder: the weights cannot be read")
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not list((root / "artifacts").glob("encode/*"))
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run of doit that has just started its first stage."""
+    root = copy_project(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "doit"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("encode:")
+    yield process
+    process.kill()
+
+
+def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(interrupted: subprocess.Popen[str], tmp_path: Path):
+    interrupted.send_signal(2)
+    output, error = interrupted.communicate(timeout=30)
+    assert interrupted.returncode == 1
+    assert "interrupted. Nothing of it was kept" in error
+    assert "Traceback" not in output + error
+    assert not list((tmp_path / "artifacts/encode").glob("*"))
+    assert list((tmp_path / "artifacts/.drafts").glob("*")) == []

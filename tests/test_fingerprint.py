@@ -1,0 +1,82 @@
+"""Fingerprint of a stage's code."""
+
+from pathlib import Path
+
+import pytest
+
+from stages import fingerprint as module
+from stages.fingerprint import fingerprint, normalise, stage_sources
+from stages.stat_cache import StatCache
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of its own: two stages, a module that only one of them imports, and the store."""
+    stages = tmp_path / "stages"
+    for name, source in {
+        "__init__.py": "",
+        "geometry.py": "SCALE = 4\n",
+        "tensors.py": "from stages.geometry import SCALE\n",
+        "store.py": "import os\n",
+        "encode/__init__.py": "",
+        "encode/__main__.py": "import json\nfrom stages import geometry\nfrom stages.store import os\n",
+        "decode/__init__.py": "",
+        "decode/__main__.py": 'def f(x):\n    """Add."""\n    import stages.tensors\n    return x + 1\n',
+    }.items():
+        (stages / name).parent.mkdir(parents=True, exist_ok=True)
+        (stages / name).write_text(source)
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    return stages
+
+
+def cache(package: Path) -> StatCache:
+    return StatCache(package.parent / "cache.json")
+
+
+def names(package: Path, stage: str) -> list[str]:
+    return [str(path.relative_to(package)) for path in stage_sources(stage, cache(package))]
+
+
+def changed(package: Path, path: str, old: str, new: str) -> set[str]:
+    """Stages whose fingerprint differs after `old` is replaced by `new` in a file."""
+    before = {stage: fingerprint(stage, cache(package)) for stage in ("encode", "decode")}
+    text = (package / path).read_text()
+    assert old in text
+    (package / path).write_text(text.replace(old, new))
+    return {stage for stage, digest in before.items() if fingerprint(stage, cache(package)) != digest}
+
+
+def test_sources_are_the_stage_and_what_it_imports(package: Path):
+    assert names(package, "encode") == ["__init__.py", "encode/__init__.py", "encode/__main__.py", "geometry.py"]
+    assert names(package, "decode") == [
+        "__init__.py", "decode/__init__.py", "decode/__main__.py", "geometry.py", "tensors.py",
+    ]  # fmt: skip
+
+
+def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
+    assert changed(package, "geometry.py", "4", "5") == {"encode", "decode"}
+    assert changed(package, "tensors.py", "SCALE", "SCALE as S") == {"decode"}
+    assert changed(package, "decode/__main__.py", "x + 1", "x + 2") == {"decode"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
+)
+def test_comments_docstrings_and_formatting_never_count(package: Path, old: str, new: str):
+    assert changed(package, "decode/__main__.py", old, new) == set()
+
+
+def test_the_store_never_counts(package: Path):
+    assert changed(package, "store.py", "os", "json") == set()
+
+
+def test_a_module_that_is_only_a_docstring_is_still_valid_code():
+    assert normalise('def f():\n    """Doc."""\n') == "def f():\n    pass"
+
+
+def test_the_real_stages_leave_each_other_alone(tmp_path: Path):
+    real = StatCache(tmp_path / "cache.json")
+    for stage in ("encode", "denoise", "decode", "export"):
+        others = {"encode", "denoise", "decode", "export"} - {stage}
+        assert not {path.parent.name for path in stage_sources(stage, real)} & others

@@ -1,0 +1,211 @@
+"""Trains the transformer on cached latents with fresh captions, by flow matching.
+
+Its forward pass here is the module's own, except that masked tokens are left out instead of masked: text padded
+to the batch's longest, no image tokens. `tests/training/test_dit.py` holds the two against each other.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.embeddings import apply_rotary_emb
+from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
+from torch.nn import functional
+
+from training.shapes.captions import write_caption
+from training.shapes.loop import Phase, Stateful, run_phase
+from training.shapes.optim import MovingAverage, MuonAdam
+from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
+from training.shapes.vocabulary import Combination
+
+BATCH = 32
+EMA_DECAY = 0.998
+EMPTY_SHARE = 0.1  # of the captions, replaced by "", for classifier-free guidance
+TRAINING_SHIFT = 2.0  # bends uniform sigmas towards noise, where shape and motion are decided
+TIMESTEP_SCALE = 1000.0  # the scheduler's num_train_timesteps
+ADAM_NAMES = ("proj_out.", "cond_type_embed.", "norm")  # output, embeddings, norms
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Attention written out, [b, n, s, d] with a mask [b, s] on keys.
+
+    torch's fused kernel spends over twice the rest of the training step on the backward pass of 160 tokens.
+    """
+    scores = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+    bias = torch.zeros(mask.shape, dtype=scores.dtype).masked_fill(~mask, -torch.inf)
+    shares: torch.Tensor = (scores + bias[:, None, None]).softmax(dim=-1)
+    return shares.to(value.dtype) @ value
+
+
+class KeyMaskProcessor:
+    """Joint attention of video and text tokens with a mask on keys alone, [b, s + l], true where valid."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Video tokens [b, s, c] and text tokens [b, l, c] -> the same shapes."""
+        num_video = hidden_states.shape[1]
+        apply: Any = apply_rotary_emb
+        rotate = functools.partial(apply, freqs_cis=image_rotary_emb, sequence_dim=1)
+        video = (attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states))
+        text = (
+            attn.add_q_proj(encoder_hidden_states),
+            attn.add_k_proj(encoder_hidden_states),
+            attn.add_v_proj(encoder_hidden_states),
+        )
+        video_q, video_k, video_v = (tensor.unflatten(2, (attn.heads, -1)) for tensor in video)
+        text_q, text_k, text_v = (tensor.unflatten(2, (attn.heads, -1)) for tensor in text)
+        video_q, video_k = rotate(attn.norm_q(video_q)), rotate(attn.norm_k(video_k))
+        query = torch.cat([video_q, attn.norm_added_q(text_q).to(video_q.dtype)], dim=1).transpose(1, 2)
+        key = torch.cat([video_k, attn.norm_added_k(text_k).to(video_k.dtype)], dim=1).transpose(1, 2)
+        value = torch.cat([video_v, text_v], dim=1).transpose(1, 2).to(query.dtype)
+        output = attend(query, key, value, attention_mask).transpose(1, 2).flatten(2)
+        return attn.to_out[0](output[:, :num_video]), attn.to_add_out(output[:, num_video:])
+
+
+def use_key_masks(dit: HunyuanVideo15Transformer3DModel) -> None:
+    """Give every block the processor above."""
+    for block in dit.transformer_blocks:
+        attention: Any = block.attn
+        attention.set_processor(KeyMaskProcessor())
+
+
+def predict_velocity(
+    dit: HunyuanVideo15Transformer3DModel, latents: torch.Tensor, sigma: torch.Tensor, prompt: PromptEmbeds
+) -> torch.Tensor:
+    """The transformer's output for text-to-video, with `use_key_masks` applied.
+
+    Args:
+        latents: [b, c, f, h, w] in DiT space, at noise level `sigma`.
+        sigma: [b], 0 = clean .. 1 = pure noise.
+    Returns:
+        [b, c, f, h, w]: noise minus clean latents, what `FlowMatchEulerDiscreteScheduler.step` takes.
+    """
+    b, c, f, h, w = latents.shape
+    condition = latents.new_zeros(b, c + 1, f, h, w)
+    timestep = sigma * TIMESTEP_SCALE
+    rotary = dit.rope(latents)
+    time_embeds = dit.time_embed(timestep)
+    video = dit.x_embedder(torch.cat([latents, condition], dim=1))
+    text = refine_text(dit, prompt, timestep) + dit.cond_type_embed.weight[0]
+    glyph = project_glyphs(dit, prompt) + dit.cond_type_embed.weight[1]
+    context = torch.cat([glyph, text], dim=1)
+    valid = torch.cat([prompt.glyph_mask, prompt.text_mask], dim=1)
+    valid = torch.cat([valid.new_ones(b, video.shape[1]), valid], dim=1)
+    for block in dit.transformer_blocks:
+        video, context = block(video, context, time_embeds, valid, rotary)
+    velocity: torch.Tensor = dit.proj_out(dit.norm_out(video, time_embeds))
+    return velocity.view(b, f, h, w, c).permute(0, 4, 1, 2, 3)
+
+
+def refine_text(dit: HunyuanVideo15Transformer3DModel, prompt: PromptEmbeds, timestep: torch.Tensor) -> torch.Tensor:
+    """`dit.context_embedder` with a mask on keys alone: [b, l, TEXT_WIDTH] -> [b, l, c]."""
+    refiner = dit.context_embedder
+    weight = prompt.text_mask.unsqueeze(-1).float()
+    pooled = (prompt.text * weight).sum(dim=1) / weight.sum(dim=1)
+    embeds = refiner.time_text_embed(timestep, pooled)
+    text: torch.Tensor = refiner.proj_in(prompt.text)
+    for block in refiner.token_refiner.refiner_blocks:
+        text = block(text, embeds, prompt.text_mask[:, None, None])
+    return text
+
+
+def project_glyphs(dit: HunyuanVideo15Transformer3DModel, prompt: PromptEmbeds) -> torch.Tensor:
+    """`dit.context_embedder_2` on the valid tokens alone, without its frozen identity `linear_2`; 0 elsewhere."""
+    projection = dit.context_embedder_2
+    hidden = projection.act_fn(projection.linear_1(projection.norm(prompt.glyph[prompt.glyph_mask])))
+    valid = projection.linear_3(projection.act_fn(hidden))
+    glyph: torch.Tensor = valid.new_zeros(*prompt.glyph_mask.shape, valid.shape[-1])
+    return glyph.masked_scatter(prompt.glyph_mask.unsqueeze(-1), valid)
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """Clean latents in DiT space, [n, c, f, h, w] float32, and what each of the n shows."""
+
+    latents: torch.Tensor
+    combinations: tuple[Combination, ...]
+
+
+def make_batch(data: LatentSet, text: TextSide, rng: np.random.Generator) -> tuple[torch.Tensor, PromptEmbeds]:
+    """Random latents of the set, [BATCH, c, f, h, w], with a fresh caption each."""
+    chosen = rng.integers(len(data.combinations), size=BATCH)
+    prompts = [write_caption(data.combinations[index], rng) for index in chosen]
+    prompts = ["" if rng.random() < EMPTY_SHARE else prompt for prompt in prompts]
+    return data.latents[torch.from_numpy(chosen)], embed_prompts(text, prompts)
+
+
+def noise_levels(rng: np.random.Generator) -> torch.Tensor:
+    """[BATCH] sigmas: one from each of BATCH equal slices of 0..1, shuffled, then bent by TRAINING_SHIFT."""
+    uniform = rng.permutation(np.arange(BATCH) + rng.random(BATCH)) / BATCH
+    return torch.from_numpy(TRAINING_SHIFT * uniform / (1 + (TRAINING_SHIFT - 1) * uniform)).float()
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long and how fast the transformer learns in one phase; `decay_from` as in `MuonAdam.set_progress`."""
+
+    num_steps: int
+    muon_lr: float
+    adam_lr: float
+    decay_from: float
+
+
+FIRST = Course(num_steps=4500, muon_lr=1.5e-3, adam_lr=2e-3, decay_from=0.5)
+POLISH = Course(num_steps=2400, muon_lr=1.2e-3, adam_lr=1.5e-3, decay_from=0.2)  # circles and squares come apart here
+
+
+def build_optimizer(dit: HunyuanVideo15Transformer3DModel, course: Course) -> MuonAdam:
+    """Muon on matrices; Adam on biases, norms, embeddings and the output layer."""
+    trained = [(name, p) for name, p in dit.named_parameters() if p.requires_grad]
+    adam_names = {name for name, p in trained if p.ndim < 2 or name.startswith(ADAM_NAMES)}
+    return MuonAdam(
+        [p for name, p in trained if name not in adam_names],
+        [p for name, p in trained if name in adam_names],
+        muon_lr=course.muon_lr,
+        adam_lr=course.adam_lr,
+    )
+
+
+def dit_phase(work: Path, *, seed: int) -> Phase:
+    """From random weights."""
+    return Phase("dit", FIRST.num_steps, seed, work)
+
+
+def polish_phase(work: Path, *, seed: int) -> Phase:
+    """From the first phase's averaged weights."""
+    return Phase("polish", POLISH.num_steps, seed, work)
+
+
+def train_dit(
+    dit: HunyuanVideo15Transformer3DModel, data: LatentSet, text: TextSide, phase: Phase, course: Course
+) -> None:
+    """Train `dit` in place; the averaged weights are in the phase's checkpoint under "average"."""
+    use_key_masks(dit)
+    optimizer, average = build_optimizer(dit, course), MovingAverage(dit, decay=EMA_DECAY)
+
+    def train_step(step: int) -> dict[str, float]:
+        optimizer.set_progress(step, course.num_steps, decay_from=course.decay_from)
+        rng = phase.rng(step)
+        clean, prompt = make_batch(data, text, rng)
+        sigma, noise = noise_levels(rng), torch.randn(clean.shape, generator=phase.generator(step))
+        level = sigma.view(-1, 1, 1, 1, 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            velocity = predict_velocity(dit, (1 - level) * clean + level * noise, sigma, prompt)
+        loss = functional.mse_loss(velocity.float(), noise - clean)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(dit)
+        return {"loss": loss.item()}
+
+    parts: dict[str, Stateful] = {"dit": dit, "optimizer": optimizer, "average": average}
+    run_phase(phase, parts, train_step)

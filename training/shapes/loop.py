@@ -1,0 +1,102 @@
+"""A training loop that can be killed at any time and goes on where its last checkpoint was.
+
+Every random draw of a step comes from generators seeded with (seed, phase, step), so model, optimiser and the
+step's number are the whole state, and an interrupted run equals an uninterrupted one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 50  # steps
+
+
+class Stateful(Protocol):
+    """Model, optimiser or moving average: whatever goes into a checkpoint."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training: its name, length, seed and where its checkpoint lies."""
+
+    name: str
+    num_steps: int
+    seed: int
+    work: Path
+    save_every_s: float = 45.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that holds the phase's state."""
+        return self.work / f"{self.name}.pt"
+
+    def rng(self, step: int) -> np.random.Generator:
+        """The numpy generator of one step."""
+        return np.random.default_rng([self.seed, step])
+
+    def generator(self, step: int) -> torch.Generator:
+        """The torch generator of one step."""
+        return torch.Generator().manual_seed(int(self.rng(step).integers(2**62)))
+
+
+def save_checkpoint(phase: Phase, parts: Mapping[str, Stateful], step: int) -> None:
+    """Write the state after `step` steps; a reader finds the old file or the new one, never half."""
+    phase.work.mkdir(parents=True, exist_ok=True)
+    temporary = phase.checkpoint.with_suffix(".tmp")
+    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, temporary)
+    temporary.replace(phase.checkpoint)
+
+
+def load_checkpoint(phase: Phase, parts: Mapping[str, Stateful]) -> int:
+    """Restore the parts from the phase's checkpoint; the number of steps done, 0 without a checkpoint."""
+    if not phase.checkpoint.exists():
+        return 0
+    saved = torch.load(phase.checkpoint, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return int(saved["step"])
+
+
+def run_phase(
+    phase: Phase,
+    parts: Mapping[str, Stateful],
+    train_step: Callable[[int], dict[str, float]],
+    *,
+    stop_after: int | None = None,
+) -> None:
+    """Run the phase's remaining steps.
+
+    Args:
+        parts: everything that a step changes.
+        train_step: takes the number of the step, changes the parts, returns figures for the log.
+        stop_after: stop before this step instead of at the end, as a kill right after a checkpoint would.
+    """
+    start = load_checkpoint(phase, parts)
+    end = phase.num_steps if stop_after is None else min(stop_after, phase.num_steps)
+    saved_at, window = time.monotonic(), []
+    for step in (bar := tqdm(range(start, end), initial=start, total=phase.num_steps, desc=phase.name)):
+        window.append(train_step(step))
+        if len(window) == LOG_EVERY or step + 1 == phase.num_steps:
+            figures = {name: float(np.mean([row[name] for row in window])) for name in window[0]}
+            text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            log.info("%s step %d  %s", phase.name, step + 1, text)
+            bar.set_postfix_str(text, refresh=False)
+            window = []
+        if time.monotonic() - saved_at > phase.save_every_s:
+            save_checkpoint(phase, parts, step + 1)
+            saved_at = time.monotonic()
+    if end > start:
+        save_checkpoint(phase, parts, end)

@@ -1,0 +1,109 @@
+"""The order of things: which seeds, which phases, what is measured, what is written."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
+from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
+
+from training.shapes.decoder import Restorer, decoder_phase, train_decoder
+from training.shapes.dit import EMA_DECAY, FIRST, POLISH, dit_phase, polish_phase, train_dit, use_key_masks
+from training.shapes.draw import draw, random_scene
+from training.shapes.folder import assemble, write_folder
+from training.shapes.latents import load_latents, load_scaling_factor
+from training.shapes.loop import load_checkpoint
+from training.shapes.models import LATENT_CHANNELS, build_dit, build_vae
+from training.shapes.optim import MovingAverage
+from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
+from training.shapes.text import build_text_side
+from training.shapes.vae import (
+    autoencoder_phase,
+    psnr,
+    to_model,
+    train_autoencoder,
+    use_fast_masks,
+)
+from training.shapes.vocabulary import all_combinations, held_out_combinations
+
+log = logging.getLogger(__name__)
+
+TEXT_SEED, DIT_SEED, VAE_SEED = 7, 3, 4
+TRAIN_VAE_SEED, TRAIN_DECODER_SEED, TRAIN_DIT_SEED, TRAIN_POLISH_SEED = 101, 102, 103, 106
+LATENT_SEED, HELD_OUT_SCENE_SEED = 104, 105
+DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=1.5, flow_shift=3.0)
+
+
+def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
+    """Run the named phases; each continues from its checkpoint in `work` and starts from those before it."""
+    use_fast_masks()
+    if "vae" in phases:
+        train_autoencoder(build_vae(seed=VAE_SEED), autoencoder_phase(work, seed=TRAIN_VAE_SEED))
+    if "dit" in phases:
+        data = load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
+        text = build_text_side(seed=TEXT_SEED)
+        train_dit(build_dit(seed=DIT_SEED), data, text, dit_phase(work, seed=TRAIN_DIT_SEED), FIRST)
+    if "decoder" in phases:
+        dit = restore_dit(work, with_polish=False)
+        use_key_masks(dit)
+        restorer = Restorer(dit, build_text_side(seed=TEXT_SEED), load_scaling_factor(work))
+        vae = restore_vae(work, with_decoder=False)
+        train_decoder(vae, restorer, decoder_phase(work, seed=TRAIN_DECODER_SEED))
+    if "polish" in phases:
+        data = load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
+        text, dit = build_text_side(seed=TEXT_SEED), restore_dit(work, with_polish=False)
+        train_dit(dit, data, text, polish_phase(work, seed=TRAIN_POLISH_SEED), POLISH)
+    if "export" in phases:
+        export(out=out, work=work)
+
+
+def restore_vae(work: Path, *, with_decoder: bool = True) -> AutoencoderKLHunyuanVideo15:
+    """The autoencoder as its checkpoint has it, rounded as it is stored; with or without the decoder phase."""
+    vae = build_vae(seed=VAE_SEED)
+    load_checkpoint(autoencoder_phase(work, seed=TRAIN_VAE_SEED), {"vae": vae})
+    if with_decoder:
+        load_checkpoint(decoder_phase(work, seed=TRAIN_DECODER_SEED), {"vae": vae})
+    vae.bfloat16().float()
+    return vae
+
+
+def restore_dit(work: Path, *, with_polish: bool = True) -> HunyuanVideo15Transformer3DModel:
+    """The transformer with its averaged weights, rounded as it is stored; with or without the polish phase."""
+    dit = build_dit(seed=DIT_SEED)
+    average = MovingAverage(dit, decay=EMA_DECAY)
+    load_checkpoint(dit_phase(work, seed=TRAIN_DIT_SEED), {"average": average})
+    if with_polish:
+        load_checkpoint(polish_phase(work, seed=TRAIN_POLISH_SEED), {"average": average})
+    dit.load_state_dict(average.shadow, strict=False)
+    dit.bfloat16().float()
+    return dit
+
+
+def export(*, out: Path, work: Path) -> None:
+    """Measure what the checkpoints in `work` hold, trained to the end or not, and write it as a folder."""
+    text, vae, dit = build_text_side(seed=TEXT_SEED), restore_vae(work), restore_dit(work)
+    vae.register_to_config(scaling_factor=load_scaling_factor(work))
+    defaults = {"flow_shift": DEFAULTS.flow_shift, "guidance_scale": DEFAULTS.guidance_scale}
+    write_folder(assemble(text, dit, vae, **defaults), out)
+    vae, dit = vae.float(), dit.float()
+    log.info("held-out videos: %.2f dB", held_out_psnr(vae))
+    use_key_masks(dit)
+    held_out = held_out_combinations()
+    for name, combinations in (("all", all_combinations()), ("held out", held_out)):
+        prompts = [plain_prompt(combination) for combination in combinations]
+        figures = score(sample_videos(dit, vae, text, prompts, DEFAULTS), combinations)
+        log.info("%s combinations: %s", name, asdict(figures))
+
+
+@torch.no_grad()
+def held_out_psnr(vae: AutoencoderKLHunyuanVideo15) -> float:
+    """dB, mean over one video of each held-out combination, encoded and decoded in float32."""
+    rng, values = np.random.default_rng(HELD_OUT_SCENE_SEED), []
+    for combination in held_out_combinations():
+        video = to_model([draw(random_scene(combination, rng))])
+        decoded = vae.decoder(vae.encoder(video)[:, :LATENT_CHANNELS])
+        values.append(float(psnr(decoded, video)))
+    return float(np.mean(values))
