@@ -67,9 +67,9 @@ def _stage_tasks(stage: str) -> Iterator[dict[str, Any]]:
             "actions": [(make, [node])],
             "file_dep": BUILD.file_deps(node),
             "targets": BUILD.targets(node),
-            "uptodate": [lambda node=node: BUILD.verdict(node).is_fresh],
+            "uptodate": [BUILD.freshness(node)],
             "clean": [(remove, [node])],
-            "meta": {"forget": lambda node=node: BUILD.store.forget(node.stage, node.key)},
+            "meta": {"artifact": str(BUILD.store.folder(stage, node.key))},
         }
 
 
@@ -103,7 +103,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
             "actions": [(BUILD.store.link, [name, _LAST_STAGE, node.key])],
-            "uptodate": [lambda name=name, node=node: BUILD.store.is_linked(name, _LAST_STAGE, node.key)],
+            "uptodate": [(BUILD.store.is_linked, [name, _LAST_STAGE, node.key])],
             "clean": [(link.unlink, [], {"missing_ok": True})],
-            "meta": {"video": link.relative_to(BUILD.root), "forget": lambda: False},
+            "meta": {"video": str(link)},
         }

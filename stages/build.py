@@ -47,6 +47,10 @@ class Build:
         """What the store says of a node under the present code."""
         return self.store.verdict(node, self.code[node.stage])
 
+    def freshness(self, node: Node) -> "Freshness":
+        """What doit asks whether a node is up to date, and shows in `doit info`."""
+        return Freshness(self, node)
+
     def file_deps(self, node: Node) -> list[Path]:
         """Files that doit watches for a node: the sources of its stage, the manifests of its inputs."""
         manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
@@ -75,6 +79,22 @@ class Build:
             raise StageError(f"{node.title}: its process cannot be started: {error}.") from error
         finally:
             self.store.sweep_drafts()
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The store's answer on one node, asked anew at each call."""
+
+    build: Build
+    node: Node
+
+    def __call__(self) -> bool:
+        """Whether the node needs no run."""
+        return self.build.verdict(self.node).is_fresh
+
+    def __repr__(self) -> str:
+        verdict = self.build.verdict(self.node)
+        return f"the store: {self.node.title} is {verdict.reason or verdict.state}"
 
 
 def load_build(root: Path, overrides: Mapping[str, str]) -> Build:

@@ -171,12 +171,7 @@ class Store:
 
     def forget(self, stage: str, key: Key) -> bool:
         """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
-        folder = self.folder(stage, key)
-        try:
-            (folder / MANIFEST).replace(folder / _FORGOTTEN)
-        except FileNotFoundError:
-            return False
-        return True
+        return forget_artifact(self.folder(stage, key))
 
     def remove(self, stage: str, key: Key) -> bool:
         """Delete an artifact. False when there is none."""
@@ -245,6 +240,15 @@ class Store:
         aside = Path(tempfile.mkdtemp(dir=drafts, prefix=f"{os.getpid()}-"))
         folder.rename(aside / "old")
         shutil.rmtree(aside)
+
+
+def forget_artifact(folder: Path) -> bool:
+    """`Store.forget` of the artifact in `folder`."""
+    try:
+        (folder / MANIFEST).replace(folder / _FORGOTTEN)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:

@@ -85,12 +85,14 @@ def test_a_cached_component_is_found_offline(hub: Path, tmp_path: Path):
     assert component_folder(resolve("org/model", "", tmp_path), "vae") == hub / "snapshots" / COMMIT / "vae"
 
 
-def test_an_unknown_revision_offline_is_told(hub: Path, tmp_path: Path):
+@pytest.mark.usefixtures("hub")
+def test_an_unknown_revision_offline_is_told(tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"revision 'v2' is not in the hub's cache, and the hub cannot be asked"):
         resolve("org/model", "v2", tmp_path)
 
 
-def test_an_uncached_component_offline_is_told(hub: Path, tmp_path: Path):
+@pytest.mark.usefixtures("hub")
+def test_an_uncached_component_offline_is_told(tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"component `transformer` cannot be downloaded|transformer: no such"):
         component_folder(resolve("org/model", "", tmp_path), "transformer")
 

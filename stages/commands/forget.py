@@ -1,9 +1,12 @@
 """`doit forget`: make artifacts again, though nothing has changed."""
 
+from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import check_tasks_exist, subtasks_iter, tasks_and_deps_iter
 from doit.cmd_forget import Forget as DoitForget
+
+from stages.store import forget_artifact
 
 
 class Forget(DoitForget):  # type: ignore[misc] # doit has no types
@@ -25,6 +28,6 @@ class Forget(DoitForget):  # type: ignore[misc] # doit has no types
             selected += [tasks[name], *subtasks_iter(tasks, tasks[name])]
         for task in {task.name: task for task in selected}.values():
             self.dep_manager.remove(task.name)
-            if task.meta and task.meta["forget"]():
+            if task.meta and "artifact" in task.meta and forget_artifact(Path(task.meta["artifact"])):
                 self.outstream.write(f"forgotten: {task.title()}\n")
         self.dep_manager.close()

@@ -1,5 +1,6 @@
 """What doit prints of a run: one line per artifact that was made, one per video, and errors as one message."""
 
+import os
 from typing import Any
 
 from doit.reporter import ConsoleReporter
@@ -14,12 +15,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
     def add_success(self, task: Any) -> None:
         """Say where a video is."""
         if task.meta and "video" in task.meta:
-            self.write(f"{task.name}: {task.meta['video']}\n")
+            self.write(f"{task.name}: {os.path.relpath(task.meta['video'])}\n")
 
     def skip_uptodate(self, task: Any) -> None:
         """Say where a video is, and that nothing had to be done."""
         if task.meta and "video" in task.meta:
-            self.write(f"{task.name}: {task.meta['video']} (up to date)\n")
+            self.write(f"{task.name}: {os.path.relpath(task.meta['video'])} (up to date)\n")
 
     def _write_failure(self, result: Any, write_exception: bool = True) -> None:  # noqa: ARG002
         self.write(f"{result['exception'].get_msg().strip()}\n")

@@ -217,7 +217,7 @@ def _decode_tail(
     """Run one frame through the last `len(plans)` up blocks and the output convolution.
 
     Where a block makes two frames of one, all that follows runs for one of them after the other: the largest
-    arrays, at full height and width, are those of a single frame. Measured on CPU, float32: see causal_conv.
+    arrays, at full height and width, are those of a single frame, and the tail is compiled once.
     """
     if not plans:
         hidden = silu(rms_norm(frame, weights.norm_out))
@@ -225,19 +225,18 @@ def _decode_tail(
         return rgb[None], TailMemory(up_blocks=(), conv_out=past)
     block_weights = weights.up_blocks[-len(plans)]
     frames, block_memory = _up_block(block_weights, frame, memory.up_blocks[0] if memory else None, plans[0])
-    if memory is None or frames.shape[0] == 1:
-        rest = TailMemory(memory.up_blocks[1:], memory.conv_out) if memory else None
-        decoded, rest = _decode_tail(weights, frames[0], rest, plans[1:])
+    rest = TailMemory(memory.up_blocks[1:], memory.conv_out) if memory else None
+    if rest is None or frames.shape[0] == 1:
+        decoded, after = _decode_tail(weights, frames[0], rest, plans[1:])
     else:
 
-        def decode_one(rest: TailMemory, one: Array) -> tuple[TailMemory, Array]:
-            decoded, rest = _decode_tail(weights, one, rest, plans[1:])
-            return rest, decoded
+        def decode_one(before: TailMemory, one: Array) -> tuple[TailMemory, Array]:
+            decoded, after = _decode_tail(weights, one, before, plans[1:])
+            return after, decoded
 
-        rest = TailMemory(memory.up_blocks[1:], memory.conv_out)
-        rest, decoded = jax.lax.scan(decode_one, rest, frames)
+        after, decoded = jax.lax.scan(decode_one, rest, frames)
         decoded = decoded.reshape(-1, *decoded.shape[2:])
-    return decoded, TailMemory((block_memory, *rest.up_blocks), rest.conv_out)
+    return decoded, TailMemory((block_memory, *after.up_blocks), after.conv_out)
 
 
 def _up_block(

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, BFloat16, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderWeights, decode_chunk, initial_state
-from stages.decode.tiling import TileGrid, cut_tiles, join_tiles
+from stages.decode.decoder import DecoderState, DecoderWeights, decode_chunk, initial_state
+from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles
 
 
 def decode_video(
@@ -36,26 +36,38 @@ def decode_video(
     Yields:
         [n, H, W, 3], not clamped, of the weights' dtype; n = 1 first, then `temporal_compression`.
     """
-    dtype = weights.norm_out.dtype
-    # cast, then divided in float32: as torch does it in the pipeline
-    scaled = (latents.astype(dtype).astype(jnp.float32) / config.scaling_factor).astype(dtype)
+    num_latent_frames = latents.shape[1]
+    # rounded first, then divided in float32: as torch does it in diffusers' pipeline
+    rounded = latents.astype(weights.norm_out.dtype)
+    scaled = (rounded.astype(jnp.float32) / config.scaling_factor).astype(rounded.dtype)
     tiles = cut_tiles(jax.device_put(scaled, device), grid)
-    states = [[initial_state(latents.shape[1]) for _ in row] for row in tiles]
-    blend_px = (grid.tile_size - grid.step) * config.spatial_compression
+    states = [[initial_state(num_latent_frames) for _ in row] for row in tiles]
     step_px = grid.step * config.spatial_compression
-    for index in range(latents.shape[1]):
-        decoded = []
-        for tile_row, state_row in zip(tiles, states, strict=True):
-            decoded_row = []
-            for column, tile in enumerate(tile_row):
-                state_row[column], frames = decode_chunk(
-                    weights, state_row[column], tile[:, index : index + 1], config=config
-                )
-                decoded_row.append(frames)
-            decoded.append(decoded_row)
+    blend_px = grid.tile_size * config.spatial_compression - step_px
+    for index in range(num_latent_frames):
+        states, decoded = _decode_tiles(weights, states, tiles, index, config=config)
         yield join_tiles(decoded, blend_px=blend_px, step_px=step_px)[0]
 
 
 def to_stored(frames: Float[Array, "f h_px w_px rgb"]) -> BFloat16[Array, "f h_px w_px rgb"]:
     """Clamp frames, [f, H, W, 3], to [-1, 1] and round them to bfloat16: what frames.safetensors holds."""
     return jnp.clip(frames, -1, 1).astype(jnp.bfloat16)
+
+
+def _decode_tiles(
+    weights: DecoderWeights[Array],
+    states: list[list[DecoderState]],
+    tiles: list[list[LatentTile]],
+    index: int,
+    *,
+    config: DecoderConfig,
+) -> tuple[list[list[DecoderState]], list[list[Tile]]]:
+    """Latent frame `index` of every tile, row by row; the old states are used up."""
+    results = [
+        [
+            decode_chunk(weights, state, tile[:, index : index + 1], config=config)
+            for state, tile in zip(state_row, tile_row, strict=True)
+        ]
+        for state_row, tile_row in zip(states, tiles, strict=True)
+    ]
+    return [[state for state, _ in row] for row in results], [[frames for _, frames in row] for row in results]

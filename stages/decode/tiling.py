@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Frames = Float[Array, "b f h_px w_px rgb"]
-HEIGHT_AXIS, WIDTH_AXIS = 2, 3  # of Frames
+LatentTile = Float[Array, "b f _ _ c"]  # tiles of one frame differ in height and width
+Tile = Float[Array, "b f_px _ _ rgb"]
+HEIGHT_AXIS, WIDTH_AXIS = 2, 3  # of a Tile
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ def plan_tiles(
     )
 
 
-def cut_tiles(latents: Float[Array, "b f h w c"], grid: TileGrid) -> list[list[Float[Array, "b f th tw c"]]]:
+def cut_tiles(latents: Float[Array, "b f h w c"], grid: TileGrid) -> list[list[LatentTile]]:
     """The grid's tiles of the latents, [b, f, h, w, c], row by row."""
     size = grid.tile_size
     return [[latents[:, :, y : y + size, x : x + size] for x in grid.columns] for y in grid.rows]
 
 
 @partial(jax.jit, static_argnames=("blend_px", "step_px"))
-def join_tiles(tiles: list[list[Frames]], *, blend_px: int, step_px: int) -> Frames:
+def join_tiles(tiles: list[list[Tile]], *, blend_px: int, step_px: int) -> Float[Array, "b f_px h_px w_px rgb"]:
     """Blend decoded tiles with those above and to the left, and put them together.
 
     Args:
@@ -79,21 +80,18 @@ def join_tiles(tiles: list[list[Frames]], *, blend_px: int, step_px: int) -> Fra
         diffusers blends in place: a tile meets neighbours that are themselves blended, above before left.
     """
     strips = []
-    above: list[Frames] = []
+    above: list[Tile] = []
     for row in tiles:
-        blended: list[Frames] = []
+        blended: list[Tile] = []
         for column, tile in enumerate(row):
-            if above:
-                tile = blend(above[column], tile, blend_px, axis=HEIGHT_AXIS)
-            if blended:
-                tile = blend(blended[-1], tile, blend_px, axis=WIDTH_AXIS)
-            blended.append(tile)
+            faded = blend(above[column], tile, blend_px, axis=HEIGHT_AXIS) if above else tile
+            blended.append(blend(blended[-1], faded, blend_px, axis=WIDTH_AXIS) if blended else faded)
         strips.append(jnp.concatenate([tile[:, :, :step_px, :step_px] for tile in blended], axis=WIDTH_AXIS))
         above = blended
     return jnp.concatenate(strips, axis=HEIGHT_AXIS)
 
 
-def blend(before: Frames, after: Frames, blend_px: int, *, axis: int) -> Frames:
+def blend(before: Tile, after: Tile, blend_px: int, *, axis: int) -> Tile:
     """Fade from the end of `before` to the start of `after`, linearly over at most `blend_px` along `axis`.
 
     Returns:

@@ -65,8 +65,9 @@ def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax
     _check_shapes(files.shapes, jax.tree.leaves(specs), folder=folder)
 
     def load(spec: WeightSpec) -> Array:
-        values = files.read(spec.name).astype(DTYPES[dtype])
-        return jax.device_put(values.transpose(spec.axes).reshape(spec.shape), device)
+        values = files.read(spec.name).astype(DTYPES[dtype], copy=False)
+        array: Array = jax.device_put(values.transpose(spec.axes).reshape(spec.shape), device)
+        return array
 
     weights: DecoderWeights[Array] = jax.tree.map(load, specs)
     return weights

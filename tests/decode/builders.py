@@ -1,0 +1,72 @@
+"""Toy VAEs with random weights, and a way to run them here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from diffusers import AutoencoderKLHunyuanVideo15
+
+from stages.decode.stream import decode_video
+from stages.decode.tiling import TileGrid, one_tile
+from stages.decode.weights import load_config, load_weights
+
+DEVICE = jax.devices()[0]
+TOY: dict[str, Any] = {
+    "block_out_channels": (8, 8, 16, 32, 64),
+    "layers_per_block": 1,  # two resnets per up block
+    "scaling_factor": 0.9,
+}
+
+
+def build_vae(**changes: Any) -> AutoencoderKLHunyuanVideo15:
+    """Diffusers' own module with random weights, large enough that frames are of order 1."""
+    torch.manual_seed(0)
+    vae = AutoencoderKLHunyuanVideo15(**(TOY | changes)).eval().requires_grad_(False)
+    for name, weight in vae.named_parameters():
+        if name.endswith("gamma"):
+            weight.copy_(1 + 0.3 * torch.randn_like(weight))
+        elif weight.ndim > 1:
+            weight.mul_(1.5)
+    return vae
+
+
+def write_vae(folder: Path, **changes: Any) -> Path:
+    """A VAE's folder, as diffusers writes it."""
+    build_vae(**changes).save_pretrained(folder)
+    return folder
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    """Change values of a folder's config.json; None removes one."""
+    values = json.loads((folder / "config.json").read_text()) | changes
+    kept = {name: value for name, value in values.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+
+
+def random_latents(num_frames: int, height: int, width: int) -> np.ndarray:
+    """[1, c, f, h, w], float32, deviation 1, as the store keeps them."""
+    return np.random.default_rng(1).normal(size=(1, 32, num_frames, height, width)).astype(np.float32)
+
+
+def decode_here(
+    folder: Path, latents: np.ndarray, *, dtype: str = "float32", grid: TileGrid | None = None
+) -> np.ndarray:
+    """All frames, [f, h, w, 3], float32, not clamped."""
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype=dtype, device=DEVICE)
+    grid = grid or one_tile(*latents.shape[3:])
+    channels_last = jnp.moveaxis(jnp.asarray(latents), 1, -1)
+    pieces = decode_video(weights, channels_last, config=config, grid=grid, device=DEVICE)
+    return np.concatenate([np.asarray(piece, np.float32) for piece in pieces])
+
+
+def decode_there(vae: AutoencoderKLHunyuanVideo15, latents: np.ndarray) -> np.ndarray:
+    """The same by diffusers, as its pipeline calls it."""
+    scaled = torch.from_numpy(latents).to(vae.dtype) / vae.config.scaling_factor
+    with torch.no_grad():
+        frames = vae.decode(scaled, return_dict=False)[0]
+    return frames[0].permute(1, 2, 3, 0).float().numpy()

@@ -1,0 +1,72 @@
+"""The decoder with explicit state."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stages.decode.decoder import decode_chunk, decode_first, decode_next, initial_state
+from stages.decode.weights import load_config, load_weights
+from tests.decode.builders import DEVICE, random_latents, write_vae
+
+NUM_FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vae(tmp_path_factory.mktemp("toy") / "vae", layers_per_block=0)
+
+
+def decode_in_chunks(folder: Path, sizes: list[int], *, room: int = NUM_FRAMES) -> np.ndarray:
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    latents = jnp.moveaxis(jnp.asarray(random_latents(NUM_FRAMES, 2, 3)), 1, -1)
+    state, pieces, start = initial_state(room), [], 0
+    for size in sizes:
+        state, frames = decode_chunk(weights, state, latents[:, start : start + size], config=config)
+        pieces.append(np.asarray(frames))
+        start += size
+    return np.concatenate(pieces, axis=1)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 1], [2, 2], [3, 1], [1, 3]])
+def test_frames_are_identical_whatever_the_chunk(folder: Path, sizes: list[int]):
+    np.testing.assert_array_equal(decode_in_chunks(folder, sizes), decode_in_chunks(folder, [NUM_FRAMES]))
+
+
+def test_one_frame_comes_first_and_four_of_each_later(folder: Path):
+    assert decode_in_chunks(folder, [1]).shape == (1, 1, 32, 48, 3)
+    assert decode_in_chunks(folder, [NUM_FRAMES]).shape == (1, 13, 32, 48, 3)
+
+
+def test_later_latents_do_not_change_earlier_frames(folder: Path):
+    whole = decode_in_chunks(folder, [NUM_FRAMES])
+    np.testing.assert_array_equal(decode_in_chunks(folder, [2]), whole[:, :5])
+
+
+def test_a_state_has_room_for_its_video_and_no_more(folder: Path):
+    with pytest.raises(ValueError, match="latent frame 3 of 2: the state has no room for it"):
+        decode_in_chunks(folder, [2, 1], room=2)
+
+
+def test_two_programs_serve_a_video_of_any_length(folder: Path):
+    jax.clear_caches()
+    decode_in_chunks(folder, [1, 1, 1, 1])
+    assert (decode_first._cache_size(), decode_next._cache_size()) == (1, 1)
+
+
+def test_the_memory_is_as_large_for_a_long_video_but_for_the_attention_cache(folder: Path):
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    latents = jnp.zeros((1, 1, 2, 3, 32))
+    sizes = []
+    for room in (3, 30):
+        state, _ = decode_chunk(weights, initial_state(room), latents, config=config)
+        assert state.memory is not None
+        cache = sum(array.nbytes for array in jax.tree.leaves(state.memory.mid_attention))
+        total = sum(array.nbytes for array in jax.tree.leaves(state.memory))
+        sizes.append((total - cache, cache))
+    assert sizes[0][0] == sizes[1][0]
+    assert sizes[1][1] == 10 * sizes[0][1]

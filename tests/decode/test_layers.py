@@ -1,0 +1,147 @@
+"""Each building block beside diffusers' module, frame by frame, on random weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from diffusers.models.autoencoders import autoencoder_kl_hunyuanvideo15 as reference
+
+from stages.decode.layers import (
+    AttentionMemory,
+    AttentionWeights,
+    ConvWeights,
+    PointwiseWeights,
+    ResnetWeights,
+    attention,
+    causal_conv,
+    pointwise,
+    resnet,
+    rms_norm,
+    silu,
+    upsample,
+)
+
+TOLERANCE = 2e-5  # float32, sums of a few hundred products in another order
+FRAMES, HEIGHT, WIDTH = 4, 3, 5
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def random_video(channels: int) -> torch.Tensor:
+    return torch.randn(1, channels, FRAMES, HEIGHT, WIDTH)
+
+
+def array(tensor: torch.Tensor) -> jnp.ndarray:
+    return jnp.asarray(tensor.detach().numpy())
+
+
+def conv_weights(module: Any) -> ConvWeights:
+    return ConvWeights(array(module.conv.weight.permute(2, 3, 4, 1, 0)), array(module.conv.bias))
+
+
+def pointwise_weights(module: torch.nn.Conv3d) -> PointwiseWeights:
+    return PointwiseWeights(array(module.weight[:, :, 0, 0, 0].T), array(module.bias))
+
+
+def run_frames(step: Callable[[Any, Any], tuple[Any, Any]], video: torch.Tensor) -> np.ndarray:
+    """Run a block over the frames one after the other; [1, c, f, h, w] in and out."""
+    memory, results = None, []
+    for frame in array(video.permute(2, 0, 3, 4, 1)):
+        result, memory = step(frame, memory)
+        results.append(result if result.ndim == 5 else result[None])
+    return np.asarray(jnp.concatenate(results)).transpose(1, 4, 0, 2, 3)
+
+
+def expect_equal(ours: np.ndarray, theirs: torch.Tensor) -> None:
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_causal_conv_equals_the_whole_video_at_once():
+    module, video = reference.HunyuanVideo15CausalConv3d(6, 4, kernel_size=3), random_video(6)
+    weights = conv_weights(module)
+    expect_equal(run_frames(lambda frame, past: causal_conv(frame, weights, past), video), module(video))
+
+
+def test_causal_conv_of_a_constant_is_a_constant_at_every_edge():
+    kernel = jnp.full((3, 3, 3, 1, 1), 1 / 27)
+    weights = ConvWeights(kernel, jnp.zeros(1))
+    frame = jnp.full((1, 2, 3, 1), 5.0)
+    first, past = causal_conv(frame, weights, None)
+    second, _ = causal_conv(frame, weights, past)
+    np.testing.assert_allclose(first, np.full((1, 2, 3, 1), 5.0), rtol=1e-6)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_norm_equals():
+    module, video = reference.HunyuanVideo15RMS_norm(6, images=False), random_video(6)
+    torch.nn.init.normal_(module.gamma)
+    gain = array(module.gamma.flatten())
+    expect_equal(run_frames(lambda frame, _: (rms_norm(frame, gain), None), video), module(video))
+
+
+def test_norm_of_zeros_is_zero():
+    assert not np.asarray(rms_norm(jnp.zeros((1, 1, 1, 4)), jnp.ones(4))).any()
+
+
+def test_silu_equals():
+    video = random_video(3)
+    expect_equal(np.asarray(silu(array(video))), torch.nn.functional.silu(video))
+
+
+def test_pointwise_equals():
+    module, video = torch.nn.Conv3d(6, 4, kernel_size=1), random_video(6)
+    weights = pointwise_weights(module)
+    expect_equal(run_frames(lambda frame, _: (pointwise(frame, weights), None), video), module(video))
+
+
+@pytest.mark.parametrize("out_channels", [6, 4])
+def test_resnet_equals(out_channels: int):
+    module, video = reference.HunyuanVideo15ResnetBlock(6, out_channels), random_video(6)
+    shortcut = module.conv_shortcut
+    weights = ResnetWeights(
+        norm1=array(module.norm1.gamma.flatten()),
+        conv1=conv_weights(module.conv1),
+        norm2=array(module.norm2.gamma.flatten()),
+        conv2=conv_weights(module.conv2),
+        shortcut=None if shortcut is None else pointwise_weights(shortcut),
+    )
+    expect_equal(run_frames(lambda frame, memory: resnet(frame, weights, memory), video), module(video))
+
+
+@pytest.mark.parametrize("room", [FRAMES, FRAMES + 3])
+def test_attention_is_causal_by_frame_whatever_room_the_cache_has(room: int):
+    module, video = reference.HunyuanVideo15AttnBlock(8), random_video(8)
+    weights = AttentionWeights(
+        norm=array(module.norm.gamma.flatten()),
+        **{name: pointwise_weights(getattr(module, name)) for name in ("to_q", "to_k", "to_v", "proj_out")},
+    )
+    empty = jnp.full((1, room, HEIGHT * WIDTH, 8), jnp.nan)  # what is not decoded yet must never be read
+    position = 0
+
+    def step(frame: Any, memory: Any) -> tuple[Any, Any]:
+        nonlocal position
+        result = attention(frame, weights, memory or AttentionMemory(empty, empty), jnp.int32(position))
+        position += 1
+        return result
+
+    expect_equal(run_frames(step, video), module(video))
+
+
+@pytest.mark.parametrize("doubles_time", [True, False])
+@pytest.mark.parametrize("out_channels", [8, 4])
+def test_upsample_equals_and_keeps_the_first_frame_alone(doubles_time: bool, out_channels: int):
+    module, video = reference.HunyuanVideo15Upsample(8, out_channels, doubles_time), random_video(8)
+    weights = conv_weights(module.conv)
+    expected = module(video)
+    assert expected.shape[2] == (2 * FRAMES - 1 if doubles_time else FRAMES)
+
+    def step(frame: Any, past: Any) -> tuple[Any, Any]:
+        return upsample(frame, weights, past, out_channels=out_channels, doubles_time=doubles_time)
+
+    expect_equal(run_frames(step, video), expected)

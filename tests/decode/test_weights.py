@@ -1,0 +1,75 @@
+"""The decoder's weights: names, shapes, axes."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from stages.decode.weights import describe_weights, load_config, load_weights
+from stages.errors import CheckpointError
+from tests.decode.builders import DEVICE, build_vae, edit_config, write_vae
+
+FILE = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_vae(tmp_path / "vae")
+
+
+@pytest.mark.parametrize("changes", [{}, {"upsample_match_channel": False}, {"layers_per_block": 2}])
+def test_names_and_shapes_are_those_of_diffusers(tmp_path: Path, changes: dict[str, object]):
+    vae = build_vae(**changes)
+    config = load_config(write_vae(tmp_path / "vae", **changes))
+    specs = jax.tree.leaves(describe_weights(config))
+    expected = {f"decoder.{name}": tuple(weight.shape) for name, weight in vae.decoder.state_dict().items()}
+    assert {spec.name: spec.file_shape for spec in specs} == expected
+
+
+def test_kernels_are_channels_last(folder: Path):
+    weights = load_weights(folder, load_config(folder), dtype="float32", device=DEVICE)
+    stored = load_file(folder / FILE)["decoder.conv_in.conv.weight"]
+    assert weights.conv_in.kernel.shape == (3, 3, 3, 32, 64)
+    np.testing.assert_array_equal(weights.conv_in.kernel[2, 1, 0, 5, 7], stored[7, 5, 2, 1, 0])
+
+
+def test_every_weight_has_the_dtype_that_was_asked_for(folder: Path):
+    weights = load_weights(folder, load_config(folder), dtype="bfloat16", device=DEVICE)
+    assert {str(weight.dtype) for weight in jax.tree.leaves(weights)} == {"bfloat16"}
+
+
+def test_all_faults_of_a_file_are_told_at_once(folder: Path):
+    tensors = load_file(folder / FILE)
+    del tensors["decoder.norm_out.gamma"]
+    tensors["decoder.extra"] = np.zeros(2, np.float32)
+    tensors["decoder.conv_in.conv.bias"] = np.zeros(3, np.float32)
+    save_file(tensors, folder / FILE)
+    with pytest.raises(CheckpointError) as error:
+        load_weights(folder, load_config(folder), dtype="float32", device=DEVICE)
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{folder}: 3 of the decoder's weights do not match config.json:"
+    assert lines[1:4] == [
+        "  missing: decoder.norm_out.gamma [8, 1, 1, 1]",
+        "  spare: decoder.extra [2]",
+        "  shape: decoder.conv_in.conv.bias is [3], must be [64]",
+    ]
+
+
+def test_the_encoder_is_neither_needed_nor_read(folder: Path):
+    tensors = load_file(folder / FILE)
+    save_file({name: value for name, value in tensors.items() if name.startswith("decoder.")}, folder / FILE)
+    load_weights(folder, load_config(folder), dtype="float32", device=DEVICE)
+
+
+def test_a_config_that_is_no_json_is_told(folder: Path):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config.json: not readable .*Download or copy the checkpoint again"):
+        load_config(folder)
+
+
+def test_a_config_of_another_decoder_is_told(folder: Path):
+    edit_config(folder, layers_per_block=2)
+    with pytest.raises(CheckpointError, match=r"missing: decoder.up_blocks.0.resnets.2.conv1.conv.bias"):
+        load_weights(folder, load_config(folder), dtype="float32", device=DEVICE)
