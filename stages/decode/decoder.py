@@ -58,20 +58,20 @@ class DecoderWeights(Generic[Leaf]):
 
 @partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
 @dataclass(frozen=True)
-class UpBlockMemory:
+class UpBlockMemory(Generic[Leaf]):
     """What an up block remembers."""
 
-    resnets: tuple[ResnetMemory, ...]
-    upsample: Past | None
+    resnets: tuple[ResnetMemory[Leaf], ...]
+    upsample: Past[Leaf] | None
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["up_blocks", "conv_out"], meta_fields=[])
 @dataclass(frozen=True)
-class TailMemory:
+class TailMemory(Generic[Leaf]):
     """What all after the mid-block remembers."""
 
-    up_blocks: tuple[UpBlockMemory, ...]
-    conv_out: Past
+    up_blocks: tuple[UpBlockMemory[Leaf], ...]
+    conv_out: Past[Leaf]
 
 
 @partial(
@@ -80,13 +80,13 @@ class TailMemory:
     meta_fields=[],
 )
 @dataclass(frozen=True)
-class DecoderMemory:
+class DecoderMemory(Generic[Leaf]):
     """What is remembered between latent frames: two frames per convolution, keys and values of all."""
 
-    conv_in: Past
-    mid_resnets: tuple[ResnetMemory, ResnetMemory]
-    mid_attention: AttentionMemory
-    tail: TailMemory
+    conv_in: Past[Leaf]
+    mid_resnets: tuple[ResnetMemory[Leaf], ResnetMemory[Leaf]]
+    mid_attention: AttentionMemory[Leaf]
+    tail: TailMemory[Leaf]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class DecoderState:
 
     num_latent_frames: int
     num_decoded: int
-    memory: DecoderMemory | None
+    memory: DecoderMemory[Array] | None
 
 
 def initial_state(num_latent_frames: int) -> DecoderState:
@@ -110,7 +110,7 @@ def decode_first(
     *,
     config: DecoderConfig,
     num_latent_frames: int,
-) -> tuple[DecoderMemory, Float[Array, "b 1 h_px w_px rgb"]]:
+) -> tuple[DecoderMemory[Array], Float[Array, "b 1 h_px w_px rgb"]]:
     """Decode the first latent frame of a video, which is one frame.
 
     Args:
@@ -131,11 +131,11 @@ def decode_first(
 def decode_next(
     weights: DecoderWeights[Array],
     latents: Float[Array, "b h w c"],
-    memory: DecoderMemory,
+    memory: DecoderMemory[Array],
     position: Int[Array, ""],
     *,
     config: DecoderConfig,
-) -> tuple[DecoderMemory, Float[Array, "b f h_px w_px rgb"]]:
+) -> tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]:
     """Decode a later latent frame, which is `temporal_compression` frames.
 
     Args:
@@ -189,12 +189,12 @@ def decode_chunk(
 def _decode_frame(
     weights: DecoderWeights[Array],
     latents: Float[Array, "b h w c"],
-    memory: DecoderMemory | None,
-    cache: AttentionMemory,
+    memory: DecoderMemory[Array] | None,
+    cache: AttentionMemory[Array],
     position: Int[Array, ""],
     *,
     config: DecoderConfig,
-) -> tuple[DecoderMemory, Float[Array, "b f h_px w_px rgb"]]:
+) -> tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]:
     repeats = config.block_channels[0] // config.latent_channels
     past, (before, after), tail = (
         (memory.conv_in, memory.mid_resnets, memory.tail) if memory else (None, (None, None), None)
@@ -211,9 +211,9 @@ def _decode_frame(
 def _decode_tail(
     weights: DecoderWeights[Array],
     frame: Float[Array, "b h w c"],
-    memory: TailMemory | None,
+    memory: TailMemory[Array] | None,
     plans: tuple[UpBlockPlan, ...],
-) -> tuple[Float[Array, "f b h_px w_px rgb"], TailMemory]:
+) -> tuple[Float[Array, "f b h_px w_px rgb"], TailMemory[Array]]:
     """Run one frame through the last `len(plans)` up blocks and the output convolution.
 
     Where a block makes two frames of one, all that follows runs for one of them after the other: the largest
@@ -230,7 +230,7 @@ def _decode_tail(
         decoded, after = _decode_tail(weights, frames[0], rest, plans[1:])
     else:
 
-        def decode_one(before: TailMemory, one: Array) -> tuple[TailMemory, Array]:
+        def decode_one(before: TailMemory[Array], one: Array) -> tuple[TailMemory[Array], Array]:
             decoded, after = _decode_tail(weights, one, before, plans[1:])
             return after, decoded
 
@@ -242,9 +242,9 @@ def _decode_tail(
 def _up_block(
     weights: UpBlockWeights[Array],
     frame: Float[Array, "b h w i"],
-    memory: UpBlockMemory | None,
+    memory: UpBlockMemory[Array] | None,
     plan: UpBlockPlan,
-) -> tuple[Float[Array, "f b h2 w2 o"], UpBlockMemory]:
+) -> tuple[Float[Array, "f b h2 w2 o"], UpBlockMemory[Array]]:
     resnet_memories = []
     for index, resnet_weights in enumerate(weights.resnets):
         frame, resnet_memory = resnet(frame, resnet_weights, memory.resnets[index] if memory else None)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
 PaddedFrame = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
-Past = tuple[PaddedFrame, PaddedFrame]  # the two frames before the present one, the older first
+Past = tuple[Leaf, Leaf]  # the two frames before the present one, the older first
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
 PRECISION = jax.lax.Precision.HIGHEST  # float32 products stay float32 on TPU; without effect on bfloat16
@@ -74,25 +74,25 @@ class AttentionWeights(Generic[Leaf]):
 
 @partial(jax.tree_util.register_dataclass, data_fields=["conv1", "conv2"], meta_fields=[])
 @dataclass(frozen=True)
-class ResnetMemory:
+class ResnetMemory(Generic[Leaf]):
     """The last two inputs of a residual block's convolutions, padded."""
 
-    conv1: Past
-    conv2: Past
+    conv1: Past[Leaf]
+    conv2: Past[Leaf]
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["keys", "values"], meta_fields=[])
 @dataclass(frozen=True)
-class AttentionMemory:
+class AttentionMemory(Generic[Leaf]):
     """Keys and values, [b, f, s, c], of all latent frames; those not yet decoded are zero and never read."""
 
-    keys: Float[Array, "b f s c"]
-    values: Float[Array, "b f s c"]
+    keys: Leaf
+    values: Leaf
 
 
 def causal_conv(
-    frame: Float[Array, "b h w i"], weights: ConvWeights[Array], past: Past | None
-) -> tuple[Float[Array, "b h w o"], Past]:
+    frame: Float[Array, "b h w i"], weights: ConvWeights[Array], past: Past[PaddedFrame] | None
+) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
 
     Three 2-D convolutions, one per tap in time, for one frame: the fastest form in sum. CPU seconds of a whole
@@ -153,8 +153,8 @@ def silu(cells: Float[Array, "*cells c"]) -> Float[Array, "*cells c"]:
 
 
 def resnet(
-    frame: Float[Array, "b h w i"], weights: ResnetWeights[Array], memory: ResnetMemory | None
-) -> tuple[Float[Array, "b h w o"], ResnetMemory]:
+    frame: Float[Array, "b h w i"], weights: ResnetWeights[Array], memory: ResnetMemory[Array] | None
+) -> tuple[Float[Array, "b h w o"], ResnetMemory[Array]]:
     """Two times norm, SiLU, causal convolution; added to the frame, through `shortcut` where channels change."""
     past1, past2 = (memory.conv1, memory.conv2) if memory else (None, None)
     hidden, past1 = causal_conv(silu(rms_norm(frame, weights.norm1)), weights.conv1, past1)
@@ -166,9 +166,9 @@ def resnet(
 def attention(
     frame: Frame,
     weights: AttentionWeights[Array],
-    memory: AttentionMemory,
+    memory: AttentionMemory[Array],
     position: Int[Array, ""],
-) -> tuple[Frame, AttentionMemory]:
+) -> tuple[Frame, AttentionMemory[Array]]:
     """Attention of one latent frame to itself and all frames before it, added to the frame.
 
     Args:
@@ -192,11 +192,11 @@ def attention(
 def upsample(
     frame: Float[Array, "b h w i"],
     weights: ConvWeights[Array],
-    past: Past | None,
+    past: Past[PaddedFrame] | None,
     *,
     out_channels: int,
     doubles_time: bool,
-) -> tuple[Float[Array, "f b h2 w2 o"], Past]:
+) -> tuple[Float[Array, "f b h2 w2 o"], Past[PaddedFrame]]:
     """Double height and width, and time for all but the first frame, by spreading channels over cells.
 
     Args:
@@ -231,7 +231,9 @@ def _put_frame(
     return filled
 
 
-def _attend(query: Float[Array, "b s c"], memory: AttentionMemory, num_frames: Int[Array, ""]) -> Float[Array, "b s c"]:
+def _attend(
+    query: Float[Array, "b s c"], memory: AttentionMemory[Array], num_frames: Int[Array, ""]
+) -> Float[Array, "b s c"]:
     """Softmax attention to the first `num_frames` frames, one frame at a time.
 
     The sums are kept relative to the largest logit so far, so no more than one frame's logits, [b, s, s], exist at

@@ -1,6 +1,8 @@
 """Toy VAEs with random weights, and a way to run them here."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,23 @@ TOY: dict[str, Any] = {
     "layers_per_block": 1,  # two resnets per up block
     "scaling_factor": 0.9,
 }
+
+# Two upsamplers, both double time: 4 px and, but for the first, 4 frames per latent cell. Compiles in a second.
+SMALL: dict[str, Any] = {
+    "block_out_channels": (8, 16, 32),
+    "layers_per_block": 0,
+    "spatial_compression_ratio": 4,
+    "temporal_compression_ratio": 4,
+}
+
+
+@contextmanager
+def quick_compiler() -> Iterator[None]:
+    """Compile in half the time, for tests that compile several programs and run each for milliseconds."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def build_vae(**changes: Any) -> AutoencoderKLHunyuanVideo15:
