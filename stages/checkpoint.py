@@ -141,7 +141,12 @@ def _download(checkpoint: Checkpoint, component: str) -> None:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 (as above)
 
     try:
-        snapshot_download(checkpoint.repo, revision=checkpoint.commit, allow_patterns=[f"{component}/*"])
+        snapshot_download(
+            checkpoint.repo,
+            revision=checkpoint.commit,
+            allow_patterns=[f"{component}/*"],
+            cache_dir=_hub_cache(),
+        )
     except Exception as error:
         raise CheckpointError(
             f"{checkpoint.repo}@{checkpoint.commit}: component `{component}` cannot be downloaded "

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Float32, Int
 
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
@@ -95,11 +95,16 @@ def causal_conv(
 ) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
 
-    Three 2-D convolutions, one per tap in time, for one frame: the fastest form in sum. CPU seconds of a whole
-    decode of 9 frames (float32; built-in VAE 96x96 px and 256x256 px; widths 32..256, 3 resnets per block, 128x128
-    px), by form: 0.15, 1.12, 3.3 as here; 0.13, 1.63, 4.8 with the taps folded into channels; 0.59, 4.03, 7.6 as a
-    3-D convolution; 0.17, 1.50, 3.8 as nine matrix products; 0.20, 1.06, - by Winograd, which compiles in five times
-    as long. diffusers on one thread of torch 2.13: 0.52, 1.70, 3.2, so the ratios are 0.3, 0.7 and 1.0.
+    Three 2-D convolutions, one per tap in time, for one frame: the fastest form in sum. CPU seconds of decoding 9
+    frames, float32, relative to this form (jaxlib 0.10.2, x86_64 with AVX-512): (A) built-in VAE, 96x96 px; (B) the
+    same, 256x256 px; (C) widths 32 to 256, 3 resnets per block, 128x128 px.
+
+    | form | A | B | C |
+    |---|---|---|---|
+    | taps folded into channels, one 2-D convolution | 0.9 | 1.5 | 1.4 |
+    | nine matrix products | 1.1 | 1.3 | 1.1 |
+    | one 3-D convolution | 4.0 | 3.6 | 2.3 |
+    | diffusers, one thread of torch 2.13, run in turns | 3.2 | 1.4 | 0.8 |
 
     Args:
         frame: [b, h, w, i], the present frame.
@@ -122,15 +127,14 @@ def causal_conv(
         )
         for time, tap in enumerate((older, newer, padded))
     ]
-    total = taps[0] + taps[1] + taps[2] + weights.bias.astype(jnp.float32)
-    return total.astype(frame.dtype), (newer, padded)
+    total = taps[0] + taps[1] + taps[2]
+    return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 
 def pointwise(cells: Float[Array, "*cells i"], weights: PointwiseWeights[Array]) -> Float[Array, "*cells o"]:
     """Convolution of size 1: the same matrix for every cell; sums are float32."""
     total: Array = jnp.matmul(cells, weights.kernel, precision=PRECISION, preferred_element_type=jnp.float32)
-    mixed: Array = (total + weights.bias.astype(jnp.float32)).astype(cells.dtype)
-    return mixed
+    return _add_bias(total, weights.bias).astype(cells.dtype)
 
 
 def rms_norm(cells: Float[Array, "*cells c"], gain: Float[Array, " c"]) -> Float[Array, "*cells c"]:
@@ -144,7 +148,7 @@ def rms_norm(cells: Float[Array, "*cells c"], gain: Float[Array, " c"]) -> Float
     unit = (wide * (1 / jnp.maximum(length, NORM_EPS))).astype(dtype)
     scale = float(cells.shape[-1]) ** 0.5
     scaled: Array = (unit.astype(jnp.float32) * scale).astype(dtype)
-    return scaled * gain
+    return scaled * jnp.broadcast_to(gain, scaled.shape)
 
 
 def silu(cells: Float[Array, "*cells c"]) -> Float[Array, "*cells c"]:
@@ -216,6 +220,10 @@ def upsample(
     packed = packed + jnp.repeat(frame, repeats, axis=-1).reshape(packed.shape)
     spread = packed.transpose(3, 0, 1, 4, 2, 5, 6)
     return spread.reshape(num_frames, batch, 2 * height, 2 * width, out_channels), next_past
+
+
+def _add_bias(total: Float32[Array, "*cells o"], bias: Float[Array, " o"]) -> Float32[Array, "*cells o"]:
+    return total + jnp.broadcast_to(bias.astype(jnp.float32), total.shape)
 
 
 def _pad_edges(frame: Float[Array, "b h w c"]) -> Float[Array, "b h_padded w_padded c"]:

@@ -1,6 +1,5 @@
 """A video, latent frame by latent frame."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -10,13 +9,7 @@ import pytest
 from stages.decode.stream import decode_video, to_stored
 from stages.decode.tiling import one_tile, plan_tiles
 from stages.decode.weights import load_config, load_weights
-from tests.decode.builders import DEVICE, SMALL, decode_here, edit_config, quick_compiler, random_latents, write_vae
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_compiler() -> Iterator[None]:
-    with quick_compiler():
-        yield
+from tests.decode.builders import DEVICE, SMALL, decode_here, edit_config, random_latents, write_vae
 
 
 @pytest.fixture(scope="module")

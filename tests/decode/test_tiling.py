@@ -35,6 +35,17 @@ def test_blending_by_hand():
     assert blend(before, after, 0, axis=HEIGHT_AXIS).ravel().tolist() == [10.0, 10.0, 10.0]
 
 
+def test_a_tile_meets_neighbours_that_are_blended_already_above_before_left():
+    heights_widths_values = [[(4, 4, 0.0), (4, 2, 1.0)], [(2, 4, 2.0), (2, 2, 3.0)]]
+    tiles = [[jnp.full((1, 1, h, w, 1), value) for h, w, value in row] for row in heights_widths_values]
+    assert join_tiles(tiles, blend_px=2, step_px=2)[0, 0, :, :, 0].tolist() == [
+        [0.0, 0.0, 0.0, 0.5],
+        [0.0, 0.0, 0.0, 0.5],
+        [0.0, 0.0, 0.0, 0.25],  # right half: [0, 0.5] from above, then half of it beside 0
+        [1.0, 1.0, 1.0, 1.375],  # right half: (3 + [0, 0.5]) / 2 from above, then 1 and (1 + 1.75) / 2
+    ]
+
+
 def test_a_tile_smaller_than_the_overlap_is_blended_as_far_as_it_goes():
     before, after = jnp.zeros((1, 1, 1, 5, 1)), jnp.ones((1, 1, 1, 2, 1))
     assert blend(before, after, 4, axis=WIDTH_AXIS).ravel().tolist() == [0.0, 0.5]
@@ -46,7 +57,7 @@ def test_a_tile_smaller_than_the_overlap_is_blended_as_far_as_it_goes():
     tile_cells=st.integers(1, 16),
     overlap=st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5]),
 )
-def test_tiles_cover_every_cell_and_join_to_the_frame(height: int, width: int, tile_cells: int, overlap: float):
+def test_tiles_cover_every_cell_and_keep_each_once(height: int, width: int, tile_cells: int, overlap: float):
     grid = plan_tiles(
         height, width, tile_size_px=tile_cells * CELL_PX, tile_overlap=overlap, spatial_compression=CELL_PX
     )
@@ -55,6 +66,8 @@ def test_tiles_cover_every_cell_and_join_to_the_frame(height: int, width: int, t
         for x in grid.columns:
             seen[y : y + grid.tile_size, x : x + grid.tile_size] += 1
     assert seen.min() >= 1
+    for size, starts in ((height, grid.rows), (width, grid.columns)):
+        assert sum(min(grid.tile_size, size - start, grid.step) for start in starts) == size
 
 
 @pytest.mark.parametrize(("tile_px", "overlap"), [(32, 0.5), (48, 0.25), (64, 0.25), (16, 0.0)])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import torch
