@@ -19,11 +19,11 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from training.shapes.free_wordings import FREE_WORDINGS
 from training.shapes.metric import read_video
 from training.shapes.sample import plain_prompt
+from training.shapes.sheet import contact_sheet
 from training.shapes.vocabulary import (
     BACKGROUNDS,
     COLORS,
@@ -39,7 +39,6 @@ ATTRIBUTES = tuple(field.name for field in fields(Combination))
 SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
 SWEEP_EVERY = 5  # of the combinations: 54 of 270, coprime to no table's length, so that every value occurs
-SHEET_FRAMES = (0, 4, 8)
 SHEET_CELL_PX = 32
 
 
@@ -140,21 +139,10 @@ def sweep(folder: Path, expected: Mapping[str, Combination]) -> None:
 
 def write_sheet(shown: Mapping[Combination, NDArray[np.float32]], path: Path) -> None:
     """A row per colour and shape, a column per background and motion; each cell the first, middle and last frame."""
-    rows = [
-        np.concatenate([_cell(shown[Combination(s, c, m, b)]) for b in BACKGROUNDS for m in MOTIONS], axis=1)
-        for c in COLORS
-        for s in SHAPES
-    ]
+    order = [Combination(s, c, m, b) for c in COLORS for s in SHAPES for b in BACKGROUNDS for m in MOTIONS]
+    sheet = contact_sheet([shown[key] for key in order], columns=len(BACKGROUNDS) * len(MOTIONS), cell_px=SHEET_CELL_PX)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows)).save(path, optimize=True)
-
-
-def _cell(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[cell, 3 cells, 3]: frames scaled down, with a thin line to the next cell."""
-    pictures = [Image.fromarray((frames[i] * 255).round().astype(np.uint8)) for i in SHEET_FRAMES]
-    small = [np.asarray(p.resize((SHEET_CELL_PX, SHEET_CELL_PX), Image.Resampling.LANCZOS)) for p in pictures]
-    cell = np.concatenate(small, axis=1)
-    return np.pad(cell, ((0, 2), (0, 4), (0, 0)), constant_values=64)
+    sheet.save(path, optimize=True)
 
 
 def _words(combination: Combination) -> str:

@@ -17,15 +17,6 @@ TOLERANCE = 1e-4  # float32, frames of order 1, sums in another order
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch's threads wait for each other: beside another busy process two are six times slower than one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module", autouse=True)
 def _quick_compiler() -> Iterator[None]:
     with quick_compiler():
         yield

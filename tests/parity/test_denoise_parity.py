@@ -1,7 +1,6 @@
 """Latents equal those of diffusers' HunyuanVideo15Pipeline with the same seed, in the same process, in float32."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,15 +35,6 @@ class Case(NamedTuple):
     folder: Path
     pipeline: HunyuanVideo15Pipeline
     size: VideoSize
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch's threads wait for each other: beside another busy process two are six times slower than one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def load_pipeline(folder: Path, **components: torch.nn.Module) -> HunyuanVideo15Pipeline:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +32,6 @@ PROMPTS = {
     "longer than 1000 tokens": "a red circle moves right " * 400,
     "quoted text longer than 256 bytes": f'a sign "{"word " * 80}"',
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Torch's threads wait for each other: beside another busy process two are six times slower than one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_random_checkpoint(folder: Path) -> Path:
