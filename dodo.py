@@ -21,6 +21,8 @@ try:
     BUILD = load_build(Path(__file__).parent, dict(doit_cmd._CMDLINE_VARS or {}))
 except StagesError as error:
     sys.exit(f"{type(error).__name__}: {error}")
+except KeyboardInterrupt:
+    sys.exit("interrupted. Nothing had been started.")
 atexit.register(BUILD.workers.close)
 
 DOIT_CONFIG = {
@@ -30,6 +32,7 @@ DOIT_CONFIG = {
     "check_file_uptodate": Xxh3Checker,
     "reporter": Reporter,
     "verbosity": 2,
+    "par_type": "thread",  # the stages are processes already; threads share them
 }
 _LAST_STAGE = STAGES[-1]
 
@@ -39,15 +42,13 @@ def make(node: Node) -> TaskFailed | None:
     verdict = BUILD.verdict(node)
     if verdict.is_fresh:
         return None
-    from stages.commands.display import show_node  # noqa: PLC0415 (slow, and only here needed)
+    from stages.commands.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
 
     try:
-        with show_node(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as display:
-            display.finish(BUILD.run(node, display))
+        with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
+            shown.finish(BUILD.run(node, shown))
     except StagesError as error:
         return TaskFailed(str(error))
-    except KeyboardInterrupt:
-        sys.exit(f"{node.title}: interrupted. Nothing of it was kept; `doit` starts it again.")
     return None
 
 
@@ -69,6 +70,7 @@ def _stage_tasks(stage: str) -> Iterator[dict[str, Any]]:
             "targets": BUILD.targets(node),
             "uptodate": [BUILD.freshness(node)],
             "clean": [(remove, [node])],
+            "io": {"capture": False},  # a running node draws on the terminal itself
             "meta": {"artifact": str(BUILD.store.folder(stage, node.key))},
         }
 
@@ -103,7 +105,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
             "actions": [(BUILD.store.link, [name, _LAST_STAGE, node.key])],
-            "uptodate": [(BUILD.store.is_linked, [name, _LAST_STAGE, node.key])],
+            "uptodate": [BUILD.link_freshness(name)],
             "clean": [(link.unlink, [], {"missing_ok": True})],
             "meta": {"video": str(link)},
         }

@@ -51,6 +51,10 @@ class Build:
         """What doit asks whether a node is up to date, and shows in `doit info`."""
         return Freshness(self, node)
 
+    def link_freshness(self, name: str) -> "LinkFreshness":
+        """The same for the link to a video."""
+        return LinkFreshness(self, name)
+
     def file_deps(self, node: Node) -> list[Path]:
         """Files that doit watches for a node: the sources of its stage, the manifests of its inputs."""
         manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
@@ -95,6 +99,22 @@ class Freshness:
     def __repr__(self) -> str:
         verdict = self.build.verdict(self.node)
         return f"the store: {self.node.title} is {verdict.reason or verdict.state}"
+
+
+@dataclass(frozen=True)
+class LinkFreshness:
+    """The store's answer on the link by which a person finds a video, asked anew at each call."""
+
+    build: Build
+    name: str
+
+    def __call__(self) -> bool:
+        """Whether the link leads to the video of the present parameters."""
+        node = self.build.graph.videos[self.name][STAGES[-1]]
+        return self.build.store.is_linked(self.name, node.stage, node.key)
+
+    def __repr__(self) -> str:
+        return f"the store: the link of {self.name} {'leads' if self() else 'does not lead'} to its video"
 
 
 def load_build(root: Path, overrides: Mapping[str, str]) -> Build:

@@ -1,6 +1,6 @@
 """Processes of the stages: started when first needed, kept for the next job, told to leave for another's device.
 
-The parent's half; job.py is the child's. Loads nothing heavy.
+The parent's half; job.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
 """
 
 import json
@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from stages.contracts import STAGES
 from stages.errors import StageError
 from stages.job import Job
 from stages.keys import JsonValue
@@ -33,27 +35,36 @@ class Workers:
         self._root = root
         self._logs = logs
         self._running: dict[str, _Worker] = {}
+        self._turns = {device: Turns() for device in _DEVICE_OF.values()}
 
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
+
+        Waits while another thread's job has the device.
 
         Raises:
             StageError: the stage failed, or its process ended.
         """
         stage = job.node.stage
-        for other in [name for name in self._running if name != stage and _DEVICE_OF[name] == _DEVICE_OF[stage]]:
-            self._running.pop(other).close()
-        if stage not in self._running:
-            self._running[stage] = _Worker(stage, self._root, self._logs)
-        worker = self._running[stage]
-        try:
-            ending = worker.run(job, observe)
-        except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
-            self._running.pop(stage).kill()
-            raise
+        with self._turns[_DEVICE_OF[stage]].take(STAGES.index(stage)):
+            worker = self._worker(stage)
+            try:
+                ending = worker.run(job, observe)
+            except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
+                self._running.pop(stage, worker).kill()
+                raise
         if ending["event"] == "error":
             raise StageError(worker.explain(ending))
         return ending
+
+    def _worker(self, stage: str) -> "_Worker":
+        """The stage's process, started if need be; others of its device are told to leave."""
+        for other in STAGES:
+            if other != stage and _DEVICE_OF[other] == _DEVICE_OF[stage] and other in self._running:
+                self._running.pop(other).close()
+        if stage not in self._running:
+            self._running[stage] = _Worker(stage, self._root, self._logs)
+        return self._running[stage]
 
     @property
     def process_ids(self) -> dict[str, int]:
@@ -64,6 +75,39 @@ class Workers:
         """Tell all processes to leave, and wait until they have."""
         while self._running:
             self._running.popitem()[1].close()
+
+
+class Turns:
+    """Who may use a device: one job at a time, of those that wait the earliest stage's first.
+
+    Otherwise a model would leave for one job of a later stage and come back for the next of its own.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has it."""
+        self._changed = threading.Condition()
+        self._waiting: list[int] = []
+        self._is_taken = False
+
+    @property
+    def num_waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._waiting)
+
+    @contextmanager
+    def take(self, rank: int) -> Iterator[None]:
+        """Wait for a turn; a lower `rank` goes first."""
+        with self._changed:
+            self._waiting.append(rank)
+            self._changed.wait_for(lambda: not self._is_taken and rank == min(self._waiting))
+            self._waiting.remove(rank)
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
 
 
 class _Worker:

@@ -232,7 +232,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(interrupted: sub
     interrupted.send_signal(2)
     output, error = interrupted.communicate(timeout=30)
     assert interrupted.returncode == 1
-    assert "interrupted. Nothing of it was kept" in error
+    assert "interrupted. Nothing half-made was kept" in error
     assert "Traceback" not in output + error
     assert not list((tmp_path / "artifacts/encode").glob("*"))
     assert list((tmp_path / "artifacts/.drafts").glob("*")) == []

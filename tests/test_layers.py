@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-# Edges of the stages and what doit plugs in: exercised as processes by tests/test_dodo.py and tests/test_worker.py.
-TESTED_AS_PROCESSES = {"__main__.py", "display.py", "forget.py", "reporter.py"}
+TESTED_AS_PROCESSES = {"__main__.py"}  # the stages' edges, by tests/test_dodo.py and tests/test_worker.py
 HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
 
 

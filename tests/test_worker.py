@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from stages.job import Job
 from stages.keys import Node
 from stages.store import RUN, Store
 from stages.tensors import write_tensors
-from stages.worker import Event, Workers
+from stages.worker import Event, Turns, Workers
 
 FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
 
@@ -88,6 +90,37 @@ def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers
     with pytest.raises(StageError):  # it has no prompt
         workers.run(encode, ignore)
     assert "export" not in workers.process_ids
+
+
+def test_of_the_jobs_that_wait_for_a_device_the_earliest_stage_goes_first_and_alone():
+    turns, order, running = Turns(), [], []
+
+    def work(rank: int) -> None:
+        with turns.take(rank):
+            running.append(rank)
+            assert running == [rank]
+            order.append(rank)
+            running.remove(rank)
+
+    threads = [threading.Thread(target=work, args=[rank]) for rank in (3, 1, 2, 1)]
+    with turns.take(3):
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 10
+        while turns.num_waiting < len(threads) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == [1, 1, 2, 3]
+
+
+def test_jobs_of_several_threads_are_done_by_one_process(store: Store, workers: Workers, tmp_path: Path):
+    jobs = [export_job(store, fps=fps) for fps in range(1, 7)]
+    with ThreadPoolExecutor(4) as pool:
+        endings = list(pool.map(lambda job: workers.run(job, ignore), jobs))
+    assert [ending["event"] for ending in endings] == ["result"] * len(jobs)
+    assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
 def test_an_error_of_the_stage_is_told_as_it_is(store: Store, workers: Workers):

@@ -3,6 +3,7 @@
 Imported when the first node runs, never by a run that has nothing to do.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +15,23 @@ from rich.progress import BarColumn, Progress, TextColumn
 from stages.keys import Node
 from stages.worker import Event
 
-_LINE_EVERY_S = 10.0  # between two lines of a node's progress where there is no terminal
-
 
 class NodeDisplay:
     """Shows one node's events. Call it with each."""
 
-    def __init__(self, console: Console, node: Node, bar: Progress | None) -> None:
-        """`bar` is None where there is no terminal."""
+    def __init__(self, console: Console, node: Node, bar: Progress, line_every_s: float) -> None:
+        """`bar` is shared by all nodes that run; where there is no terminal, lines take its place."""
+        self._line_every_s = line_every_s
         self._console = console
         self._node = node
         self._bar = bar
-        self._task = None if bar is None else bar.add_task("", node=node.title, detail="starting", total=None)
+        self._task = bar.add_task("", node=node.title, detail="starting", total=None)
         self._start = self._last_line = time.monotonic()
         self._first: tuple[int, float] | None = None  # units done and time when the phase's first unit was done
+
+    def close(self) -> None:
+        """Take the node's bar away."""
+        self._bar.remove_task(self._task)
 
     def __call__(self, event: Event) -> None:
         """Show an event of job.py."""
@@ -57,24 +61,45 @@ class NodeDisplay:
         return f", {seconds:.2f} s/{unit}, {_duration(seconds * (total - done))} left"
 
     def _show(self, detail: str, done: int | None, total: int | None) -> None:
-        if self._bar is not None and self._task is not None:
+        if self._console.is_terminal:
             self._bar.update(self._task, detail=detail, completed=done or 0, total=total)
-        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+        elif time.monotonic() - self._last_line >= self._line_every_s:
             self._last_line = time.monotonic()
             self._console.print(f"{self._node.title}: {detail}", highlight=False)
 
 
-@contextmanager
-def show_node(node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
-    """Show that a node runs for `videos`, and why; what it prints stands above the bar."""
-    console = Console(soft_wrap=True)
-    console.print(f"{node.title}  {', '.join(videos)}  ({escape(reason)})", highlight=False)
-    if not console.is_terminal:
-        yield NodeDisplay(console, node, None)
-        return
-    columns = (TextColumn("  {task.fields[node]}"), BarColumn(), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield NodeDisplay(console, node, bar)
+class Display:
+    """What runs at present: a bar per node. May be used by several threads."""
+
+    def __init__(self, console: Console, *, line_every_s: float = 10.0) -> None:
+        """Shown on `console`; if that is no terminal, a node tells how far it is every `line_every_s`."""
+        self._line_every_s = line_every_s
+        self._console = console
+        columns = (TextColumn("  {task.fields[node]}"), BarColumn(), TextColumn("{task.fields[detail]}"))
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._lock = threading.Lock()
+        self._num_shown = 0
+
+    @contextmanager
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
+        """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
+        self._console.print(f"{node.title}  {', '.join(videos)}  ({escape(reason)})", highlight=False)
+        self._count(+1)
+        shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
+        try:
+            yield shown
+        finally:
+            shown.close()
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        """The bars are on the screen while there is a node to show: nothing else can be printed well meanwhile."""
+        with self._lock:
+            self._num_shown += change
+            if self._num_shown == 0:
+                self._bar.stop()
+            elif change > 0:
+                self._bar.start()
 
 
 def _duration(seconds: float) -> str:
@@ -83,3 +108,6 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+DISPLAY = Display(Console(soft_wrap=True))

@@ -1,0 +1,46 @@
+"""`doit` and `doit run`: stage by stage, and one message for what stops it."""
+
+import functools
+import sqlite3
+import sys
+from typing import Any
+
+from doit.cmd_base import tasks_and_deps_iter
+from doit.cmd_run import Run as DoitRun
+from doit.control import TaskControl
+from doit.runner import FAILURE
+
+
+class Run(DoitRun):  # type: ignore[misc] # doit has no types
+    """As doit's own, in the order in which dodo.py lists tasks: all encodes, then all denoises, ...
+
+    doit itself would finish the first of several selected videos before it begins the second, and load every model
+    once per video.
+    """
+
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Run the tasks named in `args`; doit's exit code."""
+        try:
+            return int(super().execute(params, args))
+        except KeyboardInterrupt:
+            print("interrupted. Nothing half-made was kept; `doit` goes on from here.", file=sys.stderr)
+        except sqlite3.Error as error:
+            print(
+                f"{params['dep_file']}: {error}. Make room or mend its permissions, or delete it: what has been made "
+                "is whole and will be found again.",
+                file=sys.stderr,
+            )
+        return int(FAILURE)
+
+    @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
+    def _execute(self, *arguments: Any, **options: Any) -> int:
+        if not options["single"]:
+            self.task_list, self.sel_tasks = self._needed_tasks(), None  # None: all, in the order of the list
+        return int(super()._execute(*arguments, **options))
+
+    def _needed_tasks(self) -> list[Any]:
+        """The selected tasks and all they depend on, as dodo.py lists them."""
+        control = TaskControl(self.task_list)
+        control.process(self.sel_tasks)
+        needed = {task.name for task in tasks_and_deps_iter(control.tasks, control.selected_tasks)}
+        return [task for task in self.task_list if task.name in needed]

@@ -1,0 +1,36 @@
+"""doit with the project's commands, in this process, on tasks that a test gives."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+
+from stages.commands.file_checker import Xxh3Checker
+from stages.commands.reporter import Reporter
+
+COMMANDS = {name: f"stages.commands.{name}:{name.capitalize()}" for name in ("run", "info", "forget")}
+
+
+def run_doit(folder: Path, tasks: list[Mapping[str, Any]], *arguments: str) -> int:
+    """Exit code.
+
+    Args:
+        folder: takes doit's database.
+        tasks: as dodo.py would yield them, in this order.
+    """
+    config = {
+        "default_tasks": list(dict.fromkeys(task["basename"] for task in tasks)),
+        "backend": "sqlite3",
+        "dep_file": str(folder / ".doit.db"),
+        "check_file_uptodate": Xxh3Checker,
+        "reporter": Reporter,
+        "verbosity": 2,
+        "par_type": "thread",
+        "outfile": sys.stdout,  # as it is now: doit keeps the one of its import
+    }
+    loader = ModuleTaskLoader({"DOIT_CONFIG": config, "task_all": lambda: (yield from map(dict, tasks))})
+    main = DoitMain(loader, extra_config={"COMMAND": COMMANDS}, config_filenames=())
+    return int(main.run(list(arguments)) or 0)

@@ -1,0 +1,58 @@
+"""`doit forget`: which artifacts are un-sealed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands.doit_here import run_doit
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> list[dict[str, Any]]:
+    """Two nodes with artifacts, and a video that needs both."""
+    nodes: list[dict[str, Any]] = []
+    for stage in ("encode", "decode"):
+        folder = tmp_path / stage
+        folder.mkdir()
+        (folder / "manifest.json").write_text("{}")
+        nodes.append({"basename": stage, "name": "1", "actions": [], "meta": {"artifact": str(folder)}})
+    return [*nodes, {"basename": "demo", "task_dep": ["encode:1", "decode:1"], "actions": []}]
+
+
+def forgotten(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("*/manifest.forgotten.json")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stages"),
+    [
+        (["decode"], {"decode"}),
+        (["decode:1"], {"decode"}),
+        (["demo"], set()),
+        (["--follow-sub", "demo"], {"encode", "decode"}),
+        (["--all"], {"encode", "decode"}),
+        ([], {"encode", "decode"}),
+        (["--disable-default"], set()),
+    ],
+)
+def test_the_artifacts_of_the_selected_tasks_are_forgotten(
+    tmp_path: Path, tasks: list[dict[str, Any]], arguments: list[str], stages: set[str]
+):
+    assert run_doit(tmp_path, tasks, "forget", *arguments) == 0
+    assert forgotten(tmp_path) == stages
+
+
+def test_forgetting_twice_tells_only_once(
+    tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    run_doit(tmp_path, tasks, "forget", "decode")
+    run_doit(tmp_path, tasks, "forget", "decode")
+    assert capsys.readouterr().out == "forgotten: decode:1\n"
+
+
+def test_an_unknown_name_is_an_error_and_nothing_is_forgotten(
+    tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    assert run_doit(tmp_path, tasks, "forget", "encode", "nope") != 0
+    assert "'nope' is not a task." in capsys.readouterr().err
+    assert forgotten(tmp_path) == set()

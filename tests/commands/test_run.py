@@ -1,0 +1,75 @@
+"""The order of a run, and what is said when it cannot go on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands.doit_here import run_doit
+
+STAGES = ("encode", "decode", "export")
+
+
+def two_videos(made: list[str]) -> list[Mapping[str, Any]]:
+    """Tasks like the project's: a chain of nodes per video, listed stage by stage, and the videos after them."""
+
+    def make(name: str) -> None:
+        made.append(name)
+
+    tasks: list[Mapping[str, Any]] = []
+    for place, stage in enumerate(STAGES):
+        tasks.append({"basename": stage, "name": None})
+        for video in ("a", "b"):
+            before = [f"{STAGES[place - 1]}:{video}"] if place else []
+            action = (make, [f"{stage}:{video}"])
+            tasks.append({"basename": stage, "name": video, "task_dep": before, "actions": [action]})
+    return [*tasks, *({"basename": video, "task_dep": [f"export:{video}"], "actions": []} for video in ("a", "b"))]
+
+
+@pytest.mark.parametrize("selection", [["a", "b"], ["b", "a"], ["export:*"], ["export"], []])
+@pytest.mark.parametrize("threads", [[], ["-n", "2"]])
+def test_several_videos_are_made_stage_by_stage(tmp_path: Path, selection: list[str], threads: list[str]):
+    made: list[str] = []
+    code = run_doit(tmp_path, two_videos(made), "run", *threads, *selection)
+    assert code == 0
+    assert [name.split(":")[0] for name in made] == ["encode"] * 2 + ["decode"] * 2 + ["export"] * 2
+    assert sorted(made) == sorted(f"{stage}:{video}" for stage in STAGES for video in "ab")
+
+
+def test_only_what_a_selected_video_needs_is_made(tmp_path: Path):
+    made: list[str] = []
+    assert run_doit(tmp_path, two_videos(made), "run", "b") == 0
+    assert made == ["encode:b", "decode:b", "export:b"]
+
+
+def test_without_dependencies_only_what_is_selected_is_made(tmp_path: Path):
+    made: list[str] = []
+    assert run_doit(tmp_path, two_videos(made), "run", "--single", "decode:a") == 0
+    assert made == ["decode:a"]
+
+
+def test_an_unknown_name_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    made: list[str] = []
+    code = run_doit(tmp_path, two_videos(made), "run", "c")
+    assert code != 0
+    assert 'invalid parameter: "c". Must be a task' in capsys.readouterr().err
+    assert made == []
+
+
+def test_ctrl_c_gives_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": [interrupt]}], "run") == 1
+    assert capsys.readouterr().err == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
+
+
+def test_a_database_that_cannot_be_opened_gives_one_message_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / ".doit.db").mkdir()
+    assert run_doit(tmp_path, two_videos([]), "run") == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/.doit.db: unable to open database file. Make room or mend its permissions, or delete it: what "
+        "has been made is whole and will be found again.\n"
+    )
