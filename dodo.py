@@ -1,6 +1,5 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
-import atexit
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,14 @@ except StagesError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 except KeyboardInterrupt:
     sys.exit("interrupted. Nothing had been started.")
-atexit.register(BUILD.workers.close)
+
+
+def finish() -> None:
+    """End all processes and give the terminal back."""
+    BUILD.workers.close()
+    if "stages.commands.display" in sys.modules:  # slow to load, and only there when a node has run
+        sys.modules["stages.commands.display"].DISPLAY.close()
+
 
 DOIT_CONFIG = {
     "default_tasks": [*STAGES, *BUILD.graph.videos],  # stage by stage, so that each model is loaded once
@@ -31,6 +37,7 @@ DOIT_CONFIG = {
     "dep_file": str(BUILD.database),
     "check_file_uptodate": Xxh3Checker,
     "reporter": Reporter,
+    "at_end": finish,
     "verbosity": 2,
     "par_type": "thread",  # the stages are processes already; threads share them
 }

@@ -47,6 +47,7 @@ class Workers:
         """
         stage = job.node.stage
         with self._turns[_DEVICE_OF[stage]].take(STAGES.index(stage)):
+            observe({"event": "phase", "name": "starting"})
             worker = self._worker(stage)
             try:
                 ending = worker.run(job, observe)
@@ -72,9 +73,13 @@ class Workers:
         return {stage: worker.process_id for stage, worker in self._running.items()}
 
     def close(self) -> None:
-        """Tell all processes to leave, and wait until they have."""
+        """Tell all processes to leave, and wait until they have. One in the middle of a job is killed."""
         while self._running:
-            self._running.popitem()[1].close()
+            worker = self._running.popitem()[1]
+            if worker.is_busy:
+                worker.kill()
+            else:
+                worker.close()
 
 
 class Turns:
@@ -129,6 +134,7 @@ class _Worker:
             )
         os.close(writer)
         self._events = os.fdopen(reader)
+        self.is_busy = False
 
     @property
     def process_id(self) -> int:
@@ -137,6 +143,7 @@ class _Worker:
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Pass a job on; the event that ends it, a result or an error. Raises StageError when the process ends."""
         assert self._process.stdin is not None
+        self.is_busy = True
         try:
             self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
@@ -145,6 +152,7 @@ class _Worker:
         for line in self._events:
             event: Event = json.loads(line)
             if event["event"] in ("result", "error"):
+                self.is_busy = False
                 return event
             observe(event)
         raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
@@ -160,7 +168,7 @@ class _Worker:
         self._events.close()
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing. May be called again, and by another thread than waits for it."""
         self._process.kill()
         self._process.wait()
         self._close_stdin()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
 from stages.keys import Node
 from stages.worker import Event
@@ -25,7 +25,7 @@ class NodeDisplay:
         self._console = console
         self._node = node
         self._bar = bar
-        self._task = bar.add_task("", node=node.title, detail="starting", total=None)
+        self._task = bar.add_task("", node=node.title, detail="waiting", total=None)
         self._start = self._last_line = time.monotonic()
         self._first: tuple[int, float] | None = None  # units done and time when the phase's first unit was done
 
@@ -75,7 +75,7 @@ class Display:
         """Shown on `console`; if that is no terminal, a node tells how far it is every `line_every_s`."""
         self._line_every_s = line_every_s
         self._console = console
-        columns = (TextColumn("  {task.fields[node]}"), BarColumn(), TextColumn("{task.fields[detail]}"))
+        columns = ("  {task.fields[node]}", BarColumn(), TimeElapsedColumn(), "{task.fields[detail]}")
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._lock = threading.Lock()
         self._num_shown = 0
@@ -91,6 +91,10 @@ class Display:
         finally:
             shown.close()
             self._count(-1)
+
+    def close(self) -> None:
+        """Take all bars away, also those of nodes that nobody waits for any more."""
+        self._bar.stop()
 
     def _count(self, change: int) -> None:
         """The bars are on the screen while there is a node to show: nothing else can be printed well meanwhile."""

@@ -19,17 +19,19 @@ class Run(DoitRun):  # type: ignore[misc] # doit has no types
     """
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """Run the tasks named in `args`; doit's exit code."""
+        """Run the tasks named in `args`, then call DOIT_CONFIG's `at_end`, whatever happened; doit's exit code."""
         try:
             return int(super().execute(params, args))
         except KeyboardInterrupt:
-            print("interrupted. Nothing half-made was kept; `doit` goes on from here.", file=sys.stderr)
+            message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
         except sqlite3.Error as error:
-            print(
+            message = (
                 f"{params['dep_file']}: {error}. Make room or mend its permissions, or delete it: what has been made "
-                "is whole and will be found again.",
-                file=sys.stderr,
+                "is whole and will be found again."
             )
+        finally:
+            params.get("at_end", lambda: None)()
+        print(message, file=sys.stderr)
         return int(FAILURE)
 
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names

@@ -1,7 +1,7 @@
 """doit with the project's commands, in this process, on tasks that a test gives."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from stages.commands.reporter import Reporter
 COMMANDS = {name: f"stages.commands.{name}:{name.capitalize()}" for name in ("run", "info", "forget")}
 
 
-def run_doit(folder: Path, tasks: list[Mapping[str, Any]], *arguments: str) -> int:
+def run_doit(
+    folder: Path, tasks: list[Mapping[str, Any]], *arguments: str, at_end: Callable[[], None] = lambda: None
+) -> int:
     """Exit code.
 
     Args:
         folder: takes doit's database.
+        at_end: what a run calls, however it ends.
         tasks: as dodo.py would yield them, in this order.
     """
     config = {
@@ -27,6 +30,7 @@ def run_doit(folder: Path, tasks: list[Mapping[str, Any]], *arguments: str) -> i
         "dep_file": str(folder / ".doit.db"),
         "check_file_uptodate": Xxh3Checker,
         "reporter": Reporter,
+        "at_end": at_end,
         "verbosity": 2,
         "par_type": "thread",
         "outfile": sys.stdout,  # as it is now: doit keeps the one of its import

@@ -85,7 +85,7 @@ def wait_for(pattern: str, screen: io.StringIO) -> None:
 def test_on_a_terminal_each_node_that_runs_has_a_bar_and_none_is_left():
     display, screen = shown_on(is_terminal=True)
     with display.show(NODE, ("demo",), "absent") as node:
-        wait_for(rf"{NODE.title} .*starting", screen)
+        wait_for(rf"{NODE.title} .*waiting", screen)
         with display.show(OTHER, ("demo",), "absent") as other:
             other({"event": "phase", "name": "export"})
             node(progress(2, 4))

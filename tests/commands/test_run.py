@@ -1,11 +1,12 @@
 """The order of a run, and what is said when it cannot go on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands.doit_here import run_doit
+from doit.exceptions import TaskFailed
 
 STAGES = ("encode", "decode", "export")
 
@@ -57,9 +58,6 @@ def test_an_unknown_name_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_ctrl_c_gives_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
     assert run_doit(tmp_path, [{"basename": "encode", "actions": [interrupt]}], "run") == 1
     assert capsys.readouterr().err == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
 
@@ -73,3 +71,20 @@ def test_a_database_that_cannot_be_opened_gives_one_message_and_exit_code_1(
         f"{tmp_path}/.doit.db: unable to open database file. Make room or mend its permissions, or delete it: what "
         "has been made is whole and will be found again.\n"
     )
+
+
+def fail() -> TaskFailed:
+    return TaskFailed("broken")
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("action", [lambda: None, fail, interrupt])
+@pytest.mark.parametrize("threads", [[], ["-n", "2"]])
+def test_however_a_run_ends_its_processes_are_ended(tmp_path: Path, action: Callable[[], Any], threads: list[str]):
+    ended: list[str] = []
+    tasks = [{"basename": "encode", "actions": [action]}]
+    run_doit(tmp_path, tasks, "run", *threads, at_end=lambda: ended.append("once"))
+    assert ended == ["once"]
