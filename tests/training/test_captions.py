@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.shapes import words
-from training.shapes.captions import fold, recognizer, write_caption
+from training.shapes.captions import TEMPLATES, rules_of, write_caption
 from training.shapes.free_wordings import FREE_WORDINGS
 from training.shapes.vocabulary import BACKGROUNDS, COLORS, MOTIONS, SHAPES, all_combinations
 
@@ -23,6 +23,41 @@ CAPTIONS = [
     for index, combination in enumerate(all_combinations())
     for number in range(CAPTIONS_PER_COMBINATION)
 ]
+
+
+QUOTED_PATTERN = r"[^\"“”]+"
+
+
+def fold(text: str) -> str:
+    """Lower case, single spaces, none before punctuation, no full stop: the form in which texts are compared."""
+    text = re.sub(r"\s+([,.!;:)])", r"\1", " ".join(text.lower().split()))
+    return text.replace("( ", "(").replace(" -", "-").lstrip(",:;. ").rstrip(".!,;: ")
+
+
+def recognizer() -> re.Pattern[str]:
+    """Matches `fold(text)` of every text that the templates can produce for any combination, without noise.
+
+    The pattern is somewhat wider than the grammar: slots of different combinations may mix, commas may lack.
+    """
+    merged: dict[str, dict[str, None]] = {}
+    for combination, is_named in itertools.product(all_combinations(), (True, False)):
+        for slot, alternatives in rules_of(combination, names_background=is_named).items():
+            merged.setdefault(slot, {}).update(dict.fromkeys(alternatives))
+    patterns: dict[str, str] = {"quoted": QUOTED_PATTERN}
+
+    def pattern_of(text: str) -> str:
+        pieces = re.split(r"\{(\w+)\}", text)
+        return "".join(
+            slot_pattern(piece) if index % 2 else re.sub(r"(\\ |\s)+", r"\\s*", re.escape(piece)).replace(",", ",?")
+            for index, piece in enumerate(pieces)
+        )
+
+    def slot_pattern(slot: str) -> str:
+        if slot not in patterns:
+            patterns[slot] = "(?:" + "|".join(pattern_of(alternative) for alternative in merged[slot]) + ")"
+        return patterns[slot]
+
+    return re.compile("|".join(f"(?:{pattern_of(template)})" for template in TEMPLATES), re.IGNORECASE)
 
 
 def words_of(caption: str) -> set[str]:

@@ -1,6 +1,6 @@
 """Trains the checkpoint and writes its folder: `python -m training.shapes`.
 
-Runs the phases vae, dit, decoder and polish, each from its own checkpoint in the work folder: kill it at any time and
+Runs the phases vae, dit and decoder, each from its own checkpoint in the work folder: kill it at any time and
 start it again.
 """
 
@@ -16,7 +16,7 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "1000000000",
 }
-PHASES = ("vae", "dit", "decoder", "polish", "export")
+PHASES = ("vae", "dit", "decoder", "export")
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

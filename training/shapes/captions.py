@@ -1,4 +1,4 @@
-"""The grammar of the captions: what a combination may be called, and whether a text is one of its sentences."""
+"""The grammar of the captions: what a combination may be called."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.shapes import words
-from training.shapes.vocabulary import BACKGROUNDS, COLORS, MOTIONS, SHAPES, Combination
+from training.shapes.vocabulary import Combination
 
-TEMPLATES = (
+TEMPLATES = (  # the first stands there twice, so it is drawn twice as often
     "{lead} {subject} {how} {moves} {where} {ground_end} {stop}",
     "{lead} {subject} {how} {moves} {where} {ground_end} {stop}",
     "{subject} {moves} {ground_end} {stop}",
@@ -42,7 +42,6 @@ TEMPLATES = (
 BLACK_UNNAMED = 0.45  # share of the captions on black that do not name the background: unnamed means black
 NOISE_SHARE = 0.25  # share of captions with one to three words of no meaning dropped in somewhere
 RANDOM_QUOTE_SHARE = 0.5  # of the quoted texts: random letters instead of a listed word
-QUOTED_PATTERN = r"[^\"“”]+"
 SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -82,12 +81,6 @@ def rules_of(combination: Combination, *, names_background: bool) -> Mapping[str
     return {slot: tuple(alternatives.split("|")) for slot, alternatives in rules.items()}
 
 
-def fold(text: str) -> str:
-    """Lower case, single spaces, none before punctuation, no full stop: the form in which texts are compared."""
-    text = re.sub(r"\s+([,.!;:)])", r"\1", " ".join(text.lower().split()))
-    return text.replace("( ", "(").replace(" -", "-").lstrip(",:;. ").rstrip(".!,;: ")
-
-
 def write_caption(combination: Combination, rng: np.random.Generator) -> str:
     """A random caption of `combination`; now and then with quoted text or words of no meaning in it."""
     names_background = combination.background != "black" or rng.random() > BLACK_UNNAMED
@@ -119,33 +112,3 @@ def _drop_in_noise(caption: str, rng: np.random.Generator) -> str:
     for _ in range(rng.integers(1, 4)):
         parts.insert(rng.integers(len(parts) + 1), noise[rng.integers(len(noise))])
     return " ".join(parts)
-
-
-def recognizer() -> re.Pattern[str]:
-    """Matches `fold(text)` of every text that the templates can produce for any combination, without noise.
-
-    The pattern is somewhat wider than the grammar: slots of different combinations may mix, commas may lack.
-    """
-    merged: dict[str, dict[str, None]] = {}
-    for shape, color, motion, background in zip(
-        SHAPES * 5, list(COLORS) * 3, list(MOTIONS) * 3, list(BACKGROUNDS) * 5, strict=False
-    ):
-        combination = Combination(shape, color, motion, background)
-        for is_named in (True, False):
-            for slot, alternatives in rules_of(combination, names_background=is_named).items():
-                merged.setdefault(slot, {}).update(dict.fromkeys(alternatives))
-    patterns: dict[str, str] = {"quoted": QUOTED_PATTERN}
-
-    def pattern_of(text: str) -> str:
-        pieces = re.split(r"\{(\w+)\}", text)
-        return "".join(
-            slot_pattern(piece) if index % 2 else re.sub(r"(\\ |\s)+", r"\\s*", re.escape(piece)).replace(",", ",?")
-            for index, piece in enumerate(pieces)
-        )
-
-    def slot_pattern(slot: str) -> str:
-        if slot not in patterns:
-            patterns[slot] = "(?:" + "|".join(pattern_of(alternative) for alternative in merged[slot]) + ")"
-        return patterns[slot]
-
-    return re.compile("|".join(f"(?:{pattern_of(template)})" for template in TEMPLATES), re.IGNORECASE)

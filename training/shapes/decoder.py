@@ -8,19 +8,17 @@ noisier state: blurred and blotched in the way of real samples.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
+from stages.geometry import LATENT_CHANNELS
 from training.shapes.captions import write_caption
 from training.shapes.dit import predict_velocity
 from training.shapes.draw import draw
 from training.shapes.loop import Phase
-from training.shapes.models import LATENT_CHANNELS
-from training.shapes.text import TextSide, embed_prompts
+from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
 from training.shapes.vae import psnr, random_scenes, reconstruction_loss, to_model, train_modules
-from training.shapes.vocabulary import Combination
 
 NUM_STEPS = 1200
 MUON_LR, ADAM_LR = 1e-3, 1e-3
@@ -31,50 +29,49 @@ MAX_SIGMA = 0.6  # above, the shape is no longer in the noisy latents and the ta
 
 @dataclass(frozen=True)
 class Restorer:
-    """The trained transformer and what it needs to restore latents."""
+    """The trained transformer, which restores latents; `scaling_factor` is the VAE's."""
 
     dit: HunyuanVideo15Transformer3DModel
-    text: TextSide
     scaling_factor: float
 
     @torch.no_grad()
     def restore(
-        self, mean: torch.Tensor, combinations: list[Combination], rng: np.random.Generator, noise: torch.Tensor
+        self, mean: torch.Tensor, prompt: PromptEmbeds, sigma: torch.Tensor, noise: torch.Tensor
     ) -> torch.Tensor:
-        """The transformer's guess of clean latents after `noise` of a random level up to MAX_SIGMA is mixed in.
+        """The transformer's guess of clean latents after `noise` is mixed in.
 
         Args:
             mean: [b, c, f, h, w], unscaled latents; returned with the same shape and scale.
-            combinations: what the b videos show; each gets a fresh caption.
+            prompt: what the b videos show.
+            sigma: [b], share of noise, 0..1.
         """
         clean = mean * self.scaling_factor
-        sigma = torch.from_numpy(rng.uniform(0, MAX_SIGMA, size=len(clean))).float()
         level = sigma.view(-1, 1, 1, 1, 1)
         noisy = (1 - level) * clean + level * noise
-        prompt = embed_prompts(self.text, [write_caption(combination, rng) for combination in combinations])
         velocity = predict_velocity(self.dit, noisy, sigma, prompt).float()
         return (noisy - level * velocity) / self.scaling_factor
 
 
 def decoder_phase(work: Path, *, seed: int) -> Phase:
     """The decoder's own phase."""
-    return Phase("decoder", NUM_STEPS, seed, work)
+    return Phase("decoder", NUM_STEPS, seed, work, {"muon_lr": MUON_LR, "adam_lr": ADAM_LR})
 
 
-def train_decoder(vae: AutoencoderKLHunyuanVideo15, restorer: Restorer, phase: Phase) -> None:
-    """Train `vae.decoder` in place on whole clips."""
+def train_decoder(vae: AutoencoderKLHunyuanVideo15, restorer: Restorer, text: TextSide, phase: Phase) -> None:
+    """Train `vae.decoder` in place on whole clips, each of the restored ones with a fresh caption."""
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng, generator = phase.rng(step), phase.generator(step)
         scenes = random_scenes(rng, PLAIN_CLIPS + RESTORED_CLIPS)
         videos = to_model([draw(scene) for scene in scenes])
+        prompt = embed_prompts(text, [write_caption(scene.combination, rng) for scene in scenes[PLAIN_CLIPS:]])
+        sigma = torch.from_numpy(rng.uniform(0, MAX_SIGMA, size=RESTORED_CLIPS)).float()
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 mean = vae.encoder(videos)[:, :LATENT_CHANNELS].float()
             noise = torch.randn(mean.shape, generator=generator)
-            combinations = [scene.combination for scene in scenes[PLAIN_CLIPS:]]
             plain = mean[:PLAIN_CLIPS] + PLAIN_NOISE * noise[:PLAIN_CLIPS]
-            restored = restorer.restore(mean[PLAIN_CLIPS:], combinations, rng, noise[PLAIN_CLIPS:])
+            restored = restorer.restore(mean[PLAIN_CLIPS:], prompt, sigma, noise[PLAIN_CLIPS:])
             decoded = vae.decoder(torch.cat([plain, restored])).float()
         loss = reconstruction_loss(decoded, videos)
         values = psnr(decoded.detach(), videos)

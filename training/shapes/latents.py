@@ -1,5 +1,6 @@
 """Turns drawn videos into the latents that the transformer is trained on, once, and keeps them in a file."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
 from tqdm import tqdm
 
+from stages.geometry import LATENT_CHANNELS
 from training.shapes.dit import LatentSet
 from training.shapes.draw import draw, random_scene
-from training.shapes.models import LATENT_CHANNELS
 from training.shapes.vae import to_model
 from training.shapes.vocabulary import Combination, training_combinations
 
@@ -18,7 +19,6 @@ log = logging.getLogger(__name__)
 
 SCENES_PER_COMBINATION = 24  # each with its own jitter
 ENCODE_BATCH = 9
-CACHE_NAME = "latents.pt"
 
 
 @torch.no_grad()
@@ -36,18 +36,22 @@ def encode_scenes(
 
 
 def load_latents(vae: AutoencoderKLHunyuanVideo15, *, seed: int, work: Path) -> LatentSet:
-    """The training set in DiT space, from the cache in `work` or made."""
+    """The training set in DiT space: made by `vae`'s encoder, or from the file in `work` that it has made before."""
     combinations = training_combinations() * SCENES_PER_COMBINATION
-    cache = work / CACHE_NAME
+    cache = work / f"latents-{_origin(vae, combinations, seed)}.pt"
     if not cache.exists():
         raw = encode_scenes(vae, combinations, seed=seed)
         torch.save(raw, cache.with_suffix(".tmp"))
         cache.with_suffix(".tmp").replace(cache)
         log.info("latents: %d, mean %.3f, deviation %.3f", len(raw), float(raw.mean()), float(raw.std()))
     raw = torch.load(cache, weights_only=True)
-    return LatentSet(raw * load_scaling_factor(work), combinations)
+    scaling_factor = round(1 / float(raw.std()), 4)  # the flow from unit noise expects a deviation of 1
+    return LatentSet(raw * scaling_factor, combinations, scaling_factor)
 
 
-def load_scaling_factor(work: Path) -> float:
-    """What makes the deviation of all cached latents 1, as the flow from unit noise expects."""
-    return round(1 / float(torch.load(work / CACHE_NAME, weights_only=True).std()), 4)
+def _origin(vae: AutoencoderKLHunyuanVideo15, combinations: tuple[Combination, ...], seed: int) -> str:
+    """A hash of all that the latents come from."""
+    digest = hashlib.sha256(repr((seed, combinations)).encode())
+    for name, weight in vae.encoder.state_dict().items():
+        digest.update(name.encode() + weight.float().numpy().tobytes())
+    return digest.hexdigest()[:12]

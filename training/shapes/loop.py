@@ -1,6 +1,6 @@
 """A training loop that can be killed at any time and goes on where its last checkpoint was.
 
-Every random draw of a step comes from generators seeded with (seed, phase, step), so model, optimiser and the
+Every random draw of a step comes from generators seeded with (the phase's seed, step), so model, optimiser and the
 step's number are the whole state, and an interrupted run equals an uninterrupted one.
 """
 
@@ -30,13 +30,24 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of training: its name, length, seed and where its checkpoint lies."""
+    """One phase of training.
+
+    Attributes:
+        settings: what else decides how it goes, such as learning rates; a checkpoint is for these alone.
+        work: folder of its checkpoint.
+    """
 
     name: str
     num_steps: int
     seed: int
     work: Path
+    settings: Mapping[str, float]
     save_every_s: float = 45.0
+
+    @property
+    def recipe(self) -> dict[str, float]:
+        """All that a checkpoint has to agree with."""
+        return {"num_steps": self.num_steps, "seed": self.seed, **self.settings}
 
     @property
     def checkpoint(self) -> Path:
@@ -56,15 +67,26 @@ def save_checkpoint(phase: Phase, parts: Mapping[str, Stateful], step: int) -> N
     """Write the state after `step` steps; a reader finds the old file or the new one, never half."""
     phase.work.mkdir(parents=True, exist_ok=True)
     temporary = phase.checkpoint.with_suffix(".tmp")
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, temporary)
+    torch.save(
+        {"step": step, "recipe": phase.recipe, **{name: part.state_dict() for name, part in parts.items()}}, temporary
+    )
     temporary.replace(phase.checkpoint)
 
 
 def load_checkpoint(phase: Phase, parts: Mapping[str, Stateful]) -> int:
-    """Restore the parts from the phase's checkpoint; the number of steps done, 0 without a checkpoint."""
+    """Restore the parts from the phase's checkpoint; the number of steps done.
+
+    Raises:
+        FileNotFoundError: the phase has not been run.
+        ValueError: it was run with other settings.
+    """
     if not phase.checkpoint.exists():
-        return 0
+        raise FileNotFoundError(f"{phase.checkpoint}: not there. Run `--only {phase.name}` first.")
     saved = torch.load(phase.checkpoint, weights_only=True)
+    if saved["recipe"] != phase.recipe:
+        raise ValueError(
+            f"{phase.checkpoint}: was made with {saved['recipe']}, not with {phase.recipe}. Delete it to train anew."
+        )
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return int(saved["step"])
@@ -84,7 +106,7 @@ def run_phase(
         train_step: takes the number of the step, changes the parts, returns figures for the log.
         stop_after: stop before this step instead of at the end, as a kill right after a checkpoint would.
     """
-    start = load_checkpoint(phase, parts)
+    start = load_checkpoint(phase, parts) if phase.checkpoint.exists() else 0
     end = phase.num_steps if stop_after is None else min(stop_after, phase.num_steps)
     saved_at, window = time.monotonic(), []
     for step in (bar := tqdm(range(start, end), initial=start, total=phase.num_steps, desc=phase.name)):

@@ -1,19 +1,15 @@
 """Sizes of the tiny checkpoint's models, and how each is built with seeded random weights.
 
-All classes are those of unpatched diffusers and transformers. The text side lives in `text.py`.
+All classes are those of diffusers and transformers as they are. The text side lives in `text.py`.
 """
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
-HEIGHT_PX = WIDTH_PX = 96
-NUM_FRAMES = 9
-SPATIAL_COMPRESSION = 16
-TEMPORAL_COMPRESSION = 4
-LATENT_CHANNELS = 32
-LATENT_FRAMES = (NUM_FRAMES - 1) // TEMPORAL_COMPRESSION + 1
-LATENT_SIZE = HEIGHT_PX // SPATIAL_COMPRESSION
+from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, VideoSize
+
+VIDEO_SIZE = VideoSize(num_frames=9, height=96, width=96)
 
 TEXT_WIDTH = 64  # the language model's hidden size: what the DiT reads per prompt token
 GLYPH_WIDTH = 16  # the glyph encoder's hidden size
@@ -52,7 +48,7 @@ def build_dit(*, seed: int, num_layers: int = NUM_LAYERS) -> HunyuanVideo15Trans
         text_embed_2_dim=GLYPH_WIDTH,
         image_embed_dim=16,
         rope_axes_dim=ROPE_AXES,
-        target_size=HEIGHT_PX,
+        target_size=VIDEO_SIZE.height,
         task_type="t2v",
     )
     tame_glyph_projection(dit)

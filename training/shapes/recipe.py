@@ -10,54 +10,55 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
+from stages.geometry import LATENT_CHANNELS
 from training.shapes.decoder import Restorer, decoder_phase, train_decoder
-from training.shapes.dit import EMA_DECAY, FIRST, POLISH, dit_phase, polish_phase, train_dit, use_key_masks
+from training.shapes.dit import EMA_DECAY, LatentSet, dit_phase, train_dit, use_key_masks
 from training.shapes.draw import draw, random_scene
 from training.shapes.folder import assemble, write_folder
-from training.shapes.latents import load_latents, load_scaling_factor
+from training.shapes.latents import load_latents
 from training.shapes.loop import load_checkpoint
-from training.shapes.models import LATENT_CHANNELS, build_dit, build_vae
+from training.shapes.models import build_dit, build_vae
 from training.shapes.optim import MovingAverage
 from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
 from training.shapes.text import build_text_side
 from training.shapes.vae import (
     autoencoder_phase,
+    fast_masks,
     psnr,
     to_model,
     train_autoencoder,
-    use_fast_masks,
 )
 from training.shapes.vocabulary import all_combinations, held_out_combinations
 
 log = logging.getLogger(__name__)
 
 TEXT_SEED, DIT_SEED, VAE_SEED = 7, 3, 4
-TRAIN_VAE_SEED, TRAIN_DECODER_SEED, TRAIN_DIT_SEED, TRAIN_POLISH_SEED = 101, 102, 103, 106
+TRAIN_VAE_SEED, TRAIN_DIT_SEED, TRAIN_DECODER_SEED = 101, 103, 102
 LATENT_SEED, HELD_OUT_SCENE_SEED = 104, 105
 DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=5.0, flow_shift=3.0)
 
 
 def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
     """Run the named phases; each continues from its checkpoint in `work` and starts from those before it."""
-    use_fast_masks()
-    if "vae" in phases:
-        train_autoencoder(build_vae(seed=VAE_SEED), autoencoder_phase(work, seed=TRAIN_VAE_SEED))
-    if "dit" in phases:
-        data = load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
-        text = build_text_side(seed=TEXT_SEED)
-        train_dit(build_dit(seed=DIT_SEED), data, text, dit_phase(work, seed=TRAIN_DIT_SEED), FIRST)
-    if "decoder" in phases:
-        dit = restore_dit(work, with_polish=False)
-        use_key_masks(dit)
-        restorer = Restorer(dit, build_text_side(seed=TEXT_SEED), load_scaling_factor(work))
-        vae = restore_vae(work, with_decoder=False)
-        train_decoder(vae, restorer, decoder_phase(work, seed=TRAIN_DECODER_SEED))
-    if "polish" in phases:
-        data = load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
-        text, dit = build_text_side(seed=TEXT_SEED), restore_dit(work, with_polish=False)
-        train_dit(dit, data, text, polish_phase(work, seed=TRAIN_POLISH_SEED), POLISH)
-    if "export" in phases:
-        export(out=out, work=work)
+    with fast_masks():
+        if "vae" in phases:
+            train_autoencoder(build_vae(seed=VAE_SEED), autoencoder_phase(work, seed=TRAIN_VAE_SEED))
+        if "dit" in phases:
+            text = build_text_side(seed=TEXT_SEED)
+            train_dit(build_dit(seed=DIT_SEED), restore_latents(work), text, dit_phase(work, seed=TRAIN_DIT_SEED))
+        if "decoder" in phases:
+            dit = restore_dit(work)
+            use_key_masks(dit)
+            vae, restorer = restore_vae(work, with_decoder=False), Restorer(dit, restore_latents(work).scaling_factor)
+            text = build_text_side(seed=TEXT_SEED)
+            train_decoder(vae, restorer, text, decoder_phase(work, seed=TRAIN_DECODER_SEED))
+        if "export" in phases:
+            export(out=out, work=work)
+
+
+def restore_latents(work: Path) -> LatentSet:
+    """The training set of the transformer, by the trained autoencoder."""
+    return load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
 
 
 def restore_vae(work: Path, *, with_decoder: bool = True) -> AutoencoderKLHunyuanVideo15:
@@ -70,13 +71,11 @@ def restore_vae(work: Path, *, with_decoder: bool = True) -> AutoencoderKLHunyua
     return vae
 
 
-def restore_dit(work: Path, *, with_polish: bool = True) -> HunyuanVideo15Transformer3DModel:
-    """The transformer with its averaged weights, rounded as it is stored; with or without the polish phase."""
+def restore_dit(work: Path) -> HunyuanVideo15Transformer3DModel:
+    """The transformer with its averaged weights, rounded as it is stored."""
     dit = build_dit(seed=DIT_SEED)
     average = MovingAverage(dit, decay=EMA_DECAY)
     load_checkpoint(dit_phase(work, seed=TRAIN_DIT_SEED), {"average": average})
-    if with_polish:
-        load_checkpoint(polish_phase(work, seed=TRAIN_POLISH_SEED), {"average": average})
     dit.load_state_dict(average.shadow, strict=False)
     dit.bfloat16().float()
     return dit
@@ -85,17 +84,17 @@ def restore_dit(work: Path, *, with_polish: bool = True) -> HunyuanVideo15Transf
 def export(*, out: Path, work: Path) -> None:
     """Measure what the checkpoints in `work` hold, trained to the end or not, and write it as a folder."""
     text, vae, dit = build_text_side(seed=TEXT_SEED), restore_vae(work), restore_dit(work)
-    vae.register_to_config(scaling_factor=load_scaling_factor(work))
-    defaults = {"flow_shift": DEFAULTS.flow_shift, "guidance_scale": DEFAULTS.guidance_scale}
-    write_folder(assemble(text, dit, vae, **defaults), out)
-    vae, dit = vae.float(), dit.float()
+    vae.register_to_config(scaling_factor=restore_latents(work).scaling_factor)
     log.info("held-out videos: %.2f dB", held_out_psnr(vae))
+    processors = dit.attn_processors
     use_key_masks(dit)
-    held_out = held_out_combinations()
-    for name, combinations in (("all", all_combinations()), ("held out", held_out)):
+    for name, combinations in (("all", all_combinations()), ("held out", held_out_combinations())):
         prompts = [plain_prompt(combination) for combination in combinations]
         figures = score(sample_videos(dit, vae, text, prompts, DEFAULTS), combinations)
         log.info("%s combinations: %s", name, asdict(figures))
+    dit.set_attn_processor(processors)
+    defaults = {"flow_shift": DEFAULTS.flow_shift, "guidance_scale": DEFAULTS.guidance_scale}
+    write_folder(assemble(text, dit, vae, **defaults), out)
 
 
 @torch.no_grad()

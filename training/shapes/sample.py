@@ -12,10 +12,11 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import Autoenco
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
+from stages.geometry import latent_size
 from training.shapes.dit import predict_velocity
 from training.shapes.draw import Video
 from training.shapes.metric import read_video
-from training.shapes.models import LATENT_CHANNELS, LATENT_FRAMES, LATENT_SIZE
+from training.shapes.models import VIDEO_SIZE
 from training.shapes.text import TextSide, embed_prompts
 from training.shapes.vocabulary import Combination
 
@@ -62,7 +63,7 @@ def sample_latents(
     Args:
         seeds: of each prompt's own noise, drawn as the pipeline draws it for a batch of one in float32.
     """
-    shape = (LATENT_CHANNELS, LATENT_FRAMES, LATENT_SIZE, LATENT_SIZE)
+    _, *shape = latent_size(VIDEO_SIZE).shape
     latents = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     scheduler = FlowMatchEulerDiscreteScheduler(shift=settings.flow_shift)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.0, settings.num_inference_steps + 1)[:-1])

@@ -1,6 +1,6 @@
 """The text side of the checkpoint: tokenizers and encoders. Nothing here is trained by gradient.
 
-The tokenizer is a byte-level BPE in which every word of the captions is one token. The encoders have seeded
+The tokenizer is a byte-level BPE in which every word of letters in the captions is one token. The encoders have seeded
 random weights, except that the attention of the language model's first layer is set by hand to look back
 1, 2, 3 and 4 tokens: so the features of "left" differ between "from left" and "to left".
 """
@@ -33,6 +33,7 @@ from training.shapes import words
 from training.shapes.models import GLYPH_WIDTH, TEXT_WIDTH
 from training.shapes.vocabulary import BACKGROUNDS, COLORS, MOTIONS
 
+# Read from diffusers, not from `stages`: what the pipeline does is what the tokenizer is made for.
 PREFIX_TOKENS = 108  # what the pipeline crops from the front: all before the user's first word
 SYSTEM_MESSAGE: str = (
     inspect.signature(HunyuanVideo15Pipeline._get_mllm_prompt_embeds).parameters["system_message"].default

@@ -1,7 +1,8 @@
 """Trains the autoencoder. What the decoder learns afterwards, alone, is in `decoder.py`."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
 )
 from torch.nn import functional
 
+from stages.geometry import LATENT_CHANNELS
 from training.shapes.draw import Scene, Video, draw, random_scene
 from training.shapes.loop import Phase, run_phase
-from training.shapes.models import LATENT_CHANNELS
 from training.shapes.optim import MuonAdam
 from training.shapes.vocabulary import training_combinations
 
@@ -39,13 +40,19 @@ def causal_mask(num_frames: int, tokens_per_frame: int, dtype: torch.dtype) -> t
     return torch.zeros(len(frame), len(frame), dtype=dtype).masked_fill(frame[None] > frame[:, None], -torch.inf)
 
 
-def use_fast_masks() -> None:
-    """Give diffusers' mid-block a cached mask: its own is built by a Python loop and breaks for batch > 1."""
+@contextmanager
+def fast_masks() -> Iterator[None]:
+    """Meanwhile, diffusers' mid-block has a cached mask: its own is built by a Python loop and breaks for batch > 1."""
 
     def prepare(num_frames: int, hw: int, dtype: torch.dtype, *_: Any, **__: Any) -> torch.Tensor:
         return causal_mask(num_frames, hw, dtype)
 
+    own = HunyuanVideo15AttnBlock.prepare_causal_attention_mask
     HunyuanVideo15AttnBlock.prepare_causal_attention_mask = staticmethod(prepare)
+    try:
+        yield
+    finally:
+        HunyuanVideo15AttnBlock.prepare_causal_attention_mask = staticmethod(own)
 
 
 def to_model(videos: list[Video]) -> torch.Tensor:
@@ -136,7 +143,7 @@ def train_modules(
 
 def autoencoder_phase(work: Path, *, seed: int) -> Phase:
     """Encoder and decoder together."""
-    return Phase("vae", CROP_STEPS + CLIP_STEPS, seed, work)
+    return Phase("vae", CROP_STEPS + CLIP_STEPS, seed, work, {"muon_lr": MUON_LR, "adam_lr": ADAM_LR})
 
 
 def train_autoencoder(vae: AutoencoderKLHunyuanVideo15, phase: Phase) -> None:

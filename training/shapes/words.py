@@ -1,8 +1,7 @@
 """The words of the captions: alternatives for each slot of the grammar in `captions.py`.
 
-A slot's alternatives are separated by ""
-"|"; {name} stands for another slot; an empty alternative leaves the slot
-out, and an alternative that stands there twice is drawn twice as often.
+A slot's alternatives are separated by "|"; {name} stands for another slot; an empty alternative leaves the slot out,
+and an alternative that stands there twice is drawn twice as often.
 """
 
 COMMON = {
