@@ -8,12 +8,14 @@ Videos are nodes of a project in `--work`, so that a second call makes only what
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import av
@@ -35,11 +37,21 @@ from training.shapes.vocabulary import (
 )
 
 PROJECT = Path(__file__).parent.parent
-ATTRIBUTES = tuple(field.name for field in fields(Combination))
-SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+ATTRIBUTES = tuple(attribute.name for attribute in fields(Combination))
+SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
 SWEEP_EVERY = 5  # of the combinations: 54 of 270, coprime to no table's length, so that every value occurs
 SHEET_CELL_PX = 32
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video to make: what it is asked for, what it should show, and settings in place of the demo's."""
+
+    prompt: str
+    expected: Combination
+    seed: int
+    denoise: Mapping[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -50,43 +62,69 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true", help="try other guidance scales and numbers of steps")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of all combinations to this PNG file")
     options = parser.parse_args()
-    videos = {f"c{index:03}": (plain_prompt(c), c) for index, c in enumerate(all_combinations())}
-    videos |= {f"w{index:02}": entry for index, entry in enumerate(FREE_WORDINGS)}
-    write_project(options.work, {name: prompt for name, (prompt, _) in videos.items()}, options.checkpoint)
-    expected = {name: combination for name, (_, combination) in videos.items()}
-    if options.sweep:
-        sweep(options.work, expected)
-        return
-    build(options.work, videos)
+    videos = sweep_videos() if options.sweep else all_videos()
+    write_project(options.work, videos, options.checkpoint)
+    subprocess.run([sys.executable, "-m", "doit", "-n", "4"], cwd=options.work, check=True)
     shown = {name: read_frames(options.work / "artifacts/videos" / f"{name}.mp4") for name in videos}
-    report(shown, expected)
+    expected = {name: video.expected for name, video in videos.items()}
+    if options.sweep:
+        report_sweep(shown, expected)
+    else:
+        report(shown, expected)
     if options.sheet:
         write_sheet({expected[name]: frames for name, frames in shown.items() if name[0] == "c"}, options.sheet)
 
 
-def write_project(folder: Path, prompts: Mapping[str, str], checkpoint: str) -> None:
-    """A project with one video per prompt; its seed is its place, everything else is the demo's."""
+def all_videos() -> dict[str, Video]:
+    """c000..: every combination; w00..: the free wordings. A video's seed is its place."""
+    videos = {f"c{index:03}": Video(plain_prompt(c), c, index) for index, c in enumerate(all_combinations())}
+    for index, (prompt, expected) in enumerate(FREE_WORDINGS):
+        videos[f"w{index:02}"] = Video(prompt, expected, len(videos))
+    return videos
+
+
+def sweep_videos() -> dict[str, Video]:
+    """Every SWEEP_EVERY-th combination under every setting, named so that a setting's videos share a beginning."""
+    chosen = {name: video for name, video in all_videos().items() if name[0] == "c"}
+    return {
+        f"{setting_name(guidance, steps)}-{name}": replace(
+            chosen[name], denoise={"guidance_scale": guidance, "num_inference_steps": steps}
+        )
+        for guidance in SWEEP_GUIDANCE
+        for steps in SWEEP_STEPS
+        for name in [*chosen][::SWEEP_EVERY]
+    }
+
+
+def setting_name(guidance: float, steps: int) -> str:
+    """Such as g15-s20."""
+    return f"g{round(guidance * 10)}-s{steps}"
+
+
+def write_project(folder: Path, videos: Mapping[str, Video], checkpoint: str) -> None:
+    """A project with these videos; what they do not say is the demo's."""
     shutil.rmtree(folder / "params", ignore_errors=True)
     shutil.copytree(PROJECT / "params", folder / "params", dirs_exist_ok=True)
     for name in ("dodo.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)
-    demo = (folder / "params/videos/demo.toml").read_text().splitlines()
+    demo = tomllib.loads((folder / "params/videos/demo.toml").read_text(encoding="utf-8"))
     (folder / "params/videos/demo.toml").unlink()
     (folder / "params/model.toml").write_text(f'checkpoint = {json.dumps(checkpoint)}\nrevision = ""\n')
-    for seed, (name, prompt) in enumerate(prompts.items()):
-        lines = [f"prompt = {json.dumps(prompt)}" if line.startswith("prompt") else line for line in demo]
-        lines.insert(lines.index("[denoise]") + 1, f"seed = {seed}")
-        (folder / f"params/videos/{name}.toml").write_text("\n".join(lines) + "\n")
+    for name, video in videos.items():
+        tables = demo | {
+            "encode": demo["encode"] | {"prompt": video.prompt},
+            "denoise": demo["denoise"] | {"seed": video.seed} | dict(video.denoise),
+        }
+        (folder / f"params/videos/{name}.toml").write_text(to_toml(tables), encoding="utf-8")
 
 
-def build(folder: Path, names: Iterable[str], *overrides: str) -> None:
-    """Make the videos: all stages of `doit`, each in one process."""
-    command = [sys.executable, "-m", "doit", "-n1", *overrides]
-    stages = ("encode", "denoise", "decode", "export")
-    selected = [*names]
-    everything = len(selected) == len(list((folder / "params/videos").glob("*.toml")))
-    subprocess.run([*command, *(() if everything else selected)], cwd=folder, check=True)  # noqa: S603 (no shell)
-    assert all((folder / "artifacts" / stage).is_dir() for stage in stages)
+def to_toml(tables: Mapping[str, Mapping[str, object]]) -> str:
+    """Tables of plain values as TOML, whose strings, numbers and booleans are written as JSON's are."""
+    return "\n".join(
+        line
+        for table, values in tables.items()
+        for line in (f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()))
+    )
 
 
 def read_frames(path: Path) -> NDArray[np.float32]:
@@ -124,17 +162,16 @@ def report(shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Comb
             print(f"{name}: {_words(expected[name])}: shows {_words(seen)}")
 
 
-def sweep(folder: Path, expected: Mapping[str, Combination]) -> None:
-    """Print shares for other settings, on every SWEEP_EVERY-th combination."""
-    names = [name for name in expected if name[0] == "c"][::SWEEP_EVERY]
-    print("| guidance | steps | " + " | ".join((*ATTRIBUTES, "all four", "colour and motion")) + " |")
-    for guidance in SWEEP_GUIDANCE:
-        for steps in SWEEP_STEPS:
-            settings = (f"denoise.guidance_scale={guidance}", f"denoise.num_inference_steps={steps}")
-            build(folder, names, *settings)
-            shown = {name: read_frames(folder / "artifacts/videos" / f"{name}.mp4") for name in names}
-            values = shares(shown, expected).values()
-            print(f"| {guidance} | {steps} | " + " | ".join(f"{value:.1%}" for value in values) + " |", flush=True)
+def report_sweep(shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Combination]) -> None:
+    """Print shares per setting, and how well outlines fit the shape that was read (1 = crisp)."""
+    print("| guidance | steps | " + " | ".join((*ATTRIBUTES, "all four", "colour and motion", "overlap")) + " |")
+    print("|---|---|" + "---|" * (len(ATTRIBUTES) + 3))
+    for guidance, steps in itertools.product(SWEEP_GUIDANCE, SWEEP_STEPS):
+        beginning = setting_name(guidance, steps) + "-"
+        own = {name: frames for name, frames in shown.items() if name.startswith(beginning)}
+        values = " | ".join(f"{value:.1%}" for value in shares(own, expected).values())
+        overlap = np.mean([read_video(frames).overlap for frames in own.values()])
+        print(f"| {guidance} | {steps} | {values} | {overlap:.3f} |")
 
 
 def write_sheet(shown: Mapping[Combination, NDArray[np.float32]], path: Path) -> None:

@@ -10,14 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import constants
+
 from stages.errors import CheckpointError
 from stages.keys import JsonValue, canonical_json, digest_bytes, digest_file
 from stages.stat_cache import StatCache
 
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# No name begins with a dot, and none holds "..": they become names of folders in the hub's cache.
+_HUB_NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_HUB_ID = re.compile(f"{_HUB_NAME}/{_HUB_NAME}")
+_REVISION = re.compile(r"(?!\S*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+# Other forms of weights, which nothing here reads.
+_FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.onnx", "*.onnx_data", "*.h5", "*.msgpack", "*.gguf")
+_MEND = "Correct the path in params/model.toml or the video's file."
 
 
 @dataclass(frozen=True)
@@ -40,21 +48,26 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
 
     Args:
         checkpoint: folder (absolute, `~`, or relative to `root`), hub id or `builtin:<name>`.
-        revision: branch, tag or commit of a hub id; "" is `main`.
+        revision: branch, tag or commit of a hub id, "" is `main`; "" for the other two. The hub is asked once for
+            the commit of a branch or tag, which then stands in `refs/<revision>` of the hub's cache: another one is
+            taken when that file is deleted, or when `revision` names it.
     Raises:
-        CheckpointError: nothing is there under that name.
+        CheckpointError: nothing is there under that name, the revision is no revision, or the hub does not answer.
     """
     if checkpoint.startswith(BUILTIN_PREFIX):
+        _refuse_revision(checkpoint, revision)
         return _resolve_builtin(checkpoint.removeprefix(BUILTIN_PREFIX))
-    folder = root / Path(checkpoint).expanduser()
-    if folder.is_dir():
+    try:
+        folder = root / Path(checkpoint).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"model.checkpoint = {checkpoint!r}: not a usable path ({error}). {_MEND}") from error
+    if is_folder:
+        _refuse_revision(checkpoint, revision)
         return Checkpoint(folder)
     if _HUB_ID.fullmatch(checkpoint):
         return _resolve_hub(checkpoint, revision or "main")
-    raise CheckpointError(
-        f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
+    raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_MEND}")
 
 
 def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache) -> str:
@@ -103,22 +116,40 @@ def _resolve_builtin(name: str) -> Checkpoint:
     return Checkpoint(_BUILTIN_FOLDER / name)
 
 
+def _refuse_revision(checkpoint: str, revision: str) -> None:
+    if revision:
+        raise CheckpointError(
+            f"model.revision = {revision!r}: only a hub id has revisions, and model.checkpoint = {checkpoint!r} is "
+            'none. Set revision = "" beside it.'
+        )
+
+
 def _resolve_hub(repo: str, revision: str) -> Checkpoint:
-    cached = _hub_cache() / f"models--{repo.replace('/', '--')}"
-    if _COMMIT.fullmatch(revision):
-        commit = revision
-    else:
-        try:
-            commit = (cached / "refs" / revision).read_text().strip()
-        except OSError:
-            commit = _ask_hub_for_commit(repo, revision)
+    if not _REVISION.fullmatch(revision):
+        raise CheckpointError(
+            f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
+            "Correct it in params/model.toml or the video's file."
+        )
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    commit = revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, cached / "refs" / revision)
     return Checkpoint(cached / "snapshots" / commit, repo=repo, commit=commit)
 
 
-def _hub_cache() -> Path:
-    """The hub's cache folder, by the environment variables that huggingface_hub reads."""
-    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE", f"{home}/hub")).expanduser()
+def _commit_of(repo: str, revision: str, ref: Path) -> str:
+    """The commit that `ref` keeps for a branch or tag; the hub's, which is kept from then on, when there is none.
+
+    The hub's own library keeps refs there too, but not when it is asked for a commit, as _download does.
+    """
+    try:
+        commit = ref.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        commit = _ask_hub_for_commit(repo, revision)
+        _write_ref(ref, commit)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{ref}: cannot be read ({error}). Delete it; the hub is asked again.") from error
+    if not _COMMIT.fullmatch(commit):
+        raise CheckpointError(f"{ref}: holds no commit (40 hex digits). Delete it; the hub is asked again.")
+    return commit
 
 
 def _ask_hub_for_commit(repo: str, revision: str) -> str:
@@ -130,11 +161,26 @@ def _ask_hub_for_commit(repo: str, revision: str) -> str:
     except Exception as error:
         raise CheckpointError(
             f"model.checkpoint = {repo!r}: revision {revision!r} is not in the hub's cache, and the hub cannot be "
-            f"asked for it ({type(error).__name__}). Check the name and the network, or give a folder."
+            f"asked for it ({_describe(error)}). Check the name and the network, set model.revision to a commit, or "
+            "give a folder."
         ) from error
-    if commit is None:
+    if commit is None or not _COMMIT.fullmatch(commit):
         raise CheckpointError(f"model.checkpoint = {repo!r}: the hub names no commit for revision {revision!r}.")
     return str(commit)
+
+
+def _write_ref(ref: Path, commit: str) -> None:
+    """Keep a commit; a reader sees no half-written file."""
+    try:
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        draft = ref.with_name(f".{ref.name}.{os.getpid()}")
+        draft.write_text(commit, encoding="utf-8")
+        draft.replace(ref)
+    except OSError as error:
+        raise CheckpointError(
+            f"{ref}: cannot be written ({error.strerror}). Mend its folder's permissions, or set model.revision to "
+            f"{commit}."
+        ) from error
 
 
 def _download(checkpoint: Checkpoint, component: str) -> None:
@@ -145,10 +191,15 @@ def _download(checkpoint: Checkpoint, component: str) -> None:
             checkpoint.repo,
             revision=checkpoint.commit,
             allow_patterns=[f"{component}/*"],
-            cache_dir=_hub_cache(),
+            ignore_patterns=list(_FOREIGN_WEIGHTS),
         )
     except Exception as error:
         raise CheckpointError(
             f"{checkpoint.repo}@{checkpoint.commit}: component `{component}` cannot be downloaded "
-            f"({type(error).__name__}: {error}). Check the name and the network, or give a folder."
+            f"({_describe(error)}). Check the name and the network, or give a folder."
         ) from error
+
+
+def _describe(error: Exception) -> str:
+    """Kind and reason of an error of the hub's library, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -14,6 +14,23 @@ ANY = None  # a size that only the checkpoint or the video knows
 
 Shape = tuple[int | None, ...]
 
+# Dtypes as the headers of safetensors files name them.
+_BFLOAT16 = ("BF16",)
+_MODEL_DTYPES = ("BF16", "F32")
+
+
+@dataclass(frozen=True)
+class TensorContract:
+    """What a tensor in a payload may be.
+
+    Attributes:
+        shape: size of each axis, at least 1; ANY where it varies.
+        dtypes: names that its dtype may have in the file's header.
+    """
+
+    shape: Shape
+    dtypes: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class StageContract:
@@ -23,23 +40,28 @@ class StageContract:
         payload: name of the file that it makes.
         inputs: stages whose payload it reads.
         components: folders of the checkpoint that it reads, and no others.
-        tensors: shape of each tensor in the payload, [..] with ANY where the size varies; empty for a video file.
+        tensors: those in the payload, by name; none in a video file.
     """
 
     payload: str
     inputs: tuple[str, ...]
     components: tuple[str, ...]
-    tensors: Mapping[str, Shape]
+    tensors: Mapping[str, TensorContract]
 
 
-def _embeddings() -> dict[str, Shape]:
-    per_prompt: dict[str, Shape] = {
+def _embeddings() -> dict[str, TensorContract]:
+    """Those of the prompt and of the negative prompt; masks have the embeddings' dtype."""
+    shapes: dict[str, Shape] = {
         "prompt_embeds": (1, MAX_PROMPT_TOKENS, ANY),
         "prompt_embeds_mask": (1, MAX_PROMPT_TOKENS),
         "prompt_embeds_2": (1, MAX_GLYPH_TOKENS, ANY),
         "prompt_embeds_mask_2": (1, MAX_GLYPH_TOKENS),
     }
-    return per_prompt | {f"negative_{name}": shape for name, shape in per_prompt.items()}
+    return {
+        f"{prefix}{name}": TensorContract(shape, _MODEL_DTYPES)
+        for prefix in ("", "negative_")
+        for name, shape in shapes.items()
+    }
 
 
 CONTRACTS: Mapping[str, StageContract] = {
@@ -52,41 +74,57 @@ CONTRACTS: Mapping[str, StageContract] = {
     "denoise": StageContract(
         payload="latents.safetensors",
         inputs=("encode",),
-        components=("transformer", "scheduler"),
-        tensors={"latents": (1, LATENT_CHANNELS, ANY, ANY, ANY)},  # [b, c, f, h, w], in DiT space
+        components=("transformer", "scheduler", "guider"),
+        tensors={  # [b, c, f, h, w], in DiT space
+            "latents": TensorContract((1, LATENT_CHANNELS, ANY, ANY, ANY), _MODEL_DTYPES)
+        },
     ),
     "decode": StageContract(
         payload="frames.safetensors",
         inputs=("denoise",),
         components=("vae",),
-        tensors={"frames": (1, ANY, ANY, ANY, 3)},  # [b, f, h, w, c], bfloat16, in [-1, 1]
+        tensors={"frames": TensorContract((1, ANY, ANY, ANY, 3), _BFLOAT16)},  # [b, f, h, w, c], in [-1, 1]
     ),
     "export": StageContract(payload="video.mp4", inputs=("decode",), components=(), tensors={}),
 }
 STAGES = tuple(CONTRACTS)  # in the order in which they run
 
 
-def check_shapes(stage: str, shapes: Mapping[str, tuple[int, ...]], *, where: str) -> None:
-    """Compare a payload's tensor shapes with the contract of the stage that made it.
+def check_shapes(
+    stage: str, shapes: Mapping[str, tuple[int, ...]], *, where: str, dtypes: Mapping[str, str] | None = None
+) -> None:
+    """Compare a payload's tensors with the contract of the stage that made it.
 
+    Args:
+        stage: the one that made the payload.
+        shapes: of each tensor in it.
+        where: what the message names.
+        dtypes: of each tensor in it, as the file's header says; None when only shapes are to be compared, because
+            no payload gets into the store without this check (job.py).
     Raises:
-        ContractError: lists every missing, spare and misshapen tensor, and names `where` it was found.
+        ContractError: lists every missing, spare and misshapen tensor and every wrong dtype.
     """
     wanted = CONTRACTS[stage].tensors
     faults = [f"`{name}` is missing" for name in wanted if name not in shapes]
     faults += [f"`{name}` is not part of it" for name in shapes if name not in wanted]
+    known = {name: tensor for name, tensor in wanted.items() if name in shapes}
     faults += [
-        f"`{name}` is {list(shapes[name])}, not {_describe(shape)}"
-        for name, shape in wanted.items()
-        if name in shapes and not _fits(shapes[name], shape)
+        f"`{name}` is {list(shapes[name])}, not {_describe(tensor.shape)}"
+        for name, tensor in known.items()
+        if not _fits(shapes[name], tensor.shape)
+    ]
+    faults += [
+        f"`{name}` is {dtypes[name]}, not {' or '.join(tensor.dtypes)}"
+        for name, tensor in known.items()
+        if dtypes is not None and dtypes[name] not in tensor.dtypes
     ]
     if faults:
         raise ContractError(f"{where}: does not hold what {stage} makes: {'; '.join(faults)}.")
 
 
 def _fits(actual: tuple[int, ...], wanted: Shape) -> bool:
-    return len(actual) == len(wanted) and all(w in (ANY, a) for a, w in zip(actual, wanted, strict=True))
+    return len(actual) == len(wanted) and all(a >= 1 and w in (ANY, a) for a, w in zip(actual, wanted, strict=True))
 
 
 def _describe(shape: Shape) -> str:
-    return "[" + ", ".join("any" if size is ANY else str(size) for size in shape) + "]"
+    return "[" + ", ".join(">= 1" if size is ANY else str(size) for size in shape) + "]"

@@ -5,6 +5,8 @@ Source of the choice: docs/decisions/0004-code-fingerprint.md.
 """
 
 import ast
+import sys
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -15,6 +17,8 @@ _PACKAGE = "stages"
 _ROOT = Path(__file__).parent.parent
 # These carry bytes from one place to another and decide nothing about them: a change there costs no denoise.
 _CARRIERS = frozenset({"stages.job", "stages.store", "stages.errors"})
+# What a scan holds depends on `_scan_file`, whose changes raise the number, and on Python's `ast.unparse`.
+_SCAN = f"code-2-python-{sys.version_info.major}.{sys.version_info.minor}"
 
 _Documented: TypeAlias = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,18 +54,20 @@ def normalise(source: str) -> str:
 
 
 def _scan(path: Path, cache: StatCache) -> dict[str, list[str]]:
-    return cast(dict[str, list[str]], cache.get("code", path, _scan_file))
+    return cast(dict[str, list[str]], cache.get(_SCAN, path, _scan_file))
 
 
 def _scan_file(path: Path) -> dict[str, JsonValue]:
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
+    package = ".".join(path.relative_to(_ROOT).parent.parts)
     imports: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
             # `from package import name`: the name is a module or something that a module defines
-            imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            imports |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     inside = {name for name in imports if name.split(".")[0] == _PACKAGE}
     inside |= {_PACKAGE}  # Python runs a package before its modules
     return {"imports": list[JsonValue](sorted(inside)), "source": digest_bytes(normalise(source).encode())}

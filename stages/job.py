@@ -10,6 +10,7 @@ import os
 import queue
 import resource
 import socket
+import struct
 import sys
 import threading
 import time
@@ -22,11 +23,12 @@ from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from stages.checkpoint import Checkpoint, component_folder
-from stages.contracts import CONTRACTS
-from stages.errors import StagesError, StoreError
+from stages.contracts import CONTRACTS, check_shapes
+from stages.errors import ContractError, StagesError, StoreError
 from stages.keys import Digest, JsonValue, Node
 from stages.store import Store
 
+_HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
 _VERSIONS_OF = ("av", "diffusers", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
 
@@ -71,7 +73,7 @@ class Job:
         return component_folder(self.checkpoint, name)
 
     def input(self, stage: str) -> Path:
-        """Payload of an artifact that the stage's contract lists."""
+        """Payload of an artifact that the stage's contract lists; `serve` has compared it with its manifest."""
         return Store(self.store).payload(stage, self.node.inputs[stage])
 
 
@@ -117,7 +119,7 @@ def serve(run: Run) -> None:
         events: TextIO = sys.stdout
     else:
         jobs = _lines_until_parent_ends()
-        events = os.fdopen(descriptor, "w", buffering=1)
+        events = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
     for line in jobs:
         print(line, end="", file=sys.stderr, flush=True)
         _send(events, _serve_one(Job.from_json(line), run, lambda event: _send(events, event)))
@@ -134,9 +136,11 @@ def _serve_one(job: Job, run: Run, send: Callable[[Mapping[str, JsonValue]], Non
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with store.draft() as draft:
+            inputs = store.check_inputs(job.node)
             details = run(job, draft, report)
+            _check_payload(job.node, draft)
             facts = _facts(job, started, report.wall_s) | dict(details)
-            published = store.publish(job.node, draft, code=job.code, run=facts)
+            published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
     except StagesError as error:
         traceback.print_exc()
         return {"event": "error", "kind": type(error).__name__, "message": str(error)}
@@ -153,6 +157,38 @@ def _serve_one(job: Job, run: Run, send: Callable[[Mapping[str, JsonValue]], Non
         "is_same_as_before": published.is_same_as_before,
         "wall_s": round(time.perf_counter() - start, 3),
     }
+
+
+def _check_payload(node: Node, draft: Path) -> None:
+    """Compare what a stage has made with its contract, from the header of the file alone.
+
+    Raises:
+        ContractError: a tensor is missing, spare, misshapen or of a wrong dtype, or the file is not whole.
+    """
+    contract = CONTRACTS[node.stage]
+    if not contract.tensors:
+        return
+    where = f"{node.title}, {contract.payload}"
+    try:
+        entries = _read_header(draft / contract.payload)
+        shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        dtypes = {name: entry["dtype"] for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ContractError(f"{where}: {node.stage} has not written a whole safetensors file ({error}).") from error
+    check_shapes(node.stage, shapes, where=where, dtypes=dtypes)
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Each tensor's entry in a safetensors file, read without the library, which loads numpy."""
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
+        entries: dict[str, Any] = json.loads(file.read(min(length, size_bytes)))
+    entries.pop("__metadata__", None)
+    end = _HEADER_LENGTH.size + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if end != size_bytes:
+        raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
+    return entries
 
 
 def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -6,7 +6,7 @@ Knows TOML and pydantic, but no parameter by name; those are in params.py.
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -29,18 +29,35 @@ class Value:
 Tables: TypeAlias = dict[str, dict[str, Value]]  # table -> name -> value
 
 
-def read_toml(path: Path, root: Path, faults: list[str]) -> dict[str, Any]:
-    """Parse a file; what is wrong with it is added to `faults`, and it counts as empty."""
+@dataclass(frozen=True)
+class Origin:
+    """Where values come from, as far as a message about one that is missing needs it.
+
+    Attributes:
+        file: the file to name.
+        mend: where to add the value; a format of `name` and `table`.
+        unread: tables whose files could not be read: nothing can be said to be missing in them.
+    """
+
+    file: str
+    mend: str
+    unread: Set[str]
+
+
+def read_toml(path: Path, root: Path, faults: list[str]) -> dict[str, Any] | None:
+    """Parse a file, or return None when it cannot be read; what is wrong with it is added to `faults`."""
     where = path.relative_to(root)
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         faults.append(f"{where}: no such file. Restore it from the repository.")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.append(f"{where}: not valid TOML: {error}.")
+    except RecursionError:
+        faults.append(f"{where}: not valid TOML: nested too deep.")
     except OSError as error:
         faults.append(f"{where}: cannot be read: {error.strerror}.")
-    return {}
+    return None
 
 
 def located(values: Mapping[str, Any], where: str) -> dict[str, Value]:
@@ -53,9 +70,10 @@ def value_from_text(model: type[BaseModel], name: str, text: str) -> Any:
     if model.model_json_schema()["properties"][name].get("type") == "string":
         return text
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text  # neither number nor boolean: the check names the type that it should have
+    return found["value"] if len(found) == 1 else text  # a text of several lines can hold more than one value
 
 
 def merge(layers: Iterable[Tables], tables: Iterable[str]) -> Tables:
@@ -67,25 +85,27 @@ def merge(layers: Iterable[Tables], tables: Iterable[str]) -> Tables:
     return merged
 
 
-def validate(values: Tables, model: type[_Model], missing_in: str, faults: list[str]) -> _Model | None:
-    """The model made of `values`, or None with one line per fault added to `faults`.
-
-    `missing_in` is the file to name when a value is missing.
-    """
+def validate(values: Tables, model: type[_Model], origin: Origin, faults: list[str]) -> _Model | None:
+    """The model made of `values`, or None with one line per fault added to `faults`."""
     plain = {table: {name: found.value for name, found in names.items()} for table, names in values.items()}
     try:
         return model.model_validate(plain)
     except ValidationError as error:
-        faults += [_describe(values, model, fault, missing_in) for fault in error.errors()]
+        found = [fault for fault in error.errors() if not _is_unread(fault, origin)]
+        faults += [_describe(values, model, fault, origin) for fault in found]
         return None
 
 
-def _describe(values: Tables, model: type[BaseModel], fault: Any, missing_in: str) -> str:
+def _is_unread(fault: Any, origin: Origin) -> bool:
+    return fault["type"] == "missing" and fault["loc"][0] in origin.unread
+
+
+def _describe(values: Tables, model: type[BaseModel], fault: Any, origin: Origin) -> str:
     """One line for one fault that pydantic found: place, value, rule, mend."""
     table, name = (str(part) for part in fault["loc"][:2])
     dotted = f"{table}.{name}"
     if fault["type"] == "missing":
-        return f"{missing_in}, {dotted}: is missing. Add `{name}` to its table [{table}]."
+        return f"{origin.file}, {dotted}: is missing. {origin.mend.format(name=name, table=table)}"
     found = values[table][name]
     if fault["type"] == "extra_forbidden":
         fields: Any = model.model_fields[table].annotation

@@ -6,7 +6,7 @@ and how to mend it. How files are layered and faults worded is in param_files.py
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -18,6 +18,7 @@ from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_
 from stages.keys import JsonValue
 from stages.param_files import (
     COMMAND_LINE,
+    Origin,
     Tables,
     located,
     merge,
@@ -34,6 +35,7 @@ RESERVED_NAMES = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
 })  # fmt: skip
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
+_MISSING_IN_VIDEO = "Add `{name}` to its table [{table}], or to params/{table}.toml for all videos."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
 
@@ -54,6 +56,10 @@ def _causal_length(value: int) -> int:
             f" Use {lower} or {lower + TEMPORAL_COMPRESSION}."
         )
     return value
+
+
+def _unsigned_zero(value: float) -> float:
+    return value + 0.0  # -0.0 becomes 0.0: equal values have one key
 
 
 def _encodable(value: str) -> str:
@@ -108,7 +114,7 @@ class DecodeParams(_Table):
 
     enable_tiling: bool
     tile_size: Pixels
-    tile_overlap: Annotated[float, Field(ge=0, le=0.5)]
+    tile_overlap: Annotated[float, Field(ge=0, le=0.5), AfterValidator(_unsigned_zero)]
     dtype: Dtype
 
 
@@ -172,48 +178,62 @@ def load_params(root: Path, overrides: Mapping[str, str]) -> Params:
     """
     faults: list[str] = []
     folder = root / "params"
-    defaults: Tables = {
-        table: located(read_toml(folder / f"{table}.toml", root, faults), f"params/{table}.toml") for table in _TABLES
-    }
+    read = {table: read_toml(folder / f"{table}.toml", root, faults) for table in _TABLES}
+    unread = {table for table, values in read.items() if values is None}
+    defaults: Tables = {table: located(values or {}, f"params/{table}.toml") for table, values in read.items()}
     files = _read_videos(folder / "videos", root, faults)
     limit = overrides.get(_LIMIT_VIDEO)
     if limit is not None and limit not in files:
         faults.append(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
     typed = _typed_overrides(overrides, faults)
     videos: dict[str, VideoParams] = {}
-    for name, tables in files.items():
-        layers = [defaults, tables, {} if limit in files and limit != name else typed]
-        checked = validate(merge(layers, _VIDEO_TABLES), VideoParams, f"params/videos/{name}.toml", faults)
+    for name, file in files.items():
+        layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
+        origin = Origin(f"params/videos/{name}.toml", _MISSING_IN_VIDEO, unread | file.unread)
+        checked = validate(merge(layers, _VIDEO_TABLES), VideoParams, origin, faults)
         if checked is not None:
             videos[name] = checked
-    settings = validate(merge([defaults, typed], _Settings.model_fields), _Settings, "params/machine.toml", faults)
+    origin = Origin("params/machine.toml", "Add `{name}` to it.", unread)
+    settings = validate(merge([defaults, typed], _Settings.model_fields), _Settings, origin, faults)
     if faults or settings is None:
         raise ParamsError("\n  ".join(dict.fromkeys(faults)))
     return Params(videos=videos, machine=settings.machine)
 
 
-def _read_videos(folder: Path, root: Path, faults: list[str]) -> dict[str, Tables]:
-    paths = sorted(folder.glob("*.toml"))
+@dataclass(frozen=True)
+class _VideoFile:
+    """What a video's file says, and which of its tables could not be read."""
+
+    tables: Tables
+    unread: Set[str]
+
+
+def _read_videos(folder: Path, root: Path, faults: list[str]) -> dict[str, _VideoFile]:
+    # names with a dot in front are lock files of editors
+    paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))
     if not paths:
         faults.append(f"{folder.relative_to(root)}: holds no video. Write one, such as demo.toml.")
     return {path.stem: _read_video(path, root, faults) for path in paths}
 
 
-def _read_video(path: Path, root: Path, faults: list[str]) -> Tables:
+def _read_video(path: Path, root: Path, faults: list[str]) -> _VideoFile:
     where = str(path.relative_to(root))
     if not VIDEO_NAME.fullmatch(path.stem):
         faults.append(f"{where}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.")
     if path.stem in RESERVED_NAMES:
         faults.append(f"{where}: `{path.stem}` is the name of a stage or a command. Rename the file.")
+    content = read_toml(path, root, faults)
+    if content is None:
+        return _VideoFile({}, frozenset(_VIDEO_TABLES))
     tables: Tables = {}
-    for table, names in read_toml(path, root, faults).items():
+    for table, names in content.items():
         if table not in _VIDEO_TABLES:
             faults.append(f"{where}, {table}: no such table.{near(table, _VIDEO_TABLES)}")
         elif not isinstance(names, dict):
             faults.append(f"{where}, {table} = {names!r}: must be a table, [{table}].")
         else:
             tables[table] = located(names, where)
-    return tables
+    return _VideoFile(tables, content.keys() - tables.keys())
 
 
 def _typed_overrides(overrides: Mapping[str, str], faults: list[str]) -> Tables:

@@ -1,12 +1,14 @@
 """Remembers what was computed from a file's content for as long as the file has not changed.
 
-A file is taken as unchanged when path, size, modification time (ns) and inode are. Losing the cache costs time only.
+A file is taken as unchanged when path, size, modification and change time (ns) and inode are. Losing the cache costs
+time only, so nothing that happens to its file is an error.
 """
 
 import json
-import tempfile
+import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from stages.keys import JsonValue
@@ -19,38 +21,49 @@ _TOO_YOUNG_NS = 2_000_000_000
 class StatCache:
     """A dictionary on disk from a file's stamp to a JSON value, per purpose."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the cache file; one that is absent or damaged counts as empty."""
+    def __init__(self, path: Path, clock: Callable[[], int] = time.time_ns) -> None:
+        """Read the cache file; one that is absent or damaged counts as empty. `clock` gives ns since 1970."""
         self._path = path
+        self._clock = clock
         self._changed = False
-        self._entries: dict[str, list[JsonValue]] = {}
-        try:
-            entries = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            return
-        if isinstance(entries, dict):
-            self._entries = entries
+        self._entries: dict[str, JsonValue] = {}
+        with suppress(OSError, ValueError, RecursionError):
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(entries, dict):
+                self._entries = entries
 
     def get(self, purpose: str, path: Path, compute: Callable[[Path], JsonValue]) -> JsonValue:
-        """`compute(path)`, or what it gave for the same content before."""
+        """`compute(path)`, or what it gave for the same content before.
+
+        Args:
+            purpose: names `compute` and the layout of its values: a new layout takes a new name.
+            path: the file.
+            compute: called when the file has changed, or is too young to be sure.
+        """
+        now = self._clock()  # before the file is read: it may change while that goes on
         status = path.stat()
-        stamp: list[JsonValue] = [status.st_size, status.st_mtime_ns, status.st_ino]
+        stamp: list[JsonValue] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
         name = f"{purpose} {path.absolute()}"
-        known = self._entries.get(name)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        match self._entries.get(name):
+            case [known, value] if known == stamp:
+                return value
         value = compute(path)
-        if time.time_ns() - status.st_mtime_ns > _TOO_YOUNG_NS:
+        # Whatever is written later changes both times, so it is enough that one of them is old.
+        if now - min(status.st_mtime_ns, status.st_ctime_ns) > _TOO_YOUNG_NS:
             self._entries[name] = [stamp, value]
             self._changed = True
         return value
 
     def save(self) -> None:
-        """Write the cache if it has changed; a reader sees the old file or the new one."""
+        """Write the cache if it has changed; a reader sees the old file or the new one. Never raises OSError."""
         if not self._changed:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=".cache-", delete=False) as file:
-            json.dump(self._entries, file)
-        Path(file.name).replace(self._path)
-        self._changed = False
+        new = self._path.with_name(f"{self._path.name}-{secrets.token_hex(8)}")
+        with suppress(OSError):
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                new.write_text(json.dumps(self._entries), encoding="utf-8")
+                new.replace(self._path)
+                self._changed = False
+            finally:
+                new.unlink(missing_ok=True)

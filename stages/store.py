@@ -1,15 +1,14 @@
 """The artifact store: folders `<root>/<stage>/<key>/` of payload, manifest.json and run.json.
 
 The store is the truth about what has been made. A folder under its final name is whole: it was written elsewhere,
-synced to disk, then renamed. Owns publishing, verdicts, forgetting and removing; knows nothing of doit.
+synced to disk, then renamed. Any number of processes may use one store at a time. Owns publishing, verdicts,
+forgetting and removing; knows nothing of doit.
 """
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,11 +17,12 @@ from stages.contracts import CONTRACTS
 from stages.errors import StoreError
 from stages.keys import FORMAT, Digest, JsonValue, Key, Node, digest_file
 from stages.manifest import Input, Manifest
+from stages.work_space import WorkSpaces, make_durable, sync
 
 MANIFEST = "manifest.json"
 RUN = "run.json"
 _FORGOTTEN = "manifest.forgotten.json"  # the manifest of an artifact that is to be made again
-_DRAFTS = ".drafts"  # unfinished artifacts, as <writer's process id>-<random>; never read
+_NEW, _OLD = "new", "old"  # in a work space: the artifact that is being written, and what it has replaced
 
 State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
 
@@ -49,11 +49,12 @@ class Published:
 
 
 class Store:
-    """The artifacts below one folder. Reading creates nothing."""
+    """The artifacts below one folder. Verdicts create nothing."""
 
     def __init__(self, root: Path) -> None:
         """`root` is created when the first artifact is published."""
         self.root = root
+        self._work_spaces = WorkSpaces(root)
 
     def folder(self, stage: str, key: Key) -> Path:
         """Where the artifact is or will be."""
@@ -67,9 +68,9 @@ class Store:
         """The artifact's manifest, or None when there is no such artifact.
 
         Raises:
-            StoreError: the manifest is damaged.
+            StoreError: the manifest is damaged, or that of another artifact.
         """
-        return self._read_manifest(self.folder(stage, key) / MANIFEST)
+        return self._read_manifest(stage, key, MANIFEST)
 
     def lineage(self, stage: str, key: Key) -> list[Manifest]:
         """Manifests of an artifact and of all that it was made from, the last first.
@@ -77,20 +78,37 @@ class Store:
         Raises:
             StoreError: one of them is damaged or has been removed.
         """
-        manifest = self.manifest(stage, key)
-        if manifest is None:
-            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
-        return [manifest] + [
-            ancestor for name, entry in manifest.inputs.items() for ancestor in self.lineage(name, entry.key)
-        ]
+        with suppress(StoreError):  # perhaps one was just being replaced: looked at again when nobody can
+            return self._lineage(stage, key)
+        with self._work_spaces.alone():
+            return self._lineage(stage, key)
+
+    def check_inputs(self, node: Node) -> dict[str, Digest]:
+        """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
+
+        A damaged artifact is forgotten: the next `doit` makes it again.
+
+        Returns:
+            The payloads' digests by stage, for `publish`.
+        Raises:
+            StoreError: an artifact has been removed or is damaged.
+        """
+        return {stage: self._check_payload(stage, key) for stage, key in node.inputs.items()}
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         """Whether the node's artifact can stay, from the store alone; payload bytes are not read."""
-        folder = self.folder(node.stage, node.key)
+        verdict = self._judge(node, code)
+        if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
+            with suppress(OSError), self._work_spaces.undisturbed():  # what cannot be locked stays as it was seen
+                verdict = self._judge(node, code)
+        return verdict
+
+    def _judge(self, node: Node, code: Digest) -> Verdict:
         try:
-            manifest = self._read_manifest(folder / MANIFEST)
+            manifest = self.manifest(node.stage, node.key)
             if manifest is None:
-                return Verdict("forgotten" if (folder / _FORGOTTEN).is_file() else "absent")
+                forgotten = self.folder(node.stage, node.key) / _FORGOTTEN
+                return Verdict("forgotten" if forgotten.is_file() else "absent")
             fault = self._payload_fault(node, manifest)
             if fault:
                 return Verdict("corrupt", fault)
@@ -100,7 +118,7 @@ class Store:
         return Verdict("stale", "; ".join(reasons)) if reasons else Verdict("fresh")
 
     def _payload_fault(self, node: Node, manifest: Manifest) -> str:
-        path = self.folder(node.stage, node.key) / manifest.payload
+        path = self.payload(node.stage, node.key)
         try:
             size = path.stat().st_size
         except OSError:
@@ -111,8 +129,6 @@ class Store:
 
     def _changes(self, node: Node, manifest: Manifest, code: Digest) -> list[str]:
         reasons = []
-        if manifest.format != FORMAT:
-            reasons.append(f"format {manifest.format} -> {FORMAT}")
         if manifest.code != code:
             reasons.append(f"the code of {node.stage} has changed")
         for stage, key in node.inputs.items():
@@ -126,47 +142,51 @@ class Store:
     @contextmanager
     def draft(self) -> Iterator[Path]:
         """A folder to write the payload into. It is removed afterwards, unless `publish` has moved it."""
-        drafts = self.root / _DRAFTS
-        try:
-            drafts.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=drafts, prefix=f"{os.getpid()}-"))
-        except OSError as error:
-            raise StoreError(
-                f"{drafts}: cannot be written ({error.strerror}). Set `artifacts` in "
-                "params/machine.toml to a folder that can."
-            ) from error
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self._work_spaces.new() as space:
+            draft = space / _NEW
+            draft.mkdir()
+            yield draft
 
-    def publish(self, node: Node, draft: Path, *, code: Digest, run: Mapping[str, JsonValue]) -> Published:
+    def publish(
+        self,
+        node: Node,
+        draft: Path,
+        *,
+        inputs: Mapping[str, Digest],
+        code: Digest,
+        run: Mapping[str, JsonValue],
+    ) -> Published:
         """Make a finished draft the node's artifact, in one step that a crash cannot split.
 
         Args:
             draft: holds the payload; given by `draft`.
+            inputs: what `check_inputs` gave before they were read.
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
+        Raises:
+            StoreError: an input has been removed, or made again with other bytes, since then. Nothing is published.
         """
-        before = self._before(node)
-        payload = CONTRACTS[node.stage].payload
+        payload = draft / CONTRACTS[node.stage].payload
         manifest = Manifest(
             format=FORMAT,
             stage=node.stage,
             key=node.key,
             parameters=node.parameters,
             components=node.components,
-            inputs={stage: Input(key, self.lineage(stage, key)[0].digest) for stage, key in node.inputs.items()},
+            inputs={stage: Input(key, inputs[stage]) for stage, key in node.inputs.items()},
             code=code,
-            payload=payload,
-            size_bytes=(draft / payload).stat().st_size,
-            digest=digest_file(draft / payload),
+            payload=payload.name,
+            size_bytes=payload.stat().st_size,
+            digest=digest_file(payload),
         )
-        (draft / MANIFEST).write_text(manifest.to_json())
-        (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n")
-        for path in (*draft.iterdir(), draft):
-            _sync(path)
-        self._replace(draft, self.folder(node.stage, node.key))
+        (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        make_durable(draft)
+        with self._work_spaces.alone():
+            self._check_still(node, inputs)
+            before = self._before(node)
+            self._replace(draft, self.folder(node.stage, node.key))
+        sync(self.root / node.stage)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
 
     def forget(self, stage: str, key: Key) -> bool:
@@ -174,27 +194,28 @@ class Store:
         return forget_artifact(self.folder(stage, key))
 
     def remove(self, stage: str, key: Key) -> bool:
-        """Delete an artifact. False when there is none."""
+        """Delete an artifact, so that it is never seen half-deleted. False when there is none."""
         folder = self.folder(stage, key)
         if not folder.is_dir():
             return False
-        self._discard(folder)
+        with self._work_spaces.new() as space, self._work_spaces.alone():
+            try:
+                folder.rename(space / _OLD)
+            except FileNotFoundError:
+                return False
         return True
 
     def sweep_drafts(self) -> None:
-        """Delete what processes that are gone have left unfinished."""
-        for draft in (self.root / _DRAFTS).glob("*-*"):
-            if not _is_alive(int(draft.name.split("-")[0])):
-                shutil.rmtree(draft, ignore_errors=True)
+        """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
+        self._work_spaces.sweep()
 
     def link(self, name: str, stage: str, key: Key) -> None:
         """Let `videos/<name>.<suffix>` lead to an artifact's payload."""
         link = self.link_path(name, stage)
         link.parent.mkdir(parents=True, exist_ok=True)
-        new = link.with_name(f".{link.name}-{os.getpid()}")
-        new.unlink(missing_ok=True)
-        new.symlink_to(os.path.relpath(self.payload(stage, key), link.parent))
-        new.replace(link)
+        with self._work_spaces.new() as space:
+            (space / _NEW).symlink_to(os.path.relpath(self.payload(stage, key), link.parent))
+            (space / _NEW).replace(link)
 
     def link_path(self, name: str, stage: str) -> Path:
         """Where a person finds a video."""
@@ -205,41 +226,78 @@ class Store:
         link = self.link_path(name, stage)
         return link.is_symlink() and link.resolve() == self.payload(stage, key).resolve()
 
-    def _read_manifest(self, path: Path) -> Manifest | None:
+    def _read_manifest(self, stage: str, key: Key, name: str) -> Manifest | None:
+        path = self.folder(stage, key) / name
         try:
-            return Manifest.from_json(path.read_text())
+            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
+        if (manifest.stage, manifest.key) != (stage, key):
+            raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
+        return manifest
+
+    def _present(self, stage: str, key: Key) -> Manifest:
+        manifest = self.manifest(stage, key)
+        if manifest is None:
+            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
+        return manifest
+
+    def _lineage(self, stage: str, key: Key) -> list[Manifest]:
+        manifest = self._present(stage, key)
+        ancestors = [self._lineage(name, manifest.inputs[name].key) for name in CONTRACTS[stage].inputs]
+        return [manifest, *(ancestor for branch in ancestors for ancestor in branch)]
+
+    def _check_payload(self, stage: str, key: Key) -> Digest:
+        with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
+            return self._matching_digest(stage, key)
+        with self._work_spaces.alone():
+            try:
+                return self._matching_digest(stage, key)
+            except StoreError:
+                self.forget(stage, key)
+                raise
+
+    def _matching_digest(self, stage: str, key: Key) -> Digest:
+        """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
+        manifest, path = self._present(stage, key), self.payload(stage, key)
+        try:
+            digest = digest_file(path)
+        except FileNotFoundError as error:
+            raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
+        if digest != manifest.digest:
+            raise StoreError(
+                f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
+                "Run `doit` again: it is made anew."
+            )
+        return digest
+
+    def _check_still(self, node: Node, inputs: Mapping[str, Digest]) -> None:
+        """Raise StoreError unless the node's inputs are still those whose digests are given."""
+        for stage, key in node.inputs.items():
+            if self._present(stage, key).digest != inputs[stage]:
+                path = self.payload(stage, key)
+                raise StoreError(f"{path}: was made again meanwhile, with other bytes. Run `doit` again.")
 
     def _before(self, node: Node) -> Manifest | None:
-        folder = self.folder(node.stage, node.key)
         try:
-            return self._read_manifest(folder / MANIFEST) or self._read_manifest(folder / _FORGOTTEN)
+            return self.manifest(node.stage, node.key) or self._read_manifest(node.stage, node.key, _FORGOTTEN)
         except StoreError:
             return None  # damaged, which is why it was made again
 
     def _replace(self, draft: Path, final: Path) -> None:
+        """Put a draft in an artifact's place; if that fails, the old one is back in it."""
+        old = draft.with_name(_OLD)  # deleted with the draft's work space
         final.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                draft.rename(final)
-            except OSError:
-                if not final.exists():
-                    raise
-                self._discard(final)  # an earlier artifact of the same node, or one that another run just made
-            else:
-                _sync(final.parent)
-                return
-
-    def _discard(self, folder: Path) -> None:
-        """Delete a folder so that it is never seen half-deleted under its final name."""
-        drafts = self.root / _DRAFTS
-        drafts.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=drafts, prefix=f"{os.getpid()}-"))
-        folder.rename(aside / "old")
-        shutil.rmtree(aside)
+        with suppress(FileNotFoundError):
+            final.rename(old)
+        try:
+            draft.rename(final)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                old.rename(final)
+            raise
 
 
 def forget_artifact(folder: Path) -> bool:
@@ -248,22 +306,4 @@ def forget_artifact(folder: Path) -> bool:
         (folder / MANIFEST).replace(folder / _FORGOTTEN)
     except FileNotFoundError:
         return False
-    return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True

@@ -23,8 +23,9 @@ def build_chain(**parameters: str | float) -> tuple[Node, Node]:
 def publish(store: Store, node: Node, payload: bytes = b"payload", code: Digest = CODE) -> Published:
     """Put an artifact into the store the way a stage does."""
     with store.draft() as draft:
+        inputs = store.check_inputs(node)
         (draft / CONTRACTS[node.stage].payload).write_bytes(payload)
-        return store.publish(node, draft, code=code, run={"host": "here"})
+        return store.publish(node, draft, inputs=inputs, code=code, run={"host": "here"})
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -36,5 +36,40 @@ def test_a_misshapen_tensor_is_told_with_both_shapes():
     with pytest.raises(ContractError) as error:
         check_shapes("denoise", {"latents": (1, 16, 3, 6, 6)}, where="my/file")
     assert str(error.value) == (
-        "my/file: does not hold what denoise makes: `latents` is [1, 16, 3, 6, 6], not [1, 32, any, any, any]."
+        "my/file: does not hold what denoise makes: `latents` is [1, 16, 3, 6, 6], not [1, 32, >= 1, >= 1, >= 1]."
     )
+
+
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_an_axis_without_any_size_is_told(axis: int):
+    shape = [1, 32, 3, 6, 6]
+    shape[axis] = 0
+    with pytest.raises(ContractError) as error:
+        check_shapes("denoise", {"latents": tuple(shape)}, where="my/file")
+    assert str(error.value) == (
+        f"my/file: does not hold what denoise makes: `latents` is {shape}, not [1, 32, >= 1, >= 1, >= 1]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "shape", "dtypes"),
+    [
+        ("denoise", "latents", (1, 32, 3, 6, 6), {"BF16", "F32"}),
+        ("decode", "frames", (1, 9, 96, 96, 3), {"BF16"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["BF16", "F32", "F16", "F64", "U8"])
+def test_a_tensor_has_one_of_the_dtypes_of_its_contract(
+    stage: str, name: str, shape: tuple[int, ...], dtypes: set[str], dtype: str
+):
+    if dtype in dtypes:
+        check_shapes(stage, {name: shape}, where="my/file", dtypes={name: dtype})
+        return
+    with pytest.raises(ContractError) as error:
+        check_shapes(stage, {name: shape}, where="my/file", dtypes={name: dtype})
+    wanted = " or ".join(sorted(dtypes))
+    assert str(error.value) == f"my/file: does not hold what {stage} makes: `{name}` is {dtype}, not {wanted}."
+
+
+def test_embeddings_and_masks_are_in_model_dtype():
+    assert {tensor.dtypes for tensor in CONTRACTS["encode"].tensors.values()} == {("BF16", "F32")}

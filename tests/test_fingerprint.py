@@ -1,5 +1,6 @@
 """Fingerprint of a stage's code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,29 @@ def test_sources_are_the_stage_and_what_it_imports(package: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("from .layers import f", "decode/layers.py"),
+        ("from . import layers", "decode/layers.py"),
+        ("from .blocks.deep import f", "decode/blocks/deep.py"),
+        ("from ..params import f", "params.py"),
+        ("from .. import params", "params.py"),
+    ],
+)
+@pytest.mark.parametrize("importer", ["decode/__init__.py", "decode/__main__.py"])
+def test_relative_imports_are_followed(package: Path, line: str, module: str, importer: str):
+    for path in ("encode/layers.py", module):
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text("def f(): pass\n")
+    (package / "decode/blocks").mkdir(exist_ok=True)
+    (package / "decode/blocks/__init__.py").write_text("from ..more import g\n")
+    (package / "more.py").write_text("")
+    (package / importer).write_text(line + "\n")
+    assert module in names(package, "decode")
+    assert "more.py" not in names(package, "encode")
+
+
 def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
     assert changed(package, "geometry.py", "4", "5") == {"encode", "decode"}
     assert changed(package, "tensors.py", "SCALE", "SCALE as S") == {"decode"}
@@ -73,6 +97,21 @@ def test_the_store_never_counts(package: Path):
 
 def test_a_module_that_is_only_a_docstring_is_still_valid_code():
     assert normalise('def f():\n    """Doc."""\n') == "def f():\n    pass"
+
+
+def test_a_cache_of_another_layout_is_not_believed(package: Path):
+    before = fingerprint("decode", cache(package))
+    path = package / "decode" / "__main__.py"
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    (package.parent / "cache.json").write_text(json.dumps({f"code {path}": [stamp, ["another", "layout"]]}))
+    assert fingerprint("decode", cache(package)) == before
+
+
+def test_the_real_decode_stage_counts_its_layers(tmp_path: Path):
+    sources = stage_sources("decode", StatCache(tmp_path / "cache.json"))
+    assert module._ROOT / "stages" / "decode" / "layers.py" in sources
+    assert module._ROOT / "stages" / "geometry.py" in sources
 
 
 def test_the_real_stages_leave_each_other_alone(tmp_path: Path):

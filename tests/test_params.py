@@ -1,6 +1,10 @@
 """Parameter files, overrides and their errors. Messages are compared whole: they are part of the interface."""
 
+import os
 import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,6 +101,8 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         ("denoise.seed", "true", "true: must be a valid integer."),
         ("denoise.seed", "nine", '"nine": must be a valid integer.'),
         ("denoise.seed", "", '"": must be a valid integer.'),
+        ("denoise.seed", "1\nother = 2", '"1\nother = 2": must be a valid integer.'),
+        ("denoise.seed", "[" * 5000, f'"{"[" * 5000}": must be a valid integer.'),
         ("denoise.flow_shift", "0", "0: must be greater than 0."),
         ("encode.dtype", "float16", "\"float16\": must be 'bfloat16' or 'float32'."),
         ("decode.enable_tiling", "1", "1: must be a valid boolean."),
@@ -124,17 +130,76 @@ def test_an_unknown_video_is_told_with_a_near_name(root: Path):
 
 def test_a_missing_prompt_is_told_where_it_belongs(root: Path):
     (root / "params/videos/demo.toml").write_text("")
-    assert message(root) == "params/videos/demo.toml, encode.prompt: is missing. Add `prompt` to its table [encode]."
+    assert message(root) == (
+        "params/videos/demo.toml, encode.prompt: is missing. "
+        "Add `prompt` to its table [encode], or to params/encode.toml for all videos."
+    )
 
 
-def test_broken_toml_is_told_with_its_line(root: Path):
+def test_a_missing_setting_of_the_machine_is_told_where_it_belongs(root: Path):
+    (root / "params/machine.toml").write_text('platform = "cpu"\nmesh = "auto"\n')
+    assert message(root) == "params/machine.toml, machine.artifacts: is missing. Add `artifacts` to it."
+
+
+def test_broken_defaults_are_told_with_their_line_and_nothing_else(root: Path):
     (root / "params/decode.toml").write_text("enable_tiling = maybe\n")
-    assert message(root).startswith("params/decode.toml: not valid TOML: Invalid value (at line 1, column 17).")
+    assert message(root) == "params/decode.toml: not valid TOML: Invalid value (at line 1, column 17)."
 
 
-def test_a_missing_file_of_defaults_is_told(root: Path):
-    (root / "params/machine.toml").unlink()
-    assert message(root).startswith("params/machine.toml: no such file. Restore it from the repository.")
+def test_a_broken_video_is_told_with_its_line_and_nothing_else(root: Path):
+    (root / "params/videos/demo.toml").write_text("[encode\n")
+    assert message(root) == (
+        "params/videos/demo.toml: not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)."
+    )
+
+
+def test_a_table_that_is_none_is_told_and_nothing_else(root: Path):
+    (root / "params/videos/demo.toml").write_text('encode = "a red circle"\n')
+    assert message(root) == "params/videos/demo.toml, encode = 'a red circle': must be a table, [encode]."
+
+
+def test_other_faults_are_told_beside_a_broken_file(root: Path):
+    (root / "params/decode.toml").write_text("=")
+    (root / "params/export.toml").write_text("fps = 24\ncodec = 'h264'\n")
+    assert message(root, decode__tile_size="100") == "\n  ".join(
+        [
+            "params/decode.toml: not valid TOML: Invalid statement (at line 1, column 1).",
+            "command line, decode.tile_size = 100: must be a multiple of 16, the VAE's spatial compression. "
+            "Use 96 or 112.",
+            "params/videos/demo.toml, export.crf: is missing. "
+            "Add `crf` to its table [export], or to params/export.toml for all videos.",
+        ]
+    )
+
+
+@pytest.mark.parametrize("table", ["machine", "denoise"])
+def test_a_missing_file_of_defaults_is_told_and_nothing_else(root: Path, table: str):
+    (root / f"params/{table}.toml").unlink()
+    assert message(root) == f"params/{table}.toml: no such file. Restore it from the repository."
+
+
+def test_lock_files_of_editors_are_no_videos(root: Path):
+    (root / "params/videos/.#demo.toml").symlink_to("user@host.1234")
+    assert load_params(root, {}).videos.keys() == {"demo"}
+
+
+def test_equal_numbers_are_one_value(root: Path):
+    texts = ["0", "0.0", "-0.0", "0e0"]
+    found = {str(load_params(root, {"decode.tile_overlap": text}).videos["demo"].decode) for text in texts}
+    assert len(found) == 1
+
+
+def test_text_is_utf8_whatever_the_locale(root: Path):
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "猫 é"\n', encoding="utf-8")
+    program = (
+        "from stages.params import *; "
+        f"print(ascii(load_params(Path({str(root)!r}), {{}}).videos['demo'].encode.prompt))"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == ascii("猫 é")
 
 
 def test_a_project_without_videos_is_told(root: Path):
@@ -151,8 +216,11 @@ def test_a_video_name_that_is_no_task_name_is_told(root: Path, name: str):
     )
 
 
-def test_every_command_of_doit_is_reserved():
-    assert {command.get_name() for command in DoitMain.DOIT_CMDS} <= RESERVED_NAMES
+def test_every_command_of_doit_and_of_this_project_is_reserved():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    own = project["tool"]["doit"]["plugins"]["command"]
+    assert own
+    assert {command.get_name() for command in DoitMain.DOIT_CMDS} | own.keys() <= RESERVED_NAMES
 
 
 @given(num_frames=st.integers(1, 10_000))

@@ -1,17 +1,44 @@
 """What the VAE's config says about its decoder: the sizes of every block, checked once.
 
-Owns the arithmetic from `vae/config.json` to channels and upsampling factors; reading the file is left to weights.py.
+Owns the arithmetic from `vae/config.json` to channels and upsampling factors.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from stages.errors import CheckpointError
+from stages.component_config import (
+    TRUE_OR_FALSE,
+    Rule,
+    Settings,
+    above_zero,
+    break_rules,
+    count,
+    list_of,
+    refuse_faulty,
+    require_class,
+)
+from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
 
 ARCHITECTURE = "AutoencoderKLHunyuanVideo15"
+NUM_COLORS = 3
 SPACE_FACTOR = 2  # each upsampler doubles height and width
-_COUNTS = ("latent_channels", "out_channels", "spatial_compression_ratio", "temporal_compression_ratio")
+_MAX_RESNETS = 100  # per block; far above any checkpoint, far below what fills the memory
+
+_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "latent_channels": count(),
+        "out_channels": count(),
+        "block_out_channels": list_of(count()),
+        "layers_per_block": count(0, _MAX_RESNETS),
+        "spatial_compression_ratio": count(),
+        "temporal_compression_ratio": count(),
+        "upsample_match_channel": TRUE_OR_FALSE,
+        "scaling_factor": above_zero(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -56,36 +83,45 @@ class DecoderConfig:
         in_channels = self.block_channels[0]
         for index, channels in enumerate(self.block_channels):
             upsample_channels = None
-            if index < max(num_space, num_time):
+            if index < num_space:
                 upsample_channels = self.block_channels[index + 1] if self.upsample_match_channel else channels
             plans.append(UpBlockPlan(in_channels, channels, self.num_resnets, upsample_channels, index < num_time))
             in_channels = upsample_channels or channels
         return tuple(plans)
 
 
-def parse_config(values: Mapping[str, Any], *, source: str) -> DecoderConfig:
-    """Read the decoder's sizes from the values of a `vae/config.json`.
+def parse_config(settings: Settings) -> DecoderConfig:
+    """The decoder's sizes from `vae/config.json`.
 
-    Args:
-        values: the parsed JSON object.
-        source: the file's name, for messages.
     Raises:
         CheckpointError: another architecture, or sizes that no such decoder can have; all faults at once.
     """
-    found = values.get("_class_name")
-    if found != ARCHITECTURE:
-        raise CheckpointError(
-            f"{source}: _class_name is {found!r}, decode needs {ARCHITECTURE!r}. "
-            "Set model.checkpoint to a HunyuanVideo-1.5 checkpoint."
-        )
-    faults = _value_faults(values)
-    if not faults:
-        config = _from_values(values)
-        faults = _size_faults(config)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise CheckpointError(f"{source}: {len(faults)} faults:\n{listed}\nDownload or copy the checkpoint again.")
+    require_class(settings, ARCHITECTURE)
+    refuse_faulty(break_rules(settings.values, _RULES), where=settings.where)
+    config = _from_values(settings.values)
+    refuse_faulty(_size_faults(config), where=settings.where)
     return config
+
+
+def check_geometry(config: DecoderConfig, *, where: Path) -> None:
+    """Compare a decoder with the sizes that all stages count on.
+
+    Raises:
+        CheckpointError: its compression, latent channels or colours are others; lists all of them.
+    """
+    refuse_faulty(
+        [
+            f"`{name}` is {found}, not {wanted}"
+            for name, found, wanted in (
+                ("latent_channels", config.latent_channels, LATENT_CHANNELS),
+                ("out_channels", config.out_channels, NUM_COLORS),
+                ("spatial_compression_ratio", config.spatial_compression, SPATIAL_COMPRESSION),
+                ("temporal_compression_ratio", config.temporal_compression, TEMPORAL_COMPRESSION),
+            )
+            if found != wanted
+        ],
+        where=where,
+    )
 
 
 def _from_values(values: Mapping[str, Any]) -> DecoderConfig:
@@ -101,40 +137,20 @@ def _from_values(values: Mapping[str, Any]) -> DecoderConfig:
     )
 
 
-def _value_faults(values: Mapping[str, Any]) -> list[str]:
-    """Values that are missing or of a wrong type."""
-    faults = [
-        f"{name} = {values.get(name)!r}: must be a whole number >= 1"
-        for name in _COUNTS
-        if not _is_count(values.get(name), 1)
-    ]
-    if not _is_count(values.get("layers_per_block"), 0):
-        faults.append(f"layers_per_block = {values.get('layers_per_block')!r}: must be a whole number >= 0")
-    channels = values.get("block_out_channels")
-    if not isinstance(channels, list) or not channels or not all(_is_count(item, 1) for item in channels):
-        faults.append(f"block_out_channels = {channels!r}: must be a list of whole numbers >= 1")
-    if not isinstance(values.get("upsample_match_channel"), bool):
-        faults.append(f"upsample_match_channel = {values.get('upsample_match_channel')!r}: must be true or false")
-    factor = values.get("scaling_factor")
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor > 0:
-        faults.append(f"scaling_factor = {factor!r}: must be a number > 0")
-    return faults
-
-
 def _size_faults(config: DecoderConfig) -> list[str]:
     """Sizes that do not fit together."""
     faults = []
     ratios = {"spatial": config.spatial_compression, "temporal": config.temporal_compression}
     for name, ratio in ratios.items():
         if ratio & (ratio - 1):
-            faults.append(f"{name}_compression_ratio = {ratio}: must be a power of 2")
+            faults.append(f"`{name}_compression_ratio` is {ratio}, not a power of 2")
     if config.temporal_compression > config.spatial_compression:
-        faults.append("temporal_compression_ratio: must not exceed spatial_compression_ratio")
+        faults.append("`temporal_compression_ratio` is larger than `spatial_compression_ratio`")
     needed = config.spatial_compression.bit_length() - 1 + config.upsample_match_channel
     if len(config.block_channels) < needed:
-        faults.append(f"block_out_channels: must name at least {needed} blocks")
+        faults.append(f"`block_out_channels` names {len(config.block_channels)} blocks, fewer than {needed}")
     if config.block_channels[0] % config.latent_channels:
-        faults.append("block_out_channels: the last must be a multiple of latent_channels")
+        faults.append("the last of `block_out_channels` is no multiple of `latent_channels`")
     return faults or [fault for plan in config.up_blocks for fault in _shortcut_faults(plan)]
 
 
@@ -145,11 +161,7 @@ def _shortcut_faults(plan: UpBlockPlan) -> list[str]:
     halves = 2 if plan.doubles_time else 1
     if plan.upsample_factor * plan.upsample_channels % (plan.out_channels * halves):
         return [
-            f"block_out_channels: {plan.out_channels} channels cannot be upsampled to {plan.upsample_channels}, "
+            f"`block_out_channels`: {plan.out_channels} channels cannot be upsampled to {plan.upsample_channels}, "
             "the shortcut would not repeat them a whole number of times"
         ]
     return []
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -249,8 +249,9 @@ def _up_block(
     for index, resnet_weights in enumerate(weights.resnets):
         frame, resnet_memory = resnet(frame, resnet_weights, memory.resnets[index] if memory else None)
         resnet_memories.append(resnet_memory)
-    if plan.upsample_channels is None or weights.upsample is None:
+    if plan.upsample_channels is None:
         return frame[None], UpBlockMemory(tuple(resnet_memories), None)
+    assert weights.upsample is not None  # made from the same plan, in weights.py
     frames, past = upsample(
         frame,
         weights.upsample,

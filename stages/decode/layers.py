@@ -19,7 +19,9 @@ PaddedFrame = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in ev
 Past = tuple[Leaf, Leaf]  # the two frames before the present one, the older first
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
-PRECISION = jax.lax.Precision.HIGHEST  # float32 products stay float32 on TPU; without effect on bfloat16
+# Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
+# on a TPU so far; that every product asks for it is tested.)
+PRECISION = jax.lax.Precision.HIGHEST
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
@@ -95,16 +97,7 @@ def causal_conv(
 ) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
 
-    Three 2-D convolutions, one per tap in time, for one frame: the fastest form in sum. CPU seconds of decoding 9
-    frames, float32, relative to this form (jaxlib 0.10.2, x86_64 with AVX-512): (A) built-in VAE, 96x96 px; (B) the
-    same, 256x256 px; (C) widths 32 to 256, 3 resnets per block, 128x128 px.
-
-    | form | A | B | C |
-    |---|---|---|---|
-    | taps folded into channels, one 2-D convolution | 0.9 | 1.5 | 1.4 |
-    | nine matrix products | 1.1 | 1.3 | 1.1 |
-    | one 3-D convolution | 4.0 | 3.6 | 2.3 |
-    | diffusers, one thread of torch 2.13, run in turns | 3.2 | 1.4 | 0.8 |
+    Three 2-D convolutions, one per tap in time: the fastest form in sum (benchmarks/conv_forms.py).
 
     Args:
         frame: [b, h, w, i], the present frame.

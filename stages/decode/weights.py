@@ -1,23 +1,20 @@
-"""The VAE's files: its config, and the decoder's weights as JAX arrays, channels last.
+"""The decoder's weights: from the VAE's files to JAX arrays, channels last.
 
-Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15 and the check of a file against them.
+Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 from jaxtyping import Array
 
-from stages.decode.config import DecoderConfig, UpBlockPlan, parse_config
+from stages.decode.config import DecoderConfig, UpBlockPlan
 from stages.decode.decoder import DecoderWeights, UpBlockWeights
 from stages.decode.layers import AttentionWeights, ConvWeights, PointwiseWeights, ResnetWeights
-from stages.errors import CheckpointError
 from stages.tensors import DTYPES, WeightFiles
+from stages.weight_check import check_weights
 
-CONFIG_NAME = "config.json"
 PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
 _CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
@@ -33,28 +30,12 @@ class WeightSpec:
     shape: tuple[int, ...]  # after the axes are reordered and those of size 1 dropped
 
 
-def load_config(folder: Path) -> DecoderConfig:
-    """Read `config.json` of a VAE's folder.
-
-    Raises:
-        CheckpointError: no such file, not JSON, or not a decoder that this stage knows.
-    """
-    path = folder / CONFIG_NAME
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not readable ({error}). Download or copy the checkpoint again.") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path}: holds no JSON object. Download or copy the checkpoint again.")
-    return parse_config(values, source=str(path))
-
-
 def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device) -> DecoderWeights[Array]:
     """Load the decoder's weights, tensor by tensor.
 
     Args:
         folder: the VAE's folder, with one safetensors file or shards and their index.
-        config: sizes, from `load_config`.
+        config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
         device: where the arrays are put.
     Raises:
@@ -62,7 +43,7 @@ def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax
     """
     files = WeightFiles(folder)
     specs = describe_weights(config)
-    _check_shapes(files.shapes, jax.tree.leaves(specs), folder=folder)
+    check_weights(files, {spec.name: spec.file_shape for spec in jax.tree.leaves(specs)}, prefix=PREFIX)
 
     def load(spec: WeightSpec) -> Array:
         values = files.read(spec.name).astype(DTYPES[dtype], copy=False)
@@ -148,21 +129,3 @@ def _gain(name: str, channels: int) -> WeightSpec:
 
 def _vector(name: str, channels: int) -> WeightSpec:
     return WeightSpec(f"{PREFIX}{name}", (channels,), (0,), (channels,))
-
-
-def _check_shapes(found: Mapping[str, tuple[int, ...]], specs: list[WeightSpec], *, folder: Path) -> None:
-    expected = {spec.name: spec.file_shape for spec in specs}
-    ours = {name: shape for name, shape in found.items() if name.startswith(PREFIX)}
-    faults = [f"missing: {name} {list(expected[name])}" for name in sorted(expected.keys() - ours.keys())]
-    faults += [f"spare: {name} {list(ours[name])}" for name in sorted(ours.keys() - expected.keys())]
-    faults += [
-        f"shape: {name} is {list(ours[name])}, must be {list(expected[name])}"
-        for name in sorted(expected.keys() & ours.keys())
-        if ours[name] != expected[name]
-    ]
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults)
-        raise CheckpointError(
-            f"{folder}: {len(faults)} of the decoder's weights do not match {CONFIG_NAME}:\n{listed}\n"
-            "Weights and config are of different models; download or copy the checkpoint again."
-        )

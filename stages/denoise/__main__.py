@@ -1,38 +1,51 @@
 """Edge of the denoise stage: embeddings in, `latents.safetensors` out."""
 
+import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from stages.component_config import read_settings
 from stages.contracts import CONTRACTS, check_shapes
-from stages.denoise.config import TransformerConfig, parse_scheduler_config, parse_transformer_config
+from stages.denoise.config import (
+    TransformerConfig,
+    parse_guider_config,
+    parse_scheduler_config,
+    parse_transformer_config,
+)
 from stages.denoise.mesh import build_mesh
 from stages.denoise.sampling import make_schedule, sample
-from stages.denoise.text_tokens import PromptEmbeds
+from stages.denoise.text_tokens import PromptEmbeds, check_widths
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
+from stages.devices import pick_devices
+from stages.finite import require_finite
 from stages.geometry import VideoSize, latent_size
+from stages.held_model import HeldModel
 from stages.job import Job, Report, serve
 from stages.keys import JsonValue
 from stages.tensors import WeightFiles, read_tensors, write_tensors
+
+_MIB = 2**20
+_HELD: HeldModel[DiTWeights] = HeldModel()  # the next job of this process mostly wants the same weights
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Denoise a node's latents."""
     parameters: Mapping[str, Any] = job.node.parameters
-    tensors = read_tensors(job.input("encode"))
-    check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(job.input("encode")))
+    source, transformer = job.input("encode"), job.component("transformer")
     with report.phase("load"):
-        devices = _devices(job.machine["platform"])
-        mesh = build_mesh(job.machine["mesh"], devices)
-        scheduler_file = job.component("scheduler") / "scheduler_config.json"
-        scheduler = parse_scheduler_config(scheduler_file.read_text(), where=scheduler_file)
-        config, weights = _load(job.component("transformer"), parameters["dtype"], mesh)
+        mesh = build_mesh(job.machine["mesh"], pick_devices(job.machine["platform"]))
+        scheduler = parse_scheduler_config(read_settings(job.component("scheduler") / "scheduler_config.json"))
+        config = parse_transformer_config(read_settings(transformer / "config.json"))
+        _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
+        tensors = _read_embeddings(source, config)
+        load = partial(_load, transformer, config, dtype=parameters["dtype"], mesh=mesh, report=report)
+        weights = _HELD.get((transformer, parameters["dtype"], mesh), load)
     with report.phase("denoise"):
         size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
         latents = sample(
@@ -47,21 +60,36 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
             window_size=parameters["window_size"],
             progress=lambda done, total: report.progress(done, total, "step"),
         )
+    require_finite(
+        latents, what="latents", parameter="denoise.dtype", dtype=parameters["dtype"], checkpoint=transformer
+    )
     write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
-    return {"device": f"{len(mesh.devices.flat)} x {devices[0].device_kind}"}
+    (device,) = mesh.devices.flat
+    return {"device": device.device_kind}
 
 
-def _devices(platform: str) -> list[jax.Device]:
-    if platform != "auto":
-        jax.config.update("jax_platforms", platform)
-    return jax.devices()
+def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
+    """Refuse a guider that guides in another way; warn where the transformer wants no guidance and is given some."""
+    own = parse_guider_config(read_settings(file)).guidance_scale
+    if math.isclose(own, 1.0) and not math.isclose(guidance_scale, 1.0):
+        report.warn(
+            f"{file}: its guidance_scale is 1.0, so the transformer holds the guidance already, and "
+            f"denoise.guidance_scale = {guidance_scale} guides a second time, at twice the cost. Set it to 1.0."
+        )
 
 
-@lru_cache(maxsize=1)  # the next job of this process mostly wants the same model
-def _load(folder: Path, dtype: str, mesh: Mesh) -> tuple[TransformerConfig, DiTWeights]:
-    config_file = folder / "config.json"
-    config = parse_transformer_config(config_file.read_text(), where=config_file)
-    return config, load_weights(WeightFiles(folder), config, dtype=dtype, mesh=mesh)
+def _read_embeddings(source: Path, config: TransformerConfig) -> Mapping[str, Any]:
+    tensors = read_tensors(source)
+    check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
+    check_widths(tensors, config, where=source)
+    return tensors
+
+
+def _load(folder: Path, config: TransformerConfig, *, dtype: str, mesh: Mesh, report: Report) -> DiTWeights:
+    def progress(done: int, total: int) -> None:
+        report.progress(-(-done // _MIB), -(-total // _MIB), "MiB")
+
+    return load_weights(WeightFiles(folder), config, dtype=dtype, mesh=mesh, progress=progress)
 
 
 if __name__ == "__main__":

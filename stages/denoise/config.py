@@ -1,28 +1,39 @@
-"""Settings of the DiT and of its noise schedule, from a checkpoint's JSON files, checked.
+"""Settings of the DiT, of its noise schedule and of its guidance, from a checkpoint's JSON files, checked.
 
 Owns what this stage can run and says what it cannot. Building the module from the settings is in torch_bridge.py.
 """
 
 import dataclasses
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from stages.errors import CheckpointError
+from stages.component_config import (
+    TEXT,
+    Rule,
+    Settings,
+    above_zero,
+    break_rules,
+    count,
+    list_of,
+    name_unknown,
+    only,
+    refuse_faulty,
+    require_class,
+)
 from stages.geometry import LATENT_CHANNELS
 
 TRANSFORMER_CLASS = "HunyuanVideo15Transformer3DModel"
 SCHEDULER_CLASS = "FlowMatchEulerDiscreteScheduler"
-_SWITCHED_OFF = (  # settings that change the schedule or the step, and that no checkpoint of this model uses
-    "use_dynamic_shifting",
-    "invert_sigmas",
-    "shift_terminal",
-    "use_karras_sigmas",
-    "use_exponential_sigmas",
-    "use_beta_sigmas",
-    "stochastic_sampling",
+GUIDER_CLASS = "ClassifierFreeGuidance"
+_IN_CHANNELS = 2 * LATENT_CHANNELS + 1  # latents, latents of a first frame, mask that says which frames are given
+_POSITION_AXES = 3  # frame, row, column
+_MAX_LAYERS, _MAX_MLP_RATIO = 1000, 64.0  # far above any checkpoint, far below what fills the memory
+_EVEN = Rule("an even number from 2", lambda value: count(2).holds(value) and value % 2 == 0)
+_GUIDER_MEND = (
+    "Guidance here is uncond + guidance_scale * (cond - uncond) in all steps. Use a checkpoint whose guider does that, "
+    "or change these settings in a copy of this one."
 )
 
 
@@ -50,6 +61,30 @@ class TransformerConfig:
     use_meanflow: bool = False
 
 
+_TRANSFORMER_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "in_channels": only(_IN_CHANNELS),
+        "out_channels": only(LATENT_CHANNELS),
+        "num_attention_heads": count(),
+        "attention_head_dim": count(),
+        "num_layers": count(most=_MAX_LAYERS),
+        "num_refiner_layers": count(most=_MAX_LAYERS),
+        "mlp_ratio": above_zero(_MAX_MLP_RATIO),
+        "patch_size": only(1),
+        "patch_size_t": only(1),
+        "qk_norm": only("rms_norm"),
+        "text_embed_dim": count(),
+        "text_embed_2_dim": count(),
+        "image_embed_dim": count(),
+        "rope_theta": above_zero(),
+        "rope_axes_dim": list_of(_EVEN, length=_POSITION_AXES),  # a frequency turns two channels
+        "target_size": count(),
+        "task_type": TEXT,
+        "use_meanflow": only(False),  # such a model is told a second timestep, which nothing here makes
+    }
+)
+
+
 @dataclass(frozen=True)
 class SchedulerConfig:
     """What the noise schedule needs: `shift` > 0 (no unit) and the number of timesteps in training."""
@@ -58,101 +93,102 @@ class SchedulerConfig:
     num_train_timesteps: int = 1000
 
 
+_SCHEDULER_RULES: Mapping[str, Rule] = MappingProxyType({"shift": above_zero(), "num_train_timesteps": count()})
+# Settings that change the schedule or the step, and that no checkpoint of this model uses.
+_SWITCHED_OFF = (
+    "use_dynamic_shifting",
+    "invert_sigmas",
+    "shift_terminal",
+    "use_karras_sigmas",
+    "use_exponential_sigmas",
+    "use_beta_sigmas",
+    "stochastic_sampling",
+)
+# Settings that are read for a dynamic shift alone.
+_INERT = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type")
+
+
+@dataclass(frozen=True)
+class GuiderConfig:
+    """The guidance scale that the checkpoint was made for, no unit; 1.0 when its transformer needs no guidance."""
+
+    guidance_scale: float = 7.5
+
+
+# `sample` guides in all steps by uncond + scale * (cond - uncond), as diffusers does with these values, its defaults.
+_GUIDER_VALUES: Mapping[str, bool | float] = MappingProxyType(
+    {
+        "guidance_rescale": 0.0,
+        "use_original_formulation": False,
+        "start": 0.0,
+        "stop": 1.0,
+        "enabled": True,
+    }
+)
+_GUIDER_RULES: Mapping[str, Rule] = MappingProxyType(
+    {"guidance_scale": above_zero(), **{name: only(value) for name, value in _GUIDER_VALUES.items()}}
+)
+
+
 def as_arguments(config: TransformerConfig) -> Mapping[str, Any]:
     """Keyword arguments that build diffusers' module."""
     return dataclasses.asdict(config)
 
 
-def parse_transformer_config(text: str, *, where: Path) -> TransformerConfig:
-    """Read `transformer/config.json`.
+def parse_transformer_config(settings: Settings) -> TransformerConfig:
+    """Settings from `transformer/config.json`.
 
-    Args:
-        text: the file's content.
-        where: the file, for messages.
     Raises:
         CheckpointError: with all faults, when it is not a text-to-video DiT of HunyuanVideo-1.5.
     """
-    values = _parse(text, where=where, class_name=TRANSFORMER_CLASS)
-    fields = {field.name: field.default for field in dataclasses.fields(TransformerConfig)}
-    faults = [f"`{name}` is not a setting of this model" for name in values if name not in fields]
-    known = {name: _as_in_python(value, fields[name]) for name, value in values.items() if name in fields}
-    faults += [
-        f"`{name}` is {value!r}, not of type {type(fields[name]).__name__}"
-        for name, value in known.items()
-        if _is_other_type(value, fields[name])
-    ]
-    if not faults:
-        faults = list(_transformer_faults(TransformerConfig(**known)))
-    _raise_if(faults, where=where)
-    return TransformerConfig(**known)
+    require_class(settings, TRANSFORMER_CLASS)
+    values = _fill_in(settings, dataclasses.asdict(TransformerConfig()))
+    faults = name_unknown(settings, _TRANSFORMER_RULES) + break_rules(values, _TRANSFORMER_RULES)
+    if not faults and sum(values["rope_axes_dim"]) != values["attention_head_dim"]:
+        faults.append(
+            f"`rope_axes_dim` {values['rope_axes_dim']} does not add up to "
+            f"`attention_head_dim` {values['attention_head_dim']}"
+        )
+    refuse_faulty(faults, where=settings.where)
+    values |= {
+        "mlp_ratio": float(values["mlp_ratio"]),
+        "rope_theta": float(values["rope_theta"]),
+        "rope_axes_dim": tuple(values["rope_axes_dim"]),
+    }
+    return TransformerConfig(**values)
 
 
-def parse_scheduler_config(text: str, *, where: Path) -> SchedulerConfig:
-    """Read `scheduler/scheduler_config.json`.
+def parse_scheduler_config(settings: Settings) -> SchedulerConfig:
+    """Settings from `scheduler/scheduler_config.json`.
 
-    Args:
-        text: the file's content.
-        where: the file, for messages.
     Raises:
         CheckpointError: with all faults, when it asks for a schedule that `sampling.py` does not have.
     """
-    values = _parse(text, where=where, class_name=SCHEDULER_CLASS)
-    faults = [
-        f"`{name}` is {values[name]!r}, but only schedules with a constant shift are implemented"
-        for name in _SWITCHED_OFF
-        if values.get(name)
-    ]
-    defaults = dataclasses.asdict(SchedulerConfig())
-    known = {name: _as_in_python(values.get(name, default), default) for name, default in defaults.items()}
+    require_class(settings, SCHEDULER_CLASS)
+    faults = name_unknown(settings, (*_SCHEDULER_RULES, *_SWITCHED_OFF, *_INERT))
     faults += [
-        f"`{name}` is {values[name]!r}, not of type {type(defaults[name]).__name__} and above 0"
-        for name, value in known.items()
-        if _is_other_type(value, defaults[name]) or value <= 0
+        f"`{name}` is {settings.values[name]!r}, but only schedules with a constant shift are implemented"
+        for name in _SWITCHED_OFF
+        if settings.values.get(name) not in (False, None)
     ]
-    _raise_if(faults, where=where)
-    return SchedulerConfig(**known)
+    values = _fill_in(settings, dataclasses.asdict(SchedulerConfig()))
+    refuse_faulty(faults + break_rules(values, _SCHEDULER_RULES), where=settings.where)
+    return SchedulerConfig(shift=float(values["shift"]), num_train_timesteps=values["num_train_timesteps"])
 
 
-def _parse(text: str, *, where: Path, class_name: str) -> dict[str, Any]:
-    """The settings of a diffusers component, without the private ones (leading underscore)."""
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise CheckpointError(f"{where}: not JSON ({error}). Download or copy the checkpoint again.") from error
-    if not isinstance(values, dict) or values.get("_class_name") != class_name:
-        found = values.get("_class_name") if isinstance(values, dict) else type(values).__name__
-        raise CheckpointError(f"{where}: holds {found!r}, not {class_name}. Use a checkpoint of HunyuanVideo-1.5.")
-    return {name: value for name, value in values.items() if not name.startswith("_")}
+def parse_guider_config(settings: Settings) -> GuiderConfig:
+    """Settings from `guider/guider_config.json`.
+
+    Raises:
+        CheckpointError: with all faults, when it guides in another way than `sampling.py`.
+    """
+    require_class(settings, GUIDER_CLASS)
+    values = _fill_in(settings, {**dataclasses.asdict(GuiderConfig()), **_GUIDER_VALUES})
+    faults = name_unknown(settings, _GUIDER_RULES) + break_rules(values, _GUIDER_RULES)
+    refuse_faulty(faults, where=settings.where, mend=_GUIDER_MEND)
+    return GuiderConfig(guidance_scale=float(values["guidance_scale"]))
 
 
-def _transformer_faults(config: TransformerConfig) -> Iterable[str]:
-    channels = 2 * LATENT_CHANNELS + 1  # latents, latents of a first frame, mask that says which frames are given
-    if (config.in_channels, config.out_channels) != (channels, LATENT_CHANNELS):
-        yield (
-            f"`in_channels`, `out_channels` are {config.in_channels}, {config.out_channels}, "
-            f"not {channels}, {LATENT_CHANNELS}"
-        )
-    if (config.patch_size, config.patch_size_t) != (1, 1):
-        yield f"`patch_size`, `patch_size_t` are {config.patch_size}, {config.patch_size_t}, not 1, 1"
-    if sum(config.rope_axes_dim) != config.attention_head_dim:
-        yield (
-            f"`rope_axes_dim` {list(config.rope_axes_dim)} does not add up to "
-            f"`attention_head_dim` {config.attention_head_dim}"
-        )
-
-
-def _as_in_python(value: Any, default: object) -> Any:
-    """A list where a tuple is wanted and a whole number where a float is wanted are JSON's way to write them."""
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(value)
-    return float(value) if isinstance(default, float) and type(value) is int else value
-
-
-def _is_other_type(value: object, default: object) -> bool:
-    return type(value) is not type(default)
-
-
-def _raise_if(faults: Iterable[str], *, where: Path) -> None:
-    lines = list(faults)
-    if lines:
-        raise CheckpointError("\n  ".join([f"{where}: this checkpoint cannot be run:", *lines]))
+def _fill_in(settings: Settings, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings named in `defaults`; a checkpoint may leave out those that are diffusers' defaults."""
+    return {name: settings.values.get(name, default) for name, default in defaults.items()}

@@ -8,12 +8,13 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from stages.denoise.attention import plain_attention
 from stages.denoise.config import SchedulerConfig, TransformerConfig
@@ -23,6 +24,8 @@ from stages.denoise.torch_bridge import rotary_embedding
 from stages.denoise.transformer import predict_velocity
 from stages.denoise.weights import DiTWeights
 from stages.geometry import LatentSize
+
+_FLOAT_BITS = {"bfloat16": (8, 7), "float32": (8, 23)}  # of the exponent, of the mantissa
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,7 @@ def sample(
     text = pack_text_tokens([prompt, negative_prompt] if is_guided else [prompt], dtype=noise.dtype)
     rotary = rotary_embedding(LatentSize(*noise.shape[2:]), config)
     constants = jax.device_put((text, rotary), sharding(mesh))
-    latents: Array = jax.device_put(
-        jnp.array(noise, copy=True), sharding(mesh)
-    )  # a copy, because the step's is donated
+    latents: Array = jax.device_put(jnp.array(noise, copy=True), sharding(mesh))  # a copy: the first step donates it
     num_steps = len(schedule.timesteps)
     for step in range(num_steps):
         latents = denoise_step(
@@ -134,6 +135,9 @@ def denoise_step(
 ) -> Float[Array, "1 c f h w"]:
     """One step along the flow, both branches of guidance in one batch. `latents` is donated.
 
+    With float32 every matrix product is float32: on a TPU it would otherwise be one of bfloat16. (Not run on a TPU so
+    far; that every product asks for it is tested.)
+
     Args:
         weights, latents, text, rotary, timestep, config: as in `predict_velocity`; two texts (cond, uncond) for
             guidance, one without.
@@ -142,21 +146,52 @@ def denoise_step(
         window_size: as in `plain_attention`.
     Returns:
         [1, c, f, h, w], model dtype.
-    Source:
-        `ClassifierFreeGuidance.forward` and `FlowMatchEulerDiscreteScheduler.step` of diffusers, with their casts:
-        factors are float32, results are rounded to the model dtype, the sum is made in float32.
     """
     attention = functools.partial(plain_attention, window_size=window_size)
-    velocity = predict_velocity(weights, latents, text, timestep, rotary, config=config, attention=attention)
+    with jax.default_matmul_precision("highest" if latents.dtype == jnp.float32 else None):
+        velocity = predict_velocity(weights, latents, text, timestep, rotary, config=config, attention=attention)
     if velocity.shape[0] > 1:
-        cond, uncond = velocity[:1], velocity[1:]
-        velocity = uncond + _scaled(cond - uncond, guidance_scale)
-    moved = latents.astype(jnp.float32) + _scaled(velocity, sigma_change).astype(jnp.float32)
-    result: Array = moved.astype(latents.dtype)
-    return result
+        velocity = guide(velocity[:1], velocity[1:], guidance_scale)
+    return move(latents, velocity, sigma_change)
 
 
-def _scaled(array: Array, factor: Array) -> Array:
-    """The product in the array's dtype, with the factor not rounded to it first."""
-    product: Array = array.astype(jnp.float32) * factor
-    return product.astype(array.dtype)
+def guide(
+    cond: Float[Array, "1 c f h w"], uncond: Float[Array, "1 c f h w"], guidance_scale: Float[Array, ""]
+) -> Float[Array, "1 c f h w"]:
+    """Both branches of guidance become one velocity, [1, c, f, h, w], in their dtype.
+
+    Source:
+        `ClassifierFreeGuidance.forward` of diffusers, equal to the bit in bfloat16 (see `_rounded`).
+    """
+    shift = _rounded(_wide(cond) - _wide(uncond), cond.dtype)
+    guided: Array = _wide(uncond) + _rounded(shift * guidance_scale, cond.dtype)
+    return _rounded(guided, cond.dtype).astype(cond.dtype)
+
+
+def move(
+    latents: Float[Array, "1 c f h w"], velocity: Float[Array, "1 c f h w"], sigma_change: Float[Array, ""]
+) -> Float[Array, "1 c f h w"]:
+    """Latents, [1, c, f, h, w], one step further along the velocity, in their dtype.
+
+    Source:
+        `FlowMatchEulerDiscreteScheduler.step` of diffusers, equal to the bit in bfloat16: torch rounds the change of
+        the noise level to the dtype of the velocity, makes the product in that dtype and the sum in float32.
+    """
+    dtype = velocity.dtype
+    product = _rounded(_wide(velocity) * _rounded(sigma_change, dtype), dtype)
+    moved: Array = (_wide(latents) + product).astype(latents.dtype)
+    return moved
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(jnp.float32)
+
+
+def _rounded(array: Float32[Array, "*axes"], dtype: np.dtype[Any]) -> Float32[Array, "*axes"]:
+    """The values as `dtype` would hold them, still float32.
+
+    A cast there and back would not do: XLA drops it, and what is computed after it is off by a rounding.
+    """
+    exponent_bits, mantissa_bits = _FLOAT_BITS[dtype.name]
+    rounded: Array = jax.lax.reduce_precision(array, exponent_bits, mantissa_bits)
+    return rounded

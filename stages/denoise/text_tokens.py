@@ -5,6 +5,7 @@ Owns which tokens enter the DiT and how many places they take. Refining and proj
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,10 +14,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from numpy.typing import NDArray
 
+from stages.denoise.config import TransformerConfig
 from stages.errors import ContractError
 
-# Lengths that text is padded to, so that few programs are compiled. Padding is at most 255 of the tens of thousands of
-# tokens of a real video; longer texts take the next multiple of the last bucket.
+# Lengths that text is padded to, so that few programs are compiled; a longer text takes the next multiple of the
+# last. Padding is at most 511 of the tens of thousands of tokens of a real video.
 BUCKETS = (0, 32, 64, 128, 256, 512)
 
 
@@ -49,6 +51,29 @@ class TextTokens:
     prompt_mask: Bool[Array, "b l"]
     glyph: Float[Array, "b g c2"]
     glyph_mask: Bool[Array, "b g"]
+
+
+def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig, *, where: Path) -> None:
+    """Compare the widths of the embeddings with those that the DiT reads.
+
+    Args:
+        tensors: of `embeddings.safetensors`.
+        config: of the checkpoint.
+        where: the file, for messages.
+    Raises:
+        ContractError: widths differ; lists all of them.
+    """
+    faults = [
+        f"`{prefix}{name}` is {tensors[prefix + name].shape[-1]} wide, not {setting} = {getattr(config, setting)}"
+        for prefix in ("", "negative_")
+        for name, setting in (("prompt_embeds", "text_embed_dim"), ("prompt_embeds_2", "text_embed_2_dim"))
+        if tensors[prefix + name].shape[-1] != getattr(config, setting)
+    ]
+    if faults:
+        raise ContractError(
+            f"{where}: does not hold what the transformer reads: {'; '.join(faults)}. "
+            "Use a checkpoint whose text encoders and transformer belong together."
+        )
 
 
 def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -> TextTokens:

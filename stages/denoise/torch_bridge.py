@@ -3,10 +3,13 @@
 Owns the module definition (on the meta device, never with weights), the way through torchax, and torch's random
 numbers. Which function runs when is said in transformer.py; attention comes in as an argument.
 
-torchax is kept from the rest of the process: operators are changed in an environment of our own, its modes are on only
-while a function is traced, and what its import changes in torch is put back.
+torchax is kept from the rest of the process: operators are changed in an environment of our own, and its modes are on
+only while a function is traced. Its import switches off a fast path of torch's attention and sets an environment
+variable, which is put back; what stays is a device `torch.jax`, and decompositions in a table that torch's compiler
+reads. No JAX device is started before the first call.
 """
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +39,7 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 Module: TypeAlias = HunyuanVideo15Transformer3DModel
 
 BLOCK = "transformer_blocks.0"  # the one block of the module; it stands for all, whose weights are stacked
-_NOISE_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+_TORCH_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 # torchax 0.0.13 names these ATen overloads while it is imported, and torch >= 2.13 has them no more
 # (google/torchax#101). The shim goes when a release has the fix; tests/denoise/test_torch_bridge.py says when.
@@ -75,7 +78,7 @@ def _placeholders_for_removed_overloads() -> Iterator[None]:
 
 @contextmanager
 def _unchanged_process() -> Iterator[None]:
-    """Put back what importing torchax changes in torch and in the environment variables."""
+    """Put back torch's fast path of attention and the environment variables."""
     is_fastpath_on = torch.backends.mha.get_fastpath_enabled()
     variables = dict(os.environ)
     try:
@@ -87,9 +90,8 @@ def _unchanged_process() -> Iterator[None]:
 
 
 with _unchanged_process(), _placeholders_for_removed_overloads():
+    from torchax import decompositions  # noqa: F401 (names removed overloads; the first Environment would import it)
     from torchax.tensor import Environment
-
-    _ENVIRONMENT = Environment()  # its operators are imported here
 
 
 def _layer_norm_float32(
@@ -105,11 +107,17 @@ def _layer_norm_float32(
         result = result * weight.jax().astype(jnp.float32)
     if bias is not None:
         result = result + bias.jax().astype(jnp.float32)
-    wrapped: tuple[Any, Any, Any] = _ENVIRONMENT.j2t_iso((result.astype(hidden.jax().dtype), mean, scale))
+    wrapped: tuple[Any, Any, Any] = _environment().j2t_iso((result.astype(hidden.jax().dtype), mean, scale))
     return wrapped
 
 
-_ENVIRONMENT.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
+@functools.cache
+def _environment() -> Environment:
+    """Torchax's state for this module. Making it starts JAX's devices, so it waits until they have been chosen."""
+    with jax.ensure_compile_time_eval():  # it makes a random key, which must not belong to the function being traced
+        environment = Environment()
+    environment.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
+    return environment
 
 
 class _AttentionProcessor:
@@ -136,7 +144,7 @@ class _AttentionProcessor:
             # The refiner hands over pairs of valid tokens; a key that anybody sees is a valid token.
             mixed = self._attend(joint, jnp.any(attention_mask.jax(), axis=(1, 2)))
             return attn.to_out[0](mixed)
-        joint[0], joint[1] = (_rotate(array, image_rotary_emb) for array in joint[:2])
+        joint[:2] = (apply_rotary_emb(array, image_rotary_emb, sequence_dim=1) for array in joint[:2])
         text = _project(attn, encoder_hidden_states, _TEXT_PROJECTIONS, ("norm_added_q", "norm_added_k"))
         joint = [torch.cat(pair, dim=1) for pair in zip(joint, text, strict=True)]
         mixed = self._attend(joint, attention_mask.jax())
@@ -144,9 +152,9 @@ class _AttentionProcessor:
         return attn.to_out[0](mixed[:, :num_video]), attn.to_add_out(mixed[:, num_video:])
 
     def _attend(self, joint: list[torch.Tensor], text_mask: Array) -> torch.Tensor:
-        query, key, value = _ENVIRONMENT.t2j_iso(joint)
+        query, key, value = _environment().t2j_iso(joint)
         mixed = self._attention(query, key, value, text_mask)
-        wrapped: torch.Tensor = _ENVIRONMENT.j2t_iso(mixed.reshape(*mixed.shape[:2], -1))
+        wrapped: torch.Tensor = _environment().j2t_iso(mixed.reshape(*mixed.shape[:2], -1))
         return wrapped
 
 
@@ -163,12 +171,6 @@ def _project(
         if norm is not None:
             result[index] = norm(result[index])
     return result
-
-
-def _rotate(array: torch.Tensor, rotary: Any) -> torch.Tensor:
-    # its annotation says that it returns a tuple; it returns one tensor
-    rotated: torch.Tensor = apply_rotary_emb(array, rotary, sequence_dim=1)
-    return rotated
 
 
 def build_module(config: TransformerConfig, attention: Attention) -> Module:
@@ -193,14 +195,15 @@ def call(module: Module, name: str, weights: Weights, *arguments: Any) -> Any:
     Returns:
         What `forward` returns, with arrays in place of tensors.
     """
-    with torch.no_grad(), _ENVIRONMENT:
+    environment = _environment()
+    with torch.no_grad(), environment:
         result = torch.func.functional_call(
             module.get_submodule(name),
-            _ENVIRONMENT.j2t_iso(dict(weights)),
-            _ENVIRONMENT.j2t_iso(arguments),
+            environment.j2t_iso(dict(weights)),
+            environment.j2t_iso(arguments),
             strict=True,
         )
-        return _ENVIRONMENT.t2j_iso(result)
+        return environment.t2j_iso(result)
 
 
 def weight_shapes(config: TransformerConfig) -> tuple[Shapes, Shapes]:
@@ -239,7 +242,7 @@ def initial_noise(size: LatentSize, *, seed: int, dtype: str) -> Float[np.ndarra
         `randn_tensor` and `HunyuanVideo15Pipeline.prepare_latents` of diffusers.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
-    noise = torch.randn(size.shape, generator=generator, device="cpu", dtype=_NOISE_DTYPES[dtype])
+    noise = torch.randn(size.shape, generator=generator, device="cpu", dtype=_TORCH_DTYPES[dtype])
     if dtype == "bfloat16":
         return noise.view(torch.int16).numpy().view(ml_dtypes.bfloat16)  # torch has no bfloat16 for numpy
     return noise.numpy()

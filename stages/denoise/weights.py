@@ -1,12 +1,12 @@
 """The DiT's weights: from a checkpoint's files to JAX arrays, without a second copy of them in memory.
 
-Owns the check of names and shapes, and the form in which the blocks' weights are kept: one array for all blocks.
+Owns the names, and the form in which the blocks' weights are kept: one array for all blocks.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from stages.denoise import torch_bridge
 from stages.denoise.config import TransformerConfig
 from stages.denoise.mesh import sharding
-from stages.errors import CheckpointError
 from stages.tensors import DTYPES, WeightFiles
-
-Shape: TypeAlias = tuple[int, ...]
+from stages.weight_check import Shape, check_weights
 
 _BLOCKS = "transformer_blocks"
-# Parts that text-to-video never runs: the 729 image tokens are masked, and only the image-to-video pipeline gives a
-# second timestep. Their weights must be in the files, and stay there.
-_UNUSED = ("image_embedder.", "time_embed.timestep_embedder_r.")
+_UNUSED = (
+    "image_embedder."  # text-to-video masks the 729 image tokens; the weights must be in the files, and stay there
+)
 _ALIGNMENT = 64  # bytes; JAX on CPU takes over a numpy buffer without copying when it is aligned so
 
 
@@ -55,14 +53,14 @@ def load_weights(
     Args:
         files: the component `transformer`.
         config: its settings.
-        dtype: "bfloat16" or "float32"; stored weights of another float dtype are cast.
+        dtype: "bfloat16" or "float32"; weights stored in another float dtype are cast.
         mesh: where the arrays go.
         progress: called with (bytes placed, bytes in all) after each array.
     Raises:
         CheckpointError: names or shapes differ from what the settings want; all of them are listed.
     """
     block_shapes, rest_shapes = torch_bridge.weight_shapes(config)
-    _check(files, _expected(block_shapes, rest_shapes, config.num_layers))
+    check_weights(files, _expected(block_shapes, rest_shapes, config.num_layers))
     depth = config.num_layers
     blocks: dict[str, Array] = {}
     rest: dict[str, Array] = {}
@@ -92,25 +90,6 @@ def _layer_names(name: str, num_layers: int) -> list[str]:
 def _expected(block_shapes: Mapping[str, Shape], rest_shapes: Mapping[str, Shape], num_layers: int) -> dict[str, Shape]:
     stacked = {full: shape for name, shape in block_shapes.items() for full in _layer_names(name, num_layers)}
     return {**rest_shapes, **stacked}
-
-
-def _check(files: WeightFiles, expected: Mapping[str, Shape]) -> None:
-    """Compare names and shapes; nothing is read yet."""
-    found = files.shapes
-    missing = sorted(expected.keys() - found.keys())
-    spare = sorted(found.keys() - expected.keys())
-    misshapen = [
-        f"{name} is {list(found[name])}, not {list(expected[name])}"
-        for name in sorted(expected.keys() & found.keys())
-        if found[name] != expected[name]
-    ]
-    kinds = {"missing": missing, "spare": spare, "misshapen": misshapen}
-    lines = [f"{len(names)} {kind}: " + ", ".join(names) for kind, names in kinds.items() if names]
-    if lines:
-        raise CheckpointError(
-            "\n  ".join([f"{files.folder}: the weights do not fit its config.json:", *lines])
-            + "\n  Download or copy the checkpoint again."
-        )
 
 
 def _read_stacked(files: WeightFiles, names: list[str], shape: Shape, dtype: np.dtype[Any]) -> NDArray[Any]:

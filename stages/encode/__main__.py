@@ -1,14 +1,16 @@
 """Edge of the encode stage: a job in, `embeddings.safetensors` out."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from stages.contracts import CONTRACTS, check_shapes
 from stages.encode.text_encoders import TextEncoders, encode_prompts, find_cuts, load_text_encoders
+from stages.held_model import HeldModel
 from stages.job import Job, Report, serve
 from stages.keys import JsonValue
 from stages.tensors import write_tensors
+
+_HELD: HeldModel[TextEncoders] = HeldModel()  # the next job of this process mostly wants the same model
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
@@ -17,8 +19,9 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     parameters = job.node.parameters
     prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
     with report.phase("load"):
-        folders = tuple((name, job.component(name)) for name in contract.components)
-        encoders = _load_cached(folders, str(parameters["dtype"]))
+        folders = {name: job.component(name) for name in contract.components}
+        dtype = str(parameters["dtype"])
+        encoders = _HELD.get((*folders.values(), dtype), lambda: load_text_encoders(folders, dtype=dtype))
     for text in (prompt, negative_prompt):
         for cut in find_cuts(encoders, text):
             report.warn(cut.describe())
@@ -30,11 +33,6 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(path))
     write_tensors(path, tensors)
     return {"device": "cpu"}
-
-
-@lru_cache(maxsize=1)  # the next job of this process mostly wants the same model
-def _load_cached(folders: tuple[tuple[str, Path], ...], dtype: str) -> TextEncoders:
-    return load_text_encoders(dict(folders), dtype=dtype)
 
 
 if __name__ == "__main__":

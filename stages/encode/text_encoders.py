@@ -7,7 +7,6 @@ Source of the numbers and the order of operations: `encode_prompt` of diffusers'
 results these equal to the bit when both run on one machine.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -28,18 +27,29 @@ from transformers import (
     T5EncoderModel,
 )
 
+from stages.component_config import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
+from stages.contracts import CONTRACTS
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_glyph_text
 from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
+from stages.tensors import WeightFiles
 
 Array: TypeAlias = NDArray[Any]
 Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
-COMPONENTS: Final = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+COMPONENTS: Final = CONTRACTS["encode"].components
 
 # The DiT was trained on the output of the third layer from the end: two layers and the last norm are skipped.
 _HIDDEN_STATE = -3
+_MIN_LAYERS = 2  # so that there are three states: the token embeddings, and one of each layer
+_MAX_VOCABULARY = 2**20  # far above any text encoder's
+# The system message is cropped from the front and long prompts are cut at the end: both need text on the left.
+_TOKENIZER_RULES: Final[Mapping[str, Rule]] = {
+    "padding_side": only("right"),
+    "truncation_side": only("right"),
+    "pad_token": TEXT,
+}
 _DTYPES: Mapping[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 _MEND = "Download or copy the checkpoint again, or name another one in params/model.toml."
 
@@ -70,12 +80,17 @@ def load_text_encoders(folders: Mapping[str, Path], *, dtype: str) -> TextEncode
         CheckpointError: a component is missing, damaged, incomplete or of another architecture.
     """
     tokenizer = _load_tokenizer(Qwen2Tokenizer, folders["tokenizer"])
+    tokenizer_2 = _load_tokenizer(ByT5Tokenizer, folders["tokenizer_2"])
+    num_closing_tokens = _count_closing_tokens(tokenizer, folders["tokenizer"])
+    layers = {"num_hidden_layers": count(_MIN_LAYERS)}
+    _check_config(Qwen2_5_VLTextModel, folders["text_encoder"], tokenizer, layers)
+    _check_config(T5EncoderModel, folders["text_encoder_2"], tokenizer_2, {})
     return TextEncoders(
         text_encoder=_load_model(Qwen2_5_VLTextModel, folders["text_encoder"], dtype=_DTYPES[dtype]),
         tokenizer=tokenizer,
         text_encoder_2=_load_model(T5EncoderModel, folders["text_encoder_2"], dtype=_DTYPES[dtype]),
-        tokenizer_2=_load_tokenizer(ByT5Tokenizer, folders["tokenizer_2"]),
-        num_closing_tokens=_count_closing_tokens(tokenizer, folders["tokenizer"]),
+        tokenizer_2=tokenizer_2,
+        num_closing_tokens=num_closing_tokens,
     )
 
 
@@ -208,9 +223,23 @@ def _list_tokens(tokenizer: Qwen2Tokenizer, messages: list[dict[str, str]]) -> l
     return [int(token) for token in _apply_chat_template(tokenizer, messages).input_ids[0]]
 
 
+def _check_config(
+    kind: type[PreTrainedModel], folder: Path, tokenizer: PreTrainedTokenizerBase, rules: Mapping[str, Rule]
+) -> None:
+    """A model's settings, before its weights are read; `rules` are those that only this kind has."""
+    num_tokens = max(tokenizer.get_vocab().values()) + 1
+    name = kind.__name__
+    common = {
+        "architectures": Rule(f"['{name}']", lambda found: found == [name]),
+        "vocab_size": count(num_tokens, _MAX_VOCABULARY),
+    }
+    settings = read_settings(folder / "config.json")
+    refuse_faulty(break_rules(settings.values, {**common, **rules}), where=settings.where)
+
+
 def _load_model(kind: type[Model], folder: Path, *, dtype: torch.dtype) -> Model:
     """A model from its folder, whole: transformers would draw tensors that the files lack at random."""
-    _check_architecture(folder / "config.json", kind.__name__)
+    WeightFiles(folder)  # headers only: damaged shards and quantised tensors are told as for the other components
     try:
         # A pair comes back, which the annotations of transformers do not know; misshapen tensors are in the
         # report, and raised below.
@@ -225,32 +254,31 @@ def _load_model(kind: type[Model], folder: Path, *, dtype: torch.dtype) -> Model
     except Exception as error:  # whatever its readers raise, it means one thing: the folder cannot be read
         raise CheckpointError(f"{folder}: the weights cannot be read ({_one_line(error)}). {_MEND}") from error
     model, report = cast("tuple[Model, dict[str, Any]]", loaded)
-    faults = sorted(report["missing_keys"]) + sorted(str(fault[0]) for fault in report["mismatched_keys"])
-    if faults:
-        raise CheckpointError(f"{folder}: {len(faults)} tensors are missing or misshapen, first {faults[0]}. {_MEND}")
+    kinds = {
+        "missing": sorted(report["missing_keys"]),
+        "spare": sorted(report["unexpected_keys"]),
+        "misshapen": [
+            f"{name} is {list(found)}, not {list(wanted)}" for name, found, wanted in sorted(report["mismatched_keys"])
+        ],
+    }
+    lines = [f"{len(names)} {fault}: {', '.join(names)}" for fault, names in kinds.items() if names]
+    if lines:
+        raise CheckpointError("\n  ".join([f"{folder}: the weights do not fit its config.json:", *lines, _MEND]))
     return cast("Model", model.train(False))
-
-
-def _check_architecture(path: Path, wanted: str) -> None:
-    try:
-        found = json.loads(path.read_bytes()).get("architectures")
-    except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: the configuration cannot be read ({_one_line(error)}). {_MEND}") from error
-    if found != [wanted]:
-        raise CheckpointError(
-            f"{path}: architectures is {found}, but this part of HunyuanVideo-1.5 is a {wanted}. "
-            "Name a HunyuanVideo-1.5 checkpoint in params/model.toml."
-        )
 
 
 def _load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
     """A tokenizer from its folder; transformers would make up an empty one where there is none."""
-    if not (folder / "tokenizer_config.json").is_file():
+    file = folder / "tokenizer_config.json"
+    if not file.is_file():
         raise CheckpointError(f"{folder}: holds no tokenizer_config.json. {_MEND}")
     try:
-        return cast("Tokenizer", kind.from_pretrained(folder, local_files_only=True))
+        tokenizer = kind.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # as in _load_model
         raise CheckpointError(f"{folder}: the tokenizer cannot be read ({_one_line(error)}). {_MEND}") from error
+    found = {name: getattr(tokenizer, name) for name in _TOKENIZER_RULES}
+    refuse_faulty(break_rules(found, _TOKENIZER_RULES), where=file)
+    return cast("Tokenizer", tokenizer)
 
 
 def _count_closing_tokens(tokenizer: Qwen2Tokenizer, folder: Path) -> int:

@@ -17,11 +17,11 @@ from stages.tensors import TensorReader
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Write a node's frames to a video file."""
     source = job.input("decode")
-    frames = TensorReader(source, "frames")
-    check_shapes("decode", {"frames": frames.shape}, where=str(source))
-    _, num_frames, height, width, _ = frames.shape
     parameters: Mapping[str, Any] = job.node.parameters
-    with report.phase("export"):
+    lineage = Store(job.store).lineage("decode", job.node.inputs["decode"])
+    with TensorReader(source, "frames") as frames, report.phase("export"):
+        check_shapes("decode", {"frames": frames.shape}, where=str(source))
+        _, num_frames, height, width, _ = frames.shape
         write_video(
             frames,
             draft / CONTRACTS["export"].payload,
@@ -29,18 +29,10 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
             fps=parameters["fps"],
             codec=parameters["codec"],
             crf=parameters["crf"],
-            metadata=describe_provenance(_ancestors(job)),
+            metadata=describe_provenance(job.node, lineage),
             progress=lambda done, total: report.progress(done, total, "frame"),
         )
     return {"device": "cpu"}
-
-
-def _ancestors(job: Job) -> list[dict[str, Any]]:
-    """Stage, key and parameters of this node and of all that it is made from."""
-    store = Store(job.store)
-    lineage = store.lineage("decode", job.node.inputs["decode"])
-    described = [{"stage": m.stage, "key": m.key, "parameters": m.parameters} for m in lineage]
-    return [{"stage": "export", "key": job.node.key, "parameters": job.node.parameters}, *described]
 
 
 if __name__ == "__main__":

@@ -4,28 +4,34 @@ Owns the form of that line. The manifests come from the store; video.py writes t
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from stages.keys import Node
+from stages.manifest import Manifest
 
 FORMAT = 1  # of the line; grows when a name in it changes its meaning
 
+# JSON lets these stand as they are, but they break lines; of the others that do, json escapes all.
+_LINE_BREAKS = str.maketrans({char: f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"})
 
-def describe_provenance(manifests: Sequence[Mapping[str, Any]]) -> str:
-    """The prompt, all parameters and the keys of the stages that made a video.
+
+def describe_provenance(node: Node, lineage: Sequence[Manifest]) -> str:
+    """The prompt, and of each stage that made a video its parameters, its key and its model.
 
     Args:
-        manifests: one for each stage up to and with `export`, in any order; of each, `stage`, `key` and
-            `parameters` are read. Parameters are what JSON can hold, without NaN and infinities.
+        node: that of the video, which has no manifest yet.
+        lineage: manifests of all that it is made from, in any order, `encode`'s among them.
     Returns:
-        One line of JSON, sorted names, no spaces, text as it is (UTF-8, not escaped): equal manifests give
-        equal characters. `prompt` is there twice, because it is what people look for; it is null when the
-        embeddings came from a file.
-    Raises:
-        ValueError: a parameter is NaN or infinite.
+        One line of JSON, sorted names, no spaces, text as it is (not escaped, but for line breaks): equal
+        nodes give equal characters. `components` of a stage are the identities of what it reads of the model: a hub
+        commit, or the digest of its files. `prompt` is there twice, because it is what people look for.
     """
+    nodes = [node, *(manifest.node for manifest in lineage)]
     stages = {
-        manifest["stage"]: {"key": manifest["key"], "parameters": manifest["parameters"]} for manifest in manifests
+        node.stage: {"key": node.key, "parameters": dict(node.parameters), "components": dict(node.components)}
+        for node in nodes
     }
-    prompt = stages.get("encode", {"parameters": {}})["parameters"].get("prompt")
+    (prompt,) = (node.parameters["prompt"] for node in nodes if node.stage == "encode")
     record = {"format": FORMAT, "prompt": prompt, "stages": stages}
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return line.translate(_LINE_BREAKS)

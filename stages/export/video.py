@@ -80,7 +80,7 @@ def write_video(
         progress: called with (frames done, frames in all), first with 0.
     Raises:
         ContractError: the frames are not as many or not as large as `size` says, or hold NaN or infinities.
-        StoreError: the file cannot be written.
+        StoreError: the file cannot be written, or the encoder does not take frames of this size.
     """
     try:
         with av.open(str(path), "w", format="mp4", options=dict(_CONTAINER_OPTIONS)) as container:
@@ -95,10 +95,7 @@ def write_video(
                 progress(index + 1, size.num_frames)
             container.mux(stream.encode(None))
     except av.FFmpegError as error:
-        raise StoreError(
-            f"{path}: the video cannot be written ({error.strerror}). "
-            "Check that the folder is there, may be written and has free space."
-        ) from error
+        raise StoreError(f"{path}: {_explain(error, CODECS[codec].encoder, size)}") from error
 
 
 def to_levels(frame: Array) -> NDArray[np.uint8]:
@@ -123,10 +120,26 @@ def _check_frames(frames: Iterable[Array], size: VideoSize) -> Iterator[Array]:
         if index >= size.num_frames:
             raise ContractError(f"there are more than the {size.num_frames} frames of the video.")
         if not np.isfinite(frame).all():
-            raise ContractError(f"frame {index} holds NaN or infinite values. Make the latents again: `doit denoise`.")
+            # decode writes none, so the file was damaged, or is not of decode
+            raise ContractError(
+                f"frame {index} holds NaN or infinite values. Make the frames again: `doit forget decode`, then `doit`."
+            )
         yield frame
     if index + 1 != size.num_frames:
         raise ContractError(f"there are {index + 1} frames, but the video has {size.num_frames}.")
+
+
+def _explain(error: av.FFmpegError, encoder: str, size: VideoSize) -> str:
+    """What could not be done and the mend; FFmpeg's errors of the file system are Python's OSError, too."""
+    if isinstance(error, OSError):
+        return (
+            f"the video cannot be written ({error.strerror}). "
+            "Check that the folder is there, may be written and has free space."
+        )
+    return (
+        f"{encoder} cannot encode frames of height {size.height} and width {size.width} ({error.strerror}). "
+        "Set denoise.height and denoise.width to even numbers, or to smaller ones."
+    )
 
 
 def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fps: int, crf: int) -> VideoStream:

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
+from stages.component_config import read_settings
+from stages.decode.config import DecoderConfig, parse_config
 from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
-from stages.decode.weights import load_config, load_weights
+from stages.decode.weights import load_weights
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {
@@ -64,6 +66,11 @@ def edit_config(folder: Path, **changes: Any) -> None:
     values = json.loads((folder / "config.json").read_text()) | changes
     kept = {name: value for name, value in values.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(kept))
+
+
+def load_config(folder: Path) -> DecoderConfig:
+    """Sizes of a folder's decoder."""
+    return parse_config(read_settings(folder / "config.json"))
 
 
 def random_latents(num_frames: int, height: int, width: int) -> np.ndarray:

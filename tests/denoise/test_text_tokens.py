@@ -1,9 +1,12 @@
 """Which text tokens enter the DiT, by arrays written out by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from stages.denoise.text_tokens import PromptEmbeds, bucket_size, pack_text_tokens
+from stages.denoise.config import TransformerConfig
+from stages.denoise.text_tokens import PromptEmbeds, bucket_size, check_widths, pack_text_tokens
 from stages.errors import ContractError
 
 FLOAT32 = np.dtype(np.float32)
@@ -68,3 +71,27 @@ def test_the_negative_prompt_is_found_by_its_prefix():
     tensors = {prefix + name: np.array([len(prefix)]) for prefix in ("", "negative_") for name in names}
     assert PromptEmbeds.from_tensors(tensors).prompt_embeds == [0]
     assert PromptEmbeds.from_tensors(tensors, prefix="negative_").prompt_embeds_mask_2 == [9]
+
+
+def embeddings(*, prompt_width: int, glyph_width: int) -> dict[str, np.ndarray]:
+    widths = {"prompt_embeds": prompt_width, "prompt_embeds_2": glyph_width}
+    return {prefix + name: np.zeros((1, 2, width)) for prefix in ("", "negative_") for name, width in widths.items()}
+
+
+def test_embeddings_as_wide_as_the_transformer_reads_them_pass():
+    config = TransformerConfig(text_embed_dim=20, text_embed_2_dim=10)
+    check_widths(embeddings(prompt_width=20, glyph_width=10), config, where=Path("embeddings"))
+
+
+def test_embeddings_of_other_widths_are_refused():
+    config = TransformerConfig(text_embed_dim=20, text_embed_2_dim=10)
+    tensors = embeddings(prompt_width=20, glyph_width=11) | {"negative_prompt_embeds": np.zeros((1, 2, 64))}
+    with pytest.raises(ContractError) as error:
+        check_widths(tensors, config, where=Path("embeddings"))
+    assert str(error.value) == (
+        "embeddings: does not hold what the transformer reads: "
+        "`prompt_embeds_2` is 11 wide, not text_embed_2_dim = 10; "
+        "`negative_prompt_embeds` is 64 wide, not text_embed_dim = 20; "
+        "`negative_prompt_embeds_2` is 11 wide, not text_embed_2_dim = 10. "
+        "Use a checkpoint whose text encoders and transformer belong together."
+    )

@@ -43,6 +43,15 @@ def test_the_shim_leaves_no_placeholder_behind():
         assert [name for name in overloads if name in vars(packet) and name not in packet.overloads()] == []
 
 
+def test_importing_the_bridge_starts_no_device():
+    """Otherwise the platform that a job asks for would come too late."""
+    program = "import stages.denoise.torch_bridge; from jax._src import xla_bridge; " + (
+        "print(xla_bridge.backends_are_initialized())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
+
+
 def test_importing_the_bridge_leaves_torch_and_the_environment_as_they_were():
     assert torch.backends.mha.get_fastpath_enabled()  # torchax switches it off
     assert "ENABLE_RUNTIME_UPTIME_TELEMETRY" not in os.environ  # torchax sets it

@@ -72,10 +72,13 @@ def test_a_checkpoint_with_fewer_layers_than_its_settings_is_refused(tmp_path):
         load(tmp_path, replace(TOY, num_layers=4))
 
 
-def test_weights_of_a_second_timestep_may_be_there(tmp_path):
-    config = replace(TOY, use_meanflow=True)
-    weights = load(write_checkpoint(tmp_path, config), config)
-    assert not [name for name in weights.rest if "timestep_embedder_r" in name]
+@pytest.mark.parametrize("dtype", ["int8", "bool", "float64"])
+def test_weights_that_are_no_floats_of_the_model_are_refused(tmp_path, dtype: str):
+    tensors = load_file(write_checkpoint(tmp_path) / FILE)
+    tensors["proj_out.bias"] = tensors["proj_out.bias"].astype(dtype)
+    save_file(tensors, tmp_path / FILE)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path}: weights must be .*, but proj_out.bias is "):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

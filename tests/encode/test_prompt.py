@@ -1,7 +1,5 @@
 """The text that the encoders are given."""
 
-import sys
-
 import pytest
 
 from stages.encode.prompt import SYSTEM_MESSAGE, Cut, build_chat, extract_glyph_text
@@ -69,8 +67,3 @@ def test_a_long_cut_is_described_by_its_beginning():
         "the quoted text of the prompt has 600 tokens and only the first 256 are read; "
         f"the last 344 are left out: '{'x' * 200}…'"
     )
-
-
-def test_the_prompt_module_needs_no_third_party_package():
-    names = vars(sys.modules["stages.encode.prompt"])
-    assert not {"torch", "transformers", "numpy"} & set(names)

@@ -13,6 +13,7 @@ from stages.encode.text_encoders import encode_prompt, encode_prompts, find_cuts
 from stages.errors import CheckpointError
 
 MEND = "Download or copy the checkpoint again, or name another one in params/model.toml."
+OTHER = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
 
 
 def no_progress(_done: int, _total: int) -> None:
@@ -30,16 +31,23 @@ def copied(shapes, tmp_path):
     return {name: shutil.copytree(folder, tmp_path / name) for name, folder in shapes.items()}
 
 
+def message(folders) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_text_encoders(folders, dtype="bfloat16")
+    return str(caught.value)
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
 def test_the_models_are_loaded_for_evaluation_in_the_asked_dtype(shapes):
     for dtype in (torch.float32, torch.bfloat16):
         encoders = load_text_encoders(shapes, dtype=str(dtype).removeprefix("torch."))
         for model in (encoders.text_encoder, encoders.text_encoder_2):
             assert {parameter.dtype for parameter in model.parameters()} == {dtype}
             assert not any(module.training for module in model.modules())
-
-
-def test_nothing_but_the_text_components_is_read(copied):
-    assert load_text_encoders(copied, dtype="float32")
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("bfloat16", ml_dtypes.bfloat16), ("float32", np.float32)])
@@ -145,11 +153,45 @@ def test_both_encoders_can_cut(encoders):
 def test_another_architecture_is_an_error(copied):
     path = copied["text_encoder"] / "config.json"
     path.write_text(json.dumps({"architectures": ["LlamaModel"]}))
-    with pytest.raises(CheckpointError) as caught:
-        load_text_encoders(copied, dtype="bfloat16")
-    assert str(caught.value) == (
-        f"{path}: architectures is ['LlamaModel'], but this part of HunyuanVideo-1.5 is a Qwen2_5_VLTextModel. "
-        "Name a HunyuanVideo-1.5 checkpoint in params/model.toml."
+    assert message(copied) == "\n  ".join(
+        [
+            f"{path}: this checkpoint cannot be run:",
+            "`vocab_size` is missing",
+            "`num_hidden_layers` is missing",
+            "`architectures` is ['LlamaModel'], not ['Qwen2_5_VLTextModel']",
+            OTHER,
+        ]
+    )
+
+
+def test_all_settings_that_cannot_be_run_are_told_at_once(copied):
+    path = edit_json(copied["text_encoder"] / "config.json", num_hidden_layers=1, vocab_size=1238)
+    assert message(copied) == "\n  ".join(
+        [
+            f"{path}: this checkpoint cannot be run:",
+            "`vocab_size` is 1238, not a whole number from 1239 to 1048576",  # the tokenizer has 1239 tokens
+            "`num_hidden_layers` is 1, not a whole number from 2 to 65536",
+            OTHER,
+        ]
+    )
+
+
+def test_a_glyph_vocabulary_smaller_than_its_tokenizer_is_an_error(copied):
+    path = edit_json(copied["text_encoder_2"] / "config.json", vocab_size=258)
+    rule = "`vocab_size` is 258, not a whole number from 259 to 1048576"
+    assert message(copied) == f"{path}: this checkpoint cannot be run:\n  {rule}\n  {OTHER}"
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "tokenizer_2"])
+def test_a_tokenizer_that_works_from_the_left_is_an_error(copied, name):
+    path = edit_json(copied[name] / "tokenizer_config.json", padding_side="left", truncation_side="left")
+    assert message(copied) == "\n  ".join(
+        [
+            f"{path}: this checkpoint cannot be run:",
+            "`padding_side` is 'left', not 'right'",
+            "`truncation_side` is 'left', not 'right'",
+            OTHER,
+        ]
     )
 
 
@@ -159,49 +201,65 @@ def test_a_missing_configuration_is_an_error(copied):
     with pytest.raises(CheckpointError) as caught:
         load_text_encoders(copied, dtype="bfloat16")
     assert str(caught.value) == (
-        f"{path}: the configuration cannot be read ([Errno 2] No such file or directory: '{path}'). {MEND}"
+        f"{path}: cannot be read (No such file or directory). Download or copy the checkpoint again."
     )
 
 
 def test_weights_that_are_not_there_are_an_error(copied):
     (copied["text_encoder"] / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError) as caught:
-        load_text_encoders(copied, dtype="bfloat16")
-    message = str(caught.value)
-    assert message.startswith(f"{copied['text_encoder']}: the weights cannot be read (")
-    assert "model.safetensors" in message
-    assert message.endswith(MEND)
+    assert message(copied) == (
+        f"{copied['text_encoder']}: holds no diffusion_pytorch_model.safetensors or model.safetensors. "
+        "The checkpoint is incomplete; download or copy it again."
+    )
 
 
 def test_weights_cut_short_are_an_error(copied):
     path = copied["text_encoder_2"] / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError) as caught:
-        load_text_encoders(copied, dtype="bfloat16")
-    assert str(caught.value).startswith(f"{copied['text_encoder_2']}: the weights cannot be read (")
+    assert message(copied).startswith(f"{path}: not a readable safetensors file (")
+
+
+def test_weights_that_only_transformers_cannot_read_are_an_error(copied):
+    edit_json(copied["text_encoder"] / "config.json", hidden_act="no such function")
+    told = message(copied)
+    assert told.startswith(f"{copied['text_encoder']}: the weights cannot be read (")
+    assert told.endswith(f"). {MEND}")
+
+
+def test_quantised_weights_are_an_error(copied):
+    path = copied["text_encoder"] / "model.safetensors"
+    tensors = load_file(path)
+    tensors["norm.weight"] = np.ones(64, np.int8)
+    save_file(tensors, path, metadata={"format": "pt"})
+    assert message(copied) == (
+        f"{copied['text_encoder']}: weights must be F32, F16 or BF16, but norm.weight is I8. "
+        "Quantised weights are not supported; name another checkpoint in params/model.toml."
+    )
 
 
 def test_pickled_weights_are_not_read(copied):
     path = copied["text_encoder"] / "model.safetensors"
     torch.save({name: torch.zeros(1) for name in load_file(path)}, path.with_name("pytorch_model.bin"))
     path.unlink()
-    with pytest.raises(CheckpointError, match="the weights cannot be read"):
-        load_text_encoders(copied, dtype="bfloat16")
+    assert message(copied).startswith(f"{copied['text_encoder']}: holds no ")
 
 
-@pytest.mark.parametrize("fault", ["missing", "misshapen"])
-def test_a_tensor_that_does_not_fit_is_an_error(copied, fault):
+def test_all_tensors_that_do_not_fit_are_told_at_once(copied):
     path = copied["text_encoder"] / "model.safetensors"
     tensors = load_file(path)
-    name = "layers.1.mlp.up_proj.weight"
-    if fault == "missing":
-        del tensors[name]
-    else:
-        tensors[name] = np.ascontiguousarray(tensors[name][:-1])
+    del tensors["layers.1.mlp.up_proj.weight"], tensors["layers.0.mlp.up_proj.weight"]
+    tensors["layers.2.self_attn.q_proj.bias"] = np.zeros(63, np.float32)
+    tensors["lm_head.weight"] = np.zeros((2, 2), np.float32)
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError) as caught:
-        load_text_encoders(copied, dtype="bfloat16")
-    assert str(caught.value) == (f"{copied['text_encoder']}: 1 tensors are missing or misshapen, first {name}. {MEND}")
+    assert message(copied) == "\n  ".join(
+        [
+            f"{copied['text_encoder']}: the weights do not fit its config.json:",
+            "2 missing: layers.0.mlp.up_proj.weight, layers.1.mlp.up_proj.weight",
+            "1 spare: lm_head.weight",
+            "1 misshapen: layers.2.self_attn.q_proj.bias is [63], not [64]",
+            MEND,
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "tokenizer_2"])
@@ -224,9 +282,9 @@ def test_a_chat_of_another_length_is_an_error(copied):
     path.write_text("red" + path.read_text())
     with pytest.raises(CheckpointError) as caught:
         load_text_encoders(copied, dtype="bfloat16")
-    message = str(caught.value)
-    assert message.startswith(f"{copied['tokenizer']}: the chat has ")
-    assert message.endswith(
+    told = str(caught.value)
+    assert told.startswith(f"{copied['tokenizer']}: the chat has ")
+    assert told.endswith(
         f" tokens before the prompt, in HunyuanVideo-1.5 it has 108. "
         f"Vocabulary and chat template must be those of Qwen2.5. {MEND}"
     )

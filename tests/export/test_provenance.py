@@ -3,53 +3,73 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.contracts import CONTRACTS
 from stages.export.provenance import describe_provenance
+from stages.keys import FORMAT, Digest, JsonValue, Node
+from stages.manifest import Input, Manifest
 
-ENCODE = {"stage": "encode", "key": "e1", "parameters": {"prompt": "a cat 猫", "negative_prompt": ""}}
-DENOISE = {"stage": "denoise", "key": "d2", "parameters": {"seed": 7, "guidance_scale": 1.5}}
-EXPORT = {"stage": "export", "key": "x4", "parameters": {"fps": 24}}
+DIGEST = Digest("0" * 32)
 
 
-def test_the_line_holds_prompt_parameters_and_keys():
-    assert describe_provenance([ENCODE, DENOISE, EXPORT]) == (
+def build_manifest(node: Node) -> Manifest:
+    """That of an artifact of `node` whose bytes, like those of what it was made from, have the digest DIGEST."""
+    return Manifest(
+        format=FORMAT,
+        stage=node.stage,
+        key=node.key,
+        parameters=node.parameters,
+        components=node.components,
+        inputs={stage: Input(key, DIGEST) for stage, key in node.inputs.items()},
+        code=DIGEST,
+        payload=CONTRACTS[node.stage].payload,
+        size_bytes=0,
+        digest=DIGEST,
+    )
+
+
+def build_nodes(prompt: str = "a cat 猫", **parameters: JsonValue) -> tuple[Node, Node, Node, Node]:
+    """One of each stage; `parameters` are those of denoise."""
+    encode = Node("encode", {"prompt": prompt}, {"text_encoder": "org/model@" + "a" * 40}, {})
+    denoise = Node("denoise", parameters, {"transformer": "b" * 32}, {"encode": encode.key})
+    decode = Node("decode", {}, {"vae": "c" * 32}, {"denoise": denoise.key})
+    return encode, denoise, decode, Node("export", {"fps": 24}, {}, {"decode": decode.key})
+
+
+def describe(nodes: tuple[Node, ...]) -> str:
+    return describe_provenance(nodes[-1], [build_manifest(node) for node in nodes[:-1]])
+
+
+def test_the_line_holds_prompt_parameters_keys_and_models():
+    encode, denoise, decode, export = nodes = build_nodes(seed=7, guidance_scale=1.5)
+    assert describe(nodes) == (
         '{"format":1,"prompt":"a cat 猫","stages":{'
-        '"denoise":{"key":"d2","parameters":{"guidance_scale":1.5,"seed":7}},'
-        '"encode":{"key":"e1","parameters":{"negative_prompt":"","prompt":"a cat 猫"}},'
-        '"export":{"key":"x4","parameters":{"fps":24}}}}'
+        f'"decode":{{"components":{{"vae":"{"c" * 32}"}},"key":"{decode.key}","parameters":{{}}}},'
+        f'"denoise":{{"components":{{"transformer":"{"b" * 32}"}},"key":"{denoise.key}",'
+        '"parameters":{"guidance_scale":1.5,"seed":7}},'
+        f'"encode":{{"components":{{"text_encoder":"org/model@{"a" * 40}"}},"key":"{encode.key}",'
+        '"parameters":{"prompt":"a cat 猫"}},'
+        f'"export":{{"components":{{}},"key":"{export.key}","parameters":{{"fps":24}}}}}}}}'
     )
 
 
 def test_order_does_not_matter():
-    turned = {**DENOISE, "parameters": dict(reversed(DENOISE["parameters"].items()))}
-    assert describe_provenance([EXPORT, turned, ENCODE]) == describe_provenance([ENCODE, DENOISE, EXPORT])
-
-
-def test_what_else_a_manifest_holds_stays_out():
-    whole = {**ENCODE, "inputs": [], "code": "c0de", "outputs": [{"name": "embeddings.safetensors"}]}
-    assert describe_provenance([whole]) == describe_provenance([ENCODE])
-
-
-def test_embeddings_from_a_file_have_no_prompt():
-    from_file = {"stage": "encode", "key": "e9", "parameters": {"from_file": "embeddings.safetensors"}}
-    assert json.loads(describe_provenance([from_file, DENOISE, EXPORT]))["prompt"] is None
-
-
-def test_a_video_of_latents_from_a_file_has_no_prompt():
-    assert json.loads(describe_provenance([DENOISE, EXPORT]))["prompt"] is None
+    encode, denoise, decode, export = build_nodes(seed=7, flow_shift=None)
+    turned = Node("denoise", dict(reversed(denoise.parameters.items())), denoise.components, denoise.inputs)
+    assert describe((decode, turned, encode, export)) == describe((encode, denoise, decode, export))
 
 
 def test_nan_is_an_error():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        describe_provenance([{**DENOISE, "parameters": {"guidance_scale": float("nan")}}])
+        describe_provenance(Node("export", {"fps": float("nan")}, {}, {}), [build_manifest(build_nodes()[0])])
 
 
-@settings(deadline=None)
-@given(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False))
-def test_every_value_comes_back(prompt, seed, scale):
-    manifest = {"stage": "encode", "key": "e", "parameters": {"prompt": prompt, "seed": seed, "scale": scale}}
-    record = json.loads(describe_provenance([manifest]))
-    assert record["prompt"] == prompt
-    assert record["stages"]["encode"]["parameters"] == manifest["parameters"]
+@given(st.text() | st.text("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\\u"), st.integers(), st.floats(-1e9, 1e9))
+def test_every_value_comes_back_from_one_line(prompt: str, seed: int, scale: float):
+    line = describe(build_nodes(prompt, seed=seed, guidance_scale=scale))
+    assert line.splitlines() == [line]
+    record = json.loads(line)
+    assert record["prompt"] == record["stages"]["encode"]["parameters"]["prompt"] == prompt
+    assert record["stages"]["denoise"]["parameters"] == {"seed": seed, "guidance_scale": scale}

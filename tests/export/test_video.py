@@ -1,10 +1,12 @@
 """Video files: what is decoded again, and that equal frames give equal bytes."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import ml_dtypes
@@ -12,7 +14,6 @@ import numpy as np
 import pytest
 
 from stages.errors import ContractError, StoreError
-from stages.export.provenance import describe_provenance
 from stages.export.video import to_levels, write_video
 from stages.geometry import VideoSize
 from stages.tensors import TensorReader, TensorWriter
@@ -189,12 +190,7 @@ def test_a_smaller_crf_keeps_more(tmp_path):
 
 
 def test_the_metadata_comes_back_whole(tmp_path):
-    manifest = {
-        "stage": "encode",
-        "key": "e1",
-        "parameters": {"prompt": 'a "sign"\n猫 \\ \x00 é 😀 = ; #' * 1000},
-    }
-    line = describe_provenance([manifest])
+    line = json.dumps({"prompt": 'a "sign"\n猫 \\ \x00 é 😀 = ; #' * 1000}, ensure_ascii=False)
     with av.open(str(write(tmp_path / "video.mp4", paint((0, 0, 0)), metadata=line))) as container:
         assert container.metadata["comment"] == line
 
@@ -239,9 +235,9 @@ def test_a_frames_file_is_written_like_the_frames(tmp_path):
     frames = make_frames(VideoSize(5, 32, 48))
     with TensorWriter(tmp_path / "f.safetensors", "frames", shape=(1, *frames.shape), dtype="bfloat16") as file:
         file.append(frames)
-    stored = TensorReader(tmp_path / "f.safetensors", "frames")
-    size = VideoSize(5, 32, 48)
-    assert write(tmp_path / "a.mp4", stored, size=size).read_bytes() == write(tmp_path / "b.mp4", frames).read_bytes()
+    with TensorReader(tmp_path / "f.safetensors", "frames") as stored:
+        write(tmp_path / "a.mp4", stored, size=VideoSize(5, 32, 48))
+    assert (tmp_path / "a.mp4").read_bytes() == write(tmp_path / "b.mp4", frames).read_bytes()
 
 
 def test_a_frame_of_another_size_is_an_error(tmp_path):
@@ -269,7 +265,9 @@ def test_values_that_are_no_numbers_are_an_error(tmp_path, value):
     frames[1, 7, 5, 2] = value
     with pytest.raises(ContractError) as caught:
         write(tmp_path / "video.mp4", frames)
-    assert str(caught.value) == ("frame 1 holds NaN or infinite values. Make the latents again: `doit denoise`.")
+    assert str(caught.value) == (
+        "frame 1 holds NaN or infinite values. Make the frames again: `doit forget decode`, then `doit`."
+    )
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
@@ -279,4 +277,25 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     assert str(caught.value) == (
         f"{path}: the video cannot be written (No such file or directory). "
         "Check that the folder is there, may be written and has free space."
+    )
+
+
+def test_a_full_disk_is_an_error():
+    with pytest.raises(StoreError) as caught:
+        write(Path("/dev/full"), paint((0, 0, 0)))
+    assert str(caught.value) == (
+        "/dev/full: the video cannot be written (No space left on device). "
+        "Check that the folder is there, may be written and has free space."
+    )
+
+
+@pytest.mark.parametrize("size", [VideoSize(1, 17, 16), VideoSize(1, 16, 17), VideoSize(1, 16, 32_000)])
+def test_a_size_that_the_encoder_refuses_is_an_error(tmp_path, size):
+    path = tmp_path / "video.mp4"
+    with pytest.raises(StoreError) as caught:
+        write(path, np.zeros((1, size.height, size.width, 3), np.float32))
+    assert str(caught.value) == (
+        f"{path}: libx264 cannot encode frames of height {size.height} and width {size.width} "
+        "(Generic error in an external library). "
+        "Set denoise.height and denoise.width to even numbers, or to smaller ones."
     )

@@ -12,7 +12,8 @@ from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline, HunyuanVid
 from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5EncoderModel
 
 import stages
-from stages.denoise.config import parse_scheduler_config, parse_transformer_config
+from stages.component_config import read_settings
+from stages.denoise.config import parse_guider_config, parse_scheduler_config, parse_transformer_config
 from stages.denoise.mesh import build_mesh
 from stages.denoise.sampling import make_schedule, sample
 from stages.denoise.text_tokens import PromptEmbeds
@@ -24,7 +25,9 @@ from stages.tensors import WeightFiles
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
 NUM_STEPS = 8
 SEED = 20
-TOLERANCE = 2e-4  # float32, eight steps, sums in another order; 1e-6 was measured
+# float32, eight steps, sums in another order; the issue allows 2e-4. Measured: 4.4e-6, and 3.1e-5 where the built-in
+# checkpoint is guided so strongly that a rounding of one branch counts six times in each step.
+TOLERANCE, STRONGLY_GUIDED_TOLERANCE = 1e-5, 1e-4
 PLAIN = "a red circle moves right on a black background"
 QUOTED = 'a blue square with the word "GO" on it'
 
@@ -34,6 +37,7 @@ class Case(NamedTuple):
 
     folder: Path
     pipeline: HunyuanVideo15Pipeline
+    guider: ClassifierFreeGuidance  # the pipeline's own, as it was loaded
     size: VideoSize
 
 
@@ -45,7 +49,8 @@ def load_pipeline(folder: Path, **components: torch.nn.Module) -> HunyuanVideo15
 
 @pytest.fixture(scope="module")
 def built_in() -> Case:
-    return Case(SHAPES, load_pipeline(SHAPES), VideoSize(num_frames=9, height=96, width=96))
+    pipeline = load_pipeline(SHAPES)
+    return Case(SHAPES, pipeline, pipeline.guider, VideoSize(num_frames=9, height=96, width=96))
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +94,11 @@ def random(tmp_path_factory) -> Case:
     folder = tmp_path_factory.mktemp("checkpoint")
     transformer.save_pretrained(folder / "transformer", max_shard_size="1MB")
     pipeline.scheduler.save_pretrained(folder / "scheduler")
-    return Case(folder, pipeline, VideoSize(num_frames=5, height=80, width=112))
+    return Case(folder, pipeline, pipeline.guider, VideoSize(num_frames=5, height=80, width=112))
 
 
-def denoise_by_pipeline(case: Case, prompt: str, negative_prompt: str, *, guidance_scale: float) -> np.ndarray:
-    case.pipeline.guider = ClassifierFreeGuidance(guidance_scale=guidance_scale)
-    if guidance_scale == 1.0:
-        case.pipeline.guider.disable()
+def denoise_by_pipeline(case: Case, prompt: str, negative_prompt: str, *, guider: ClassifierFreeGuidance) -> np.ndarray:
+    case.pipeline.guider = guider
     return case.pipeline(
         prompt=prompt,
         negative_prompt=negative_prompt,
@@ -116,10 +119,8 @@ def denoise(case: Case, prompt: str, negative_prompt: str, *, guidance_scale: fl
             tensors = case.pipeline.encode_prompt(text, dtype=torch.float32)
         return PromptEmbeds(*(tensor.numpy() for tensor in tensors))
 
-    config_file = case.folder / "transformer" / "config.json"
-    scheduler_file = case.folder / "scheduler" / "scheduler_config.json"
-    config = parse_transformer_config(config_file.read_text(), where=config_file)
-    scheduler = parse_scheduler_config(scheduler_file.read_text(), where=scheduler_file)
+    config = parse_transformer_config(read_settings(case.folder / "transformer" / "config.json"))
+    scheduler = parse_scheduler_config(read_settings(case.folder / "scheduler" / "scheduler_config.json"))
     mesh = build_mesh("auto", jax.devices())
     latents = sample(
         load_weights(WeightFiles(case.folder / "transformer"), config, dtype="float32", mesh=mesh),
@@ -137,23 +138,33 @@ def denoise(case: Case, prompt: str, negative_prompt: str, *, guidance_scale: fl
 
 
 @pytest.mark.parametrize(
-    ("name", "prompt", "negative_prompt", "guidance_scale"),
+    ("name", "prompts", "guidance_scale", "tolerance"),
     [
-        ("built_in", PLAIN, "", 1.5),
-        ("built_in", QUOTED, "blurry", 6.0),
-        ("random", QUOTED, 'no "text"', 6.0),
+        ("built_in", (PLAIN, ""), 1.5, TOLERANCE),
+        ("built_in", (QUOTED, "blurry"), 6.0, STRONGLY_GUIDED_TOLERANCE),
+        ("random", (QUOTED, 'no "text"'), 6.0, TOLERANCE),
     ],
     ids=["built-in", "built-in, quoted word", "random, quoted words in both prompts"],
 )
-def test_guided_latents_equal_the_pipelines(request, name, prompt, negative_prompt, guidance_scale):
+def test_guided_latents_equal_the_pipelines(request, name, prompts, guidance_scale, tolerance):
     case = request.getfixturevalue(name)
-    expected = denoise_by_pipeline(case, prompt, negative_prompt, guidance_scale=guidance_scale)
-    latents = denoise(case, prompt, negative_prompt, guidance_scale=guidance_scale)
+    guider = ClassifierFreeGuidance(guidance_scale=guidance_scale)
+    expected = denoise_by_pipeline(case, *prompts, guider=guider)
+    latents = denoise(case, *prompts, guidance_scale=guidance_scale)
     assert latents.shape == expected.shape
-    np.testing.assert_allclose(latents, expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(latents, expected, rtol=0, atol=tolerance)
+
+
+def test_latents_with_the_checkpoints_own_guider_equal_the_pipelines(built_in):
+    own = parse_guider_config(read_settings(SHAPES / "guider" / "guider_config.json"))
+    expected = denoise_by_pipeline(built_in, PLAIN, "", guider=built_in.guider)
+    latents = denoise(built_in, PLAIN, "", guidance_scale=own.guidance_scale)
+    np.testing.assert_allclose(latents, expected, rtol=0, atol=STRONGLY_GUIDED_TOLERANCE)
 
 
 def test_guidance_of_one_equals_the_pipeline_without_its_guider(built_in):
-    expected = denoise_by_pipeline(built_in, QUOTED, "blurry", guidance_scale=1.0)
+    guider = ClassifierFreeGuidance(guidance_scale=1.0)
+    guider.disable()
+    expected = denoise_by_pipeline(built_in, QUOTED, "blurry", guider=guider)
     latents = denoise(built_in, QUOTED, "blurry", guidance_scale=1.0)
     np.testing.assert_allclose(latents, expected, rtol=0, atol=TOLERANCE)

@@ -1,0 +1,110 @@
+"""Where artifacts are written before they have a name, and the lock under which names change.
+
+A work space is a folder `<root>/.drafts/<random>/`; beside it lies `<random>.lock`, which its writer holds, so that
+what a killed writer has left can be told from what is being written. Nobody reads a work space.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from stages.errors import StoreError
+
+_LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work
+_DRAFTS = ".drafts"
+_LOCK_SUFFIX = ".lock"
+
+
+class WorkSpaces:
+    """The work spaces of a store, for any number of processes and threads."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is the store's folder, created when first written to."""
+        self._root = root
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep all other processes and threads from renaming anything until the block ends."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        with _locked(self._root / _LOCK, fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Nobody renames anything until the block ends; others may look as well. Creates nothing.
+
+        Raises:
+            OSError: it cannot be locked, for example because nothing has been written yet.
+        """
+        with _locked(self._root / _LOCK, fcntl.LOCK_SH, os.O_RDONLY):
+            yield
+
+    @contextmanager
+    def new(self) -> Iterator[Path]:
+        """A new folder on the store's file system, for the time of the block; what is left in it is deleted.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        drafts = self._root / _DRAFTS
+        lock = drafts / f"{secrets.token_hex(8)}{_LOCK_SUFFIX}"
+        with ExitStack() as stack:
+            try:
+                drafts.mkdir(parents=True, exist_ok=True)
+                with self.alone():  # so that no sweep meets the lock file before it is locked
+                    stack.enter_context(_locked(lock, fcntl.LOCK_EX))
+                    stack.callback(_delete, lock)
+                    lock.with_suffix("").mkdir()
+            except OSError as error:
+                raise StoreError(
+                    f"{drafts}: cannot be written ({error.strerror}). Set `artifacts` in "
+                    "params/machine.toml to a folder that can."
+                ) from error
+            yield lock.with_suffix("")
+
+    def sweep(self) -> None:
+        """Delete what writers that are gone have left. Never raises: the rest waits for another time."""
+        with suppress(OSError), _locked(self._root / _LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR):
+            for lock in (self._root / _DRAFTS).glob(f"*{_LOCK_SUFFIX}"):
+                with suppress(OSError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR):
+                    _delete(lock)
+
+
+def make_durable(folder: Path) -> None:
+    """Give a folder's files the permissions that the umask asks for, whoever wrote them, and sync all to disk."""
+    mode = folder.stat().st_mode & 0o666  # the folder was made by mkdir, under the same umask
+    for path in folder.iterdir():
+        path.chmod(mode)
+        sync(path)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's list of names is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(path: Path, operation: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[None]:
+    """Hold flock's `operation` on a file. The kernel ends it when the process ends, however it ends."""
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _delete(lock: Path) -> None:
+    """Delete a work space. Its lock file goes last, so that a sweep finds what could not be deleted."""
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    if not lock.with_suffix("").exists():
+        lock.unlink(missing_ok=True)

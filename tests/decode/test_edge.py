@@ -1,0 +1,162 @@
+"""The stage as a process: what a user is told when a checkpoint or the machine do not fit."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from stages.checkpoint import Checkpoint
+from stages.job import Job
+from stages.keys import Node
+from stages.store import Store
+from stages.tensors import read_tensors, write_tensors
+from tests.builders import CODE, publish
+from tests.decode.builders import edit_config, random_latents, write_vae
+from tests.stage_process import Event, StageProcess
+
+PARAMETERS = {"enable_tiling": False, "tile_size": 256, "tile_overlap": 0.25, "dtype": "float32"}
+COPY_AGAIN = "Download or copy the checkpoint again."
+OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vae(tmp_path_factory.mktemp("checkpoint") / "vae", layers_per_block=0).parent
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
+    process = StageProcess("decode", tmp_path_factory.mktemp("log") / "log")
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def vae(template: Path, tmp_path: Path) -> Path:
+    shutil.copytree(template, tmp_path / "checkpoint")
+    return tmp_path / "checkpoint" / "vae"
+
+
+def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", dtype: str = "float32") -> list[Event]:
+    """Events of a job that decodes two latent frames."""
+    store = Store(vae.parent.parent / "artifacts")
+    parents = [Node("encode", {}, {}, {})]
+    parents.append(Node("denoise", {}, {}, {"encode": parents[0].key}))
+    write_tensors(vae.parent / "latents", {"latents": random_latents(2, 1, 2)})
+    publish(store, parents[0])
+    publish(store, parents[1], (vae.parent / "latents").read_bytes())
+    node = Node("decode", PARAMETERS | {"dtype": dtype}, {}, {"denoise": parents[1].key})
+    machine = {"platform": platform, "mesh": "auto"}
+    return process.run(Job(node, Checkpoint(vae.parent), store.root, CODE, machine))
+
+
+def artifacts(vae: Path) -> list[Path]:
+    return list((vae.parent.parent / "artifacts").glob("decode/*/*.safetensors"))
+
+
+def values(**changes: object) -> Callable[[Path], None]:
+    return lambda vae: edit_config(vae, **changes)
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    return lambda vae: (vae / "config.json").write_bytes(data)  # type: ignore[return-value]
+
+
+def weight(value: float, dtype: str = "float32") -> Callable[[Path], None]:
+    """An edit that gives the last bias one value."""
+
+    def edit(vae: Path) -> None:
+        file = vae / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(file)
+        tensors["decoder.conv_out.conv.bias"] = np.full(3, value, dtype)
+        save_file(tensors, file)
+
+    return edit
+
+
+def test_a_job_makes_frames(process: StageProcess, vae: Path):
+    events = decode(process, vae)
+    assert events[-1]["event"] == "result", events[-1]
+    (file,) = artifacts(vae)
+    assert read_tensors(file)["frames"].shape == (1, 5, 16, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (content(b'{"scaling_factor": NaN}'), "{file}: not JSON (NaN is no number). " + COPY_AGAIN),
+        (content(b'{"scaling_factor": 1e400}'), "{file}: not JSON (1e400 is too large). " + COPY_AGAIN),
+        (
+            values(scaling_factor=10**40),
+            "{file}: not JSON (1" + "0" * 40 + " is too large). " + COPY_AGAIN,
+        ),
+        (
+            content(b"[" * 100_000),
+            "{file}: not JSON (maximum recursion depth exceeded while decoding a JSON array from a unicode string). "
+            + COPY_AGAIN,
+        ),
+        (
+            content(b'"\xff"'),
+            "{file}: not JSON ('utf-8' codec can't decode byte 0xff in position 1: invalid start byte). " + COPY_AGAIN,
+        ),
+        (
+            lambda vae: (vae / "config.json").unlink(),
+            "{file}: cannot be read (No such file or directory). " + COPY_AGAIN,
+        ),
+        (
+            values(scaling_factor=-1, layers_per_block="2"),
+            "{file}: this checkpoint cannot be run:\n"
+            "  `layers_per_block` is '2', not a whole number from 0 to 100\n"
+            "  `scaling_factor` is -1, not a finite number above 0\n"
+            "  " + OTHER_CHECKPOINT,
+        ),
+        (
+            values(spatial_compression_ratio=8, latent_channels=64),
+            "{file}: this checkpoint cannot be run:\n"
+            "  `latent_channels` is 64, not 32\n"
+            "  `spatial_compression_ratio` is 8, not 16\n"
+            "  " + OTHER_CHECKPOINT,
+        ),
+        (
+            weight(1, "int8"),
+            "{folder}: weights must be F32, F16 or BF16, but decoder.conv_out.conv.bias is I8. "
+            "Quantised weights are not supported; name another checkpoint in params/model.toml.",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_told(
+    process: StageProcess, vae: Path, edit: Callable[[Path], None], message: str
+):
+    edit(vae)
+    assert decode(process, vae)[-1] == {
+        "event": "error",
+        "kind": "CheckpointError",
+        "message": message.format(file=vae / "config.json", folder=vae),
+    }
+    assert not artifacts(vae)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_frames_that_are_not_finite_are_not_published(process: StageProcess, vae: Path, value: float):
+    weight(value)(vae)
+    assert decode(process, vae)[-1] == {
+        "event": "error",
+        "kind": "StageError",
+        "message": f"frames of latent frame 0: 1536 of 1536 values are not finite; {vae} made them in float32. "
+        "Use another checkpoint in params/model.toml.",
+    }
+    assert not artifacts(vae)
+
+
+def test_a_platform_that_is_not_there_is_told(process: StageProcess, vae: Path, tmp_path: Path):
+    """In a process that has not begun to compute, and in one that may have."""
+    fresh = StageProcess("decode", tmp_path / "log")
+    for running in (fresh, process):
+        error = decode(running, vae, platform="tpu")[-1]
+        assert (error["event"], error["kind"]) == ("error", "MeshError")
+        assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
+        assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
+    fresh.close()

@@ -1,0 +1,255 @@
+"""The stage as a process: what a user is told when a checkpoint, its embeddings or the machine do not fit."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from denoise.builders import TOY, write_checkpoint
+from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler
+from safetensors.numpy import load_file, save_file
+
+from stages.checkpoint import Checkpoint
+from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
+from stages.job import Job
+from stages.keys import Node
+from stages.store import Store
+from stages.tensors import read_tensors, write_tensors
+from tests.builders import CODE, publish
+from tests.stage_process import Event, StageProcess
+
+PARAMETERS = {
+    "num_frames": 1,
+    "height": 32,
+    "width": 32,
+    "num_inference_steps": 1,
+    "guidance_scale": 2.0,
+    "seed": 0,
+    "window_size": 0,
+    "flow_shift": None,
+    "dtype": "float32",
+}
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+COPY_AGAIN = "Download or copy the checkpoint again."
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The running stage, and the folder of a checkpoint and of a store that belong to one test."""
+
+    process: StageProcess
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint"
+
+    def run(
+        self, *, width: int = TOY.text_embed_dim, machine: dict[str, str] | None = None, **changes: Any
+    ) -> list[Event]:
+        """Events of a job with embeddings `width` wide."""
+        store = Store(self.folder / "artifacts")
+        encode = Node("encode", {"width": width}, {}, {})
+        write_tensors(self.folder / "embeddings", embeddings(width))
+        publish(store, encode, (self.folder / "embeddings").read_bytes())
+        node = Node("denoise", PARAMETERS | changes, {}, {"encode": encode.key})
+        machine = {"platform": "cpu", "mesh": "auto"} | (machine or {})
+        return self.process.run(Job(node, Checkpoint(self.checkpoint), store.root, CODE, machine))
+
+    def latents(self) -> np.ndarray:
+        (file,) = (self.folder / "artifacts" / "denoise").glob("*/latents.safetensors")
+        return read_tensors(file)["latents"]
+
+
+def embeddings(width: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    tensors = {}
+    for prefix in ("", "negative_"):
+        for suffix, num_tokens, size in (
+            ("", MAX_PROMPT_TOKENS, width),
+            ("_2", MAX_GLYPH_TOKENS, TOY.text_embed_2_dim),
+        ):
+            tensors[f"{prefix}prompt_embeds{suffix}"] = random.normal(size=(1, num_tokens, size)).astype(np.float32)
+            tensors[f"{prefix}prompt_embeds_mask{suffix}"] = (np.arange(num_tokens) < 3).astype(np.float32)[None]
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    write_checkpoint(folder / "transformer")
+    FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
+    ClassifierFreeGuidance(guidance_scale=6.0).save_pretrained(folder / "guider")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
+    process = StageProcess("denoise", tmp_path_factory.mktemp("log") / "log")
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def stage(process: StageProcess, template: Path, tmp_path: Path) -> Stage:
+    shutil.copytree(template, tmp_path / "checkpoint")
+    return Stage(process, tmp_path)
+
+
+def setting(file: str, **values: object) -> Callable[[Path], None]:
+    """An edit of a checkpoint's JSON file."""
+
+    def edit(checkpoint: Path) -> None:
+        path = checkpoint / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return edit
+
+
+def content(file: str, data: bytes) -> Callable[[Path], None]:
+    return lambda checkpoint: (checkpoint / file).write_bytes(data)  # type: ignore[return-value]
+
+
+def weight(value: float, dtype: str = "float32") -> Callable[[Path], None]:
+    """An edit that gives a bias of the last layer one value."""
+
+    def edit(checkpoint: Path) -> None:
+        tensors = load_file(checkpoint / WEIGHTS)
+        tensors["proj_out.bias"] = np.full(tensors["proj_out.bias"].shape, value, dtype)
+        save_file(tensors, checkpoint / WEIGHTS)
+
+    return edit
+
+
+def test_a_job_makes_latents_and_tells_how_far_loading_and_denoising_are(stage: Stage):
+    events = stage.run()
+    assert events[-1]["event"] == "result", events[-1]
+    assert {event["unit"] for event in events if event["event"] == "progress"} == {"MiB", "step"}
+    assert not [event for event in events if event["event"] == "warning"]
+    assert np.isfinite(stage.latents()).all()
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind", "message"),
+    [
+        (
+            setting("guider/guider_config.json", guidance_rescale=0.7, stop=0.5),
+            "CheckpointError",
+            "{checkpoint}/guider/guider_config.json: this checkpoint cannot be run:\n"
+            "  `guidance_rescale` is 0.7, not 0.0\n"
+            "  `stop` is 0.5, not 1.0\n"
+            "  Guidance here is uncond + guidance_scale * (cond - uncond) in all steps. Use a checkpoint whose guider "
+            "does that, or change these settings in a copy of this one.",
+        ),
+        (
+            setting("guider/guider_config.json", _class_name="AdaptiveProjectedGuidance"),
+            "CheckpointError",
+            "{checkpoint}/guider/guider_config.json: holds 'AdaptiveProjectedGuidance', not ClassifierFreeGuidance. "
+            "Use a checkpoint of HunyuanVideo-1.5.",
+        ),
+        (
+            lambda checkpoint: shutil.rmtree(checkpoint / "guider"),
+            "CheckpointError",
+            "{checkpoint}/guider: no such folder. The checkpoint is incomplete; download or copy it again.",
+        ),
+        (
+            lambda checkpoint: (checkpoint / "guider/guider_config.json").unlink(),
+            "CheckpointError",
+            "{checkpoint}/guider/guider_config.json: cannot be read (No such file or directory). " + COPY_AGAIN,
+        ),
+        (
+            setting("scheduler/scheduler_config.json", shift=float("nan")),
+            "CheckpointError",
+            "{checkpoint}/scheduler/scheduler_config.json: not JSON (NaN is no number). " + COPY_AGAIN,
+        ),
+        (
+            content("scheduler/scheduler_config.json", b'{"shift": 1e400}'),
+            "CheckpointError",
+            "{checkpoint}/scheduler/scheduler_config.json: not JSON (1e400 is too large). " + COPY_AGAIN,
+        ),
+        (
+            content("transformer/config.json", b"[" * 100_000),
+            "CheckpointError",
+            "{checkpoint}/transformer/config.json: not JSON (maximum recursion depth exceeded while decoding a JSON "
+            "array from a unicode string). " + COPY_AGAIN,
+        ),
+        (
+            content("transformer/config.json", b'"\xff"'),
+            "CheckpointError",
+            "{checkpoint}/transformer/config.json: not JSON ('utf-8' codec can't decode byte 0xff in position 1: "
+            "invalid start byte). " + COPY_AGAIN,
+        ),
+        (
+            lambda checkpoint: (checkpoint / "transformer/config.json").unlink(),
+            "CheckpointError",
+            "{checkpoint}/transformer/config.json: cannot be read (No such file or directory). " + COPY_AGAIN,
+        ),
+        (
+            weight(1, "int8"),
+            "CheckpointError",
+            "{checkpoint}/transformer: weights must be F32, F16 or BF16, but proj_out.bias is I8. "
+            "Quantised weights are not supported; name another checkpoint in params/model.toml.",
+        ),
+        (
+            weight(np.nan),
+            "StageError",
+            "latents: 128 of 128 values are not finite; {checkpoint}/transformer made them in float32. "
+            "Use another checkpoint in params/model.toml.",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_told(stage: Stage, edit: Callable[[Path], None], kind: str, message: str):
+    edit(stage.checkpoint)
+    error = stage.run()[-1]
+    assert error == {"event": "error", "kind": kind, "message": message.format(checkpoint=stage.checkpoint)}
+    assert not list((stage.folder / "artifacts").glob("denoise/*"))
+
+
+def test_embeddings_of_another_width_are_told(stage: Stage):
+    error = stage.run(width=TOY.text_embed_dim + 4)[-1]
+    (source,) = (stage.folder / "artifacts" / "encode").glob("*/embeddings.safetensors")
+    assert error == {
+        "event": "error",
+        "kind": "ContractError",
+        "message": f"{source}: does not hold what the transformer reads: `prompt_embeds` is 24 wide, not "
+        "text_embed_dim = 20; `negative_prompt_embeds` is 24 wide, not text_embed_dim = 20. "
+        "Use a checkpoint whose text encoders and transformer belong together.",
+    }
+
+
+def test_a_platform_that_is_not_there_is_told(process: StageProcess, stage: Stage, tmp_path: Path):
+    """In a process of its own: one that has begun to compute does not start other devices."""
+    fresh = StageProcess("denoise", tmp_path / "log")
+    for running in (fresh, process):
+        error = Stage(running, stage.folder).run(machine={"platform": "tpu"})[-1]
+        assert (error["event"], error["kind"]) == ("error", "MeshError")
+        assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
+        assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
+    fresh.close()
+
+
+def test_a_mesh_of_several_devices_is_told(stage: Stage):
+    error = stage.run(machine={"mesh": "2x1x1"})[-1]
+    assert error == {
+        "event": "error",
+        "kind": "MeshError",
+        "message": 'mesh "2x1x1" wants 2 devices, but so far a video is denoised on one. '
+        'Set machine.mesh in params/machine.toml to "1x1x1" or "auto".',
+    }
+
+
+@pytest.mark.parametrize(("guidance_scale", "num_warnings"), [(2.0, 1), (1.0, 0)])
+def test_guiding_a_transformer_that_holds_the_guidance_is_warned_of(
+    stage: Stage, guidance_scale: float, num_warnings: int
+):
+    setting("guider/guider_config.json", guidance_scale=1.0)(stage.checkpoint)
+    events = stage.run(guidance_scale=guidance_scale)
+    assert events[-1]["event"] == "result"
+    assert [event["message"] for event in events if event["event"] == "warning"] == [
+        f"{stage.checkpoint}/guider/guider_config.json: its guidance_scale is 1.0, so the transformer holds the "
+        "guidance already, and denoise.guidance_scale = 2.0 guides a second time, at twice the cost. Set it to 1.0."
+    ] * num_warnings

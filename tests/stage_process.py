@@ -1,0 +1,51 @@
+"""A real stage process for tests of a stage's edge: jobs in on stdin, events out on stdout."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.job import Job
+
+PROJECT = Path(__file__).parent.parent
+# Half the compile time, for programs that run once on a few cells.
+_QUICK_COMPILER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+_ENDINGS = ("result", "error")
+
+Event = Mapping[str, Any]
+
+
+class StageProcess:
+    """`python -m stages.<stage>`, which serves one job after another until it is closed."""
+
+    def __init__(self, stage: str, log: Path) -> None:
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"stages.{stage}"],
+                cwd=PROJECT,
+                env=os.environ | _QUICK_COMPILER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
+
+    def run(self, job: Job) -> list[Event]:
+        """Do a job; all its events, the last of which is its result or its error."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(job.to_json() + "\n")
+        self._process.stdin.flush()
+        events = []
+        for line in self._process.stdout:
+            events.append(json.loads(line))
+            if events[-1]["event"] in _ENDINGS:
+                return events
+        raise AssertionError("the process ended")
+
+    def close(self) -> None:
+        """Let the process end."""
+        self._process.communicate()
