@@ -35,11 +35,6 @@ class LatentSize:
         """Shape of the stored latents, [b, c, f, h, w] with batch 1."""
         return (1, LATENT_CHANNELS, self.num_frames, self.height, self.width)
 
-    @property
-    def num_tokens(self) -> int:
-        """Video tokens that the DiT sees (its patch is one latent cell)."""
-        return self.num_frames * self.height * self.width
-
 
 def is_valid_num_frames(num_frames: int) -> bool:
     """Whether the VAE can hold so many frames: 4k + 1, because it keeps frame 0 alone and folds each 4 after it."""

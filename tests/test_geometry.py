@@ -10,7 +10,6 @@ from stages.geometry import LatentSize, VideoSize, is_valid_num_frames, latent_s
 def test_the_reference_video_has_the_known_latent_shape():
     size = latent_size(VideoSize(49, 720, 1280))
     assert size.shape == (1, 32, 13, 45, 80)  # measured on the real pipeline
-    assert size.num_tokens == 46_800
 
 
 @pytest.mark.parametrize("num_frames", [1, 5, 49, 121, 241])
