@@ -38,7 +38,7 @@ from training.shapes.vocabulary import (
 
 PROJECT = Path(__file__).parent.parent
 ATTRIBUTES = tuple(attribute.name for attribute in fields(Combination))
-SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
+SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
 SWEEP_EVERY = 5  # of the combinations: 54 of 270, coprime to no table's length, so that every value occurs
 SHEET_CELL_PX = 32

@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn
 from stages.keys import Node
 from stages.worker import Event
 
+_MAX_NAMES = 3  # of videos that share a node, in the line that says that it runs
+
 
 class NodeDisplay:
     """Shows one node's events. Call it with each."""
@@ -83,7 +85,7 @@ class Display:
     @contextmanager
     def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
         """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
-        self._console.print(f"{node.title}  {', '.join(videos)}  ({escape(reason)})", highlight=False)
+        self._console.print(f"{node.title}  {_name_some(videos)}  ({escape(reason)})", highlight=False)
         self._count(+1)
         shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
         try:
@@ -104,6 +106,12 @@ class Display:
                 self._bar.stop()
             elif change > 0:
                 self._bar.start()
+
+
+def _name_some(videos: tuple[str, ...]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(videos[:_MAX_NAMES])
+    return shown if len(videos) <= _MAX_NAMES else f"{shown} and {len(videos) - _MAX_NAMES} more"
 
 
 def _duration(seconds: float) -> str:

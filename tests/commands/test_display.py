@@ -49,6 +49,13 @@ def test_without_a_terminal_a_node_is_plain_lines():
     assert re.fullmatch(rf"{NODE.title}  made in \d\.\d s", lines[-1])
 
 
+def test_of_many_videos_a_few_are_named():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("a", "b", "c", "d", "e"), "absent"):
+        pass
+    assert screen.getvalue() == f"{NODE.title}  a, b, c and 2 more  (absent)\n"
+
+
 def test_lines_of_progress_keep_their_distance():
     display, screen = shown_on(is_terminal=False, line_every_s=60.0)
     with display.show(NODE, ("demo",), "absent") as node:

@@ -27,7 +27,7 @@ BATCH = 32
 EMA_DECAY = 0.998
 EMPTY_SHARE = 0.1  # of the captions, replaced by "", for classifier-free guidance
 TRAINING_SHIFT = 2.0  # bends uniform sigmas towards noise, where shape and motion are decided
-# Gray is 0 to the autoencoder: its latents hold a fifth of the others' energy, and corners drown in a plain loss.
+# Gray is 0 to the autoencoder: its latents hold under a third of the others' energy; corners drown in an even loss.
 BACKGROUND_WEIGHTS = {"black": 1.0, "gray": 3.0, "white": 1.0}
 TIMESTEP_SCALE = 1000.0  # the scheduler's num_train_timesteps
 ADAM_NAMES = ("proj_out.", "cond_type_embed.", "norm")  # output, embeddings, norms
