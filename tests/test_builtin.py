@@ -1,6 +1,8 @@
 """The checkpoint that ships with the package."""
 
 import io
+import json
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from safetensors import safe_open
 
 from stages.contracts import CONTRACTS
 
-SHAPES = Path(__file__).parent.parent / "stages/builtin/shapes"
+PROJECT = Path(__file__).parent.parent
+SHAPES = PROJECT / "stages/builtin/shapes"
 MIB = 1024**2
 
 
@@ -22,6 +25,12 @@ def test_it_has_every_component_that_a_stage_reads():
     for contract in CONTRACTS.values():
         for component in contract.components:
             assert (SHAPES / component).is_dir()
+
+
+def test_the_default_video_is_guided_as_the_checkpoint_says():
+    guider = json.loads((SHAPES / "guider/guider_config.json").read_text())
+    demo = tomllib.loads((PROJECT / "params/videos/demo.toml").read_text())
+    assert demo["denoise"]["guidance_scale"] == guider["guidance_scale"]
 
 
 def test_it_is_at_most_20_mib():
