@@ -65,13 +65,18 @@ def remove(node: Node) -> None:
         print(f"removed: {node.title}")
 
 
+def _describe(node: Node) -> str:
+    videos, file = ", ".join(BUILD.graph.videos_of(node)), BUILD.graph.files.get(node.key)
+    return f"for {videos}, from {file}" if file else f"for {videos}"
+
+
 def _stage_tasks(stage: str) -> Iterator[dict[str, Any]]:
     yield {"basename": stage, "name": None, "doc": f"the {stage} stage of all videos"}
     for node in BUILD.graph.nodes(stage).values():
         yield {
             "basename": stage,
             "name": node.title.removeprefix(f"{stage}:"),
-            "doc": f"for {', '.join(BUILD.graph.videos_of(node))}",
+            "doc": _describe(node),
             "actions": [(make, [node])],
             "file_dep": BUILD.file_deps(node),
             "targets": BUILD.targets(node),

@@ -9,7 +9,7 @@ from stages.errors import StageError, StoreError
 from stages.fingerprint import fingerprint, stage_sources
 from stages.graph import Graph, build_graph
 from stages.job import Job
-from stages.keys import Digest, Node
+from stages.keys import FROM_FILE, Digest, Node
 from stages.params import MachineParams, load_params
 from stages.stat_cache import StatCache
 from stages.store import MANIFEST, Store, Verdict
@@ -18,6 +18,7 @@ from stages.worker import Event, Workers
 _DATABASE = ".doit.db"
 _CACHE = ".stat-cache.json"
 _LOGS = "logs"
+_PROGRAMS = (*STAGES, FROM_FILE)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Build:
 
     Attributes:
         root: the project's folder.
-        code: fingerprint of each stage's code.
+        code: fingerprint of the code of each program that makes nodes.
         sources: the files behind each fingerprint.
     """
 
@@ -45,7 +46,7 @@ class Build:
 
     def verdict(self, node: Node) -> Verdict:
         """What the store says of a node under the present code."""
-        return self.store.verdict(node, self.code[node.stage])
+        return self.store.verdict(node, self.code[node.program])
 
     def freshness(self, node: Node) -> "Freshness":
         """What doit asks whether a node is up to date, and shows in `doit info`."""
@@ -56,16 +57,16 @@ class Build:
         return LinkFreshness(self, name)
 
     def file_deps(self, node: Node) -> list[Path]:
-        """Files that doit watches for a node: the sources of its stage, the manifests of its inputs."""
+        """Files that doit watches for a node: the sources of its program, the manifests of its inputs."""
         manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
-        return [*self.sources[node.stage], *manifests]
+        return [*self.sources[node.program], *manifests]
 
     def targets(self, node: Node) -> list[Path]:
         """Files that a node makes."""
         return [self.store.payload(node.stage, node.key), self.store.folder(node.stage, node.key) / MANIFEST]
 
     def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
-        """Make a node's artifact in its stage's process and return the event that ended it; `observe` sees the others.
+        """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
 
         Raises:
             StageError: it was not made; the store is as before.
@@ -74,8 +75,9 @@ class Build:
             node=node,
             checkpoint=self.graph.checkpoint_of(node),
             store=self.store.root,
-            code=self.code[node.stage],
+            code=self.code[node.program],
             machine=self.machine.model_dump(),
+            from_file=self.graph.files.get(node.key),
         )
         try:
             return self.workers.run(job, observe)
@@ -133,8 +135,8 @@ def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
         graph=graph,
         machine=params.machine,
         store=store,
-        code={stage: fingerprint(stage, cache) for stage in STAGES},
-        sources={stage: stage_sources(stage, cache) for stage in STAGES},
+        code={program: fingerprint(program, cache) for program in _PROGRAMS},
+        sources={program: stage_sources(program, cache) for program in _PROGRAMS},
         workers=Workers(root, store.root / _LOGS),
     )
     cache.save()

@@ -17,6 +17,7 @@ Shape = tuple[int | None, ...]
 # Dtypes as the headers of safetensors files name them.
 _BFLOAT16 = ("BF16",)
 _MODEL_DTYPES = ("BF16", "F32")
+_MAX_FAULTS = 16  # that are told of one file: one of another kind can have thousands
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def check_shapes(
         dtypes: of each tensor in it, as the file's header says; None when only shapes are to be compared, because
             no payload gets into the store without this check (job.py).
     Raises:
-        ContractError: lists every missing, spare and misshapen tensor and every wrong dtype.
+        ContractError: lists missing, spare and misshapen tensors and wrong dtypes.
     """
     wanted = CONTRACTS[stage].tensors
     faults = [f"`{name}` is missing" for name in wanted if name not in shapes]
@@ -118,6 +119,8 @@ def check_shapes(
         for name, tensor in known.items()
         if dtypes is not None and dtypes[name] not in tensor.dtypes
     ]
+    if len(faults) > _MAX_FAULTS:
+        faults[_MAX_FAULTS:] = [f"and {len(faults) - _MAX_FAULTS} more"]
     if faults:
         raise ContractError(f"{where}: does not hold what {stage} makes: {'; '.join(faults)}.")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from stages.checkpoint import Checkpoint, component_identity, resolve
 from stages.contracts import CONTRACTS, STAGES
-from stages.keys import Key, Node
+from stages.errors import ParamsError
+from stages.keys import FROM_FILE, Key, Node, digest_file
 from stages.params import Params, VideoParams
 from stages.stat_cache import StatCache
 
@@ -19,20 +20,23 @@ class Graph:
     """The nodes of all videos.
 
     Attributes:
-        videos: per video, its node of each stage.
+        videos: per video, its node of each stage; none of a stage whose result a file makes needless.
         checkpoints: per video, its model.
+        files: of each node that is made from a file, the file (any of those that are alike).
     """
 
     videos: Mapping[str, Mapping[str, Node]]
     checkpoints: Mapping[str, Checkpoint]
+    files: Mapping[Key, Path]
 
     def nodes(self, stage: str) -> Mapping[Key, Node]:
         """The different nodes of a stage; videos that agree in all that matters share one."""
-        return {nodes[stage].key: nodes[stage] for nodes in self.videos.values()}
+        return {nodes[stage].key: nodes[stage] for nodes in self.videos.values() if stage in nodes}
 
     def videos_of(self, node: Node) -> tuple[str, ...]:
         """Names of the videos that a node is part of."""
-        return tuple(name for name, nodes in self.videos.items() if nodes[node.stage].key == node.key)
+        stage = node.stage
+        return tuple(name for name, nodes in self.videos.items() if stage in nodes and nodes[stage].key == node.key)
 
     def checkpoint_of(self, node: Node) -> Checkpoint:
         """The model that a node uses (any of those that are alike to it)."""
@@ -44,22 +48,51 @@ def build_graph(params: Params, root: Path, cache: StatCache) -> Graph:
 
     Raises:
         CheckpointError: a checkpoint or one of its components is missing.
+        ParamsError: a file from elsewhere cannot be read.
     """
     checkpoints = {
         name: resolve(video.model.checkpoint, video.model.revision, root) for name, video in params.videos.items()
     }
     videos = {name: _chain(video, checkpoints[name], cache) for name, video in params.videos.items()}
-    return Graph(videos=videos, checkpoints=checkpoints)
+    files = {
+        node.key: file
+        for name, nodes in videos.items()
+        for stage, node in nodes.items()
+        if (file := params.videos[name].file_of_stage(stage))
+    }
+    return Graph(videos=videos, checkpoints=checkpoints, files=files)
 
 
 def _chain(video: VideoParams, checkpoint: Checkpoint, cache: StatCache) -> Mapping[str, Node]:
     nodes: dict[str, Node] = {}
-    for stage in STAGES:
-        contract = CONTRACTS[stage]
-        nodes[stage] = Node(
-            stage=stage,
-            parameters=video.of_stage(stage),
-            components={name: component_identity(checkpoint, name, cache) for name in contract.components},
-            inputs={name: nodes[name].key for name in contract.inputs},
-        )
+    for stage in _needed_stages(video):
+        contract, file = CONTRACTS[stage], video.file_of_stage(stage)
+        if file:
+            nodes[stage] = Node(stage, {FROM_FILE: _content_digest(stage, file, cache)}, components={}, inputs={})
+        else:
+            nodes[stage] = Node(
+                stage=stage,
+                parameters=video.of_stage(stage),
+                components={name: component_identity(checkpoint, name, cache) for name in contract.components},
+                inputs={name: nodes[name].key for name in contract.inputs},
+            )
     return nodes
+
+
+def _needed_stages(video: VideoParams) -> list[str]:
+    """The stages that the last one is made of, in their order; a file from elsewhere is made of none."""
+    needed = {STAGES[-1]}
+    for stage in reversed(STAGES):
+        if stage in needed and video.file_of_stage(stage) is None:
+            needed |= set(CONTRACTS[stage].inputs)
+    return [stage for stage in STAGES if stage in needed]
+
+
+def _content_digest(stage: str, file: Path, cache: StatCache) -> str:
+    """XXH3-128 of a file's bytes, which are read once per change (see stat_cache.py)."""
+    try:
+        return str(cache.get("xxh3", file, digest_file))
+    except OSError as error:
+        raise ParamsError(
+            f"{stage}.{FROM_FILE}: {file} cannot be read ({error.strerror}). Mend that, or name another file."
+        ) from error

@@ -42,6 +42,7 @@ class Job:
         store: root folder of the artifact store.
         code: fingerprint of the stage's code, for the manifest.
         machine: the machine's settings (see params.MachineParams).
+        from_file: the file that holds the result already, for a node that is made from one.
     """
 
     node: Node
@@ -49,6 +50,7 @@ class Job:
     store: Path
     code: Digest
     machine: Mapping[str, str]
+    from_file: Path | None = None
 
     def to_json(self) -> str:
         """The job as one line."""
@@ -58,13 +60,14 @@ class Job:
     def from_json(line: str) -> "Job":
         """The inverse of `to_json`."""
         fields: dict[str, Any] = json.loads(line)
-        checkpoint = fields["checkpoint"]
+        checkpoint, from_file = fields["checkpoint"], fields["from_file"]
         return Job(
             node=Node(**fields["node"]),
             checkpoint=Checkpoint(**(checkpoint | {"folder": Path(checkpoint["folder"])})),
             store=Path(fields["store"]),
             code=Digest(fields["code"]),
             machine=fields["machine"],
+            from_file=None if from_file is None else Path(from_file),
         )
 
     def component(self, name: str) -> Path:

@@ -14,6 +14,8 @@ from typing import NewType, TypeAlias
 import xxhash
 
 FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
+# The parameter by which a file from elsewhere takes the place of a stage's result, and the program that reads it.
+FROM_FILE = "from_file"
 
 Key = NewType("Key", str)
 Digest = NewType("Digest", str)
@@ -54,7 +56,8 @@ class Node:
 
     Attributes:
         stage: name of the stage.
-        parameters: the stage's own, merged and checked.
+        parameters: the stage's own, merged and checked; where a file from elsewhere takes the place of its result,
+            the digest of that file as FROM_FILE, and nothing else.
         components: identity of each checkpoint component that the stage reads, by name.
         inputs: keys of the nodes whose artifacts it reads, by stage.
     """
@@ -75,6 +78,11 @@ class Node:
             "inputs": dict(self.inputs),
         }
         return Key(digest_bytes(canonical_json(identity)))
+
+    @property
+    def program(self) -> str:
+        """What makes it, as `python -m stages.<program>`: its stage, or FROM_FILE."""
+        return FROM_FILE if FROM_FILE in self.parameters else self.stage
 
     @property
     def title(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.contracts import CONTRACTS
-from stages.keys import FORMAT, Digest, JsonValue, Key, Node
+from stages.keys import FORMAT, FROM_FILE, Digest, JsonValue, Key, Node
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
 
@@ -111,7 +111,9 @@ def _check_claims(manifest: Manifest) -> None:
     contract = CONTRACTS[manifest.stage]
     if manifest.payload != contract.payload:
         raise ValueError(f"its payload is {manifest.payload!r}, but {manifest.stage} makes {contract.payload!r}")
-    if manifest.inputs.keys() != set(contract.inputs):
-        raise ValueError(f"its inputs are {sorted(manifest.inputs)}, but {manifest.stage} reads {[*contract.inputs]}")
+    program = manifest.node.program
+    inputs = () if program == FROM_FILE else contract.inputs
+    if manifest.inputs.keys() != set(inputs):
+        raise ValueError(f"its inputs are {sorted(manifest.inputs)}, but {program} reads {[*inputs]}")
     if manifest.key != manifest.node.key:
         raise ValueError("its key is not that of its stage, parameters, components and inputs")

@@ -85,11 +85,13 @@ def merge(layers: Iterable[Tables], tables: Iterable[str]) -> Tables:
     return merged
 
 
-def validate(values: Tables, model: type[_Model], origin: Origin, faults: list[str]) -> _Model | None:
-    """The model made of `values`, or None with one line per fault added to `faults`."""
+def validate(
+    values: Tables, model: type[_Model], origin: Origin, faults: list[str], *, context: object = None
+) -> _Model | None:
+    """The model made of `values`, or None with one line per fault added to `faults`; its rules see `context`."""
     plain = {table: {name: found.value for name, found in names.items()} for table, names in values.items()}
     try:
-        return model.model_validate(plain)
+        return model.model_validate(plain, context=context)
     except ValidationError as error:
         found = [fault for fault in error.errors() if not _is_unread(fault, origin)]
         faults += [_describe(values, model, fault, origin) for fault in found]

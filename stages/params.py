@@ -6,7 +6,7 @@ and how to mend it. How files are layered and faults worded is in param_files.py
 """
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -15,11 +15,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stages.errors import ParamsError
 from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_num_frames
-from stages.keys import JsonValue
+from stages.keys import FROM_FILE, JsonValue
 from stages.param_files import (
     COMMAND_LINE,
     Origin,
     Tables,
+    Value,
     located,
     merge,
     near,
@@ -36,6 +37,7 @@ RESERVED_NAMES = frozenset({
 })  # fmt: skip
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
 _MISSING_IN_VIDEO = "Add `{name}` to its table [{table}], or to params/{table}.toml for all videos."
+_MEND_PATH = "Correct it; a relative path starts at the project's folder."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
 
@@ -70,7 +72,23 @@ def _encodable(value: str) -> str:
     return value
 
 
+def _existing_file(value: str, info: Any) -> str:
+    """The absolute path of a file; "" stays. `info` is pydantic's: its context is the project's folder."""
+    if not value:
+        return value
+    root: Path = info.context
+    try:
+        path = (root / Path(value).expanduser()).absolute()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"is not a usable path ({error}). {_MEND_PATH}") from error
+    if not is_file:
+        raise ValueError(f"there is no file {path}. {_MEND_PATH}")
+    return str(path)
+
+
 Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
+FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file)]
 Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_latent_multiple)]
 Dtype: TypeAlias = Literal["bfloat16", "float32"]
 
@@ -88,15 +106,19 @@ class ModelParams(_Table):
 
 
 class EncodeParams(_Table):
-    """Prompt to embeddings."""
+    """Prompt to embeddings. `from_file` holds the embeddings, if it is not ""; the others then count for nothing."""
 
     prompt: Text
     negative_prompt: Text
     dtype: Dtype
+    from_file: FileFromElsewhere
 
 
 class DenoiseParams(_Table):
-    """Embeddings to latents. Sizes in frames and pixels; `flow_shift` unset means the scheduler's own."""
+    """Embeddings to latents. Sizes in frames and pixels; `flow_shift` unset means the scheduler's own.
+
+    `from_file` holds the latents, if it is not ""; the others, and all parameters of encode, then count for nothing.
+    """
 
     num_frames: Annotated[int, Field(ge=1), AfterValidator(_causal_length)]
     height: Pixels
@@ -107,6 +129,7 @@ class DenoiseParams(_Table):
     window_size: Annotated[int, Field(ge=0)]
     flow_shift: Annotated[float, Field(gt=0)] | None = None
     dtype: Dtype
+    from_file: FileFromElsewhere
 
 
 class DecodeParams(_Table):
@@ -136,9 +159,14 @@ class VideoParams(_Table):
     export: ExportParams
 
     def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
-        """The parameters of one stage as plain values."""
+        """The parameters by which one stage computes, as plain values."""
         table: _Table = getattr(self, stage)
-        return table.model_dump()
+        return table.model_dump(exclude={FROM_FILE})
+
+    def file_of_stage(self, stage: str) -> Path | None:
+        """The file from elsewhere that takes the place of one stage's result, if there is one."""
+        path: str = getattr(getattr(self, stage), FROM_FILE, "")
+        return Path(path) if path else None
 
 
 class MachineParams(_Table):
@@ -190,7 +218,7 @@ def load_params(root: Path, overrides: Mapping[str, str]) -> Params:
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
         origin = Origin(f"params/videos/{name}.toml", _MISSING_IN_VIDEO, unread | file.unread)
-        checked = validate(merge(layers, _VIDEO_TABLES), VideoParams, origin, faults)
+        checked = validate(_merge_video(layers), VideoParams, origin, faults, context=root)
         if checked is not None:
             videos[name] = checked
     origin = Origin("params/machine.toml", "Add `{name}` to it.", unread)
@@ -214,6 +242,14 @@ def _read_videos(folder: Path, root: Path, faults: list[str]) -> dict[str, _Vide
     if not paths:
         faults.append(f"{folder.relative_to(root)}: holds no video. Write one, such as demo.toml.")
     return {path.stem: _read_video(path, root, faults) for path in paths}
+
+
+def _merge_video(layers: Iterable[Tables]) -> Tables:
+    """The tables of one video. No prompt is asked for where a file holds the embeddings or what is made of them."""
+    tables = merge(layers, _VIDEO_TABLES)
+    if any(FROM_FILE in names and names[FROM_FILE].value for names in tables.values()):
+        tables["encode"].setdefault("prompt", Value("", "nowhere"))
+    return tables
 
 
 def _read_video(path: Path, root: Path, faults: list[str]) -> _VideoFile:

@@ -130,7 +130,7 @@ class Store:
     def _changes(self, node: Node, manifest: Manifest, code: Digest) -> list[str]:
         reasons = []
         if manifest.code != code:
-            reasons.append(f"the code of {node.stage} has changed")
+            reasons.append(f"the code of {node.program} has changed")
         for stage, key in node.inputs.items():
             parent = self.manifest(stage, key)
             if parent is None:
@@ -246,7 +246,7 @@ class Store:
 
     def _lineage(self, stage: str, key: Key) -> list[Manifest]:
         manifest = self._present(stage, key)
-        ancestors = [self._lineage(name, manifest.inputs[name].key) for name in CONTRACTS[stage].inputs]
+        ancestors = [self._lineage(name, entry.key) for name, entry in manifest.inputs.items()]
         return [manifest, *(ancestor for branch in ancestors for ancestor in branch)]
 
     def _check_payload(self, stage: str, key: Key) -> Digest:

@@ -18,17 +18,20 @@ from typing import TypeAlias
 from stages.contracts import STAGES
 from stages.errors import StageError
 from stages.job import Job
-from stages.keys import JsonValue
+from stages.keys import FROM_FILE, JsonValue
 
 Event: TypeAlias = Mapping[str, JsonValue]
 
-# Stages that cannot be in memory at the same time, because they use the same device.
-_DEVICE_OF: Mapping[str, str] = {"encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host"}
+# Programs that cannot be in memory at the same time, because they use the same device. One that only copies a file
+# makes no other leave.
+_DEVICE_OF: Mapping[str, str] = {
+    "encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host", FROM_FILE: "disk",
+}  # fmt: skip
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
 
 
 class Workers:
-    """At most one process per stage, and one per device."""
+    """At most one process per program, and one per device."""
 
     def __init__(self, root: Path, logs: Path) -> None:
         """`root` is the processes' working folder, `logs` takes what they print."""
@@ -45,32 +48,32 @@ class Workers:
         Raises:
             StageError: the stage failed, or its process ended.
         """
-        stage = job.node.stage
-        with self._turns[_DEVICE_OF[stage]].take(STAGES.index(stage)):
+        program = job.node.program
+        with self._turns[_DEVICE_OF[program]].take(STAGES.index(job.node.stage)):
             observe({"event": "phase", "name": "starting"})
-            worker = self._worker(stage)
+            worker = self._worker(program)
             try:
                 ending = worker.run(job, observe)
             except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
-                self._running.pop(stage, worker).kill()
+                self._running.pop(program, worker).kill()
                 raise
         if ending["event"] == "error":
             raise StageError(worker.explain(ending))
         return ending
 
-    def _worker(self, stage: str) -> "_Worker":
-        """The stage's process, started if need be; others of its device are told to leave."""
-        for other in STAGES:
-            if other != stage and _DEVICE_OF[other] == _DEVICE_OF[stage] and other in self._running:
+    def _worker(self, program: str) -> "_Worker":
+        """The program's process, started if need be; others of its device are told to leave."""
+        for other in _DEVICE_OF:
+            if other != program and _DEVICE_OF[other] == _DEVICE_OF[program] and other in self._running:
                 self._running.pop(other).close()
-        if stage not in self._running:
-            self._running[stage] = _Worker(stage, self._root, self._logs)
-        return self._running[stage]
+        if program not in self._running:
+            self._running[program] = _Worker(program, self._root, self._logs)
+        return self._running[program]
 
     @property
     def process_ids(self) -> dict[str, int]:
-        """Process id of each stage that is running or waits for a job."""
-        return {stage: worker.process_id for stage, worker in self._running.items()}
+        """Process id of each program that is running or waits for a job."""
+        return {program: worker.process_id for program, worker in self._running.items()}
 
     def close(self) -> None:
         """Tell all processes to leave, and wait until they have. One in the middle of a job is killed."""
@@ -116,15 +119,15 @@ class Turns:
 
 
 class _Worker:
-    """One process of one stage."""
+    """One process of one program."""
 
-    def __init__(self, stage: str, root: Path, logs: Path) -> None:
+    def __init__(self, program: str, root: Path, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        self._log = logs / f"{stage}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        self._log = logs / f"{program}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
         reader, writer = os.pipe()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
-                [sys.executable, "-m", f"stages.{stage}", "--events-fd", str(writer)],
+                [sys.executable, "-m", f"stages.{program}", "--events-fd", str(writer)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

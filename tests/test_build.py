@@ -38,6 +38,16 @@ def test_doit_watches_the_stage_sources_and_the_manifests_of_the_inputs(root: Pa
     assert build.file_deps(nodes["decode"])[-1] in build.targets(nodes["denoise"])
 
 
+def test_of_a_file_from_elsewhere_doit_watches_the_code_that_reads_it(root: Path):
+    (root / "latents").touch()
+    build = load_build(root, {"denoise.from_file": "latents"})
+    node = build.graph.videos["demo"]["denoise"]
+    sources = {path.relative_to(PROJECT / "stages").as_posix() for path in build.file_deps(node)}
+    assert {"from_file/__main__.py", "from_file/outside_file.py", "tensors.py"} <= sources
+    assert not any(name.startswith("denoise/") for name in sources)
+    assert build.verdict(node).state == "absent"
+
+
 def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Path):
     build = load_build(root, {"machine.artifacts": str(tmp_path / "elsewhere")})
     assert build.store.root == tmp_path / "elsewhere"

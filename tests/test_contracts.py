@@ -40,6 +40,16 @@ def test_a_misshapen_tensor_is_told_with_both_shapes():
     )
 
 
+def test_of_a_file_of_another_kind_some_misfits_are_told():
+    weights = {f"blocks.{index}.weight": (1,) for index in range(2000)}
+    with pytest.raises(ContractError) as error:
+        check_shapes("denoise", weights, where="my/file")
+    spare = "; ".join(f"`blocks.{index}.weight` is not part of it" for index in range(15))
+    assert str(error.value) == (
+        f"my/file: does not hold what denoise makes: `latents` is missing; {spare}; and 1985 more."
+    )
+
+
 @pytest.mark.parametrize("axis", [2, 3, 4])
 def test_an_axis_without_any_size_is_told(axis: int):
     shape = [1, 32, 3, 6, 6]

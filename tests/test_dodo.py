@@ -1,6 +1,7 @@
 """The whole project as its users run it: doit, in a folder of its own, with the built-in checkpoint."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,11 @@ import av
 import numpy as np
 import pytest
 from builders import files_below
+from safetensors.numpy import save_file
 
+from stages.keys import digest_file
+from stages.tensors import read_tensors
+from tests.from_file.builders import write_reference_embeddings
 from training.shapes.metric import read_video
 from training.shapes.vocabulary import Combination
 
@@ -214,6 +219,122 @@ def test_a_failing_stage_gives_one_message_and_exit_code_1(tmp_path: Path):
     assert message.startswith(start)
     assert "Traceback" not in result.stdout + result.stderr
     assert not list((root / "artifacts").glob("encode/*"))
+
+
+def add_video_from_file(root: Path) -> Path:
+    """A second video, `mine`, whose latents are a copy of the first one's; nothing of it is made yet."""
+    (latents,) = root.glob("artifacts/denoise/*/latents.safetensors")
+    shutil.copy(latents, root / "mine.safetensors")
+    (root / "params/videos/mine.toml").write_text(
+        '[denoise]\nfrom_file = "mine.safetensors"\n[decode]\ndtype = "float32"\n[export]\nfps = 8\n'
+    )
+    return root
+
+
+@pytest.fixture
+def given(root: Path) -> Path:
+    return add_video_from_file(root)
+
+
+@pytest.fixture(scope="module")
+def given_and_built(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, made. Only its processes have logs."""
+    root = tmp_path_factory.mktemp("given") / "project"
+    shutil.copytree(built, root, symlinks=True, ignore=shutil.ignore_patterns("logs"))
+    assert stages_run(add_video_from_file(root)) == ["denoise", "decode", "export"]
+    return root
+
+
+def read_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0)]
+
+
+def test_latents_of_another_video_give_its_frames_whatever_size_the_parameters_say(given_and_built: Path):
+    frames = [path.read_bytes() for path in given_and_built.glob("artifacts/decode/*/frames.safetensors")]
+    assert len(frames) == 2
+    assert frames[0] == frames[1]
+    videos = given_and_built / "artifacts/videos"
+    assert read_packets(videos / "mine.mp4") == read_packets(videos / "demo.mp4")
+
+
+def test_for_latents_from_a_file_no_model_before_them_is_loaded(given_and_built: Path):
+    programs = {path.name.split("-")[0] for path in given_and_built.glob("artifacts/logs/*")}
+    assert programs == {"from_file", "decode", "export"}
+
+
+def test_a_second_run_does_nothing_for_a_file_either(given_and_built: Path):
+    assert stages_run(given_and_built) == []
+
+
+def test_a_video_of_a_file_names_its_digest_in_place_of_a_prompt(given_and_built: Path):
+    with av.open(str(given_and_built / "artifacts/videos/mine.mp4")) as container:
+        record = json.loads(container.metadata["comment"])
+    assert record["prompt"] is None
+    assert set(record["stages"]) == {"denoise", "decode", "export"}
+    digest = digest_file(given_and_built / "mine.safetensors")
+    assert record["stages"]["denoise"]["parameters"] == {"from_file": digest}
+    assert record["stages"]["denoise"]["components"] == {}
+
+
+def test_embeddings_of_another_video_in_the_format_of_the_reference_scripts_give_its_latents(root: Path):
+    (embeddings,) = root.glob("artifacts/encode/*/embeddings.safetensors")
+    write_reference_embeddings(root / "mine.safetensors", read_tensors(embeddings))
+    assert stages_run(root, "denoise", "encode.from_file=mine.safetensors") == ["encode", "denoise"]
+    latents = [path.read_bytes() for path in root.glob("artifacts/denoise/*/latents.safetensors")]
+    assert len(latents) == 2
+    assert latents[0] == latents[1]
+
+
+def test_a_file_that_is_touched_or_moved_runs_nothing_and_other_content_runs(given: Path):
+    assert stages_run(given, "denoise") == ["denoise"]
+    os.utime(given / "mine.safetensors", ns=(0, 0))
+    assert stages_run(given, "denoise") == []
+    (given / "mine.safetensors").rename(given / "yours.safetensors")
+    assert stages_run(given, "denoise", "denoise.from_file=yours.safetensors", "video=mine") == []
+    latents = read_tensors(given / "yours.safetensors")["latents"]
+    save_file({"latents": latents[:, :, :1]}, given / "mine.safetensors")
+    assert stages_run(given, "denoise") == ["denoise"]
+
+
+def test_a_node_of_a_file_is_listed_forgotten_and_cleaned_as_any_other(given: Path):
+    assert stages_run(given, "denoise") == ["denoise"]
+    (line,) = [line for line in run_doit(given, "list", "--all").stdout.splitlines() if "for mine, from" in line]
+    name = line.split()[0]
+    assert line.endswith(f"for mine, from {given}/mine.safetensors")
+    assert f"for mine, from {given}/mine.safetensors" in run_doit(given, "info", name).stdout
+    assert run_doit(given, "forget", name).stdout == f"forgotten: {name}\n"
+    assert ", same bytes as before" in run_doit(given, "denoise").stdout
+    assert f"removed: {name}\n" in run_doit(given, "clean", name).stdout
+    assert (given / "mine.safetensors").is_file()
+    assert stages_run(given, "denoise") == ["denoise"]
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["clean"], ["forget"]])
+def test_a_path_that_leads_nowhere_gives_one_message_and_exit_code_1(tmp_path: Path, command: list[str]):
+    root = copy_project(tmp_path)
+    result = run_doit(root, *command, "denoise.from_file=latents.safetensors")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        f'ParamsError: command line, denoise.from_file = "latents.safetensors": there is no file {root}/'
+        "latents.safetensors. Correct it; a relative path starts at the project's folder.\n"
+    )
+    assert not (root / "artifacts").exists()
+
+
+def test_a_file_that_is_something_else_gives_one_message_and_exit_code_1(tmp_path: Path):
+    root = copy_project(tmp_path)
+    file = root / "mine.safetensors"
+    save_file({"latent": np.zeros((1, 16, 3, 4, 4), np.float32)}, file)
+    result = run_doit(root, f"denoise.from_file={file}")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1] == (
+        f"ContractError: {file}: does not hold what denoise makes: `latents` is missing; `latent` is not part of it. "
+        "Name another file in denoise.from_file, or convert this one."
+    )
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not list(root.glob("artifacts/denoise/*"))
 
 
 @pytest.fixture

@@ -116,6 +116,7 @@ def test_the_real_decode_stage_counts_its_layers(tmp_path: Path):
 
 def test_the_real_stages_leave_each_other_alone(tmp_path: Path):
     real = StatCache(tmp_path / "cache.json")
-    for stage in ("encode", "denoise", "decode", "export"):
-        others = {"encode", "denoise", "decode", "export"} - {stage}
+    programs = {"encode", "denoise", "decode", "export", "from_file"}
+    for stage in programs:
+        others = programs - {stage}
         assert not {path.parent.name for path in stage_sources(stage, real)} & others

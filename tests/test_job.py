@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def test_a_job_is_one_line_and_read_back_equal(job: Job):
     assert "\n" not in line
     assert Job.from_json(line) == job
     assert Job.from_json(line).node.key == job.node.key
+
+
+def test_a_job_of_a_file_is_read_back_equal(job: Job):
+    from_file = replace(job, node=build_node("denoise", from_file="a" * 32), from_file=Path("/a/“ü” file"))
+    assert Job.from_json(from_file.to_json()) == from_file
 
 
 def test_a_job_knows_where_its_input_is(job: Job):

@@ -32,6 +32,7 @@ def test_keys_are_pinned():
     assert build_node().key == "d432a1c31138ccf0d4da80579020f7b3"
     encode = Node("encode", {"prompt": "A cat 🐈 plays “piano”"}, {"text_encoder": "org/model@" + "a" * 40}, {})
     assert encode.key == "abe0f22c9ad018e9870e9247d4a8c5b3"
+    assert Node("denoise", {"from_file": "0" * 32}, {}, {}).key == "6832f9af209d4f3d516f81d593dce823"
 
 
 def test_canonical_json_is_pinned():
@@ -75,6 +76,11 @@ def test_file_digest_is_that_of_its_bytes(tmp_path: Path):
 
 def test_digest_is_xxh3_128():
     assert digest_bytes(b"") == "99aa06d3014798d86001c324468d497f"  # the algorithm's published value for no bytes
+
+
+def test_a_node_is_made_by_its_stage_or_from_a_file():
+    assert build_node().program == "denoise"
+    assert build_node(parameters={"from_file": "0" * 32}).program == "from_file"
 
 
 def test_title_shows_stage_and_twelve_digits():

@@ -1,6 +1,7 @@
 """The manifest file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,15 @@ def test_a_manifest_is_read_back_equal():
 
 def test_a_manifest_leads_back_to_its_node():
     assert MANIFEST.node == NODE
+
+
+def test_a_manifest_of_a_file_has_no_inputs():
+    node = Node("denoise", {"from_file": "a" * 32}, {}, {})
+    manifest = replace(MANIFEST, key=node.key, parameters=node.parameters, components={}, inputs={})
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    with_input = replace(manifest, inputs=MANIFEST.inputs)
+    with pytest.raises(ValueError, match=r"^its inputs are \['encode'\], but from_file reads \[\]$"):
+        Manifest.from_json(with_input.to_json())
 
 
 def test_the_file_is_sorted_and_ends_with_a_line_break():

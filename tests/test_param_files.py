@@ -1,9 +1,10 @@
 """Layers of parameter files."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from stages.param_files import Origin, Value, located, merge, near, read_toml, validate, value_from_text
 
@@ -16,6 +17,18 @@ class Table(BaseModel):
 
 class Tables(BaseModel):
     a: Table
+
+
+def at_most_the_context(value: int, info: Any) -> int:
+    return min(value, info.context)
+
+
+class Bounded(BaseModel):
+    count: Annotated[int, AfterValidator(at_most_the_context)]
+
+
+class BoundedTables(BaseModel):
+    a: Bounded
 
 
 def origin(*unread: str) -> Origin:
@@ -53,6 +66,13 @@ def test_a_missing_value_is_told_with_its_place():
     faults: list[str] = []
     assert validate({"a": located({"text": "x"}, "a.toml")}, Tables, origin(), faults) is None
     assert faults == ["a.toml, a.count: is missing. Add `count` to [a]."]
+
+
+def test_rules_see_the_context():
+    faults: list[str] = []
+    checked = validate({"a": located({"count": 9}, "a.toml")}, BoundedTables, origin(), faults, context=5)
+    assert checked == BoundedTables.model_construct(a=Bounded.model_construct(count=5))
+    assert faults == []
 
 
 def test_nothing_is_missing_where_nothing_could_be_read():

@@ -59,6 +59,59 @@ def test_text_on_the_command_line_is_taken_as_it_is(root: Path):
     assert load_params(root, {"encode.prompt": prompt}).videos["demo"].encode.prompt == prompt
 
 
+@pytest.mark.parametrize("text", ["x.file", "./params/../x.file", "{root}/x.file", "~/x.file"])
+def test_a_file_is_found_from_the_project_the_home_or_the_root(root: Path, monkeypatch: pytest.MonkeyPatch, text: str):
+    (root / "x.file").touch()
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.chdir("/")
+    video = load_params(root, {"denoise.from_file": text.format(root=root)}).videos["demo"]
+    file = video.file_of_stage("denoise")
+    assert file is not None
+    assert file.is_absolute()
+    assert file.samefile(root / "x.file")
+
+
+def test_without_a_file_every_stage_computes(root: Path):
+    video = load_params(root, {"denoise.from_file": ""}).videos["demo"]
+    assert [video.file_of_stage(stage) for stage in ("encode", "denoise", "decode", "export")] == [None] * 4
+    assert not any("from_file" in video.of_stage(stage) for stage in ("encode", "denoise"))
+
+
+@pytest.mark.parametrize("table", ["encode", "denoise"])
+def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: str):
+    (root / "params/videos/demo.toml").write_text(f'[{table}]\nfrom_file = "x.file"\n')
+    (root / "x.file").touch()
+    assert load_params(root, {}).videos["demo"].file_of_stage(table) == root / "x.file"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("x", "there is no file {root}/x. "),
+        ("params", "there is no file {root}/params. "),
+        ("/dev/null", "there is no file /dev/null. "),
+        ("~nobody-at-all/x", "is not a usable path (Could not determine home directory.). "),
+        ("x" * 300, "is not a usable path ([Errno 36] File name too long: '{root}/" + "x" * 300 + "'). "),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_its_whole_path(root: Path, text: str, fault: str):
+    assert message(root, denoise__from_file=text) == (
+        f'command line, denoise.from_file = "{text}": {fault.format(root=root)}'
+        "Correct it; a relative path starts at the project's folder."
+    )
+
+
+def test_a_wrong_file_is_told_where_it_was_named_and_beside_other_faults(root: Path):
+    (root / "params/videos/demo.toml").write_text('[encode]\nfrom_file = "x"\n[denoise]\nseed = -1\n')
+    assert message(root) == "\n  ".join(
+        [
+            f'params/videos/demo.toml, encode.from_file = "x": there is no file {root}/x. '
+            "Correct it; a relative path starts at the project's folder.",
+            "params/videos/demo.toml, denoise.seed = -1: must be greater than or equal to 0.",
+        ]
+    )
+
+
 def test_overrides_can_be_limited_to_one_video(root: Path):
     shutil.copy(root / "params/videos/demo.toml", root / "params/videos/other.toml")
     videos = load_params(root, {"denoise.seed": "5", "video": "other"}).videos

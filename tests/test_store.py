@@ -311,6 +311,20 @@ def test_lineage_leads_back_to_the_prompt(store: Store):
     assert [manifest.stage for manifest in store.lineage("denoise", denoise.key)] == ["denoise", "encode"]
 
 
+def test_lineage_ends_at_a_file_from_elsewhere(store: Store):
+    denoise = Node("denoise", {"from_file": "a" * 32}, {}, {})
+    decode = build_node("decode", inputs={"denoise": denoise.key})
+    publish(store, denoise)
+    publish(store, decode)
+    assert [manifest.stage for manifest in store.lineage("decode", decode.key)] == ["decode", "denoise"]
+
+
+def test_of_a_node_from_a_file_it_is_the_code_that_reads_files_that_changes(store: Store):
+    node = Node("denoise", {"from_file": "a" * 32}, {}, {})
+    publish(store, node)
+    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", "the code of from_file has changed")
+
+
 def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
     encode, denoise = build_chain()
     decode = build_node("decode", inputs={"denoise": denoise.key})

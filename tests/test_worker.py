@@ -18,7 +18,7 @@ from builders import CODE, publish
 from stages.checkpoint import Checkpoint
 from stages.errors import StageError
 from stages.job import Job
-from stages.keys import Node
+from stages.keys import Node, digest_file
 from stages.store import RUN, Store
 from stages.tensors import write_tensors
 from stages.worker import Event, Turns, Workers
@@ -90,6 +90,15 @@ def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers
     with pytest.raises(StageError):  # it has no prompt
         workers.run(encode, ignore)
     assert "export" not in workers.process_ids
+
+
+def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Workers, tmp_path: Path):
+    write_tensors(tmp_path / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
+    node = Node("denoise", {"from_file": digest_file(tmp_path / "file")}, {}, {})
+    workers.run(export_job(store), ignore)
+    workers.run(Job(node, Checkpoint(Path()), store.root, CODE, {}, tmp_path / "file"), ignore)
+    assert workers.process_ids.keys() == {"export", "from_file"}
+    assert store.verdict(node, CODE).is_fresh
 
 
 def test_of_the_jobs_that_wait_for_a_device_the_earliest_stage_goes_first_and_alone():

@@ -20,18 +20,19 @@ def describe_provenance(node: Node, lineage: Sequence[Manifest]) -> str:
 
     Args:
         node: that of the video, which has no manifest yet.
-        lineage: manifests of all that it is made from, in any order, `encode`'s among them.
+        lineage: manifests of all that it is made from, in any order.
     Returns:
         One line of JSON, sorted names, no spaces, text as it is (not escaped, but for line breaks): equal
         nodes give equal characters. `components` of a stage are the identities of what it reads of the model: a hub
-        commit, or the digest of its files. `prompt` is there twice, because it is what people look for.
+        commit, or the digest of its files. `prompt` is there twice, because it is what people look for; it is null
+        where a file from elsewhere took its place, whose digest is the only parameter of that stage, `from_file`.
     """
     nodes = [node, *(manifest.node for manifest in lineage)]
     stages = {
         node.stage: {"key": node.key, "parameters": dict(node.parameters), "components": dict(node.components)}
         for node in nodes
     }
-    (prompt,) = (node.parameters["prompt"] for node in nodes if node.stage == "encode")
+    prompt = next((node.parameters.get("prompt") for node in nodes if node.stage == "encode"), None)
     record = {"format": FORMAT, "prompt": prompt, "stages": stages}
     line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return line.translate(_LINE_BREAKS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.contracts import CONTRACTS
+from stages.contracts import CONTRACTS, STAGES
 from stages.export.provenance import describe_provenance
 from stages.keys import FORMAT, Digest, JsonValue, Node
 from stages.manifest import Input, Manifest
@@ -53,6 +53,18 @@ def test_the_line_holds_prompt_parameters_keys_and_models():
         '"parameters":{"prompt":"a cat 猫"}},'
         f'"export":{{"components":{{}},"key":"{export.key}","parameters":{{"fps":24}}}}}}}}'
     )
+
+
+@pytest.mark.parametrize("stage", ["encode", "denoise"])
+def test_in_place_of_a_prompt_stands_the_digest_of_the_file(stage: str):
+    first = Node(stage, {"from_file": "d" * 32}, {}, {})
+    nodes = [first]
+    for name in STAGES[STAGES.index(stage) + 1 :]:
+        nodes.append(Node(name, {}, {}, {nodes[-1].stage: nodes[-1].key}))
+    record = json.loads(describe(tuple(nodes)))
+    assert record["prompt"] is None
+    assert record["stages"].keys() == {node.stage for node in nodes}
+    assert record["stages"][stage] == {"components": {}, "key": first.key, "parameters": {"from_file": "d" * 32}}
 
 
 def test_order_does_not_matter():
