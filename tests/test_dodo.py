@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -342,7 +343,13 @@ def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A run of doit that has just started its first stage."""
     root = copy_project(tmp_path)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "doit"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-u", "-m", "doit"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background of a shell inherits that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("encode:")
@@ -351,7 +358,7 @@ def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(interrupted: subprocess.Popen[str], tmp_path: Path):
-    interrupted.send_signal(2)
+    interrupted.send_signal(signal.SIGINT)
     output, error = interrupted.communicate(timeout=30)
     assert interrupted.returncode == 1
     assert "interrupted. Nothing half-made was kept" in error

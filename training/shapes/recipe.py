@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 TEXT_SEED, DIT_SEED, VAE_SEED = 7, 3, 4
 TRAIN_VAE_SEED, TRAIN_DIT_SEED, TRAIN_DECODER_SEED = 101, 103, 102
 LATENT_SEED, HELD_OUT_SCENE_SEED = 104, 105
-DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=2.0, flow_shift=3.0)
+DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=3.0, flow_shift=3.0)
 
 
 def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
