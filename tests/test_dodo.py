@@ -342,19 +342,17 @@ def test_a_file_that_is_something_else_gives_one_message_and_exit_code_1(tmp_pat
 def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A run of doit that has just started its first stage."""
     root = copy_project(tmp_path)
+    # an ignored SIGINT, as a shell's background job has it, would be inherited; a handled one is not
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "doit"],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a job in the background of a shell inherits that SIGINT is ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        [sys.executable, "-u", "-m", "doit"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("encode:")
-    yield process
-    process.kill()
+    signal.signal(signal.SIGINT, handler)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("encode:")
+        yield process
+        process.kill()
 
 
 def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(interrupted: subprocess.Popen[str], tmp_path: Path):
