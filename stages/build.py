@@ -9,7 +9,7 @@ from stages.errors import StageError, StoreError
 from stages.fingerprint import fingerprint, stage_sources
 from stages.graph import Graph, build_graph
 from stages.job import Job
-from stages.keys import FROM_FILE, Digest, Node
+from stages.keys import DIFFUSERS_DECODE, FROM_FILE, Digest, Node
 from stages.params import MachineParams, load_params
 from stages.stat_cache import StatCache
 from stages.store import MANIFEST, Store, Verdict
@@ -18,7 +18,7 @@ from stages.worker import Event, Workers
 _DATABASE = ".doit.db"
 _CACHE = ".stat-cache.json"
 _LOGS = "logs"
-_PROGRAMS = (*STAGES, FROM_FILE)
+_PROGRAMS = (*STAGES, FROM_FILE, DIFFUSERS_DECODE)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from stages.keys import Digest, JsonValue, Node
 from stages.store import Store
 
 _HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
-_VERSIONS_OF = ("av", "diffusers", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
+_VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
 
 @dataclass(frozen=True)

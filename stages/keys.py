@@ -16,6 +16,8 @@ import xxhash
 FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
 # The parameter by which a file from elsewhere takes the place of a stage's result, and the program that reads it.
 FROM_FILE = "from_file"
+# The program that takes decode over, for all values of the parameter `decoder` but the native one.
+DIFFUSERS_DECODE = "diffusers_decode"
 
 Key = NewType("Key", str)
 Digest = NewType("Digest", str)
@@ -81,8 +83,10 @@ class Node:
 
     @property
     def program(self) -> str:
-        """What makes it, as `python -m stages.<program>`: its stage, or FROM_FILE."""
-        return FROM_FILE if FROM_FILE in self.parameters else self.stage
+        """What makes it, as `python -m stages.<program>`: its stage, or what takes the stage's place."""
+        if FROM_FILE in self.parameters:
+            return FROM_FILE
+        return DIFFUSERS_DECODE if self.parameters.get("decoder", "native") != "native" else self.stage
 
     @property
     def title(self) -> str:

@@ -135,6 +135,7 @@ class DenoiseParams(_Table):
 class DecodeParams(_Table):
     """Latents to frames. `tile_size` in pixels, `tile_overlap` as a share of it."""
 
+    decoder: Literal["native", "diffusers", "diffusers-tpu", "diffusers-tpu-framewise"]
     enable_tiling: bool
     tile_size: Pixels
     tile_overlap: Annotated[float, Field(ge=0, le=0.5), AfterValidator(_unsigned_zero)]

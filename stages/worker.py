@@ -18,14 +18,15 @@ from typing import TypeAlias
 from stages.contracts import STAGES
 from stages.errors import StageError
 from stages.job import Job
-from stages.keys import FROM_FILE, JsonValue
+from stages.keys import DIFFUSERS_DECODE, FROM_FILE, JsonValue
 
 Event: TypeAlias = Mapping[str, JsonValue]
 
 # Programs that cannot be in memory at the same time, because they use the same device. One that only copies a file
 # makes no other leave.
 _DEVICE_OF: Mapping[str, str] = {
-    "encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host", FROM_FILE: "disk",
+    "encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host",
+    FROM_FILE: "disk", DIFFUSERS_DECODE: "accelerator",
 }  # fmt: skip
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
 

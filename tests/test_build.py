@@ -48,6 +48,16 @@ def test_of_a_file_from_elsewhere_doit_watches_the_code_that_reads_it(root: Path
     assert build.verdict(node).state == "absent"
 
 
+def test_doit_watches_a_decoder_for_the_nodes_that_choose_it(root: Path):
+    watched = []
+    for decoder in ("native", "diffusers"):
+        build = load_build(root, {"decode.decoder": decoder})
+        files = build.file_deps(build.graph.videos["demo"]["decode"])
+        watched.append({path.relative_to(PROJECT / "stages").as_posix() for path in files[:-1]})
+    assert "decode/stream.py" in watched[0] & watched[1]
+    assert "diffusers_decode/torch_decoder.py" in watched[1] - watched[0]
+
+
 def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Path):
     build = load_build(root, {"machine.artifacts": str(tmp_path / "elsewhere")})
     assert build.store.root == tmp_path / "elsewhere"

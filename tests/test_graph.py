@@ -38,6 +38,7 @@ def changed_stages(root: Path, **overrides: str) -> set[str]:
     [
         ("export__fps", "7", {"export"}),
         ("export__crf", "30", {"export"}),
+        ("decode__decoder", "diffusers", {"decode", "export"}),
         ("decode__enable_tiling", "true", {"decode", "export"}),
         ("decode__dtype", "bfloat16", {"decode", "export"}),
         ("denoise__seed", "5", {"denoise", "decode", "export"}),

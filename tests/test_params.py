@@ -158,6 +158,11 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         ("denoise.seed", "[" * 5000, f'"{"[" * 5000}": must be a valid integer.'),
         ("denoise.flow_shift", "0", "0: must be greater than 0."),
         ("encode.dtype", "float16", "\"float16\": must be 'bfloat16' or 'float32'."),
+        (
+            "decode.decoder",
+            "torch",
+            "\"torch\": must be 'native', 'diffusers', 'diffusers-tpu' or 'diffusers-tpu-framewise'.",
+        ),
         ("decode.enable_tiling", "1", "1: must be a valid boolean."),
         ("decode.tile_overlap", "0.6", "0.6: must be less than or equal to 0.5."),
         ("export.fps", "241", "241: must be less than or equal to 240."),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, BFloat16, Float
 
 from stages.decode.config import DecoderConfig
@@ -37,9 +38,7 @@ def decode_video(
         [n, H, W, 3], not clamped, of the weights' dtype; n = 1 first, then `temporal_compression`.
     """
     num_latent_frames = latents.shape[1]
-    # rounded first, then divided in float32: as torch does it in diffusers' pipeline
-    rounded = latents.astype(weights.norm_out.dtype)
-    scaled = (rounded.astype(jnp.float32) / config.scaling_factor).astype(rounded.dtype)
+    scaled = to_vae_space(latents, config, dtype=weights.norm_out.dtype)
     tiles = cut_tiles(jax.device_put(scaled, device), grid)
     states = [[initial_state(num_latent_frames) for _ in row] for row in tiles]
     step_px = grid.step * config.spatial_compression
@@ -47,6 +46,17 @@ def decode_video(
     for index in range(num_latent_frames):
         states, decoded = _decode_tiles(weights, states, tiles, index, config=config)
         yield join_tiles(decoded, blend_px=blend_px, step_px=step_px)[0]
+
+
+def to_vae_space(
+    latents: Float[Array, "1 f h w c"], config: DecoderConfig, *, dtype: DTypeLike
+) -> Float[Array, "1 f h w c"]:
+    """Divide latents in DiT space, [1, f, h, w, c], by the scaling factor.
+
+    They are rounded to `dtype` first and then divided in float32: as torch does it in diffusers' pipeline.
+    """
+    rounded = latents.astype(dtype)
+    return (rounded.astype(jnp.float32) / config.scaling_factor).astype(dtype)
 
 
 def to_stored(frames: Float[Array, "f h_px w_px rgb"]) -> BFloat16[Array, "f h_px w_px rgb"]:

@@ -41,9 +41,7 @@ def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax
     Raises:
         CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
     """
-    files = WeightFiles(folder)
-    specs = describe_weights(config)
-    check_weights(files, {spec.name: spec.file_shape for spec in jax.tree.leaves(specs)}, prefix=PREFIX)
+    files, specs = open_weights(folder, config)
 
     def load(spec: WeightSpec) -> Array:
         values = files.read(spec.name).astype(DTYPES[dtype], copy=False)
@@ -52,6 +50,14 @@ def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax
 
     weights: DecoderWeights[Array] = jax.tree.map(load, specs)
     return weights
+
+
+def open_weights(folder: Path, config: DecoderConfig) -> tuple[WeightFiles, DecoderWeights[WeightSpec]]:
+    """The VAE's files and what of them the decoder needs; no tensor is read. Raises CheckpointError as load_weights."""
+    files = WeightFiles(folder)
+    specs = describe_weights(config)
+    check_weights(files, {spec.name: spec.file_shape for spec in jax.tree.leaves(specs)}, prefix=PREFIX)
+    return files, specs
 
 
 def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:

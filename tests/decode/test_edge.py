@@ -1,5 +1,6 @@
 """The stage as a process: what a user is told when a checkpoint or the machine do not fit."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,13 @@ from tests.builders import CODE, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
-PARAMETERS = {"enable_tiling": False, "tile_size": 256, "tile_overlap": 0.25, "dtype": "float32"}
+PARAMETERS = {
+    "decoder": "native",
+    "enable_tiling": False,
+    "tile_size": 256,
+    "tile_overlap": 0.25,
+    "dtype": "float32",
+}
 COPY_AGAIN = "Download or copy the checkpoint again."
 OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
 
@@ -40,7 +47,7 @@ def vae(template: Path, tmp_path: Path) -> Path:
     return tmp_path / "checkpoint" / "vae"
 
 
-def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", dtype: str = "float32") -> list[Event]:
+def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", **parameters: object) -> list[Event]:
     """Events of a job that decodes two latent frames."""
     store = Store(vae.parent.parent / "artifacts")
     parents = [Node("encode", {}, {}, {})]
@@ -48,13 +55,19 @@ def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", dtype: st
     write_tensors(vae.parent / "latents", {"latents": random_latents(2, 1, 2)})
     publish(store, parents[0])
     publish(store, parents[1], (vae.parent / "latents").read_bytes())
-    node = Node("decode", PARAMETERS | {"dtype": dtype}, {}, {"denoise": parents[1].key})
+    node = Node("decode", PARAMETERS | parameters, {}, {"denoise": parents[1].key})
     machine = {"platform": platform, "mesh": "auto"}
     return process.run(Job(node, Checkpoint(vae.parent), store.root, CODE, machine))
 
 
 def artifacts(vae: Path) -> list[Path]:
     return list((vae.parent.parent / "artifacts").glob("decode/*/*.safetensors"))
+
+
+def loaded(vae: Path) -> set[str]:
+    """The libraries that the process had loaded when it had made the one artifact."""
+    (file,) = artifacts(vae)
+    return set(json.loads((file.parent / "run.json").read_text())["versions"])
 
 
 def values(**changes: object) -> Callable[[Path], None]:
@@ -82,6 +95,13 @@ def test_a_job_makes_frames(process: StageProcess, vae: Path):
     assert events[-1]["event"] == "result", events[-1]
     (file,) = artifacts(vae)
     assert read_tensors(file)["frames"].shape == (1, 5, 16, 32, 3)
+
+
+def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_path: Path):
+    process = StageProcess("decode", tmp_path / "log")
+    assert decode(process, vae)[-1]["event"] == "result"
+    process.close()
+    assert loaded(vae) == {"jax", "jaxlib", "numpy"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKLHunyuanVideo15
 import stages
 from stages.decode.tiling import plan_tiles
 from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, quick_compiler, random_latents
+from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes" / "vae"
 TOLERANCE = 1e-5  # float32, frames of order 1, sums in another order; 3.4e-6 was measured, the issue allows 1e-4
@@ -32,7 +33,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def load_vae(folder: Path) -> AutoencoderKLHunyuanVideo15:
-    return AutoencoderKLHunyuanVideo15.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    return AutoencoderKLHunyuanVideo15.from_pretrained(folder, **in_dtype(torch.float32), local_files_only=True).eval()
 
 
 TWO_RESNETS = {"block_out_channels": (8, 8, 16, 32, 64), "layers_per_block": 1}

@@ -21,6 +21,7 @@ from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import VideoSize, latent_size
 from stages.tensors import WeightFiles
+from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
 NUM_STEPS = 8
@@ -42,7 +43,8 @@ class Case(NamedTuple):
 
 
 def load_pipeline(folder: Path, **components: torch.nn.Module) -> HunyuanVideo15Pipeline:
-    pipeline = HunyuanVideo15Pipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True, **components)
+    arguments = in_dtype(torch.float32) | components
+    pipeline = HunyuanVideo15Pipeline.from_pretrained(folder, local_files_only=True, **arguments)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -17,6 +17,7 @@ import stages
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, SYSTEM_MESSAGE, build_chat, extract_glyph_text
 from stages.encode.text_encoders import COMPONENTS, encode_prompt, encode_prompts, load_text_encoders
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
+from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
 NAMES = ("prompt_embeds", "prompt_embeds_mask", "prompt_embeds_2", "prompt_embeds_mask_2")
@@ -74,7 +75,7 @@ def both_sides(request, checkpoint):
     """Our encoders and diffusers' pipeline of one checkpoint in one dtype."""
     encoders = load_text_encoders({name: checkpoint / name for name in COMPONENTS}, dtype=request.param)
     pipeline = HunyuanVideo15Pipeline.from_pretrained(
-        checkpoint, dtype=getattr(torch, request.param), local_files_only=True
+        checkpoint, **in_dtype(getattr(torch, request.param)), local_files_only=True
     )
     return encoders, pipeline
 

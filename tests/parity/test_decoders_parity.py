@@ -1,0 +1,78 @@
+"""The decoders that can take the stage over, against the native one: the same job, of the built-in checkpoint."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stages
+from stages.checkpoint import Checkpoint
+from stages.job import Job
+from stages.keys import Node
+from stages.store import Store
+from stages.tensors import read_tensors, write_tensors
+from tests.builders import CODE, publish
+from tests.decode.builders import random_latents
+from tests.fork import NO_FORK, is_fork_installed
+from tests.stage_process import StageProcess
+
+SHAPES = Checkpoint(Path(stages.__file__).parent / "builtin" / "shapes")
+LATENTS = random_latents(3, 5, 6)
+UNIT = 2**-8  # of bfloat16 from 0.5 to 1: frames that are equal in float32 are stored at most this far apart
+WHOLE = {"enable_tiling": False, "tile_size": 256, "tile_overlap": 0.25, "dtype": "float32"}
+TILED = WHOLE | {"enable_tiling": True, "tile_size": 64}
+needs_fork = pytest.mark.skipif(not is_fork_installed(), reason=NO_FORK)
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, StageProcess]]:
+    logs = tmp_path_factory.mktemp("log")
+    processes = {program: StageProcess(program, logs / program) for program in ("decode", "diffusers_decode")}
+    yield processes
+    for process in processes.values():
+        process.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "artifacts")
+
+
+def decode(processes: dict[str, StageProcess], store: Store, decoder: str, parameters: dict[str, object]) -> np.ndarray:
+    """Frames of the stage, [f, h, w, 3], float32."""
+    encode = Node("encode", {}, {}, {})
+    denoise = Node("denoise", {}, {}, {"encode": encode.key})
+    publish(store, encode)
+    write_tensors(store.root.parent / "latents", {"latents": LATENTS})
+    publish(store, denoise, (store.root.parent / "latents").read_bytes())
+    node = Node("decode", parameters | {"decoder": decoder}, {}, {"denoise": denoise.key})
+    events = processes[node.program].run(Job(node, SHAPES, store.root, CODE, {"platform": "cpu", "mesh": "auto"}))
+    assert events[-1]["event"] == "result", events[-1]
+    return read_tensors(store.payload("decode", node.key))["frames"][0].astype(np.float32)
+
+
+def psnr_db(frames: np.ndarray, exact: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of frames in [-1, 1]."""
+    return float(10 * np.log10(4 / np.mean(np.square(frames - exact))))
+
+
+@pytest.mark.parametrize("decoder", ["diffusers", pytest.param("diffusers-tpu", marks=needs_fork)])
+@pytest.mark.parametrize("parameters", [WHOLE, TILED], ids=["whole", "tiled"])
+def test_a_decoder_that_sees_all_frames_stores_the_native_ones(
+    processes: dict[str, StageProcess], store: Store, decoder: str, parameters: dict[str, object]
+):
+    exact = decode(processes, store, "native", parameters)
+    frames = decode(processes, store, decoder, parameters)
+    assert np.abs(frames - exact).max() <= UNIT
+    assert psnr_db(frames, exact) > 90  # 99 and more were measured: a value in a thousand is rounded the other way
+
+
+@needs_fork
+def test_the_forks_frame_by_frame_decode_is_another_picture_after_the_first_frame(
+    processes: dict[str, StageProcess], store: Store
+):
+    exact = decode(processes, store, "native", WHOLE)
+    frames = decode(processes, store, "diffusers-tpu-framewise", WHOLE)
+    assert psnr_db(frames[:1], exact[:1]) > 90
+    assert 30 < psnr_db(frames[1:], exact[1:]) < 50  # 40 dB were measured, docs/diffusers-tpu.md
