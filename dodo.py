@@ -1,6 +1,7 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from stages.contracts import STAGES
 from stages.errors import StagesError
 from stages.keys import Node
 
+DEBUG = "--debug" in sys.argv  # doit reads the options of `run` after this file
+
 try:
     # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
     BUILD = load_build(Path(__file__).parent, dict(doit_cmd._CMDLINE_VARS or {}))
 except StagesError as error:
+    if DEBUG:
+        traceback.print_exc()
     sys.exit(f"{type(error).__name__}: {error}")
 except KeyboardInterrupt:
     sys.exit("interrupted. Nothing had been started.")
@@ -55,6 +60,8 @@ def make(node: Node) -> TaskFailed | None:
         with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
             shown.finish(BUILD.run(node, shown))
     except StagesError as error:
+        if DEBUG:
+            traceback.print_exc()
         return TaskFailed(str(error))
     return None
 

@@ -65,13 +65,9 @@ class Build:
         """Files that a node makes."""
         return [self.store.payload(node.stage, node.key), self.store.folder(node.stage, node.key) / MANIFEST]
 
-    def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
-        """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
-
-        Raises:
-            StageError: it was not made; the store is as before.
-        """
-        job = Job(
+    def job(self, node: Node) -> Job:
+        """All that a node's program is told."""
+        return Job(
             node=node,
             checkpoint=self.graph.checkpoint_of(node),
             store=self.store.root,
@@ -79,8 +75,15 @@ class Build:
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
         )
+
+    def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
+        """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
+
+        Raises:
+            StageError: it was not made; the store is as before.
+        """
         try:
-            return self.workers.run(job, observe)
+            return self.workers.run(self.job(node), observe)
         except OSError as error:
             raise StageError(f"{node.title}: its process cannot be started: {error}.") from error
         finally:

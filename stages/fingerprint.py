@@ -17,7 +17,15 @@ _PACKAGE = "stages"
 _ROOT = Path(__file__).parent.parent
 # These carry bytes from one place to another or refuse them, and decide nothing else: a change costs no denoise.
 _CARRIERS = frozenset(
-    {"stages.errors", "stages.finite", "stages.held_model", "stages.job", "stages.store", "stages.weight_check"}
+    {
+        "stages.errors",
+        "stages.finite",
+        "stages.held_model",
+        "stages.job",
+        "stages.program",
+        "stages.store",
+        "stages.weight_check",
+    }
 )
 # What a scan holds depends on `_scan_file`, whose changes raise the number, and on Python's `ast.unparse`.
 _SCAN = f"code-2-python-{sys.version_info.major}.{sys.version_info.minor}"

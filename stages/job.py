@@ -1,30 +1,21 @@
-"""One job of a stage's process, and the loop that serves them: the child's half of worker.py.
+"""One job of a stage's process: what it is told, what it tells, and how what it has made is published."""
 
-A job comes in as a JSON line on stdin. Events go out as JSON lines on a pipe of their own, or on stdout when the
-process was started by hand. stdout and stderr belong to the libraries, whatever they print.
-"""
-
-import argparse
 import json
-import os
-import queue
 import resource
 import socket
 import struct
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
 from stages.checkpoint import Checkpoint, component_folder
 from stages.contracts import CONTRACTS, check_shapes
-from stages.errors import ContractError, StagesError, StoreError
+from stages.errors import ContractError, StoreError
 from stages.keys import Digest, JsonValue, Node
 from stages.store import Store
 
@@ -109,33 +100,15 @@ class Report:
 Run: TypeAlias = Callable[[Job, Path, Report], Mapping[str, JsonValue]]
 
 
-def serve(run: Run) -> None:
-    """Serve jobs from stdin until it ends. Called by each stage's __main__."""
-    parser = argparse.ArgumentParser(
-        description="Serves jobs of this stage: one JSON line on stdin each. `doit` starts it; its log begins each job "
-        "with that line, so that the job can be run again by hand."
-    )
-    parser.add_argument("--events-fd", type=int, help="write events to this file descriptor instead of stdout")
-    descriptor = parser.parse_args().events_fd
-    if descriptor is None:
-        jobs: Iterator[str] = iter(sys.stdin)
-        events: TextIO = sys.stdout
-    else:
-        jobs = _lines_until_parent_ends()
-        events = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
-    for line in jobs:
-        print(line, end="", file=sys.stderr, flush=True)
-        _send(events, _serve_one(Job.from_json(line), run, lambda event: _send(events, event)))
+def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
+    """Do a job and publish what it has made.
 
-
-def _send(events: TextIO, event: Mapping[str, JsonValue]) -> None:
-    events.write(json.dumps(event) + "\n")
-    events.flush()
-
-
-def _serve_one(job: Job, run: Run, send: Callable[[Mapping[str, JsonValue]], None]) -> Mapping[str, JsonValue]:
-    """Do one job; the event that ends it."""
-    report, store, start = Report(send), Store(job.store), time.perf_counter()
+    Returns:
+        The event that ends it: `is_same_as_before` (None, when there was nothing before) and `wall_s`, seconds.
+    Raises:
+        StagesError: it cannot be done; nothing half-made is kept.
+    """
+    store, start = Store(job.store), time.perf_counter()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with store.draft() as draft:
@@ -144,22 +117,13 @@ def _serve_one(job: Job, run: Run, send: Callable[[Mapping[str, JsonValue]], Non
             _check_payload(job.node, draft)
             facts = _facts(job, started, report.wall_s) | dict(details)
             published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
-    except StagesError as error:
-        traceback.print_exc()
-        return {"event": "error", "kind": type(error).__name__, "message": str(error)}
     except OSError as error:
-        traceback.print_exc()
         where = error.filename or store.root
-        message = f"{where}: {error.strerror}. Mend that and run `doit` again; nothing half-made was kept."
-        return {"event": "error", "kind": StoreError.__name__, "message": message}
-    except Exception as error:
-        traceback.print_exc()
-        return {"event": "error", "kind": "", "message": f"{type(error).__name__}: {error}"}
-    return {
-        "event": "result",
-        "is_same_as_before": published.is_same_as_before,
-        "wall_s": round(time.perf_counter() - start, 3),
-    }
+        raise StoreError(
+            f"{where}: {error.strerror}. Mend that and run `doit` again; nothing half-made was kept."
+        ) from error
+    wall_s = round(time.perf_counter() - start, 3)
+    return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
 
 
 def _check_payload(node: Node, draft: Path) -> None:
@@ -204,23 +168,3 @@ def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str,
         "versions": {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules},
         "wall_s": dict(wall_s),
     }
-
-
-def _lines_until_parent_ends() -> Iterator[str]:
-    """Lines of stdin. When it ends in the middle of a job, doit is gone, and this process ends at once."""
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    idle = threading.Event()
-    idle.set()
-
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        if not idle.is_set():
-            os._exit(1)  # in the middle of a computation nothing gentler is heard
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while (line := lines.get()) is not None:
-        idle.clear()
-        yield line
-        idle.set()

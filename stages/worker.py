@@ -59,7 +59,9 @@ class Workers:
                 self._running.pop(program, worker).kill()
                 raise
         if ending["event"] == "error":
-            raise StageError(worker.explain(ending))
+            error = StageError(worker.explain(ending))
+            error.add_note(str(ending["traceback"]))
+            raise error
         return ending
 
     def _worker(self, program: str) -> "_Worker":

@@ -338,6 +338,22 @@ def test_a_file_that_is_something_else_gives_one_message_and_exit_code_1(tmp_pat
     assert not list(root.glob("artifacts/denoise/*"))
 
 
+def test_debug_shows_where_bad_parameters_were_refused(tmp_path: Path):
+    result = run_doit(copy_project(tmp_path), "--debug", "denoise.sed=1")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.splitlines()[-1].startswith("ParamsError: command line, denoise.sed = 1")
+
+
+def test_debug_shows_the_traceback_of_the_stages_process(tmp_path: Path):
+    root = copy_project(tmp_path)
+    save_file({"latent": np.zeros((1, 16, 3, 4, 4), np.float32)}, root / "mine.safetensors")
+    result = run_doit(root, "--debug", f"denoise.from_file={root}/mine.safetensors")
+    assert result.returncode == 1
+    assert "in read_outside_file" in result.stderr
+    assert result.stdout.splitlines()[-1].startswith("ContractError: ")
+
+
 @pytest.fixture
 def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A run of doit that has just started its first stage."""

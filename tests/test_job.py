@@ -1,11 +1,8 @@
 """Jobs and what a running stage tells."""
 
-import json
-import subprocess
-import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -13,12 +10,13 @@ import pytest
 from builders import CODE, build_chain, build_node, publish
 
 from stages.checkpoint import Checkpoint
-from stages.job import Job, Report
-from stages.keys import Key, digest_bytes
+from stages.contracts import CONTRACTS
+from stages.errors import ContractError, StoreError
+from stages.job import Job, Report, perform
+from stages.keys import JsonValue, Key, digest_bytes
 from stages.store import Store, Verdict
 from stages.tensors import write_tensors
 
-PATHS = [str(Path(__file__).parent), *sys.path]  # of another process that publishes as the tests do
 LATENTS = np.ones((1, 32, 3, 4, 4), np.float32)
 
 
@@ -77,26 +75,16 @@ def denoise(tmp_path: Path) -> Job:
     return Job(node=node, checkpoint=Checkpoint(tmp_path), store=store.root, code=CODE, machine={})
 
 
-def serve(job: Job, payload: bytes, meanwhile: str = "") -> Any:
-    """Serve a job in a process of its own by a stage that writes `payload`; the event that ends the job."""
-    program = f"""
-import sys
-sys.path[:0] = {PATHS!r}
-from pathlib import Path
-from builders import build_chain, publish
-from stages.contracts import CONTRACTS
-from stages.job import serve
-from stages.store import Store
-def run(job, draft, report):
-    source = job.input("encode").read_bytes()
-    {meanwhile or "pass"}
-    (draft / CONTRACTS[job.node.stage].payload).write_bytes(bytes.fromhex({payload.hex()!r}))
-    return {{}}
-serve(run)
-"""
-    command = [sys.executable, "-c", program]
-    served = subprocess.run(command, input=job.to_json() + "\n", capture_output=True, text=True, check=True)
-    return json.loads(served.stdout)
+def do(job: Job, payload: bytes, meanwhile: Callable[[], None] = lambda: None) -> Mapping[str, JsonValue]:
+    """Do a job by a stage that reads its input and writes `payload`; the event that ends it."""
+
+    def run(job: Job, draft: Path, _report: Report) -> Mapping[str, JsonValue]:
+        job.input("encode").read_bytes()
+        meanwhile()
+        (draft / CONTRACTS[job.node.stage].payload).write_bytes(payload)
+        return {}
+
+    return perform(job, run, Report(lambda _: None))
 
 
 def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
@@ -107,7 +95,7 @@ def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
 def test_what_keeps_its_contract_is_published(denoise: Job, tmp_path: Path, dtype: type):
     payload = latents_file(tmp_path, latents=LATENTS.astype(dtype))
-    assert serve(denoise, payload)["event"] == "result"
+    assert do(denoise, payload)["event"] == "result"
     assert Store(denoise.store).verdict(denoise.node, CODE).is_fresh
 
 
@@ -123,42 +111,43 @@ def test_what_keeps_its_contract_is_published(denoise: Job, tmp_path: Path, dtyp
 def test_what_breaks_its_contract_is_never_published(
     denoise: Job, tmp_path: Path, tensors: dict[str, np.ndarray], fault: str
 ):
-    assert serve(denoise, latents_file(tmp_path, **tensors)) == {
-        "event": "error",
-        "kind": "ContractError",
-        "message": f"{denoise.node.title}, latents.safetensors: does not hold what denoise makes: {fault}.",
-    }
+    with pytest.raises(ContractError) as error:
+        do(denoise, latents_file(tmp_path, **tensors))
+    assert str(error.value) == (
+        f"{denoise.node.title}, latents.safetensors: does not hold what denoise makes: {fault}."
+    )
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, 50, -1])
 def test_a_file_that_is_cut_is_never_published(denoise: Job, tmp_path: Path, length: int):
-    event = serve(denoise, latents_file(tmp_path)[:length])
-    assert event["kind"] == "ContractError"
-    assert "latents.safetensors: denoise has not written a whole safetensors file (" in event["message"]
+    with pytest.raises(
+        ContractError, match=r"latents\.safetensors: denoise has not written a whole safetensors file \("
+    ):
+        do(denoise, latents_file(tmp_path)[:length])
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
 
 
 def test_a_damaged_input_stops_the_job_and_the_next_run_makes_it_again(denoise: Job, tmp_path: Path):
     path = denoise.input("encode")
     path.write_bytes(b"Payload")
-    assert serve(denoise, latents_file(tmp_path)) == {
-        "event": "error",
-        "kind": "StoreError",
-        "message": f"{path}: xxh3 is {digest_bytes(b'Payload')}, the manifest says {digest_bytes(b'payload')}; "
-        "the file was cut or edited. Run `doit` again: it is made anew.",
-    }
+    with pytest.raises(StoreError) as error:
+        do(denoise, latents_file(tmp_path))
+    assert str(error.value) == (
+        f"{path}: xxh3 is {digest_bytes(b'Payload')}, the manifest says {digest_bytes(b'payload')}; "
+        "the file was cut or edited. Run `doit` again: it is made anew."
+    )
     encode, _ = build_chain()
     assert Store(denoise.store).verdict(encode, CODE) == Verdict("forgotten")
     publish(Store(denoise.store), encode)
-    assert serve(denoise, latents_file(tmp_path))["event"] == "result"
+    assert do(denoise, latents_file(tmp_path))["event"] == "result"
 
 
 def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(denoise: Job, tmp_path: Path):
-    event = serve(denoise, latents_file(tmp_path), "publish(Store(job.store), build_chain()[0], b'other')")
-    assert event["kind"] == "StoreError"
-    assert event["message"] == (
+    with pytest.raises(StoreError) as error:
+        do(denoise, latents_file(tmp_path), lambda: publish(Store(denoise.store), build_chain()[0], b"other"))
+    assert str(error.value) == (
         f"{denoise.input('encode')}: was made again meanwhile, with other bytes. Run `doit` again."
     )
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
-    assert serve(denoise, latents_file(tmp_path))["event"] == "result"
+    assert do(denoise, latents_file(tmp_path))["event"] == "result"

@@ -18,6 +18,17 @@ class Run(DoitRun):  # type: ignore[misc] # doit has no types
     once per video.
     """
 
+    cmd_options = (
+        *DoitRun.cmd_options,
+        {
+            "name": "debug",
+            "long": "debug",
+            "type": bool,
+            "default": False,
+            "help": "show the traceback of every error, those of the stages' processes too [default: %(default)s]",
+        },
+    )
+
     def execute(self, params: Any, args: list[str]) -> int:
         """Run the tasks named in `args`, then call DOIT_CONFIG's `at_end`, whatever happened; doit's exit code."""
         try:

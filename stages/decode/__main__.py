@@ -9,8 +9,9 @@ from stages.decode.config import DecoderConfig
 from stages.decode.edge import Decode, decode_node
 from stages.decode.stream import decode_video
 from stages.decode.weights import load_weights
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.program import main
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
@@ -24,4 +25,4 @@ def _load(folder: Path, config: DecoderConfig, dtype: str, device: jax.Device) -
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)

@@ -26,8 +26,9 @@ from stages.devices import pick_devices
 from stages.finite import require_finite
 from stages.geometry import VideoSize, latent_size
 from stages.held_model import HeldModel
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.program import main
 from stages.tensors import WeightFiles, read_tensors, write_tensors
 
 _MIB = 2**20
@@ -93,4 +94,4 @@ def _load(folder: Path, config: TransformerConfig, *, dtype: str, mesh: Mesh, re
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)

@@ -10,8 +10,9 @@ from stages.decode.config import DecoderConfig
 from stages.decode.edge import Decode, decode_node
 from stages.diffusers_decode.whole import DecodeTile, decode_whole
 from stages.errors import StageError
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.program import main
 
 # The commit with which docs/diffusers-tpu.md was measured; the fork has no releases.
 INSTALL_FORK = (
@@ -59,4 +60,4 @@ def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, dev
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)

@@ -6,8 +6,9 @@ from pathlib import Path
 from stages.contracts import CONTRACTS
 from stages.encode.text_encoders import TextEncoders, encode_prompts, find_cuts, load_text_encoders
 from stages.held_model import HeldModel
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.program import main
 from stages.tensors import write_tensors
 
 _HELD: HeldModel[TextEncoders] = HeldModel()  # the next job of this process mostly wants the same model
@@ -34,4 +35,4 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)

@@ -8,8 +8,9 @@ from stages.contracts import CONTRACTS, check_shapes
 from stages.export.provenance import describe_provenance
 from stages.export.video import write_video
 from stages.geometry import VideoSize
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.program import main
 from stages.store import Store
 from stages.tensors import TensorReader
 
@@ -36,4 +37,4 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from stages.contracts import CONTRACTS
 from stages.from_file.outside_file import describe_rounding, read_outside_file, refuse_non_finite, restore_bfloat16
-from stages.job import Job, Report, serve
+from stages.job import Job, Report
 from stages.keys import FROM_FILE, Digest, JsonValue
+from stages.program import main
 from stages.tensors import write_tensors
 
 
@@ -25,4 +26,4 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
 
 
 if __name__ == "__main__":
-    serve(run)
+    main(run, __package__)
