@@ -5,6 +5,7 @@ import pdb as debugger
 import shlex
 import sys
 import traceback
+from bdb import BdbQuit
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def run_by_hand(run: Run, program: str, video: str, overrides: Sequence[str], *,
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
     try:
         _make(run, program, video, overrides, Display(console))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
         print("interrupted. Nothing half-made was kept.", file=sys.stderr)
         return 1
     except Exception as error:

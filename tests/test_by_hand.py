@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from bdb import BdbQuit
 from pathlib import Path
 
 import numpy as np
@@ -121,10 +122,11 @@ def test_a_fault_of_the_program_shows_its_traceback(root: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("_in_root")
-def test_ctrl_c_is_one_message(root: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("end", [KeyboardInterrupt, BdbQuit], ids=["ctrl-c", "q at a breakpoint"])
+def test_an_end_by_the_user_is_one_message(root: Path, capsys: pytest.CaptureFixture[str], end: type[BaseException]):
     def wait(_job: Job, _draft: Path, _report: Report) -> dict[str, str]:
-        raise KeyboardInterrupt
+        raise end
 
-    assert run_by_hand(wait, "from_file", "demo", [FILE], debug=False, pdb=False) == 1
+    assert run_by_hand(wait, "from_file", "demo", [FILE], debug=False, pdb=True) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing half-made was kept."
     assert not list(root.glob("artifacts/.drafts/*"))
