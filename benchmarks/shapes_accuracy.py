@@ -9,11 +9,6 @@ Videos are nodes of a project in `--work`, so that a second call makes only what
 
 import argparse
 import itertools
-import json
-import shutil
-import subprocess
-import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.project import PROJECT, Tables, demo_tables, run_doit, write_project
 from training.shapes.free_wordings import FREE_WORDINGS
 from training.shapes.metric import read_video
 from training.shapes.sample import plain_prompt
@@ -36,7 +32,6 @@ from training.shapes.vocabulary import (
     held_out_combinations,
 )
 
-PROJECT = Path(__file__).parent.parent
 ATTRIBUTES = tuple(attribute.name for attribute in fields(Combination))
 SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
@@ -63,8 +58,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of all combinations to this PNG file")
     options = parser.parse_args()
     videos = sweep_videos() if options.sweep else all_videos()
-    write_project(options.work, videos, options.checkpoint)
-    subprocess.run([sys.executable, "-m", "doit", "-n", "4"], cwd=options.work, check=True)
+    tables = {name: tables_of(video) for name, video in videos.items()}
+    write_project(options.work, tables, checkpoint=options.checkpoint)
+    run_doit(options.work, "-n", "4")
     shown = {name: read_frames(options.work / "artifacts/videos" / f"{name}.mp4") for name in videos}
     expected = {name: video.expected for name, video in videos.items()}
     if options.sweep:
@@ -101,37 +97,21 @@ def setting_name(guidance: float, steps: int) -> str:
     return f"g{round(guidance * 10)}-s{steps}"
 
 
-def write_project(folder: Path, videos: Mapping[str, Video], checkpoint: str) -> None:
-    """A project with these videos; what they do not say is the demo's."""
-    shutil.rmtree(folder / "params", ignore_errors=True)
-    shutil.copytree(PROJECT / "params", folder / "params", dirs_exist_ok=True)
-    for name in ("dodo.py", "pyproject.toml"):
-        shutil.copy(PROJECT / name, folder / name)
-    demo = tomllib.loads((folder / "params/videos/demo.toml").read_text(encoding="utf-8"))
-    (folder / "params/videos/demo.toml").unlink()
-    (folder / "params/model.toml").write_text(f'checkpoint = {json.dumps(checkpoint)}\nrevision = ""\n')
-    for name, video in videos.items():
-        tables = demo | {
-            "encode": demo["encode"] | {"prompt": video.prompt},
-            "denoise": demo["denoise"] | {"seed": video.seed} | dict(video.denoise),
-        }
-        (folder / f"params/videos/{name}.toml").write_text(to_toml(tables), encoding="utf-8")
-
-
-def to_toml(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """Tables of plain values as TOML, whose strings, numbers and booleans are written as JSON's are."""
-    return "\n".join(
-        line
-        for table, values in tables.items()
-        for line in (f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()))
-    )
+def tables_of(video: Video) -> Tables:
+    """The video's file; what it does not say is the demo's."""
+    demo = demo_tables()
+    return {
+        **demo,
+        "encode": {**demo["encode"], "prompt": video.prompt},
+        "denoise": {**demo["denoise"], "seed": video.seed, **video.denoise},
+    }
 
 
 def read_frames(path: Path) -> NDArray[np.float32]:
     """A video file's frames, [f, h, w, 3], in 0..1."""
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return np.stack(frames).astype(np.float32) / 255
+    return np.stack(frames).astype(np.float32) / np.float32(255)
 
 
 def shares(shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Combination]) -> dict[str, float]:

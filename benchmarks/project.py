@@ -1,0 +1,51 @@
+"""A project of its own for a measurement: the parameters of this one with other videos, built by the real `doit`."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+PROJECT = Path(__file__).parent.parent
+Tables: TypeAlias = Mapping[str, Mapping[str, Any]]  # a video's file: values by table and name
+
+
+def demo_tables() -> Tables:
+    """What params/videos/demo.toml says."""
+    return tomllib.loads((PROJECT / "params/videos/demo.toml").read_text(encoding="utf-8"))
+
+
+def write_project(folder: Path, videos: Mapping[str, Tables], *, checkpoint: str = "builtin:shapes") -> None:
+    """Write a project with these videos over what was there; its artifacts stay."""
+    shutil.rmtree(folder / "params", ignore_errors=True)
+    shutil.copytree(PROJECT / "params", folder / "params", dirs_exist_ok=True)
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(PROJECT / name, folder / name)
+    (folder / "params/videos/demo.toml").unlink()
+    (folder / "params/model.toml").write_text(f'checkpoint = {json.dumps(checkpoint)}\nrevision = ""\n')
+    for name, tables in videos.items():
+        (folder / f"params/videos/{name}.toml").write_text(to_toml(tables), encoding="utf-8")
+
+
+def to_toml(tables: Tables) -> str:
+    """Tables of plain values as TOML, whose strings, numbers and booleans are written as JSON's are."""
+    return "\n".join(
+        line
+        for table, values in tables.items()
+        for line in (f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()))
+    )
+
+
+def run_doit(folder: Path, *arguments: str) -> None:
+    """Build in a project of `write_project`, by this checkout's code.
+
+    Raises:
+        CalledProcessError: something could not be made.
+    """
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "doit", *arguments]
+    subprocess.run(command, cwd=folder, env=environment, check=True)  # noqa: S603 (no shell)
