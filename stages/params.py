@@ -215,6 +215,9 @@ def load_params(root: Path, overrides: Mapping[str, str]) -> Params:
     if limit is not None and limit not in files:
         faults.append(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
     typed = _typed_overrides(overrides, faults)
+    # a wrong default is told even if every video has a value of its own; one that is not there may be given by videos
+    origin = Origin("params", "", _TABLES.keys())
+    validate(merge([defaults], _VIDEO_TABLES), VideoParams, origin, faults, context=root)
     videos: dict[str, VideoParams] = {}
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]

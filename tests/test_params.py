@@ -84,6 +84,12 @@ def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: 
     assert load_params(root, {}).videos["demo"].file_of_stage(table) == root / "x.file"
 
 
+def test_a_wrong_default_is_told_even_where_every_video_has_a_value_of_its_own(root: Path):
+    (root / "params/export.toml").write_text("fps = 'many'\ncrf = 18\ncodec = 'h264'\n")
+    assert "fps = 8" in (root / "params/videos/demo.toml").read_text()
+    assert message(root) == 'params/export.toml, export.fps = "many": must be a valid integer.'
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -134,10 +140,10 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         [
             "params/videos/demo.toml, colour: no such table.",
             "params/videos/encode.toml: `encode` is the name of a stage or a command. Rename the file.",
+            "params/export.toml, export.fps = 24.5: must be a valid integer.",
             "params/videos/demo.toml, denoise.num_frames = 120: must be 4k + 1, because the VAE keeps frame 0 "
             "alone and folds each 4 after it into one. Use 117 or 121.",
             "params/videos/demo.toml, denoise.guidence_scale: no such parameter. Did you mean `guidance_scale`?",
-            "params/export.toml, export.fps = 24.5: must be a valid integer.",
         ]
     )
 
