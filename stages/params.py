@@ -36,6 +36,7 @@ RESERVED_NAMES = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
 })  # fmt: skip
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
+_MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}  # smallest files; 0 is the best of each codec
 _MISSING_IN_VIDEO = "Add `{name}` to its table [{table}], or to params/{table}.toml for all videos."
 _MEND_PATH = "Correct it; a relative path starts at the project's folder."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
@@ -57,6 +58,14 @@ def _causal_length(value: int) -> int:
             f"must be 4k + 1, because the VAE keeps frame 0 alone and folds each 4 after it into one."
             f" Use {lower} or {lower + TEMPORAL_COMPRESSION}."
         )
+    return value
+
+
+def _crf_of_codec(value: int, info: Any) -> int:
+    """`info` is pydantic's: it has the fields above this one."""
+    codec = info.data.get("codec")  # not there when it is wrong itself
+    if codec is not None and not 0 <= value <= _MAX_CRF[codec]:
+        raise ValueError(f'must be 0 to {_MAX_CRF[codec]} when export.codec is "{codec}".')
     return value
 
 
@@ -143,11 +152,11 @@ class DecodeParams(_Table):
 
 
 class ExportParams(_Table):
-    """Frames to a video file. `fps` in 1/s, `crf` as x264 means it."""
+    """Frames to a video file. `fps` in 1/s, `crf` as the codec means it."""
 
     fps: Annotated[int, Field(ge=1, le=240)]
-    codec: Literal["h264"]
-    crf: Annotated[int, Field(ge=0, le=51)]
+    codec: Literal["h264", "hevc", "av1", "vp9"]
+    crf: Annotated[int, AfterValidator(_crf_of_codec)]  # after `codec`, which its rule reads
 
 
 class VideoParams(_Table):

@@ -172,7 +172,10 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         ("decode.enable_tiling", "1", "1: must be a valid boolean."),
         ("decode.tile_overlap", "0.6", "0.6: must be less than or equal to 0.5."),
         ("export.fps", "241", "241: must be less than or equal to 240."),
-        ("export.crf", "52", "52: must be less than or equal to 51."),
+        ("export.codec", "h265", "\"h265\": must be 'h264', 'hevc', 'av1' or 'vp9'."),
+        ("export.crf", "-1", '-1: must be 0 to 51 when export.codec is "h264".'),
+        ("export.crf", "18.5", "18.5: must be a valid integer."),
+        ("export.crf", "52", '52: must be 0 to 51 when export.codec is "h264".'),
         ("machine.platform", "gpu", "\"gpu\": must be 'auto', 'cpu' or 'tpu'."),
     ],
 )
@@ -180,6 +183,17 @@ def test_a_value_out_of_its_rule_is_told_with_the_rule(root: Path, name: str, te
     with pytest.raises(ParamsError) as error:
         load_params(root, {name: text})
     assert str(error.value) == f"command line, {name} = {rule}"
+
+
+@pytest.mark.parametrize(("codec", "worst"), [("h264", 51), ("hevc", 51), ("av1", 63), ("vp9", 63)])
+def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int):
+    (root / "params/videos/demo.toml").write_text(f'[encode]\nprompt = "x"\n[export]\ncrf = {worst + 1}\n')
+    assert message(root, export__codec=codec) == (
+        f'params/videos/demo.toml, export.crf = {worst + 1}: must be 0 to {worst} when export.codec is "{codec}".'
+    )
+    for crf in (0, worst):
+        found = load_params(root, {"export.codec": codec, "export.crf": str(crf)}).videos["demo"].export
+        assert (found.codec, found.crf) == (codec, crf)
 
 
 def test_a_misspelt_override_is_told_with_a_near_name(root: Path):

@@ -1,12 +1,12 @@
 """Writes a video file with PyAV, frame by frame.
 
-Owns the encoders and their fixed options, the colours and the container. Equal frames and arguments give
+Owns the colours and the container; encoders and their options are in codecs.py. Equal frames and arguments give
 equal bytes with the same PyAV. Which frames, and what the metadata says, is the caller's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -26,6 +27,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stages.errors import ContractError, StoreError
+from stages.export.codecs import PIXEL_FORMAT, Codec, find_codec
 from stages.geometry import VideoSize
 
 Array: TypeAlias = NDArray[Any]
@@ -33,26 +35,13 @@ Array: TypeAlias = NDArray[Any]
 # use_metadata_tags lets `comment` keep its name; faststart puts the index first, so that a browser plays while
 # it loads; bitexact leaves out the muxer's version and the time of writing.
 _CONTAINER_OPTIONS: Final = MappingProxyType({"movflags": "use_metadata_tags+faststart", "fflags": "+bitexact"})
+# A chroma sample stands in the middle of its pixels. H.264 and HEVC can say so, AV1 and VP9 cannot:
+# docs/decisions/0009.
+_STREAM_OPTIONS: Final = MappingProxyType({"chroma_sample_location": "center"})
 # A box of 2x2 pixels becomes one chroma sample, rounded; bitexact: the same on every kind of CPU.
 _INTERPOLATION: Final = (
     Interpolation.AREA | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 )
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How one codec is written: FFmpeg's encoder, its pixel format and its fixed options."""
-
-    encoder: str
-    pixel_format: str
-    options: Mapping[str, str]
-
-
-# x264 gives other bytes for another number of threads (its default is that of the cores), and its macroblock
-# tree computes in floats that differ between CPUs and, with AVX-512, reads memory that was never written (core
-# 165). Without the tree, files are 6 % larger at equal PSNR, and equal with SSE4, AVX2 and AVX-512.
-_X264_OPTIONS: Final = MappingProxyType({"preset": "medium", "threads": "8", "mbtree": "0"})
-CODECS: Final[Mapping[str, Codec]] = MappingProxyType({"h264": Codec("libx264", "yuv420p", _X264_OPTIONS)})
 
 
 def write_video(
@@ -66,36 +55,36 @@ def write_video(
     metadata: str,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Encode frames into an mp4 file with BT.709 colours in limited range.
+    """Encode frames into an mp4 file with BT.709 colours in limited range, 4:2:0.
 
     Args:
         frames: each [height, width, 3], float of any width, red, green, blue in [-1, 1]; taken one at a time,
             so that the video never has to be in memory.
         path: the file to write; an older one is replaced.
-        size: of the video; height and width are even.
+        size: of the frames; an odd height or width is one more in the video, whose chroma is of 2x2 pixels.
         fps: frames per second, 1..240. Checked in params.py.
         codec: a name in CODECS. Checked in params.py.
-        crf: constant rate factor, smaller is better; for h264 0..51, 0 is lossless. Checked in params.py.
+        crf: constant rate factor, smaller is better, 0 up to what the codec has. Checked in params.py.
         metadata: text for the container's `comment`.
         progress: called with (frames done, frames in all), first with 0.
     Raises:
         ContractError: the frames are not as many or not as large as `size` says, or hold NaN or infinities.
+        ParamsError: the installed PyAV lacks the codec's encoder.
         StoreError: the file cannot be written, or the encoder does not take frames of this size.
     """
+    chosen = find_codec(codec)
+    padded = VideoSize(size.num_frames, size.height + size.height % 2, size.width + size.width % 2)
     try:
         with av.open(str(path), "w", format="mp4", options=dict(_CONTAINER_OPTIONS)) as container:
             container.metadata["comment"] = metadata
-            stream = _add_stream(container, CODECS[codec], size=size, fps=fps, crf=crf)
-            reformatter = VideoReformatter()
+            stream = _add_stream(container, chosen, size=padded, fps=fps, crf=crf)
             progress(0, size.num_frames)
-            for index, frame in enumerate(_check_frames(frames, size)):
-                picture = _convert_colours(to_levels(frame), reformatter, CODECS[codec].pixel_format)
-                picture.pts, picture.time_base = index, Fraction(1, fps)
-                container.mux(stream.encode(picture))
-                progress(index + 1, size.num_frames)
-            container.mux(stream.encode(None))
+            pictures = _make_pictures(_check_frames(frames, size), padded, fps)
+            for done, packet in enumerate(_encode(pictures, stream), start=1):
+                container.mux(packet)
+                progress(done, size.num_frames)
     except av.FFmpegError as error:
-        raise StoreError(f"{path}: {_explain(error, CODECS[codec].encoder, size)}") from error
+        raise StoreError(f"{path}: {_explain(error, chosen.encoder, size)}") from error
 
 
 def to_levels(frame: Array) -> NDArray[np.uint8]:
@@ -138,28 +127,51 @@ def _explain(error: av.FFmpegError, encoder: str, size: VideoSize) -> str:
         )
     return (
         f"{encoder} cannot encode frames of height {size.height} and width {size.width} ({error.strerror}). "
-        "Set denoise.height and denoise.width to even numbers, or to smaller ones."
+        "Set denoise.height and denoise.width to 16 to 4096, which every codec takes."
     )
 
 
 def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fps: int, crf: int) -> VideoStream:
-    options = {**codec.options, "crf": str(crf)}
+    options = {**_STREAM_OPTIONS, **codec.options(crf, size)}
     stream = cast("VideoStream", container.add_stream(codec.encoder, rate=fps, options=options))
-    stream.width, stream.height, stream.pix_fmt = size.width, size.height, codec.pixel_format
+    stream.width, stream.height, stream.pix_fmt = size.width, size.height, PIXEL_FORMAT
     context = stream.codec_context
+    context.codec_tag = codec.tag
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     return stream
 
 
-def _convert_colours(levels: NDArray[np.uint8], reformatter: VideoReformatter, pixel_format: str) -> av.VideoFrame:
+def _make_pictures(frames: Iterable[Array], size: VideoSize, fps: int) -> Iterator[av.VideoFrame]:
+    """Frames as the encoder takes them: padded to `size` by repeating their last row and column, each with its time."""
+    reformatter = VideoReformatter()
+    for index, frame in enumerate(frames):
+        rows, columns = size.height - frame.shape[0], size.width - frame.shape[1]
+        levels = np.pad(to_levels(frame), ((0, rows), (0, columns), (0, 0)), mode="edge")
+        picture = _convert_colours(levels, reformatter)
+        picture.pts, picture.time_base = index, Fraction(1, fps)
+        yield picture
+
+
+def _encode(pictures: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
+    """One packet for each picture, as soon as the encoder lets it go; None tells it that no more come.
+
+    An encoder looks at the pictures that follow before it is done with one, so the first packets are late.
+    """
+    for picture in chain(pictures, [None]):
+        for packet in stream.codec_context.encode_lazy(picture):
+            packet.stream = stream
+            yield packet
+
+
+def _convert_colours(levels: NDArray[np.uint8], reformatter: VideoReformatter) -> av.VideoFrame:
     """Red, green and blue, [height, width, 3], as BT.709 luma and chroma in limited range.
 
     Swscale takes BT.601 unless it is told, whatever the stream's tags say: reds would come back darker.
     """
     return reformatter.reformat(
         av.VideoFrame.from_ndarray(levels, format="rgb24"),
-        format=pixel_format,
+        format=PIXEL_FORMAT,
         src_colorspace=Colorspace.ITU709,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
