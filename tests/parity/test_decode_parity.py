@@ -14,6 +14,9 @@ from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, q
 from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes" / "vae"
+# Mean error in bfloat16, relative to diffusers' own: both round after each operation, by up to 2**-9, but not the same
+# sums, so that their errors are alike in size. Measured: 0.82 and 0.90; convolutions here keep their sums in float32.
+BFLOAT16_RATIO = 1.1
 TOLERANCE = 1e-5  # float32, frames of order 1, sums in another order; 3.4e-6 was measured, the issue allows 1e-4
 
 
@@ -106,7 +109,8 @@ def test_bfloat16_is_as_close_to_float32_as_diffusers_is(folder: Path):
     exact = decode_there(load_vae(folder), latents)
     theirs = np.abs(decode_there(load_vae(folder).to(torch.bfloat16), latents) - exact).mean()
     ours = np.abs(decode_here(folder, latents, dtype="bfloat16") - exact).mean()
-    assert ours <= 1.5 * theirs
+    assert ours <= BFLOAT16_RATIO * theirs
+    assert 0.0005 < theirs < 0.01  # it is bfloat16 that is compared, and nothing worse
 
 
 def test_frames_of_random_weights_are_of_order_one():
