@@ -72,7 +72,8 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
     if faults:
         raise ContractError(
             f"{where}: does not hold what the transformer reads: {'; '.join(faults)}. "
-            "Use a checkpoint whose text encoders and transformer belong together."
+            "Use a checkpoint whose text encoders and transformer belong together; embeddings in encode.from_file have "
+            "to come from such text encoders, too."
         )
 
 

@@ -217,7 +217,8 @@ def test_embeddings_of_another_width_are_told(stage: Stage):
         "kind": "ContractError",
         "message": f"{source}: does not hold what the transformer reads: `prompt_embeds` is 24 wide, not "
         "text_embed_dim = 20; `negative_prompt_embeds` is 24 wide, not text_embed_dim = 20. "
-        "Use a checkpoint whose text encoders and transformer belong together.",
+        "Use a checkpoint whose text encoders and transformer belong together; embeddings in encode.from_file have "
+        "to come from such text encoders, too.",
     }
 
 

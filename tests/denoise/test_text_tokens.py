@@ -93,5 +93,6 @@ def test_embeddings_of_other_widths_are_refused():
         "`prompt_embeds_2` is 11 wide, not text_embed_2_dim = 10; "
         "`negative_prompt_embeds` is 64 wide, not text_embed_dim = 20; "
         "`negative_prompt_embeds_2` is 11 wide, not text_embed_2_dim = 10. "
-        "Use a checkpoint whose text encoders and transformer belong together."
+        "Use a checkpoint whose text encoders and transformer belong together; embeddings in encode.from_file have "
+        "to come from such text encoders, too."
     )
