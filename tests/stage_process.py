@@ -34,7 +34,7 @@ class StageProcess:
             )
 
     def run(self, job: Job) -> list[Event]:
-        """Do a job; all its events, the last of which is its result or its error."""
+        """Do a job; all its events, the last of which is its result or its error (without its traceback)."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(job.to_json() + "\n")
@@ -43,6 +43,7 @@ class StageProcess:
         for line in self._process.stdout:
             events.append(json.loads(line))
             if events[-1]["event"] in _ENDINGS:
+                events[-1].pop("traceback", None)  # of --debug; a new one with each line of code
                 return events
         raise AssertionError("the process ended")
 
