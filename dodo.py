@@ -1,8 +1,9 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
+import functools
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +50,35 @@ DOIT_CONFIG = {
 _LAST_STAGE = STAGES[-1]
 
 
-def make(node: Node) -> TaskFailed | None:
+def told(action: Callable[..., None]) -> Callable[..., TaskFailed | None]:
+    """An action whose errors become doit's, with one message; with --debug after the traceback."""
+
+    @functools.wraps(action)
+    def run(*arguments: object) -> TaskFailed | None:
+        try:
+            action(*arguments)
+        except StagesError as error:
+            if DEBUG:
+                traceback.print_exc()
+            return TaskFailed(str(error))
+        return None
+
+    return run
+
+
+@told
+def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
     verdict = BUILD.verdict(node)
     if verdict.is_fresh:
-        return None
+        return
     from stages.commands.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
 
-    try:
-        with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
-            shown.finish(BUILD.run(node, shown))
-    except StagesError as error:
-        if DEBUG:
-            traceback.print_exc()
-        return TaskFailed(str(error))
-    return None
+    with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
+        shown.finish(BUILD.run(node, shown))
 
 
+@told
 def remove(node: Node) -> None:
     """Delete a node's artifact, and nothing else."""
     if BUILD.store.remove(node.stage, node.key):
@@ -118,13 +131,12 @@ def task_video() -> Iterator[dict[str, Any]]:
     """the link in artifacts/videos/ that leads to each video"""
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[_LAST_STAGE]
-        link = BUILD.store.link_path(name, _LAST_STAGE)
         yield {
             "basename": name,
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
-            "actions": [(BUILD.store.link, [name, _LAST_STAGE, node.key])],
+            "actions": [(told(BUILD.links.lead), [name, node])],
             "uptodate": [BUILD.link_freshness(name)],
-            "clean": [(link.unlink, [], {"missing_ok": True})],
-            "meta": {"video": str(link)},
+            "clean": [(told(BUILD.links.remove), [name])],
+            "meta": {"video": str(BUILD.links.path(name))},
         }

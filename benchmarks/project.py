@@ -25,7 +25,11 @@ def write_project(folder: Path, videos: Mapping[str, Tables], *, checkpoint: str
     shutil.copytree(PROJECT / "params", folder / "params", dirs_exist_ok=True)
     for name in ("dodo.py", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)
-    (folder / "params/videos/demo.toml").unlink()
+    for path in (folder / "params/videos").glob("*.toml"):
+        path.unlink()
+    machine = tomllib.loads((folder / "params/machine.toml").read_text(encoding="utf-8"))
+    settings = to_toml({"": {**machine, "artifacts": "artifacts"}}).removeprefix("[]\n")
+    (folder / "params/machine.toml").write_text(settings + "\n", encoding="utf-8")  # not into a store of somebody's
     (folder / "params/model.toml").write_text(f'checkpoint = {json.dumps(checkpoint)}\nrevision = ""\n')
     for name, tables in videos.items():
         (folder / f"params/videos/{name}.toml").write_text(to_toml(tables), encoding="utf-8")

@@ -9,16 +9,16 @@ from stages.errors import StageError, StoreError
 from stages.fingerprint import fingerprint, stage_sources
 from stages.graph import Graph, build_graph
 from stages.job import Job
-from stages.keys import DIFFUSERS_DECODE, FROM_FILE, Digest, Node
+from stages.keys import Digest, Node
 from stages.params import MachineParams, load_params
-from stages.stat_cache import StatCache
+from stages.programs import PROGRAMS, explain_missing, program_of
+from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import MANIFEST, Store, Verdict
+from stages.video_links import VideoLinks
 from stages.worker import Event, Workers
 
 _DATABASE = ".doit.db"
-_CACHE = ".stat-cache.json"
 _LOGS = "logs"
-_PROGRAMS = (*STAGES, FROM_FILE, DIFFUSERS_DECODE)
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,18 @@ class Build:
     workers: Workers = field(repr=False)
 
     @property
+    def links(self) -> VideoLinks:
+        """The links to the videos."""
+        return VideoLinks(self.store)
+
+    @property
     def database(self) -> Path:
         """File of doit's own records."""
         return self.store.root / _DATABASE
 
     def verdict(self, node: Node) -> Verdict:
         """What the store says of a node under the present code."""
-        return self.store.verdict(node, self.code[node.program])
+        return self.store.verdict(node, self.code[program_of(node)])
 
     def freshness(self, node: Node) -> "Freshness":
         """What doit asks whether a node is up to date, and shows in `doit info`."""
@@ -59,7 +64,7 @@ class Build:
     def file_deps(self, node: Node) -> list[Path]:
         """Files that doit watches for a node: the sources of its program, the manifests of its inputs."""
         manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
-        return [*self.sources[node.program], *manifests]
+        return [*self.sources[program_of(node)], *manifests]
 
     def targets(self, node: Node) -> list[Path]:
         """Files that a node makes."""
@@ -71,7 +76,7 @@ class Build:
             node=node,
             checkpoint=self.graph.checkpoint_of(node),
             store=self.store.root,
-            code=self.code[node.program],
+            code=self.code[program_of(node)],
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
         )
@@ -82,10 +87,17 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before.
         """
+        for name in self.graph.videos_of(node):
+            for later in self.graph.videos[name].values():  # what cannot end is not begun
+                if missing := explain_missing(later):
+                    raise StageError(missing)
         try:
             return self.workers.run(self.job(node), observe)
         except OSError as error:
-            raise StageError(f"{node.title}: its process cannot be started: {error}.") from error
+            raise StageError(
+                f"{node.title}: its process cannot be started ({error}). Look for room for its log, in "
+                f"{self.store.root / _LOGS}, for memory, and for the number of processes that you may have."
+            ) from error
         finally:
             self.store.sweep_drafts()
 
@@ -116,7 +128,7 @@ class LinkFreshness:
     def __call__(self) -> bool:
         """Whether the link leads to the video of the present parameters."""
         node = self.build.graph.videos[self.name][STAGES[-1]]
-        return self.build.store.is_linked(self.name, node.stage, node.key)
+        return self.build.links.leads_to(self.name, node)
 
     def __repr__(self) -> str:
         return f"the store: the link of {self.name} {'leads' if self() else 'does not lead'} to its video"
@@ -131,15 +143,15 @@ def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
     params = load_params(root, overrides)
     store = Store(root / Path(params.machine.artifacts).expanduser())
     _ensure_writable(store.root)
-    cache = StatCache(store.root / _CACHE)
+    cache = StatCache(store.root / STAT_CACHE)
     graph = build_graph(params, root, cache)
     build = Build(
         root=root,
         graph=graph,
         machine=params.machine,
         store=store,
-        code={program: fingerprint(program, cache) for program in _PROGRAMS},
-        sources={program: stage_sources(program, cache) for program in _PROGRAMS},
+        code={program: fingerprint(program, cache) for program in PROGRAMS},
+        sources={program: stage_sources(program, cache) for program in PROGRAMS},
         workers=Workers(root, store.root / _LOGS),
     )
     cache.save()

@@ -16,6 +16,7 @@ from stages.commands.display import Display
 from stages.errors import ParamsError, StageError, StagesError
 from stages.job import Report, Run, perform
 from stages.keys import Node
+from stages.programs import program_of
 
 
 def run_by_hand(run: Run, program: str, video: str, overrides: Sequence[str], *, debug: bool, pdb: bool) -> int:
@@ -95,7 +96,7 @@ def _find_node(build: Build, program: str, video: str) -> Node:
         raise ParamsError(f"--video {video}: there is no params/videos/{video}.toml. There is: {names}.")
     nodes = build.graph.videos[video]
     for node in nodes.values():
-        if node.program == program:
+        if program_of(node) == program:
             return node
-    makers = ", ".join(f"{stage} by `python -m stages.{node.program}`" for stage, node in nodes.items())
+    makers = ", ".join(f"{stage} by `python -m stages.{program_of(node)}`" for stage, node in nodes.items())
     raise ParamsError(f"--video {video}: no part of it is made by stages.{program}. It is made so: {makers}.")

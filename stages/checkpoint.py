@@ -67,6 +67,12 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
         return Checkpoint(folder)
     if _HUB_ID.fullmatch(checkpoint):
         return _resolve_hub(checkpoint, revision or "main")
+    repo, _, revision_behind = checkpoint.partition("@")
+    if revision_behind and _HUB_ID.fullmatch(repo):
+        raise CheckpointError(
+            f"model.checkpoint = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
+            f"revision = {revision_behind!r}."
+        )
     raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_MEND}")
 
 
@@ -76,7 +82,7 @@ def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache)
     The digest does not depend on where the folder lies. Bytes are read once per change (see stat_cache.py).
 
     Raises:
-        CheckpointError: the folder lacks the component.
+        CheckpointError: the folder lacks the component, or a file cannot be read.
     """
     if checkpoint.commit:
         return f"{checkpoint.repo}@{checkpoint.commit}"
@@ -87,9 +93,12 @@ def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache)
             f"{checkpoint.folder}: has no component `{component}`. "
             "A HunyuanVideo-1.5 checkpoint has one folder per component, as diffusers' save_pretrained writes them."
         )
-    contents: Mapping[str, JsonValue] = {
-        path.relative_to(folder).as_posix(): cache.get("xxh3", path, digest_file) for path in files
-    }
+    try:
+        contents: Mapping[str, JsonValue] = {
+            path.relative_to(folder).as_posix(): cache.get("xxh3", path, digest_file) for path in files
+        }
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or folder}: cannot be read ({error.strerror}). Mend that.") from error
     return digest_bytes(canonical_json(contents))
 
 

@@ -26,4 +26,4 @@ class MeshError(StagesError):
 
 
 class StageError(StagesError):
-    """A stage's process ended without a result."""
+    """A stage has no result: its process ended, or it cannot or may not do what was asked."""

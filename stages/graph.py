@@ -10,8 +10,9 @@ from pathlib import Path
 from stages.checkpoint import Checkpoint, component_identity, resolve
 from stages.contracts import CONTRACTS, STAGES
 from stages.errors import ParamsError
-from stages.keys import FROM_FILE, Key, Node, digest_file
+from stages.keys import FROM_FILE, JsonValue, Key, Node, digest_file
 from stages.params import Params, VideoParams
+from stages.programs import program_of
 from stages.stat_cache import StatCache
 
 
@@ -30,8 +31,13 @@ class Graph:
     files: Mapping[Key, Path]
 
     def nodes(self, stage: str) -> Mapping[Key, Node]:
-        """The different nodes of a stage; videos that agree in all that matters share one."""
-        return {nodes[stage].key: nodes[stage] for nodes in self.videos.values() if stage in nodes}
+        """The different nodes of a stage; videos that agree in all that matters share one.
+
+        Those that need the same program with the same model stand together, so that each is loaded once.
+        """
+        nodes = [nodes[stage] for nodes in self.videos.values() if stage in nodes]
+        kinds = [_kind(node) for node in nodes]  # in the order in which they are met
+        return {node.key: node for node in sorted(nodes, key=lambda node: kinds.index(_kind(node)))}
 
     def videos_of(self, node: Node) -> tuple[str, ...]:
         """Names of the videos that a node is part of."""
@@ -41,6 +47,12 @@ class Graph:
     def checkpoint_of(self, node: Node) -> Checkpoint:
         """The model that a node uses (any of those that are alike to it)."""
         return self.checkpoints[self.videos_of(node)[0]]
+
+
+def _kind(node: Node) -> tuple[JsonValue, ...]:
+    """What a process has to load for a node."""
+    components = [f"{name} {identity}" for name, identity in sorted(node.components.items())]
+    return (program_of(node), node.parameters.get("decoder"), node.parameters.get("dtype"), *components)
 
 
 def build_graph(params: Params, root: Path, cache: StatCache) -> Graph:

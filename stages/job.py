@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stages.checkpoint import Checkpoint, component_folder
+from stages.checkpoint import Checkpoint, component_folder, component_identity
 from stages.contracts import CONTRACTS, check_shapes
-from stages.errors import ContractError, StoreError
+from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import Digest, JsonValue, Node
+from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
 
 _HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
@@ -67,7 +68,7 @@ class Job:
         return component_folder(self.checkpoint, name)
 
     def input(self, stage: str) -> Path:
-        """Payload of an artifact that the stage's contract lists; `serve` has compared it with its manifest."""
+        """Payload of an artifact that the stage's contract lists; `perform` has compared it with its manifest."""
         return Store(self.store).payload(stage, self.node.inputs[stage])
 
 
@@ -113,17 +114,36 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     try:
         with store.draft() as draft:
             inputs = store.check_inputs(job.node)
+            _check_components(job)
             details = run(job, draft, report)
+            _check_components(job)
             _check_payload(job.node, draft)
             facts = _facts(job, started, report.wall_s) | dict(details)
             published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
     except OSError as error:
+        if error.errno is None:
+            raise  # no error of the system: a library's, which has a text of its own
         where = error.filename or store.root
         raise StoreError(
             f"{where}: {error.strerror}. Mend that and run `doit` again; nothing half-made was kept."
         ) from error
     wall_s = round(time.perf_counter() - start, 3)
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
+
+
+def _check_components(job: Job) -> None:
+    """Compare the parts of the checkpoint that the node is made from with what its key says, by their files' stamps.
+
+    Raises:
+        CheckpointError: a file has been changed since doit looked at it.
+    """
+    cache = StatCache(job.store / STAT_CACHE)
+    for name, identity in job.node.components.items():
+        if component_identity(job.checkpoint, name, cache) != identity:
+            raise CheckpointError(
+                f"{job.checkpoint.folder / name}: was changed while it was in use. Run `doit` again: it makes what "
+                "the files are now."
+            )
 
 
 def _check_payload(node: Node, draft: Path) -> None:

@@ -16,8 +16,6 @@ import xxhash
 FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
 # The parameter by which a file from elsewhere takes the place of a stage's result, and the program that reads it.
 FROM_FILE = "from_file"
-# The program that takes decode over, for all values of the parameter `decoder` but the native one.
-DIFFUSERS_DECODE = "diffusers_decode"
 
 Key = NewType("Key", str)
 Digest = NewType("Digest", str)
@@ -80,13 +78,6 @@ class Node:
             "inputs": dict(self.inputs),
         }
         return Key(digest_bytes(canonical_json(identity)))
-
-    @property
-    def program(self) -> str:
-        """What makes it, as `python -m stages.<program>`: its stage, or what takes the stage's place."""
-        if FROM_FILE in self.parameters:
-            return FROM_FILE
-        return DIFFUSERS_DECODE if self.parameters.get("decoder", "native") != "native" else self.stage
 
     @property
     def title(self) -> str:

@@ -111,9 +111,8 @@ def _check_claims(manifest: Manifest) -> None:
     contract = CONTRACTS[manifest.stage]
     if manifest.payload != contract.payload:
         raise ValueError(f"its payload is {manifest.payload!r}, but {manifest.stage} makes {contract.payload!r}")
-    program = manifest.node.program
-    inputs = () if program == FROM_FILE else contract.inputs
+    inputs = () if FROM_FILE in manifest.parameters else contract.inputs
     if manifest.inputs.keys() != set(inputs):
-        raise ValueError(f"its inputs are {sorted(manifest.inputs)}, but {program} reads {[*inputs]}")
+        raise ValueError(f"its inputs are {sorted(manifest.inputs)}, not {[*inputs]}")
     if manifest.key != manifest.node.key:
         raise ValueError("its key is not that of its stage, parameters, components and inputs")

@@ -169,9 +169,10 @@ class VideoParams(_Table):
     export: ExportParams
 
     def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
-        """The parameters by which one stage computes, as plain values."""
+        """The parameters by which one stage computes, as plain values; not those that have no effect."""
         table: _Table = getattr(self, stage)
-        return table.model_dump(exclude={FROM_FILE})
+        without_effect = set() if self.decode.enable_tiling else {"tile_size", "tile_overlap"}
+        return table.model_dump(exclude={FROM_FILE, *without_effect})
 
     def file_of_stage(self, stage: str) -> Path | None:
         """The file from elsewhere that takes the place of one stage's result, if there is one."""

@@ -12,11 +12,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TextIO
 
-from stages.errors import StagesError
+from stages.errors import StageError, StagesError
+from stages.fingerprint import fingerprint
 from stages.job import Job, Report, Run, perform
-from stages.keys import JsonValue
+from stages.keys import Digest, JsonValue
+from stages.stat_cache import StatCache
 
 _EXAMPLES = """\
 examples:
@@ -33,7 +36,7 @@ def main(run: Run, package: str) -> None:
     program = package.rpartition(".")[2]
     options = _parse(program)
     if options.video is None:
-        _serve(run, options.events_fd)
+        _serve(run, program, options.events_fd)
         return
     from stages.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
@@ -61,7 +64,8 @@ def _parse(program: str) -> argparse.Namespace:
     return options
 
 
-def _serve(run: Run, descriptor: int | None) -> None:
+def _serve(run: Run, program: str, descriptor: int | None) -> None:
+    code = fingerprint(program, StatCache(Path(os.devnull)))  # of what has just been imported
     if descriptor is None:
         jobs: Iterator[str] = iter(sys.stdin)
         events: TextIO = sys.stdout
@@ -75,12 +79,14 @@ def _serve(run: Run, descriptor: int | None) -> None:
 
     for line in jobs:
         print(line, end="", file=sys.stderr, flush=True)
-        send(_serve_one(Job.from_json(line), run, Report(send)))
+        send(_serve_one(Job.from_json(line), run, Report(send), code))
 
 
-def _serve_one(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
-    """Do one job; the event that ends it."""
+def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:
+    """Do one job by the code with this fingerprint; the event that ends it."""
     try:
+        if job.code != code:
+            raise StageError(f"{job.node.title}: the code that makes it was changed meanwhile. Run `doit` again.")
         return perform(job, run, report)
     except Exception as error:
         traceback.print_exc()

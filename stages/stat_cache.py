@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stages.keys import JsonValue
 
+STAT_CACHE = ".stat-cache.json"  # the cache of a store, in its root
 # A file written again within the clock's granularity of its first reading could keep its stamp: such young
 # files are computed anew each time. Two seconds covers file systems that keep whole seconds.
 _TOO_YOUNG_NS = 2_000_000_000

@@ -6,9 +6,8 @@ forgetting and removing; knows nothing of doit.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,6 +16,7 @@ from stages.contracts import CONTRACTS
 from stages.errors import StoreError
 from stages.keys import FORMAT, Digest, JsonValue, Key, Node, digest_file
 from stages.manifest import Input, Manifest
+from stages.programs import program_of
 from stages.work_space import WorkSpaces, make_durable, sync
 
 MANIFEST = "manifest.json"
@@ -72,16 +72,20 @@ class Store:
         """
         return self._read_manifest(stage, key, MANIFEST)
 
-    def lineage(self, stage: str, key: Key) -> list[Manifest]:
-        """Manifests of an artifact and of all that it was made from, the last first.
+    def present_manifest(self, stage: str, key: Key) -> Manifest:
+        """The artifact's manifest.
 
         Raises:
-            StoreError: one of them is damaged or has been removed.
+            StoreError: as `manifest`, or there is no such artifact.
         """
-        with suppress(StoreError):  # perhaps one was just being replaced: looked at again when nobody can
-            return self._lineage(stage, key)
-        with self._work_spaces.alone():
-            return self._lineage(stage, key)
+        manifest = self.manifest(stage, key)
+        if manifest is None:
+            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
+        return manifest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No artifact is renamed by others meanwhile: for what was seen between two renames."""
+        return self._work_spaces.alone()
 
     def check_inputs(self, node: Node) -> dict[str, Digest]:
         """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
@@ -130,7 +134,7 @@ class Store:
     def _changes(self, node: Node, manifest: Manifest, code: Digest) -> list[str]:
         reasons = []
         if manifest.code != code:
-            reasons.append(f"the code of {node.program} has changed")
+            reasons.append(f"the code of {program_of(node)} has changed")
         for stage, key in node.inputs.items():
             parent = self.manifest(stage, key)
             if parent is None:
@@ -209,23 +213,6 @@ class Store:
         """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
         self._work_spaces.sweep()
 
-    def link(self, name: str, stage: str, key: Key) -> None:
-        """Let `videos/<name>.<suffix>` lead to an artifact's payload."""
-        link = self.link_path(name, stage)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        with self._work_spaces.new() as space:
-            (space / _NEW).symlink_to(os.path.relpath(self.payload(stage, key), link.parent))
-            (space / _NEW).replace(link)
-
-    def link_path(self, name: str, stage: str) -> Path:
-        """Where a person finds a video."""
-        return (self.root / "videos" / name).with_suffix(Path(CONTRACTS[stage].payload).suffix)
-
-    def is_linked(self, name: str, stage: str, key: Key) -> bool:
-        """Whether the video's link leads to this artifact."""
-        link = self.link_path(name, stage)
-        return link.is_symlink() and link.resolve() == self.payload(stage, key).resolve()
-
     def _read_manifest(self, stage: str, key: Key, name: str) -> Manifest | None:
         path = self.folder(stage, key) / name
         try:
@@ -237,17 +224,6 @@ class Store:
         if (manifest.stage, manifest.key) != (stage, key):
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
         return manifest
-
-    def _present(self, stage: str, key: Key) -> Manifest:
-        manifest = self.manifest(stage, key)
-        if manifest is None:
-            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
-        return manifest
-
-    def _lineage(self, stage: str, key: Key) -> list[Manifest]:
-        manifest = self._present(stage, key)
-        ancestors = [self._lineage(name, entry.key) for name, entry in manifest.inputs.items()]
-        return [manifest, *(ancestor for branch in ancestors for ancestor in branch)]
 
     def _check_payload(self, stage: str, key: Key) -> Digest:
         with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
@@ -261,7 +237,7 @@ class Store:
 
     def _matching_digest(self, stage: str, key: Key) -> Digest:
         """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
-        manifest, path = self._present(stage, key), self.payload(stage, key)
+        manifest, path = self.present_manifest(stage, key), self.payload(stage, key)
         try:
             digest = digest_file(path)
         except FileNotFoundError as error:
@@ -276,7 +252,7 @@ class Store:
     def _check_still(self, node: Node, inputs: Mapping[str, Digest]) -> None:
         """Raise StoreError unless the node's inputs are still those whose digests are given."""
         for stage, key in node.inputs.items():
-            if self._present(stage, key).digest != inputs[stage]:
+            if self.present_manifest(stage, key).digest != inputs[stage]:
                 path = self.payload(stage, key)
                 raise StoreError(f"{path}: was made again meanwhile, with other bytes. Run `doit` again.")
 

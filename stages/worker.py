@@ -1,6 +1,6 @@
 """Processes of the stages: started when first needed, kept for the next job, told to leave for another's device.
 
-The parent's half; job.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
+The parent's half; program.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
 """
 
 import json
@@ -18,16 +18,11 @@ from typing import TypeAlias
 from stages.contracts import STAGES
 from stages.errors import StageError
 from stages.job import Job
-from stages.keys import DIFFUSERS_DECODE, FROM_FILE, JsonValue
+from stages.keys import JsonValue
+from stages.programs import DEVICE_OF, program_of
 
 Event: TypeAlias = Mapping[str, JsonValue]
 
-# Programs that cannot be in memory at the same time, because they use the same device. One that only copies a file
-# makes no other leave.
-_DEVICE_OF: Mapping[str, str] = {
-    "encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host",
-    FROM_FILE: "disk", DIFFUSERS_DECODE: "accelerator",
-}  # fmt: skip
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
 
 
@@ -39,7 +34,7 @@ class Workers:
         self._root = root
         self._logs = logs
         self._running: dict[str, _Worker] = {}
-        self._turns = {device: Turns() for device in _DEVICE_OF.values()}
+        self._turns = {device: Turns() for device in DEVICE_OF.values()}
 
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
@@ -49,8 +44,8 @@ class Workers:
         Raises:
             StageError: the stage failed, or its process ended.
         """
-        program = job.node.program
-        with self._turns[_DEVICE_OF[program]].take(STAGES.index(job.node.stage)):
+        program = program_of(job.node)
+        with self._turns[DEVICE_OF[program]].take(STAGES.index(job.node.stage)):
             observe({"event": "phase", "name": "starting"})
             worker = self._worker(program)
             try:
@@ -66,8 +61,8 @@ class Workers:
 
     def _worker(self, program: str) -> "_Worker":
         """The program's process, started if need be; others of its device are told to leave."""
-        for other in _DEVICE_OF:
-            if other != program and _DEVICE_OF[other] == _DEVICE_OF[program] and other in self._running:
+        for other in DEVICE_OF:
+            if other != program and DEVICE_OF[other] == DEVICE_OF[program] and other in self._running:
                 self._running.pop(other).close()
         if program not in self._running:
             self._running[program] = _Worker(program, self._root, self._logs)

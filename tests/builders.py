@@ -1,12 +1,22 @@
 """Small things that several tests build."""
 
+import os
+from functools import cache
 from pathlib import Path
 
 from stages.contracts import CONTRACTS
+from stages.fingerprint import fingerprint
 from stages.keys import Digest, Key, Node
+from stages.stat_cache import StatCache
 from stages.store import Published, Store
 
 CODE = Digest("c" * 32)
+
+
+@cache
+def code_of(program: str) -> Digest:
+    """Fingerprint of a program's real code, without which its process does no job."""
+    return fingerprint(program, StatCache(Path(os.devnull)))
 
 
 def build_node(stage: str = "encode", *, inputs: dict[str, Key] | None = None, **parameters: str | float) -> Node:

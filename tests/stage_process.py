@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from builders import code_of
 
 from stages.job import Job
 
@@ -22,6 +25,7 @@ class StageProcess:
     """`python -m stages.<stage>`, which serves one job after another until it is closed."""
 
     def __init__(self, stage: str, log: Path) -> None:
+        self._program = stage
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"stages.{stage}"],
@@ -34,10 +38,13 @@ class StageProcess:
             )
 
     def run(self, job: Job) -> list[Event]:
-        """Do a job; all its events, the last of which is its result or its error (without its traceback)."""
+        """Do a job, by the code as it is; all its events, the last of which is its result or its error.
+
+        The error is as a user sees it, without its traceback.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(job.to_json() + "\n")
+        self._process.stdin.write(replace(job, code=code_of(self._program)).to_json() + "\n")
         self._process.stdin.flush()
         events = []
         for line in self._process.stdout:

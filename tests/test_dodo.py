@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -354,10 +355,11 @@ def test_debug_shows_the_traceback_of_the_stages_process(tmp_path: Path):
     assert result.stdout.splitlines()[-1].startswith("ContractError: ")
 
 
-@pytest.fixture
-def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of doit that has just started its first stage."""
-    root = copy_project(tmp_path)
+@pytest.fixture(params=["encode", "denoise", "decode"])
+def stage_at_work(request: pytest.FixtureRequest, root: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A stage whose process is in the middle of its job, and doit, which waits for it."""
+    stage = request.param
+    run_doit(root, "clean", stage)
     # an ignored SIGINT, as a shell's background job has it, would be inherited; a handled one is not
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
@@ -366,16 +368,23 @@ def interrupted(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     signal.signal(signal.SIGINT, handler)
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("encode:")
-        yield process
+        assert process.stdout.readline().startswith(f"{stage}:")
+        deadline = time.monotonic() + 120
+        while not list(root.glob("artifacts/.drafts/*/new")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield stage, process
         process.kill()
 
 
-def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(interrupted: subprocess.Popen[str], tmp_path: Path):
-    interrupted.send_signal(signal.SIGINT)
-    output, error = interrupted.communicate(timeout=30)
-    assert interrupted.returncode == 1
+def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(
+    stage_at_work: tuple[str, subprocess.Popen[str]], root: Path
+):
+    stage, process = stage_at_work
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate(timeout=30)
+    assert process.returncode == 1
     assert "interrupted. Nothing half-made was kept" in error
     assert "Traceback" not in output + error
-    assert not list((tmp_path / "artifacts/encode").glob("*"))
-    assert list((tmp_path / "artifacts/.drafts").glob("*")) == []
+    assert not list(root.glob(f"artifacts/{stage}/*"))
+    assert not list(root.glob("artifacts/.drafts/*"))

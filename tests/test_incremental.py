@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from stages.build import Build, load_build
 from stages.contracts import STAGES
 from stages.keys import Node, digest_bytes
+from stages.programs import DIFFUSERS_DECODE, program_of
 
 PROJECT = Path(__file__).parent.parent
 VIDEOS = ("first", "second")
@@ -26,9 +27,12 @@ VALUES: dict[str, tuple[Any, ...]] = {  # the first of each is the default of a 
     "encode.prompt": ("a circle", "a square"),
     "denoise.seed": (1, 2),
     "denoise.num_inference_steps": (4, 8),
+    "decode.decoder": ("native", "diffusers"),
     "decode.enable_tiling": (False, True),
+    "export.codec": ("h264", "vp9"),
     "export.fps": (8, 24),
 }
+_PROGRAMS = (*STAGES, DIFFUSERS_DECODE)
 Content: TypeAlias = tuple[Any, ...]  # what decides the bytes of a result
 Identity: TypeAlias = tuple[Any, ...]  # what decides its key
 
@@ -52,8 +56,8 @@ class Project:
         shutil.copytree(PROJECT / "params", root / "params")
         (root / "params/videos/demo.toml").unlink()
         self.chosen = {video: {name: values[0] for name, values in VALUES.items()} for video in VIDEOS}
-        self.code = dict.fromkeys(STAGES, 0)
-        self.flavour = dict.fromkeys(STAGES, 0)
+        self.code = dict.fromkeys(_PROGRAMS, 0)
+        self.flavour = dict.fromkeys(_PROGRAMS, 0)
         self.made: dict[Identity, Made] = {}
         self.write()
 
@@ -76,10 +80,10 @@ class Project:
         path = self.root / "params/machine.toml"
         path.write_text(f'platform = "{platform}"\nmesh = "auto"\nartifacts = "artifacts"\n')
 
-    def change_code(self, stage: str, changes_bytes: bool) -> None:
-        """A stage's code changes, and with it the bytes it makes, or not."""
-        self.code[stage] += 1
-        self.flavour[stage] += changes_bytes
+    def change_code(self, program: str, changes_bytes: bool) -> None:
+        """A program's code changes, and with it the bytes it makes, or not."""
+        self.code[program] += 1
+        self.flavour[program] += changes_bytes
 
     def forget(self, stage: str) -> None:
         """`doit forget <stage>`: those of the present parameters."""
@@ -98,7 +102,7 @@ class Project:
             self.made.pop(self.identity(video, stage), None)
 
     def load(self) -> Build:
-        code = {stage: digest_bytes(f"{stage} {version}".encode()) for stage, version in self.code.items()}
+        code = {program: digest_bytes(f"{program} {version}".encode()) for program, version in self.code.items()}
         return dataclasses.replace(load_build(self.root, {}), code=code)
 
     def run_build(self) -> list[str]:
@@ -107,13 +111,13 @@ class Project:
         for stage in STAGES:
             for node in build.graph.nodes(stage).values():
                 if not build.verdict(node).is_fresh:
-                    publish(build.store, node, self.payload(build, node), build.code[stage])
+                    publish(build.store, node, self.payload(build, node), build.code[program_of(node)])
                     ran.append(stage)
         return ran
 
     def payload(self, build: Build, node: Node) -> bytes:
         sources = [build.store.payload(stage, key).read_bytes().hex() for stage, key in node.inputs.items()]
-        return repr((node.stage, dict(node.parameters), self.flavour[node.stage], sources)).encode()
+        return repr((node.stage, dict(node.parameters), self.flavour[program_of(node)], sources)).encode()
 
     def identity(self, video: str, stage: str) -> Identity:
         """A stage, its own parameters, and the same of all stages before it."""
@@ -128,10 +132,11 @@ class Project:
         for stage in STAGES:
             for identity in dict.fromkeys(self.identity(video, stage) for video in VIDEOS):
                 source = self.made[identity[2]].content if identity[2] else ()
+                program = DIFFUSERS_DECODE if "diffusers" in identity[1] else stage
                 made = self.made.get(identity)
-                if made is None or made.is_forgotten or (made.code, made.source) != (self.code[stage], source):
-                    content = (stage, identity[1], self.flavour[stage], source)
-                    self.made[identity] = Made(self.code[stage], source, content)
+                if made is None or made.is_forgotten or (made.code, made.source) != (self.code[program], source):
+                    content = (stage, identity[1], self.flavour[program], source)
+                    self.made[identity] = Made(self.code[program], source, content)
                     ran.append(stage)
         return ran
 
@@ -144,7 +149,11 @@ _EDITS: st.SearchStrategy[Callable[[Project], None]] = st.one_of(
         st.sampled_from([*VALUES]),
         st.integers(0, 1),
     ),
-    st.builds(lambda stage, changes: lambda project: project.change_code(stage, changes), _STAGE, st.booleans()),
+    st.builds(
+        lambda program, changes: lambda project: project.change_code(program, changes),
+        st.sampled_from(_PROGRAMS),
+        st.booleans(),
+    ),
     st.builds(lambda stage: lambda project: project.forget(stage), _STAGE),
     st.builds(lambda stage: lambda project: project.clean(stage), _STAGE),
     st.builds(lambda comment: lambda project: project.write(comment), st.sampled_from(["  # a comment", "\n"])),

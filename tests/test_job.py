@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from builders import CODE, build_chain, build_node, publish
 
-from stages.checkpoint import Checkpoint
+from stages.checkpoint import Checkpoint, component_identity
 from stages.contracts import CONTRACTS
-from stages.errors import ContractError, StoreError
+from stages.errors import CheckpointError, ContractError, StoreError
 from stages.job import Job, Report, perform
 from stages.keys import JsonValue, Key, digest_bytes
+from stages.stat_cache import StatCache
 from stages.store import Store, Verdict
 from stages.tensors import write_tensors
 
@@ -70,6 +71,7 @@ def test_a_report_sends_events_and_times_phases():
 def denoise(tmp_path: Path) -> Job:
     """A job whose input has been made."""
     encode, node = build_chain()
+    node = replace(node, components={})
     store = Store(tmp_path / "artifacts")
     publish(store, encode)
     return Job(node=node, checkpoint=Checkpoint(tmp_path), store=store.root, code=CODE, machine={})
@@ -151,3 +153,34 @@ def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(
     )
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
     assert do(denoise, latents_file(tmp_path))["event"] == "result"
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_checkpoint_that_was_changed_in_use_makes_nothing(denoise: Job, tmp_path: Path, moment: str):
+    weights = tmp_path / "transformer" / "weights"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    identity = component_identity(denoise.checkpoint, "transformer", StatCache(tmp_path / "cache"))
+    job = replace(denoise, node=replace(denoise.node, components={"transformer": identity}))
+    payload = latents_file(tmp_path)
+    if moment == "before":
+        weights.write_bytes(b"two")
+    with pytest.raises(CheckpointError, match=r"transformer: was changed while it was in use\. Run `doit` again"):
+        do(job, payload, lambda: None if moment == "before" else weights.write_bytes(b"two"))  # type: ignore[func-returns-value]
+    assert Store(job.store).verdict(job.node, CODE) == Verdict("absent")
+
+
+def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):
+    def fail() -> None:
+        (tmp_path / "nothing").read_bytes()
+
+    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Mend that and run `doit` again"):
+        do(denoise, b"", fail)
+
+
+def test_a_librarys_error_that_only_looks_like_one_of_the_system_keeps_its_text(denoise: Job):
+    def fail() -> None:
+        raise OSError("libfoo.so.1: cannot open shared object file")
+
+    with pytest.raises(OSError, match=r"libfoo\.so\.1"):
+        do(denoise, b"", fail)

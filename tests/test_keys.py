@@ -78,19 +78,6 @@ def test_digest_is_xxh3_128():
     assert digest_bytes(b"") == "99aa06d3014798d86001c324468d497f"  # the algorithm's published value for no bytes
 
 
-@pytest.mark.parametrize(
-    ("parameters", "program"),
-    [
-        ({}, "denoise"),
-        ({"from_file": "0" * 32}, "from_file"),
-        ({"decoder": "native"}, "denoise"),
-        ({"decoder": "diffusers-tpu"}, "diffusers_decode"),
-    ],
-)
-def test_a_node_is_made_by_its_stage_or_by_what_takes_the_stages_place(parameters: dict[str, str], program: str):
-    assert build_node(parameters=parameters).program == program
-
-
 def test_title_shows_stage_and_twelve_digits():
     node = build_node()
     assert node.title == f"denoise:{node.key[:12]}"

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import CODE
+from builders import CODE, code_of
 from safetensors.numpy import save_file
 
 from stages.checkpoint import Checkpoint
@@ -27,7 +28,7 @@ def job(tmp_path: Path) -> Job:
     file = tmp_path / "latents"
     save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, file)
     node = Node("denoise", {"from_file": digest_file(file)}, {}, {})
-    return Job(node, Checkpoint(tmp_path), tmp_path / "artifacts", CODE, {}, file)
+    return Job(node, Checkpoint(tmp_path), tmp_path / "artifacts", code_of("from_file"), {}, file)
 
 
 def serve(*command: str, job: Job, times: int = 1) -> tuple[list[dict[str, object]], str]:
@@ -41,7 +42,7 @@ def test_one_process_does_one_job_after_another(job: Job):
     events, _ = serve("-m", "stages.from_file", job=job, times=2)
     endings = [event["is_same_as_before"] for event in events if event["event"] == "result"]
     assert endings == [None, True]
-    assert Store(job.store).verdict(job.node, CODE).is_fresh
+    assert Store(job.store).verdict(job.node, job.code).is_fresh
 
 
 def test_the_log_begins_each_job_with_its_line(job: Job):
@@ -59,8 +60,17 @@ def test_an_error_that_is_the_users_has_a_name_and_is_no_end_of_the_process(job:
     assert str(events[-1]["traceback"]).startswith("Traceback")
 
 
+def test_a_job_for_other_code_than_the_process_runs_is_not_done(job: Job):
+    """Source that is edited after doit has looked at it: what it makes must not be taken for what it made before."""
+    events, _ = serve("-m", "stages.from_file", job=replace(job, code=CODE))
+    assert events[-1]["message"] == (
+        f"{job.node.title}: the code that makes it was changed meanwhile. Run `doit` again."
+    )
+    assert Store(job.store).verdict(job.node, CODE).state == "absent"
+
+
 def test_a_fault_of_the_program_has_no_kind_and_its_traceback_is_in_the_log(job: Job):
-    events, log = serve("-c", FAULTY, job=job)
+    events, log = serve("-c", FAULTY, job=replace(job, code=code_of("denoise")))
     ending = dict(events[-1])
     assert str(ending.pop("traceback")) in log
     assert ending == {"event": "error", "kind": "", "message": "ZeroDivisionError: division by zero"}

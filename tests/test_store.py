@@ -304,21 +304,6 @@ def test_an_input_removed_in_the_middle_of_a_run_is_told(store: Store):
     assert store.verdict(encode, CODE).state == "absent"
 
 
-def test_lineage_leads_back_to_the_prompt(store: Store):
-    encode, denoise = build_chain(prompt="x")
-    publish(store, encode)
-    publish(store, denoise)
-    assert [manifest.stage for manifest in store.lineage("denoise", denoise.key)] == ["denoise", "encode"]
-
-
-def test_lineage_ends_at_a_file_from_elsewhere(store: Store):
-    denoise = Node("denoise", {"from_file": "a" * 32}, {}, {})
-    decode = build_node("decode", inputs={"denoise": denoise.key})
-    publish(store, denoise)
-    publish(store, decode)
-    assert [manifest.stage for manifest in store.lineage("decode", decode.key)] == ["decode", "denoise"]
-
-
 def test_of_a_node_from_a_file_it_is_the_code_that_reads_files_that_changes(store: Store):
     node = Node("denoise", {"from_file": "a" * 32}, {}, {})
     publish(store, node)
@@ -429,7 +414,7 @@ def test_an_edited_manifest_is_corrupt_and_never_followed(store: Store, edit: Ca
     edit_manifest(store, denoise, edit)
     assert store.verdict(denoise, CODE).state == "corrupt"
     with pytest.raises(StoreError, match=r"not a manifest \(.+\). Run `doit`: it is made again.$"):
-        store.lineage("denoise", denoise.key)
+        store.present_manifest("denoise", denoise.key)
 
 
 JSON = st.recursive(
@@ -483,18 +468,6 @@ assert store.verdict(node, CODE).is_fresh
     node = build_node(prompt="猫")
     assert store.verdict(node, CODE).is_fresh
     assert "猫" in (store.folder("encode", node.key) / MANIFEST).read_text(encoding="utf-8")
-
-
-def test_a_video_link_leads_to_the_newest_choice_and_survives_moving_the_store(store: Store, tmp_path: Path):
-    one, other = Node("export", {"fps": 7}, {}, {}), Node("export", {"fps": 8}, {}, {})
-    publish(store, one, b"one")
-    publish(store, other, b"other")
-    store.link("demo", "export", one.key)
-    assert store.is_linked("demo", "export", one.key)
-    store.link("demo", "export", other.key)
-    assert not store.is_linked("demo", "export", one.key)
-    store.root.rename(tmp_path / "moved")
-    assert (tmp_path / "moved" / "videos" / "demo.mp4").read_bytes() == b"other"
 
 
 def test_an_unwritable_store_is_told(tmp_path: Path):

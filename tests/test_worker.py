@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import CODE, publish
+from builders import CODE, code_of, publish
 
 from stages.checkpoint import Checkpoint
 from stages.errors import StageError
@@ -50,7 +50,7 @@ def export_job(store: Store, **changes: object) -> Job:
     decode = next((store.root / "decode").iterdir()).name
     parameters = {"fps": 8, "codec": "h264", "crf": 18} | changes
     node = Node("export", parameters, {}, {"decode": decode})  # type: ignore[arg-type]
-    return Job(node, Checkpoint(Path()), store.root, CODE, {"platform": "cpu"})
+    return Job(node, Checkpoint(Path()), store.root, code_of("export"), {"platform": "cpu"})
 
 
 def ignore(event: Event) -> None:
@@ -62,7 +62,7 @@ def test_a_job_makes_an_artifact_and_tells_how_far_it_is(store: Store, workers: 
     job = export_job(store)
     result = workers.run(job, events.append)
     assert result["event"] == "result"
-    assert store.verdict(job.node, CODE).is_fresh
+    assert store.verdict(job.node, job.code).is_fresh
     assert [event["done"] for event in events if event["event"] == "progress"] == [0, 1, 2, 3, 4, 5]
 
 
@@ -96,9 +96,9 @@ def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Worke
     write_tensors(tmp_path / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
     node = Node("denoise", {"from_file": digest_file(tmp_path / "file")}, {}, {})
     workers.run(export_job(store), ignore)
-    workers.run(Job(node, Checkpoint(Path()), store.root, CODE, {}, tmp_path / "file"), ignore)
+    workers.run(Job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, tmp_path / "file"), ignore)
     assert workers.process_ids.keys() == {"export", "from_file"}
-    assert store.verdict(node, CODE).is_fresh
+    assert store.verdict(node, code_of("from_file")).is_fresh
 
 
 def test_of_the_jobs_that_wait_for_a_device_the_earliest_stage_goes_first_and_alone():
@@ -139,7 +139,7 @@ def test_an_error_of_the_stage_is_told_as_it_is(store: Store, workers: Workers):
         StageError, match=r"^StoreError: .*frames.safetensors: xxh3 is \w{32}, the manifest says \w{32}; the file was"
     ):
         workers.run(job, ignore)
-    assert store.verdict(job.node, CODE).state == "absent"
+    assert store.verdict(job.node, job.code).state == "absent"
 
 
 def test_an_unexpected_error_names_the_log_that_has_the_traceback(store: Store, workers: Workers):
@@ -161,7 +161,7 @@ def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Work
         workers.run(job, kill)
     assert workers.process_ids == {}
     store.sweep_drafts()
-    assert store.verdict(job.node, CODE).state == "absent"
+    assert store.verdict(job.node, job.code).state == "absent"
     assert list((store.root / ".drafts").iterdir()) == []
 
 
@@ -211,4 +211,4 @@ def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, wor
         [sys.executable, "-m", "stages.export"], input=line + "\n", capture_output=True, text=True, check=True
     )
     assert json.loads(by_hand.stdout.splitlines()[-1])["event"] == "result"
-    assert store.verdict(job.node, CODE).is_fresh
+    assert store.verdict(job.node, job.code).is_fresh

@@ -6,10 +6,11 @@ from typing import Any
 from doit.cmd_base import check_tasks_exist, subtasks_iter, tasks_and_deps_iter
 from doit.cmd_forget import Forget as DoitForget
 
+from stages.commands.one_message import OneMessage
 from stages.store import forget_artifact
 
 
-class Forget(DoitForget):  # type: ignore[misc] # doit has no types
+class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
     """As doit's own, and the store forgets as well: the next run says whether the bytes are the same."""
 
     doc_purpose = "make the artifacts of tasks again at the next run, and compare the bytes"

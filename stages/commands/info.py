@@ -7,8 +7,10 @@ from typing import Any
 from doit.cmd_base import check_tasks_exist
 from doit.cmd_info import Info as DoitInfo
 
+from stages.commands.one_message import OneMessage
 
-class Info(DoitInfo):  # type: ignore[misc] # doit has no types
+
+class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
     """As doit's own, but the store's reason reads as a sentence and an unknown name is an error message."""
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:

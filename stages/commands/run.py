@@ -1,17 +1,16 @@
-"""`doit` and `doit run`: stage by stage, and one message for what stops it."""
+"""`doit` and `doit run`: stage by stage."""
 
 import functools
-import sqlite3
-import sys
 from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
-from doit.runner import FAILURE
+
+from stages.commands.one_message import OneMessage
 
 
-class Run(DoitRun):  # type: ignore[misc] # doit has no types
+class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     """As doit's own, in the order in which dodo.py lists tasks: all encodes, then all denoises, ...
 
     doit itself would finish the first of several selected videos before it begins the second, and load every model
@@ -25,25 +24,9 @@ class Run(DoitRun):  # type: ignore[misc] # doit has no types
             "long": "debug",
             "type": bool,
             "default": False,
-            "help": "show the traceback of every error, those of the stages' processes too [default: %(default)s]",
+            "help": "show the traceback behind an error message, of a stage's process too [default: %(default)s]",
         },
     )
-
-    def execute(self, params: Any, args: list[str]) -> int:
-        """Run the tasks named in `args`, then call DOIT_CONFIG's `at_end`, whatever happened; doit's exit code."""
-        try:
-            return int(super().execute(params, args))
-        except KeyboardInterrupt:
-            message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
-        except sqlite3.Error as error:
-            message = (
-                f"{params['dep_file']}: {error}. Make room or mend its permissions, or delete it: what has been made "
-                "is whole and will be found again."
-            )
-        finally:
-            params.get("at_end", lambda: None)()
-        print(message, file=sys.stderr)
-        return int(FAILURE)
 
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:

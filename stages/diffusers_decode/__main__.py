@@ -13,12 +13,7 @@ from stages.errors import StageError
 from stages.job import Job, Report
 from stages.keys import JsonValue
 from stages.program import main
-
-# The commit with which docs/diffusers-tpu.md was measured; the fork has no releases.
-INSTALL_FORK = (
-    "pip install flax httpx && pip install --no-deps "
-    "git+https://github.com/yangwhale/diffusers-tpu@65b12ffc8c2f0219347e97b4568352802b6353ad"
-)
+from stages.programs import INSTALL_FORK
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:

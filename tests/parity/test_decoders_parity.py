@@ -1,5 +1,6 @@
 """The decoders that can take the stage over, against the native one: the same job, of the built-in checkpoint."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import stages
 from stages.checkpoint import Checkpoint
 from stages.job import Job
 from stages.keys import Node
+from stages.programs import program_of
 from stages.store import Store
 from stages.tensors import read_tensors, write_tensors
 from tests.builders import CODE, publish
@@ -47,14 +49,15 @@ def decode(processes: dict[str, StageProcess], store: Store, decoder: str, param
     write_tensors(store.root.parent / "latents", {"latents": LATENTS})
     publish(store, denoise, (store.root.parent / "latents").read_bytes())
     node = Node("decode", parameters | {"decoder": decoder}, {}, {"denoise": denoise.key})
-    events = processes[node.program].run(Job(node, SHAPES, store.root, CODE, {"platform": "cpu", "mesh": "auto"}))
+    events = processes[program_of(node)].run(Job(node, SHAPES, store.root, CODE, {"platform": "cpu", "mesh": "auto"}))
     assert events[-1]["event"] == "result", events[-1]
     return read_tensors(store.payload("decode", node.key))["frames"][0].astype(np.float32)
 
 
 def psnr_db(frames: np.ndarray, exact: np.ndarray) -> float:
     """Peak signal-to-noise ratio of frames in [-1, 1]."""
-    return float(10 * np.log10(4 / np.mean(np.square(frames - exact))))
+    error = float(np.mean(np.square(frames - exact)))
+    return 10 * math.log10(4 / error) if error else math.inf
 
 
 @pytest.mark.parametrize("decoder", ["diffusers", pytest.param("diffusers-tpu", marks=needs_fork)])
