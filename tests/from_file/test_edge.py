@@ -15,7 +15,7 @@ from stages.job import Job
 from stages.keys import Node, digest_file
 from stages.store import RUN, Store
 from stages.tensors import write_tensors
-from tests.builders import CODE
+from tests.builders import code_of
 from tests.from_file.builders import (
     random_embeddings,
     random_latents,
@@ -37,7 +37,7 @@ class Program:
         """The node of the file, and the events of its job."""
         node = Node(stage, {"from_file": digest_file(self.file)}, {}, {})
         no_model = Checkpoint(self.file.parent / "no" / "model")
-        return node, self.process.run(Job(node, no_model, self.store.root, CODE, {}, self.file))
+        return node, self.process.run(Job(node, no_model, self.store.root, code_of("from_file"), {}, self.file))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_artifact_is_byte_for_byte_what_the_stage_would_have_written(
     assert events[-1]["event"] == "result", events[-1]
     assert not [event for event in events if event["event"] == "warning"]
     assert program.store.payload(stage, node.key).read_bytes() == (tmp_path / "wanted").read_bytes()
-    assert program.store.verdict(node, CODE).is_fresh
+    assert program.store.verdict(node, code_of("from_file")).is_fresh
 
 
 def test_run_json_names_the_file_and_no_library_of_the_models(program: Program):
@@ -101,7 +101,7 @@ def test_values_that_are_not_finite_are_not_published(program: Program):
         "kind": "ContractError",
         "message": f"{program.file}: 1 of 768 values of `latents` are not finite in bfloat16. Make the file again.",
     }
-    assert program.store.verdict(node, CODE).state == "absent"
+    assert program.store.verdict(node, code_of("from_file")).state == "absent"
 
 
 def test_the_file_of_another_stage_is_told(program: Program):
@@ -114,4 +114,4 @@ def test_the_file_of_another_stage_is_told(program: Program):
         "message": f"{program.file}: does not hold what encode makes: {missing}; `latents` is not part of it. "
         "Name another file in encode.from_file, or convert this one.",
     }
-    assert program.store.verdict(node, CODE).state == "absent"
+    assert program.store.verdict(node, code_of("from_file")).state == "absent"
