@@ -6,7 +6,7 @@ import shlex
 import sys
 import traceback
 from bdb import BdbQuit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,11 +19,13 @@ from stages.keys import Node
 from stages.programs import program_of
 
 
-def run_by_hand(run: Run, program: str, video: str, overrides: Sequence[str], *, debug: bool, pdb: bool) -> int:
+def run_by_hand(
+    load: Callable[[], Run], program: str, video: str, overrides: Sequence[str], *, debug: bool, pdb: bool
+) -> int:
     """Make a video's node of this program, whether it is fresh or not, and publish it.
 
     Args:
-        run: makes a job's payload.
+        load: gives what makes a job's payload; called when everything else is clear.
         program: of the node.
         video: name of a file in params/videos/.
         overrides: `name=value`, as on doit's command line.
@@ -36,7 +38,7 @@ def run_by_hand(run: Run, program: str, video: str, overrides: Sequence[str], *,
     console = Console(soft_wrap=True, stderr=True, force_terminal=False if pdb else None)
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
     try:
-        _make(run, program, video, overrides, Display(console))
+        _make(load, program, video, overrides, Display(console))
     except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
         print("interrupted. Nothing half-made was kept.", file=sys.stderr)
         return 1
@@ -64,7 +66,7 @@ class _LogHandler(logging.Handler):
         self._console.print(self.format(record), markup=False, highlight=False)
 
 
-def _make(run: Run, program: str, video: str, overrides: Sequence[str], display: Display) -> None:
+def _make(load: Callable[[], Run], program: str, video: str, overrides: Sequence[str], display: Display) -> None:
     root = Path.cwd()
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
@@ -78,7 +80,7 @@ def _make(run: Run, program: str, video: str, overrides: Sequence[str], display:
             state = verdict.reason or verdict.state
             raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
     with display.show(node, build.graph.videos_of(node), "by hand") as shown:
-        shown.finish(perform(build.job(node), run, Report(shown)))
+        shown.finish(perform(build.job(node), load(), Report(shown)))
     print(build.store.payload(node.stage, node.key))
 
 

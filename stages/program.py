@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 
@@ -31,16 +32,25 @@ The result goes to the store, as with doit. What the node reads must be there; `
 """
 
 
-def main(run: Run, package: str) -> None:
-    """Serve jobs from stdin, or run one node by hand. Called by each program's __main__ with its `__package__`."""
+def main(package: str) -> None:
+    """Serve jobs from stdin, or run one node by hand. Called by each program's __main__ with its `__package__`.
+
+    What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
+    needed.
+    """
     program = package.rpartition(".")[2]
     options = _parse(program)
+
+    def load() -> Run:
+        run: Run = import_module(f"{package}.edge").run
+        return run
+
     if options.video is None:
-        _serve(run, program, options.events_fd)
+        _serve(load(), program, options.events_fd)
         return
     from stages.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
-    sys.exit(run_by_hand(run, program, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
+    sys.exit(run_by_hand(load, program, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
 
 
 def _parse(program: str) -> argparse.Namespace:

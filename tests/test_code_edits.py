@@ -52,7 +52,7 @@ def root(built: Path, tmp_path: Path) -> Path:
 
 def test_comments_docstrings_and_formatting_run_nothing(root: Path):
     for stage in ALL:
-        path = root / f"stages/{stage}/__main__.py"
+        path = root / f"stages/{stage}/edge.py"
         path.write_text(path.read_text(encoding="utf-8") + "\n\n# A comment.\n", encoding="utf-8")
     edit(root / SAMPLING, SHIFTED, SHIFTED.replace("flow_shift * sigmas", "(flow_shift *\n            sigmas)"))
     edit(root / SAMPLING, '"""Bend a noise schedule', '"""Bend, as a reader might put it, a noise schedule')

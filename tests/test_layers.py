@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-TESTED_AS_PROCESSES = {"__main__.py"}  # the stages' edges, by tests/test_dodo.py and tests/test_worker.py
+TESTED_AS_PROCESSES = {"__main__.py"}  # the stages' command lines
 HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
 
 

@@ -17,8 +17,10 @@ from stages.keys import Node, digest_file
 from stages.store import Store
 
 FAULTY = """
+from stages.from_file import edge
 from stages.program import main
-main(lambda job, draft, report: 1 / 0, "stages.denoise")
+edge.run = lambda job, draft, report: 1 / 0
+main("stages.from_file")
 """
 
 
@@ -70,7 +72,7 @@ def test_a_job_for_other_code_than_the_process_runs_is_not_done(job: Job):
 
 
 def test_a_fault_of_the_program_has_no_kind_and_its_traceback_is_in_the_log(job: Job):
-    events, log = serve("-c", FAULTY, job=replace(job, code=code_of("denoise")))
+    events, log = serve("-c", FAULTY, job=job)
     ending = dict(events[-1])
     assert str(ending.pop("traceback")) in log
     assert ending == {"event": "error", "kind": "", "message": "ZeroDivisionError: division by zero"}

@@ -1,6 +1,6 @@
-"""The edge that every decoder shares: latents in, `frames.safetensors` out, latent frame by latent frame.
+"""Edge of the decode stage: latents in, `frames.safetensors` out, latent frame by latent frame.
 
-The native decoder is started by `python -m stages.decode`, those of diffusers by `python -m stages.diffusers_decode`.
+`run` decodes by the native decoder; stages/diffusers_decode has others for the same edge.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +15,9 @@ from jaxtyping import Array, Float
 from stages.component_config import read_settings
 from stages.contracts import CONTRACTS, check_shapes
 from stages.decode.config import DecoderConfig, check_geometry, parse_config
-from stages.decode.stream import to_stored
+from stages.decode.stream import decode_video, to_stored
 from stages.decode.tiling import TileGrid, one_tile, plan_tiles
+from stages.decode.weights import load_weights
 from stages.devices import pick_devices
 from stages.finite import require_finite
 from stages.geometry import LatentSize, video_size
@@ -35,6 +36,11 @@ Decode: TypeAlias = Callable[[Latents, TileGrid, Progress], Iterator[Frames]]
 LoadDecoder: TypeAlias = Callable[[Path, DecoderConfig, str, jax.Device], Decode]
 
 _HELD: HeldModel[Decode] = HeldModel()  # the next job of this process mostly wants the same weights
+
+
+def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+    """Decode a node's latents by the native decoder."""
+    return decode_node(job, draft, report, load=_load)
 
 
 def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> Mapping[str, JsonValue]:
@@ -79,3 +85,8 @@ def _choose_grid(latents: LatentSize, parameters: Mapping[str, Any], config: Dec
         tile_overlap=parameters["tile_overlap"],
         spatial_compression=config.spatial_compression,
     )
+
+
+def _load(folder: Path, config: DecoderConfig, dtype: str, device: jax.Device) -> Decode:
+    weights = load_weights(folder, config, dtype=dtype, device=device)
+    return lambda latents, grid, _: decode_video(weights, latents, config=config, grid=grid, device=device)

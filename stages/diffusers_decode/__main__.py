@@ -1,58 +1,6 @@
-"""Edge of the program that decodes by diffusers: the VAE that the parameter `decode.decoder` names."""
+"""`python -m stages.diffusers_decode`. What it does is in edge.py, loaded when the command line has been read."""
 
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-
-import jax
-
-from stages.decode.config import DecoderConfig
-from stages.decode.edge import Decode, decode_node
-from stages.diffusers_decode.whole import DecodeTile, decode_whole
-from stages.errors import StageError
-from stages.job import Job, Report
-from stages.keys import JsonValue
 from stages.program import main
-from stages.programs import INSTALL_FORK
-
-
-def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Decode a node's latents."""
-    name = str(job.node.parameters["decoder"])
-    made = decode_node(job, draft, report, load=partial(load_decoder, name))
-    return {"device": "cpu"} if name == "diffusers" else made
-
-
-def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, device: jax.Device) -> Decode:
-    """Load a decoder.
-
-    Args:
-        name: "diffusers", "diffusers-tpu" or "diffusers-tpu-framewise".
-        folder: the VAE's folder, with one safetensors file or shards and their index.
-        config: sizes, from its `config.json`.
-        dtype: "float32" or "bfloat16".
-        device: where the fork decodes and tiles are joined; diffusers' own stays on the CPU.
-    Raises:
-        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
-        StageError: the fork is not installed.
-    """
-    decode_tile: DecodeTile
-    if name == "diffusers":
-        from stages.diffusers_decode.torch_decoder import load_torch_decoder  # noqa: PLC0415 (the fork needs no torch)
-
-        decode_tile = load_torch_decoder(folder, config, dtype=dtype)
-    else:
-        try:
-            from stages.diffusers_decode.flax_decoder import load_flax_decoder  # noqa: PLC0415 (may not be there)
-        except ImportError as error:
-            raise StageError(
-                f'decode.decoder = "{name}": the installed diffusers has no such VAE ({error}). Install the fork in '
-                f"its place: {INSTALL_FORK}\n  docs/diffusers-tpu.md says more. The other decoders need no such thing."
-            ) from error
-        is_framewise = name == "diffusers-tpu-framewise"
-        decode_tile = load_flax_decoder(folder, config, dtype=dtype, device=device, is_framewise=is_framewise)
-    return partial(decode_whole, decode_tile, config=config, dtype=dtype, device=device)
-
 
 if __name__ == "__main__":
-    main(run, __package__)
+    main(__package__)

@@ -1,7 +1,7 @@
 """The Flax VAE of diffusers-tpu, a fork of diffusers: `decode.decoder = "diffusers-tpu"` and its frame-by-frame twin.
 
 Owns the names and axes of the fork's parameters. None of its code is here: the class comes from what is installed, and
-importing this module fails where it is not (`__main__.py` says what to do then). docs/diffusers-tpu.md has
+importing this module fails where it is not (edge.py says what to do then). docs/diffusers-tpu.md has
 figures.
 """
 

@@ -1,41 +1,6 @@
-"""Edge of the export stage: frames in, `video.mp4` out."""
+"""`python -m stages.export`. What it does is in edge.py, loaded when the command line has been read."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from stages.contracts import CONTRACTS, check_shapes
-from stages.export.provenance import describe_provenance
-from stages.export.video import write_video
-from stages.geometry import VideoSize
-from stages.job import Job, Report
-from stages.keys import JsonValue
-from stages.lineage import read_lineage
 from stages.program import main
-from stages.store import Store
-from stages.tensors import TensorReader
-
-
-def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Write a node's frames to a video file."""
-    source = job.input("decode")
-    parameters: Mapping[str, Any] = job.node.parameters
-    lineage = read_lineage(Store(job.store), "decode", job.node.inputs["decode"])
-    with TensorReader(source, "frames") as frames, report.phase("export"):
-        check_shapes("decode", {"frames": frames.shape}, where=str(source))
-        _, num_frames, height, width, _ = frames.shape
-        write_video(
-            frames,
-            draft / CONTRACTS["export"].payload,
-            size=VideoSize(num_frames, height, width),
-            fps=parameters["fps"],
-            codec=parameters["codec"],
-            crf=parameters["crf"],
-            metadata=describe_provenance(job.node, lineage),
-            progress=lambda done, total: report.progress(done, total, "frame"),
-        )
-    return {"device": "cpu"}
-
 
 if __name__ == "__main__":
-    main(run, __package__)
+    main(__package__)

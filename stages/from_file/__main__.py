@@ -1,29 +1,6 @@
-"""Edge of the program that takes files from elsewhere: a file in, the payload of the stage whose place it takes out."""
+"""`python -m stages.from_file`. What it does is in edge.py, loaded when the command line has been read."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from stages.contracts import CONTRACTS
-from stages.from_file.outside_file import describe_rounding, read_outside_file, refuse_non_finite, restore_bfloat16
-from stages.job import Job, Report
-from stages.keys import FROM_FILE, Digest, JsonValue
 from stages.program import main
-from stages.tensors import write_tensors
-
-
-def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Write the tensors of a node's file as the node's stage would have written them."""
-    stage, path = job.node.stage, job.from_file
-    assert path is not None
-    with report.phase("read"):
-        file = read_outside_file(path, stage=stage, digest=Digest(str(job.node.parameters[FROM_FILE])))
-        tensors = restore_bfloat16(file)
-        refuse_non_finite(tensors, where=path)
-    for sentence in describe_rounding(file, tensors):
-        report.warn(f"{path}: {sentence}")
-    write_tensors(draft / CONTRACTS[stage].payload, tensors)
-    return {"device": "cpu", FROM_FILE: str(path)}
-
 
 if __name__ == "__main__":
-    main(run, __package__)
+    main(__package__)

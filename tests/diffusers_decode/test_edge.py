@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.checkpoint import Checkpoint
-from stages.diffusers_decode.__main__ import load_decoder
+from stages.diffusers_decode.edge import load_decoder
 from stages.errors import StageError
 from stages.job import Job
 from stages.keys import Node

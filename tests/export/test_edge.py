@@ -1,0 +1,48 @@
+"""The stage's edge: a node's frames and what they were made from become a video file."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stages.checkpoint import Checkpoint
+from stages.errors import ContractError
+from stages.export.edge import run
+from stages.job import Job, Report
+from stages.keys import Node
+from stages.store import Store
+from stages.tensors import write_tensors
+from tests.builders import CODE, publish
+
+
+def export_job(folder: Path, frames: np.ndarray) -> Job:
+    """A job whose frames, [1, f, h, w, 3], and all before them are in the store."""
+    store, parent = Store(folder / "artifacts"), Node("encode", {"prompt": "a circle"}, {}, {})
+    publish(store, parent)
+    for stage in ("denoise", "decode"):
+        parent = Node(stage, {}, {}, {parent.stage: parent.key})
+        write_tensors(folder / "frames", {"frames": frames})
+        publish(store, parent, (folder / "frames").read_bytes())
+    node = Node("export", {"fps": 8, "codec": "h264", "crf": 18}, {}, {"decode": parent.key})
+    return Job(node, Checkpoint(folder), store.root, CODE, {})
+
+
+def test_the_video_has_the_frames_and_says_what_it_was_made_from(tmp_path: Path):
+    job = export_job(tmp_path, np.zeros((1, 5, 32, 48, 3), np.float32))
+    told: list[object] = []
+    run(job, tmp_path, Report(lambda event: told.append(event.get("done"))))
+    with av.open(str(tmp_path / "video.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.frames, stream.width, stream.height, stream.average_rate) == (5, 48, 32, 8)
+        record = json.loads(container.metadata["comment"])
+    assert record["prompt"] == "a circle"
+    assert set(record["stages"]) == {"encode", "denoise", "decode", "export"}
+    assert told[-1] == 5
+
+
+def test_frames_that_are_no_video_are_refused(tmp_path: Path):
+    job = export_job(tmp_path, np.zeros((1, 5, 32, 48, 4), np.float32))
+    with pytest.raises(ContractError, match="frames"):
+        run(job, tmp_path, Report(lambda _: None))
