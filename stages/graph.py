@@ -35,9 +35,11 @@ class Graph:
 
         Those that need the same program with the same model stand together, so that each is loaded once.
         """
-        nodes = [nodes[stage] for nodes in self.videos.values() if stage in nodes]
-        kinds = [_kind(node) for node in nodes]  # in the order in which they are met
-        return {node.key: node for node in sorted(nodes, key=lambda node: kinds.index(_kind(node)))}
+        kinds: dict[tuple[JsonValue, ...], dict[Key, Node]] = {}  # in the order in which they are met
+        for nodes in self.videos.values():
+            if stage in nodes:
+                kinds.setdefault(_kind(nodes[stage]), {})[nodes[stage].key] = nodes[stage]
+        return {key: node for kind in kinds.values() for key, node in kind.items()}
 
     def videos_of(self, node: Node) -> tuple[str, ...]:
         """Names of the videos that a node is part of."""

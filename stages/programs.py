@@ -1,6 +1,7 @@
 """The programs that make nodes: which one makes a node, what device it uses, and what has to be installed for it.
 
-No stage's code depends on this, so that a new program makes nothing stale.
+No stage's code depends on this, so that a new program makes nothing stale (but what diffusers_decode made, which
+takes a message from here).
 """
 
 from collections.abc import Mapping

@@ -173,3 +173,14 @@ def test_a_file_that_cannot_be_read_is_told(root: Path):
     assert str(error.value) == (
         "denoise.from_file: /proc/self/mem cannot be read (Input/output error). Mend that, or name another file."
     )
+
+
+def test_nodes_that_need_the_same_model_stand_together(root: Path):
+    for seed, (name, decoder) in enumerate({"a": "native", "b": "diffusers", "c": "native", "d": "diffusers"}.items()):
+        text = f'[encode]\nprompt = "x"\n[denoise]\nseed = {seed}\n[decode]\ndecoder = "{decoder}"\n'
+        (root / f"params/videos/{name}.toml").write_text(text)
+    (root / "params/videos/demo.toml").unlink()
+    found = graph(root)
+    order = [video for node in found.nodes("decode").values() for video in found.videos_of(node)]
+    assert order == ["a", "c", "b", "d"]
+    assert [*found.nodes("encode")] == [found.videos["a"]["encode"].key]  # one for all
