@@ -1,0 +1,107 @@
+"""The decoder's two programs for a video's size, lowered for given devices, before there are weights or latents.
+
+Owns the shapes and shardings of what goes into them; what they compute is in decoder.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+from jax.stages import Compiled
+
+from stages.decode.config import DecoderConfig
+from stages.decode.decoder import DecoderMemory, DecoderWeights, FramePrograms, decode_first, decode_next
+from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
+from stages.decode.tiling import TileGrid, tile_sizes
+from stages.decode.weights import describe_weights
+from stages.executables import Program
+from stages.geometry import LatentSize
+
+Compile: TypeAlias = Callable[[Program], Compiled]
+Devices: TypeAlias = Sequence[jax.Device]
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """All that the decoder's programs depend on besides the devices; the chunk is one latent frame.
+
+    Attributes:
+        config: sizes of the decoder.
+        size: of the video, or of a tile of it, in latent cells.
+        dtype: "float32" or "bfloat16", of weights, memory, latents and frames.
+    """
+
+    config: DecoderConfig
+    size: LatentSize
+    dtype: str
+
+
+def lower_first(plan: ChunkPlan, devices: Devices) -> Program:
+    """Lower the program for the first latent frame of a video; nothing is put on the devices."""
+    weights, latents = _describe_inputs(plan, devices)
+    lowered = decode_first.lower(
+        weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
+    )
+    return Program(name="decode first", lowered=lowered, weights=weights, state=())
+
+
+def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
+    """Lower the program for a later latent frame, the one that runs again and again; nothing is put on the devices."""
+    weights, latents = _describe_inputs(plan, devices)
+    memory = _describe_memory(plan, devices)
+    position = _describe((), "int32", devices)
+    lowered = decode_next.lower(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
+    return Program(name="decode chunk", lowered=lowered, weights=weights, state=memory)
+
+
+def compile_tiles(
+    plan: ChunkPlan, grid: TileGrid, compile_size: Callable[[ChunkPlan], FramePrograms]
+) -> Mapping[tuple[int, int], FramePrograms]:
+    """The programs for each size, [height, width] latent cells, that a tile of the video has.
+
+    Args:
+        plan: of the whole video.
+        grid: its tiles.
+        compile_size: `compile_programs` for some devices.
+    """
+    return {
+        (height, width): compile_size(replace(plan, size=LatentSize(plan.size.num_frames, height, width)))
+        for height, width in tile_sizes(plan.size.height, plan.size.width, grid)
+    }
+
+
+def compile_programs(plan: ChunkPlan, *, devices: Devices, compile_program: Compile) -> FramePrograms:
+    """Compile what a video or tile of this size needs, ahead of time."""
+    first = compile_program(lower_first(plan, devices))
+    later = compile_program(lower_chunk(plan, devices)) if plan.size.num_frames > 1 else None
+    return FramePrograms(first=first, later=later)
+
+
+def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:
+    return plan_strips(plan.size.width, devices)
+
+
+def _describe_inputs(plan: ChunkPlan, devices: Devices) -> tuple[DecoderWeights[Any], jax.ShapeDtypeStruct]:
+    """The weights and one latent frame, which all devices hold."""
+    config, size = plan.config, plan.size
+    weights = jax.tree.map(lambda spec: _describe(spec.shape, plan.dtype, devices), describe_weights(config))
+    return weights, _describe((1, size.height, size.width, config.latent_channels), plan.dtype, devices)
+
+
+def _describe_memory(plan: ChunkPlan, devices: Devices) -> DecoderMemory[Any]:
+    """What the first latent frame leaves, each device its strip."""
+    decode = partial(
+        decode_first, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
+    )
+    memory, _ = jax.eval_shape(decode, *_describe_inputs(plan, devices))
+    return jax.tree.map(lambda array: _describe(array.shape, array.dtype, devices, BY_COLUMN), memory)
+
+
+def _describe(
+    shape: tuple[int, ...], dtype: Any, devices: Devices, spec: PartitionSpec = WHOLE
+) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.dtype(dtype), sharding=place(devices, spec))
