@@ -26,7 +26,7 @@ from stages.decode.strips import count_used, place
 from stages.decode.tiling import TileGrid, one_tile, plan_tiles
 from stages.decode.weights import load_weights
 from stages.devices import pick_devices
-from stages.executables import Program
+from stages.executables import Executables, Program
 from stages.finite import require_finite
 from stages.geometry import LatentSize, video_size
 from stages.held_model import HeldModel
@@ -48,8 +48,10 @@ _HELD: HeldModel[Decode] = HeldModel()  # the next job of this process mostly wa
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Decode a node's latents by the native decoder, on all devices of the platform."""
 
+    executables = Executables(job.store)
+
     def compile_program(program: Program) -> jax.stages.Compiled:
-        return program.lowered.compile()
+        return executables.compile(program).compiled
 
     return decode_node(job, draft, report, load=partial(_load, compile_program=compile_program))
 

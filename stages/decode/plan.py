@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jax.stages import Compiled
 
@@ -19,7 +18,9 @@ from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
 from stages.decode.tiling import TileGrid, tile_sizes
 from stages.decode.weights import describe_weights
 from stages.executables import Program
+from stages.flops import count_flops
 from stages.geometry import LatentSize
+from stages.tensors import DTYPES
 
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]
@@ -41,21 +42,26 @@ class ChunkPlan:
 
 
 def lower_first(plan: ChunkPlan, devices: Devices) -> Program:
-    """Lower the program for the first latent frame of a video; nothing is put on the devices."""
+    """The program for the first latent frame of a video, lowered for `devices`; nothing is put on them."""
     weights, latents = _describe_inputs(plan, devices)
-    lowered = decode_first.lower(
+    traced = decode_first.trace(
         weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
     )
-    return Program(name="decode first", lowered=lowered, weights=weights, state=())
+    flops = count_flops(traced.jaxpr.jaxpr)
+    return Program(name="first decode chunk", lowered=traced.lower(), weights=weights, state=(), flops=flops)
 
 
 def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
-    """Lower the program for a later latent frame, the one that runs again and again; nothing is put on the devices."""
+    """The program for a later latent frame, lowered for `devices`; nothing is put on them.
+
+    Its operations are those of the middle of the video: attention sees one latent frame more from chunk to chunk.
+    """
     weights, latents = _describe_inputs(plan, devices)
     memory = _describe_memory(plan, devices)
     position = _describe((), "int32", devices)
-    lowered = decode_next.lower(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
-    return Program(name="decode chunk", lowered=lowered, weights=weights, state=memory)
+    traced = decode_next.trace(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
+    flops = count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
+    return Program(name="decode chunk", lowered=traced.lower(), weights=weights, state=memory, flops=flops)
 
 
 def compile_tiles(
@@ -88,8 +94,8 @@ def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:
 def _describe_inputs(plan: ChunkPlan, devices: Devices) -> tuple[DecoderWeights[Any], jax.ShapeDtypeStruct]:
     """The weights and one latent frame, which all devices hold."""
     config, size = plan.config, plan.size
-    weights = jax.tree.map(lambda spec: _describe(spec.shape, plan.dtype, devices), describe_weights(config))
-    return weights, _describe((1, size.height, size.width, config.latent_channels), plan.dtype, devices)
+    weights = jax.tree.map(lambda spec: _describe(spec.shape, DTYPES[plan.dtype], devices), describe_weights(config))
+    return weights, _describe((1, size.height, size.width, config.latent_channels), DTYPES[plan.dtype], devices)
 
 
 def _describe_memory(plan: ChunkPlan, devices: Devices) -> DecoderMemory[Any]:
@@ -104,4 +110,4 @@ def _describe_memory(plan: ChunkPlan, devices: Devices) -> DecoderMemory[Any]:
 def _describe(
     shape: tuple[int, ...], dtype: Any, devices: Devices, spec: PartitionSpec = WHOLE
 ) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, jnp.dtype(dtype), sharding=place(devices, spec))
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=place(devices, spec))
