@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeAlias
 
 from stages.checkpoint import Checkpoint, component_folder, component_identity
@@ -73,23 +75,38 @@ class Job:
 
 
 class Report:
-    """What a running stage tells: how far it is, warnings, and how long each phase took."""
+    """What a running stage tells: how far it is, warnings, and how long each phase took.
+
+    Attributes:
+        wall_s: seconds of each phase.
+        steady_s: seconds per unit of each phase that tells its progress: the median, without the first unit.
+    """
 
     def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
         """`send` passes one event on."""
         self._send = send
+        self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
         self.wall_s: dict[str, JsonValue] = {}
+        self.steady_s: dict[str, JsonValue] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the work; its name is shown until the next one starts."""
         self._send({"event": "phase", "name": name})
         start = time.perf_counter()
+        self._ends = {}
         yield
         self.wall_s[name] = round(time.perf_counter() - start, 3)
+        for unit, ends in self._ends.items():
+            paces = [
+                (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
+            ]
+            if paces:
+                self.steady_s[unit] = round(median(paces), 4)
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """`done` of `total` units (such as "step") of the present phase are finished."""
+        self._ends.setdefault(unit, []).append((done, time.perf_counter()))
         self._send({"event": "progress", "done": done, "total": total, "unit": unit})
 
     def warn(self, message: str) -> None:
@@ -118,7 +135,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             details = run(job, draft, report)
             _check_components(job)
             _check_payload(job.node, draft)
-            facts = _facts(job, started, report.wall_s) | dict(details)
+            facts = _facts(job, started, report) | dict(details)
             published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
     except OSError as error:
         if error.errno is None:
@@ -178,7 +195,7 @@ def _read_header(path: Path) -> dict[str, Any]:
     return entries
 
 
-def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "started": started,
@@ -186,5 +203,6 @@ def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str,
         "machine": dict(job.machine),
         "peak_memory_bytes": peak_kib * 1024,
         "versions": {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules},
-        "wall_s": dict(wall_s),
+        "wall_s": dict(report.wall_s),
+        "steady_s": dict(report.steady_s),
     }

@@ -85,7 +85,7 @@ def splash_attention(
     is_rest = jnp.concatenate([jnp.ones((query.shape[0], num_video - num_bulk), bool), text_mask], axis=1)
     rest = _Keys(key[:, :, num_bulk:], value[:, :, num_bulk:], is_rest, first=num_bulk)
     bulk = _Keys(key[:, :, :num_bulk], value[:, :, :num_bulk], None, first=0)
-    parts = (bulk, rest) if num_bulk else (rest,)
+    parts = [part for part in (bulk, rest) if part.keys.shape[2]]
     rows = query * query.shape[3] ** -0.5
 
     def attend(rows: Array, window: _Window | None) -> Array:
