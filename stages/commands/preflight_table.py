@@ -1,0 +1,99 @@
+"""How the answers of `doit preflight` look to people."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stages.preflight_answers import GIB, Row
+
+_WIDTH = 120
+_LEFT, _RIGHT = "left", "right"
+_COLUMNS = {
+    "stage": _LEFT, "video": _LEFT, "tokens": _RIGHT, "mesh": _LEFT, "weights": _RIGHT, "state": _RIGHT,
+    "temp.": _RIGHT, "sum GiB": _RIGHT, "of": _RIGHT, "fits": _LEFT, "TFLOP": _RIGHT, "compile": _RIGHT,
+    "run, at least": _RIGHT,
+}  # fmt: skip
+_LEGEND = "GiB per chip. TFLOP: of a step or a latent frame, all chips together. run, at least: all calls at the peak."
+
+
+@contextmanager
+def show_progress() -> Iterator[Callable[[str], None]]:
+    """On stderr, what goes on at present and for how long; where there is no terminal, a line for each new thing."""
+    console = Console(stderr=True, soft_wrap=True)
+    if not console.is_terminal:
+        yield lambda text: console.print(escape(text), highlight=False)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        shown: dict[str, object] = {}
+
+        def observe(text: str) -> None:
+            for task in [*progress.task_ids]:
+                progress.remove_task(task)
+            shown[text] = progress.add_task(escape(text), total=None)
+
+        yield observe
+
+
+def print_table(topology: str, rows: Sequence[Row], console: Console | None = None) -> None:
+    """Print the rows, what chips send each other, and settings that fit where a program does not."""
+    console = console or Console(width=_WIDTH, highlight=False)
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    for name, side in _COLUMNS.items():
+        table.add_column(name, justify="right" if side == _RIGHT else "left", no_wrap=name != "video")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(f"{topology or 'this machine'}: {rows[0].figures['device_kind']}" if rows else "nothing to compile")
+    console.print(table)
+    for row in rows:
+        if sent := _sent(row):
+            console.print(f"{row.question.stage} of {', '.join(row.videos)} sends per call and chip: {sent}")
+    if rows:
+        console.print(_LEGEND)
+    for row in rows:
+        if not row.fits:
+            console.print(_way_out(row))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    memory = row.figures["memory"]
+    sizes = [memory["weights"], memory["state"], memory["temporaries"], row.total_bytes, row.figures["limit_bytes"]]
+    compile_s = row.run["compile_s"]
+    return (
+        row.question.stage,
+        ", ".join(row.videos),
+        f"{row.question.num_tokens:,}",
+        str(row.figures["mesh"]),
+        *(f"{size / GIB:.2f}" for size in sizes),
+        "yes" if row.fits else "NO",
+        f"{row.figures['flops'] / 1e12:,.3g}",
+        "refused" if compile_s is None else f"{compile_s:.1f} s",
+        "" if row.least_s is None else _duration(row.least_s),
+    )
+
+
+def _sent(row: Row) -> str:
+    return ", ".join(
+        f"{collective['count']} {collective['kind']} ({collective['size_bytes'] / GIB:.3f} GiB)"
+        for collective in row.figures["collectives"]
+    )
+
+
+def _way_out(row: Row) -> str:
+    what = f"{row.question.stage} of {', '.join(row.videos)} does not fit"
+    if not row.ways_out:
+        return f"{what}, and nothing near it does. Use a larger slice (--topology)."
+    ways = ", or ".join(f"{way.setting} ({way.total_bytes / GIB:.2f} GiB)" for way in row.ways_out)
+    return f"{what}. This does, compiled: {ways}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
