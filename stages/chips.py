@@ -6,6 +6,7 @@ memory: what libtpu 0.0.52 says is available when a program asks for too much; i
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +16,6 @@ from stages.errors import MeshError
 _GIB = 2**30
 _PLANES = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 _CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8")
-_MAX_SHOWN = 6  # topologies in a message
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,19 @@ def chip_of_topology(topology: str) -> Chip:
         MeshError: there is no such slice; names some that are like it.
     """
     if topology not in TOPOLOGIES:
-        near = difflib.get_close_matches(topology, TOPOLOGIES, n=_MAX_SHOWN, cutoff=0.4) or ["v6e:2x4"]
-        raise MeshError(
-            f"--topology {topology}: no such slice of TPUs. Near it: {', '.join(near)}. A name is a generation "
-            f"({', '.join(CHIPS)}) and a shape, chips along each axis."
-        )
+        raise MeshError(f"--topology {topology}: no such slice of TPUs. {_near(topology)}")
     return CHIPS[topology.partition(":")[0]]
 
 
 def chip_of_device(device_kind: str) -> Chip | None:
     """The chip that JAX calls so; None for one that is not here, such as a CPU."""
     return next((chip for chip in CHIPS.values() if chip.device_kind == device_kind), None)
+
+
+def _near(topology: str) -> str:
+    generation = re.split("[:_-]", topology.lower())[0]
+    if generation not in CHIPS:
+        near = "".join(f" Did you mean {name}?" for name in difflib.get_close_matches(generation, CHIPS, n=1))
+        return f"A name is a generation ({', '.join(CHIPS)}) and a shape, such as v6e:2x4.{near}"
+    shapes = ", ".join(f"{generation}:{shape}" for shape in CHIPS[generation].slices)
+    return f"A name has the chips along each axis: {shapes}."

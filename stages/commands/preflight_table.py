@@ -70,7 +70,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.figures["mesh"]),
         *(f"{size / GIB:.2f}" for size in sizes),
         "yes" if row.fits else "NO",
-        f"{row.figures['flops'] / 1e12:,.3g}",
+        _number(row.figures["flops"] / 1e12),
         "refused" if compile_s is None else f"{compile_s:.1f} s",
         "" if row.least_s is None else _duration(row.least_s),
     )
@@ -89,6 +89,10 @@ def _way_out(row: Row) -> str:
         return f"{what}, and nothing near it does. Use a larger slice (--topology)."
     ways = ", or ".join(f"{way.setting} ({way.total_bytes / GIB:.2f} GiB)" for way in row.ways_out)
     return f"{what}. This does, compiled: {ways}."
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _duration(seconds: float) -> str:
