@@ -50,7 +50,7 @@ def survey(
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
     params = load_params(root, overrides)
-    videos = {name: params.videos[name] for name in names or params.videos if _is_known(name, params.videos)}
+    videos = _select(params.videos, names)
     if topology:
         chip_of_topology(topology)
         _require_compiler(topology)
@@ -92,7 +92,7 @@ class _Surveyor:
         target = describe_target(self.topology, self.machine)
         asked: dict[tuple[str, str, int], tuple[Question, list[str]]] = {}
         for name, video in videos.items():
-            for question in ask(video, self.root, target):
+            for question in ask(video, self.root, target, mesh=self.machine.mesh):
                 place = (question.stage, question.node.key, question.num_calls)
                 asked.setdefault(place, (question, []))[1].append(name)
         in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
@@ -105,7 +105,8 @@ class _Surveyor:
 
     def _follow(self, row: Row, way: Iterator[Change]) -> WayOut | None:
         for change in islice(way, _MAX_TRIES):
-            questions = ask(change.video, self.root, describe_target(self.topology, change.machine))
+            target = describe_target(self.topology, change.machine)
+            questions = ask(change.video, self.root, target, mesh=change.machine.mesh)
             question = next(question for question in questions if question.stage == row.question.stage)
             with suppress(StageError):  # what the compiler refuses is no way out
                 answer = self._answer(question, (f"{row.videos[0]} with {change.setting}",), change.machine)
@@ -125,10 +126,11 @@ class _Surveyor:
         return read_answer(self.store, question, videos)
 
 
-def _is_known(name: str, videos: Mapping[str, VideoParams]) -> bool:
-    if name not in videos:
-        raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, videos)}")
-    return True
+def _select(videos: Mapping[str, VideoParams], names: Sequence[str]) -> Mapping[str, VideoParams]:
+    for name in names:
+        if name not in videos:
+            raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, videos)}")
+    return {name: videos[name] for name in names or videos}
 
 
 def _require_compiler(topology: str) -> None:

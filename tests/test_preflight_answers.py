@@ -19,7 +19,7 @@ def params(tmp_path: Path) -> Params:
 
 
 def build_row(params: Params, root: Path, stage: str = "denoise", **figures: JsonValue) -> Row:
-    questions = ask(params.videos["demo"], root, describe_target("v5e:2x4", params.machine))
+    questions = ask(params.videos["demo"], root, describe_target("v5e:2x4", params.machine), mesh=params.machine.mesh)
     question = next(question for question in questions if question.stage == stage)
     return Row(question, ("demo",), build_figures(**figures), {"compile_s": 12.3})
 

@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
 
 def questions(root: Path, *, topology: str = "v6e:2x4", **overrides: str) -> list[Question]:
     params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
-    return ask(params.videos["demo"], root, describe_target(topology, params.machine))
+    return ask(params.videos["demo"], root, describe_target(topology, params.machine), mesh=params.machine.mesh)
 
 
 def changed(root: Path, **overrides: str) -> set[str]:
@@ -45,11 +45,11 @@ def test_a_video_asks_for_its_step_and_its_chunk(root: Path):
         ("encode__prompt", 'a sign that says "stop"', {"denoise"}),
         ("decode__enable_tiling", "true", {"decode"}),
         ("decode__dtype", "bfloat16", {"decode"}),
-        ("machine__mesh", "1x2x4", {"denoise", "decode"}),
+        ("machine__mesh", "1x2x4", {"denoise"}),
         ("denoise__seed", "5", set()),
         ("denoise__num_inference_steps", "5", set()),
         ("denoise__guidance_scale", "5.0", set()),
-        ("encode__prompt", "b", set()),
+        ("encode__prompt", 'a board, 6" wide', set()),
         ("decode__tile_size", "32", set()),
         ("export__fps", "7", set()),
         ("machine__platform", "auto", set()),

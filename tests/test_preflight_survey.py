@@ -30,7 +30,7 @@ def look(root: Path, *names: str, topology: str = SLICE, told: list[str] | None 
 def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
     """Put the answers for these parameters into the store."""
     params = load_params(root, overrides)
-    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine)):
+    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
         publish_answer(root, question, build_figures(**figures))
 
 

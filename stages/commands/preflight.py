@@ -64,12 +64,13 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
         """As doit's own, but options may stand after names."""
+        known = self.cmdparser.get_long()  # those that take a value end with "="
         try:
-            options, names = getopt.gnu_getopt(list(in_args), "", self.cmdparser.get_long())
+            options, names = getopt.gnu_getopt(list(in_args), "", known)
         except getopt.GetoptError:
-            options, names = [], list(in_args)  # doit says what is wrong with them
-        flat = [f"{name}={value}" if value else name for name, value in options]
-        return int(super().parse_execute([*flat, *names]))
+            return int(super().parse_execute(in_args))  # doit says what is wrong
+        first = [f"{name}={value}" if f"{name.strip('-')}=" in known else name for name, value in options]
+        return int(super().parse_execute([*first, *names]))
 
     def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
         """Print what was found out; the exit code."""

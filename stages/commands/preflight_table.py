@@ -29,14 +29,8 @@ def show_progress() -> Iterator[Callable[[str], None]]:
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        shown: dict[str, object] = {}
-
-        def observe(text: str) -> None:
-            for task in [*progress.task_ids]:
-                progress.remove_task(task)
-            shown[text] = progress.add_task(escape(text), total=None)
-
-        yield observe
+        task = progress.add_task("", total=None)
+        yield lambda text: progress.reset(task, description=escape(text))
 
 
 def print_table(topology: str, rows: Sequence[Row], console: Console | None = None) -> None:

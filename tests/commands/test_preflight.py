@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 def answer(root: Path, **figures: float) -> None:
     params = load_params(root, {})
-    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine)):
+    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
         publish_answer(root, question, build_figures(**figures))
 
 

@@ -17,7 +17,9 @@ from stages.preflight_questions import ask, describe_target
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
     params = load_params(write_project(tmp_path), {})
-    questions = ask(params.videos["demo"], tmp_path, describe_target("v5e:2x4", params.machine))
+    questions = ask(
+        params.videos["demo"], tmp_path, describe_target("v5e:2x4", params.machine), mesh=params.machine.mesh
+    )
     return [Row(question, ("demo",), build_figures(), {"compile_s": 12.34}) for question in questions]
 
 

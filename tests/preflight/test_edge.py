@@ -20,7 +20,7 @@ QUIET = Report(lambda _event: None)
 
 def build_job(root: Path, stage: str) -> Job:
     params = load_params(root, {})
-    questions = ask(params.videos["demo"], root, describe_target("", params.machine))
+    questions = ask(params.videos["demo"], root, describe_target("", params.machine), mesh=params.machine.mesh)
     (node,) = (question.node for question in questions if question.stage == stage)
     return Job(node, Checkpoint(Path()), root / "artifacts", Digest("c" * 32), params.machine.model_dump())
 

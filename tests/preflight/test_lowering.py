@@ -18,7 +18,7 @@ from stages.preflight_questions import ask, describe_target
 def lowered(root: Path, stage: str, **overrides: str) -> Lowered:
     write_project(root)
     params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
-    questions = ask(params.videos["demo"], root, describe_target("", params.machine))
+    questions = ask(params.videos["demo"], root, describe_target("", params.machine), mesh=params.machine.mesh)
     (question,) = (question for question in questions if question.stage == stage)
     return lower(question.node.parameters, jax.devices())
 
