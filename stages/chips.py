@@ -6,7 +6,7 @@ memory: what libtpu 0.0.52 says is available when a program asks for too much; i
 """
 
 import difflib
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,6 +24,7 @@ class Chip:
 
     Attributes:
         device_kind: JAX's name for it.
+        num_cores: what the number in the name of an accelerator counts per chip: a v4-8 has four chips.
         hbm_bytes: memory that a program can have.
         peak_flops: FLOP/s with bfloat16, dense.
         hbm_bandwidth: bytes/s between the memory and the core.
@@ -32,6 +33,7 @@ class Chip:
     """
 
     device_kind: str
+    num_cores: int
     hbm_bytes: int
     peak_flops: float
     hbm_bandwidth: float
@@ -42,11 +44,11 @@ class Chip:
 CHIPS: Mapping[str, Chip] = MappingProxyType(
     {
         # A v4 has two cores with one memory; JAX on such a host makes one device of them, the compiler alone does not.
-        "v4": Chip("TPU v4", int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
-        "v5e": Chip("TPU v5 lite", int(15.75 * _GIB), 197e12, 819e9, _PLANES),
-        "v5p": Chip("TPU v5", int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
-        "v6e": Chip("TPU v6 lite", int(31.24 * _GIB), 918e12, 1640e9, _PLANES),
-        "tpu7x": Chip("TPU7x", int(94.74 * _GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
+        "v4": Chip("TPU v4", 2, int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
+        "v5e": Chip("TPU v5 lite", 1, int(15.75 * _GIB), 197e12, 819e9, _PLANES),
+        "v5p": Chip("TPU v5", 2, int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
+        "v6e": Chip("TPU v6 lite", 1, int(31.24 * _GIB), 918e12, 1640e9, _PLANES),
+        "tpu7x": Chip("TPU7x", 2, int(94.74 * _GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
     }
 )
 TOPOLOGIES = tuple(f"{name}:{shape}" for name, chip in CHIPS.items() for shape in chip.slices)
@@ -69,9 +71,17 @@ def chip_of_device(device_kind: str) -> Chip | None:
 
 
 def _near(topology: str) -> str:
-    generation = re.split("[:_-]", topology.lower())[0]
+    """What to write instead: the slice that an accelerator's name such as "v6e-8" means, or what there is."""
+    generation, _, number = topology.lower().replace(":", "-").partition("-")
     if generation not in CHIPS:
         near = "".join(f" Did you mean {name}?" for name in difflib.get_close_matches(generation, CHIPS, n=1))
         return f"A name is a generation ({', '.join(CHIPS)}) and a shape, such as v6e:2x4.{near}"
-    shapes = ", ".join(f"{generation}:{shape}" for shape in CHIPS[generation].slices)
-    return f"A name has the chips along each axis: {shapes}."
+    chip = CHIPS[generation]
+    names = {str(_num_chips(shape) * chip.num_cores): f"{generation}:{shape}" for shape in chip.slices}
+    if number in names:
+        return f"Write {names[number]}."
+    return f"A name has the chips along each axis: {', '.join(names.values())}."
+
+
+def _num_chips(shape: str) -> int:
+    return math.prod(int(size) for size in shape.split("x"))

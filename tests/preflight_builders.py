@@ -7,7 +7,7 @@ from typing import Any
 from builders import code_of
 
 from stages.contracts import CONTRACTS, PREFLIGHT
-from stages.keys import JsonValue, Node
+from stages.keys import JsonValue
 from stages.preflight_questions import Question
 from stages.store import Store
 
@@ -93,12 +93,9 @@ def build_figures(
     }
 
 
-def publish_answer(
-    root: Path, question: Question | Node, figures: dict[str, JsonValue], compile_s: float | None = 12.3
-) -> None:
+def publish_answer(root: Path, question: Question, figures: dict[str, JsonValue]) -> None:
     """Put an answer into the project's store as the process that compiles does."""
-    node = question if isinstance(question, Node) else question.node
     store = Store(root / "artifacts")
     with store.draft() as draft:
         (draft / CONTRACTS[PREFLIGHT].payload).write_text(json.dumps(figures))
-        store.publish(node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": compile_s})
+        store.publish(question.node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": 12.3})

@@ -66,7 +66,9 @@ GENERATIONS = "A name is a generation (v4, v5e, v5p, v6e, tpu7x) and a shape, su
     ("name", "mend"),
     [
         ("v6e:2x5", f"A name has the chips along each axis: {V6E}."),
-        ("v6e-8", f"A name has the chips along each axis: {V6E}."),
+        ("v6e-8", "Write v6e:2x4."),
+        ("v4-8", "Write v4:2x2x1."),
+        ("v6e-9", f"A name has the chips along each axis: {V6E}."),
         ("v6:2x4", f"{GENERATIONS} Did you mean v6e?"),
         ("nonsense", GENERATIONS),
     ],

@@ -31,8 +31,8 @@ memory. It needs no weights, no download and, with --topology, no TPU: the TPU c
 Exit code: 0 when all of it fits, 1 when something does not, 2 when that could not be found out.
 
 Examples:
-doit preflight                                        all videos, on this machine
-doit preflight demo --topology v6e:2x4                one video, on eight chips of a TPU v6e
+doit preflight
+doit preflight demo --topology v6e:2x4
 doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
 """
     cmd_options = (

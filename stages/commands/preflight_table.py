@@ -56,7 +56,6 @@ def print_table(topology: str, rows: Sequence[Row], console: Console | None = No
 def _cells(row: Row) -> tuple[str, ...]:
     memory = row.figures["memory"]
     sizes = [memory["weights"], memory["state"], memory["temporaries"], row.total_bytes, row.figures["limit_bytes"]]
-    compile_s = row.run["compile_s"]
     return (
         row.question.stage,
         ", ".join(row.videos),
@@ -65,7 +64,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         *(f"{size / GIB:.2f}" for size in sizes),
         "yes" if row.fits else "NO",
         _number(row.figures["flops"] / 1e12),
-        "refused" if compile_s is None else f"{compile_s:.1f} s",
+        f"{row.run['compile_s']:.1f} s",
         "" if row.least_s is None else _duration(row.least_s),
     )
 

@@ -1,6 +1,7 @@
 """Edge of preflight: what a program is made of comes in, what it needs goes out as `figures.json`."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -37,12 +38,13 @@ def _compile(lowered: Lowered, target: Target, store: Path) -> tuple[Figures, di
     Raises:
         StageError: the compiler refuses it for another reason than the chips' memory.
     """
+    start = time.perf_counter()
     try:
         executable = Executables(store).compile(lowered.program)
     except jax.errors.JaxRuntimeError as error:
         figures = figures_of_refused(lowered, target, str(error))
         if figures is None:
             raise StageError(f"{lowered.program.name}: the compiler refuses it: {shorten(str(error))}") from error
-        return figures, {"compile_s": None, "was_loaded": False}
+        return figures, {"compile_s": round(time.perf_counter() - start, 3), "was_loaded": False}
     details: dict[str, JsonValue] = {"compile_s": round(executable.compile_s, 3), "was_loaded": executable.was_loaded}
     return figures_of_compiled(lowered, target, executable.compiled), details
