@@ -6,10 +6,12 @@ Owns the form of `--json`. Loads nothing heavy.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stages.chips import chip_of_device
 from stages.contracts import PREFLIGHT
+from stages.errors import StoreError
 from stages.geometry import TEMPORAL_COMPRESSION
 from stages.keys import JsonValue
 from stages.params import MachineParams, VideoParams
@@ -104,10 +106,21 @@ class Change:
 
 
 def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Row:
-    """The answer to a question that has one in the store."""
-    figures = store.payload(PREFLIGHT, question.node.key).read_text(encoding="utf-8")
-    run = (store.folder(PREFLIGHT, question.node.key) / RUN).read_text(encoding="utf-8")
-    return Row(question, videos, json.loads(figures), json.loads(run))
+    """The answer to a question that has one in the store.
+
+    Raises:
+        StoreError: its files are damaged.
+    """
+    figures = store.payload(PREFLIGHT, question.node.key)
+    return Row(question, videos, _read_json(figures), _read_json(figures.with_name(RUN)))
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}). Delete {path.parent}; it is made again.") from error
+    return content
 
 
 def propose(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[Iterator[Change]]:

@@ -8,7 +8,7 @@ import pytest
 from preflight_builders import build_figures, publish_answer, write_project
 
 from stages import preflight_survey
-from stages.errors import MeshError, ParamsError, StageError
+from stages.errors import MeshError, ParamsError, StageError, StoreError
 from stages.params import load_params
 from stages.preflight_answers import Row
 from stages.preflight_questions import ask, describe_target
@@ -38,7 +38,8 @@ def has_started_a_process(root: Path) -> bool:
     return (root / "artifacts" / "logs").exists()
 
 
-def test_a_program_for_this_machine_is_compiled_once(root: Path):
+def test_a_program_for_this_machine_is_compiled_once(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # half the time
     told: list[str] = []
     first = look(root, topology="", told=told)
     assert [row.question.stage for row in first] == ["denoise", "decode"]
@@ -87,6 +88,14 @@ def test_settings_that_fit_are_told_where_a_program_does_not(root: Path):
     assert not denoise.fits
     assert [way.setting for way in denoise.ways_out] == ["denoise.num_frames=109"]
     assert [way.setting for way in decode.ways_out] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
+
+
+def test_a_damaged_answer_is_one_message(root: Path):
+    answer(root, {})
+    (damaged, _) = sorted((root / "artifacts" / "preflight").glob("*/run.json"))
+    damaged.write_text("{")
+    with pytest.raises(StoreError, match=r"run.json: cannot be read .* Delete .*; it is made again\."):
+        look(root)
 
 
 def test_an_unknown_video_is_one_message(root: Path):

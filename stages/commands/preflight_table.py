@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from stages.commands.display import duration
 from stages.preflight_answers import GIB, Row
 
 _WIDTH = 120
@@ -36,18 +37,20 @@ def show_progress() -> Iterator[Callable[[str], None]]:
 def print_table(topology: str, rows: Sequence[Row], console: Console | None = None) -> None:
     """Print the rows, what chips send each other, and settings that fit where a program does not."""
     console = console or Console(width=_WIDTH, highlight=False)
+    if not rows:
+        console.print("nothing to compile")
+        return
     table = Table(box=None, pad_edge=False, title_justify="left")
     for name, side in _COLUMNS.items():
         table.add_column(name, justify="right" if side == _RIGHT else "left", no_wrap=name != "video")
     for row in rows:
         table.add_row(*_cells(row))
-    console.print(f"{topology or 'this machine'}: {rows[0].figures['device_kind']}" if rows else "nothing to compile")
+    console.print(f"{topology or 'this machine'}: {rows[0].figures['device_kind']}")
     console.print(table)
     for row in rows:
         if sent := _sent(row):
             console.print(f"{row.question.stage} of {', '.join(row.videos)} sends per call and chip: {sent}")
-    if rows:
-        console.print(_LEGEND)
+    console.print(_LEGEND)
     for row in rows:
         if not row.fits:
             console.print(_way_out(row))
@@ -65,7 +68,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "yes" if row.fits else "NO",
         _number(row.figures["flops"] / 1e12),
         f"{row.run['compile_s']:.1f} s",
-        "" if row.least_s is None else _duration(row.least_s),
+        "" if row.least_s is None else duration(row.least_s),
     )
 
 
@@ -86,11 +89,3 @@ def _way_out(row: Row) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

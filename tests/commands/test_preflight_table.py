@@ -58,7 +58,7 @@ def test_where_nothing_near_fits_a_larger_slice_is_the_mend(rows: list[Row]):
 
 
 def test_without_a_program_there_is_nothing_to_compile():
-    assert shown([])[0] == "nothing to compile"
+    assert shown([]) == ["nothing to compile"]
 
 
 def test_where_no_terminal_is_each_thing_is_a_line_on_stderr(capfd: pytest.CaptureFixture[str]):
