@@ -1,4 +1,7 @@
-"""The denoise step as a program that can be compiled before there are weights, a prompt or a TPU."""
+"""A denoise step that is only planned: lowered for devices that need not be there, from sizes alone.
+
+Owns the shapes of what a step is called with, and the arithmetic minimum of its work.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,23 +9,33 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jax.typing import DTypeLike
 
-from stages.denoise import torch_bridge
+from stages.denoise.collectives import num_places
 from stages.denoise.config import TransformerConfig
-from stages.denoise.mesh import sharding
-from stages.denoise.sampling import denoise_step
+from stages.denoise.mesh import NUM_BRANCHES, sharding
+from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import TextTokens
-from stages.denoise.weights import DiTWeights
+from stages.denoise.weights import describe_weights
 from stages.executables import Program
 from stages.geometry import LatentSize
+from stages.tensors import DTYPES
 
-_UNUSED = "image_embedder."
+_PRODUCT = 2  # operations per weight and row of a matrix product: a multiplication and an addition
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """All that decides the program of a denoise step, besides the mesh."""
+    """What decides how a step is compiled, and how much it has to do.
+
+    Attributes:
+        config: of the checkpoint.
+        size: of the latents.
+        num_prompt_tokens, num_glyph_tokens: places for text of the language model and of ByT5, as `bucket_size` gives
+            them.
+        is_guided: two branches, or one.
+        dtype: "bfloat16" or "float32".
+        window_size: as in `plain_attention`.
+    """
 
     config: TransformerConfig
     size: LatentSize
@@ -32,48 +45,69 @@ class StepPlan:
     dtype: str
     window_size: int
 
+    @property
+    def num_video(self) -> int:
+        """Video tokens."""
+        return self.size.num_frames * self.size.height * self.size.width
+
+    @property
+    def num_branches(self) -> int:
+        """Entries of the batch."""
+        return NUM_BRANCHES if self.is_guided else 1
+
 
 def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
-    """The step on `mesh`, whose devices may be those of a topology."""
+    """`denoise_step`, lowered for the devices of `mesh`; nothing is put on them.
 
-    def array(*shape: int, dtype: DTypeLike = plan.dtype) -> Any:  # stands for an array
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding(mesh))
-
-    config, batch = plan.config, 2 if plan.is_guided else 1
-    block, rest = torch_bridge.weight_shapes(config)
-    weights = DiTWeights(
-        blocks={name: array(config.num_layers, *shape) for name, shape in block.items()},
-        rest={name: array(*shape) for name, shape in rest.items() if not name.startswith(_UNUSED)},
-    )
-    text = TextTokens(
-        prompt=array(batch, plan.num_prompt_tokens, config.text_embed_dim),
-        prompt_mask=array(batch, plan.num_prompt_tokens, dtype=bool),
-        glyph=array(batch, plan.num_glyph_tokens, config.text_embed_2_dim),
-        glyph_mask=array(batch, plan.num_glyph_tokens, dtype=bool),
-    )
-    num_video = plan.size.num_frames * plan.size.height * plan.size.width
-    angles = array(num_video, config.attention_head_dim, dtype=jnp.float32)
-    latents = array(*plan.size.shape)
+    Raises:
+        MeshError: the weights do not split over the mesh, or the chip is of an unknown kind.
+    """
+    dtype = DTYPES[plan.dtype]
+    weights = describe_weights(plan.config, mesh, dtype=plan.dtype)
+    whole = sharding(mesh)
+    latents = jax.ShapeDtypeStruct(plan.size.shape, dtype, sharding=whole)
+    scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
+    shape = (num_places(plan.num_video, mesh=mesh), plan.config.attention_head_dim)
+    angles = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding(mesh, "tokens"))
     lowered = denoise_step.lower(
         weights,
         latents,
-        text,
+        _describe_text(plan, mesh, dtype),
         (angles, angles),
-        timestep=array(1),
-        sigma_change=array(dtype=jnp.float32),
-        guidance_scale=array(dtype=jnp.float32),
-        config=config,
+        timestep=jax.ShapeDtypeStruct((1,), dtype, sharding=whole),
+        sigma_change=scalar,
+        guidance_scale=scalar,
+        config=plan.config,
         window_size=plan.window_size,
+        mesh=mesh,
     )
-    return Program("denoise step", lowered, weights=weights, state=latents)
+    return Program(name="denoise step", lowered=lowered, weights=weights, state=latents)
+
+
+def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.ShapeDtypeStruct]:
+    spread = sharding(mesh, "branches")
+    prompt, glyph = ((plan.num_branches, size) for size in (plan.num_prompt_tokens, plan.num_glyph_tokens))
+    return TextTokens(
+        prompt=jax.ShapeDtypeStruct((*prompt, plan.config.text_embed_dim), dtype, sharding=spread),
+        prompt_mask=jax.ShapeDtypeStruct(prompt, bool, sharding=spread),
+        glyph=jax.ShapeDtypeStruct((*glyph, plan.config.text_embed_2_dim), dtype, sharding=spread),
+        glyph_mask=jax.ShapeDtypeStruct(glyph, bool, sharding=spread),
+    )
 
 
 def step_flops(plan: StepPlan) -> float:
-    """Floating-point operations that a step cannot do without: products of matrices in the blocks, for all tokens."""
+    """Floating-point operations that a step cannot do without, on all devices together.
+
+    Those of the blocks: 2 c^2 (4 + 2 r) per token, for its projections and its MLP of ratio r, and 4 c per pair of a
+    query and a key that it sees; c hidden channels. What comes before and after the blocks, and what is done once per
+    timestep, is left out: it is less than a thousandth of that for a real video.
+    """
     config = plan.config
-    width = config.num_attention_heads * config.attention_head_dim
-    num_video = plan.size.num_frames * plan.size.height * plan.size.width
-    num_tokens = num_video + plan.num_prompt_tokens + plan.num_glyph_tokens
-    projections = 2 * (4 + 2 * config.mlp_ratio) * width**2 * num_tokens
-    attention = 4 * num_tokens**2 * width
-    return (2 if plan.is_guided else 1) * config.num_layers * (projections + attention)
+    channels = config.num_attention_heads * config.attention_head_dim
+    num_text = plan.num_prompt_tokens + plan.num_glyph_tokens
+    num_tokens = plan.num_video + num_text
+    num_seen = min(plan.window_size or plan.num_video, plan.num_video)
+    num_pairs = plan.num_video * (num_seen + num_text) + num_text * num_tokens
+    per_token = _PRODUCT * channels**2 * (4 + 2 * config.mlp_ratio)
+    per_pair = 2 * _PRODUCT * channels
+    return plan.num_branches * config.num_layers * (num_tokens * per_token + num_pairs * per_pair)

@@ -62,7 +62,8 @@ def _lower_denoise(parameters: Mapping[str, Any], size: LatentSize, devices: Seq
         dtype=parameters["dtype"],
         window_size=parameters["window_size"],
     )
-    mesh = build_mesh(parameters["mesh"], devices)
+    num_heads = plan.config.num_attention_heads
+    mesh = build_mesh(parameters["mesh"], devices, num_heads=num_heads, is_guided=plan.is_guided)
     shape = "x".join(map(str, mesh.devices.shape))
     return Lowered(lower_step(plan, mesh), step_flops(plan), shape, mesh.devices.size)
 
