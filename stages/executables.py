@@ -47,12 +47,14 @@ class Program:
         lowered: what is to be compiled.
         weights: arguments that stay from call to call.
         state: arguments that are donated.
+        flops: operations of a call in matrix products and convolutions, of all devices together (flops.py).
     """
 
     name: str
     lowered: jax.stages.Lowered
     weights: Shapes
     state: Shapes
+    flops: int
 
 
 @dataclass(frozen=True)

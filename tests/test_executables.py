@@ -35,7 +35,7 @@ mesh = Mesh(np.array(jax.devices()[::-1]), ("chips",))
 split = NamedSharding(mesh, PartitionSpec("chips"))
 shape = jax.ShapeDtypeStruct((8,), jnp.float32, sharding=split)
 step = jax.jit(lambda weights, state: {"state": state + weights.sum()}, donate_argnames="state")
-program = Program("toy", step.lower(shape, shape), weights=shape, state=shape)
+program = Program("toy", step.lower(shape, shape), weights=shape, state=shape, flops=0)
 executable = Executables(Path(sys.argv[1])).compile(program)
 weights, state = (jax.device_put(np.arange(8, dtype=np.float32), split) for _ in range(2))
 result = executable.compiled(weights, state)["state"]
@@ -62,7 +62,7 @@ def run_sharded(store: Path, **variables: str) -> dict[str, object]:
 def double() -> Program:
     """A program of one line for the first device."""
     shape = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=SingleDeviceSharding(jax.devices()[0]))
-    return Program("double", jax.jit(lambda array: 2 * array).lower(shape), weights=shape, state=())
+    return Program("double", jax.jit(lambda array: 2 * array).lower(shape), weights=shape, state=(), flops=0)
 
 
 def kept_file(store: Path) -> Path:
@@ -198,7 +198,7 @@ from stages.executables import Executables, Program
 
 chip = get_topology_desc(topology_name="v6e:1x1", platform="tpu").devices[0]
 shape = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=SingleDeviceSharding(chip))
-program = Program("double", jax.jit(lambda array: 2 * array).lower(shape), weights=shape, state=())
+program = Program("double", jax.jit(lambda array: 2 * array).lower(shape), weights=shape, state=(), flops=0)
 print([Executables(Path(sys.argv[1])).compile(program).was_loaded for _ in range(2)])
 """
 

@@ -14,6 +14,7 @@ from stages.decode.config import DecoderConfig
 from stages.decode.decoder import decode_first, decode_next
 from stages.decode.weights import describe_weights
 from stages.executables import Program
+from stages.flops import count_flops
 from stages.geometry import LatentSize
 
 
@@ -36,5 +37,6 @@ def lower_chunk(plan: ChunkPlan, devices: Sequence[jax.Device]) -> Program:
     latents = array(1, plan.size.height, plan.size.width, plan.config.latent_channels)
     first = partial(decode_first, config=plan.config, num_latent_frames=plan.size.num_frames)
     memory = jax.tree.map(lambda leaf: array(*leaf.shape), jax.eval_shape(first, weights, latents)[0])
-    lowered = decode_next.lower(weights, latents, memory, array(dtype=jnp.int32), config=plan.config)
-    return Program("decode chunk", lowered, weights=weights, state=memory)
+    traced = decode_next.trace(weights, latents, memory, array(dtype=jnp.int32), config=plan.config)
+    flops = count_flops(traced.jaxpr.jaxpr, num_turns=plan.size.num_frames)  # the last frame sees all before it
+    return Program("decode chunk", traced.lower(), weights=weights, state=memory, flops=flops)

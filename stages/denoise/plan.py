@@ -17,10 +17,9 @@ from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.weights import describe_weights
 from stages.executables import Program
+from stages.flops import count_flops
 from stages.geometry import LatentSize
 from stages.tensors import DTYPES
-
-_PRODUCT = 2  # operations per weight and row of a matrix product: a multiplication and an addition
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
     shape = (num_places(plan.num_video, mesh=mesh), plan.config.attention_head_dim)
     angles = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding(mesh, "tokens"))
-    lowered = denoise_step.lower(
+    traced = denoise_step.trace(
         weights,
         latents,
         _describe_text(plan, mesh, dtype),
@@ -81,7 +80,30 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
         window_size=plan.window_size,
         mesh=mesh,
     )
-    return Program(name="denoise step", lowered=lowered, weights=weights, state=latents)
+    return Program(
+        name="denoise step",
+        lowered=traced.lower(),
+        weights=weights,
+        state=latents,
+        flops=count_flops(traced.jaxpr.jaxpr),
+    )
+
+
+def min_flops(plan: StepPlan, *, num_text_tokens: int) -> int:
+    """What a step cannot do without: 2 operations per weight and token, 4 per pair of tokens and channel.
+
+    With s video tokens and l = `num_text_tokens` text tokens that exist, c channels and m channels in a feed-forward
+    layer, a block of one branch is 2 (s + l)(4 c^2 + 2 c m) for the projections and the feed-forward layers, and
+    4 c (s (k + l) + l (s + l)) for scores and sums, where a video token sees k video tokens: all, or its window.
+    Embeddings, modulations and the output, which all together are below a thousandth, are left out.
+    """
+    config, num_video = plan.config, plan.num_video
+    channels = config.num_attention_heads * config.attention_head_dim
+    hidden = int(channels * config.mlp_ratio)
+    num_seen = min(plan.window_size or num_video, num_video)
+    layers = (num_video + num_text_tokens) * (4 * channels**2 + 2 * channels * hidden)
+    pairs = num_video * (num_seen + num_text_tokens) + num_text_tokens * (num_video + num_text_tokens)
+    return plan.num_branches * config.num_layers * (2 * layers + 4 * channels * pairs)
 
 
 def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.ShapeDtypeStruct]:
@@ -93,21 +115,3 @@ def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.Sha
         glyph=jax.ShapeDtypeStruct((*glyph, plan.config.text_embed_2_dim), dtype, sharding=spread),
         glyph_mask=jax.ShapeDtypeStruct(glyph, bool, sharding=spread),
     )
-
-
-def step_flops(plan: StepPlan) -> float:
-    """Floating-point operations that a step cannot do without, on all devices together.
-
-    Those of the blocks: 2 c^2 (4 + 2 r) per token, for its projections and its MLP of ratio r, and 4 c per pair of a
-    query and a key that it sees; c hidden channels. What comes before and after the blocks, and what is done once per
-    timestep, is left out: it is less than a thousandth of that for a real video.
-    """
-    config = plan.config
-    channels = config.num_attention_heads * config.attention_head_dim
-    num_text = plan.num_prompt_tokens + plan.num_glyph_tokens
-    num_tokens = plan.num_video + num_text
-    num_seen = min(plan.window_size or plan.num_video, plan.num_video)
-    num_pairs = plan.num_video * (num_seen + num_text) + num_text * num_tokens
-    per_token = _PRODUCT * channels**2 * (4 + 2 * config.mlp_ratio)
-    per_pair = 2 * _PRODUCT * channels
-    return plan.num_branches * config.num_layers * (num_tokens * per_token + num_pairs * per_pair)

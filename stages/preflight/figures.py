@@ -34,7 +34,7 @@ class Figures:
         device_kind, num_devices, mesh: what it was compiled for.
         memory: bytes on a device, and how many of them a program can have.
         fits: whether the compiler took it and the sum is within the limit.
-        flops: operations of a call that cannot be left out, of all devices together.
+        flops: operations of a step or of a latent frame, with all its tiles, of all devices together.
         collectives: of a call; none are known of a program that the compiler refused.
     """
 
@@ -44,7 +44,7 @@ class Figures:
     memory: Memory
     limit_bytes: int
     fits: bool
-    flops: float
+    flops: int
     collectives: tuple[Collective, ...]
 
 
@@ -57,7 +57,7 @@ def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.C
     results = needed.output_size_in_bytes - needed.alias_size_in_bytes
     memory = Memory(
         weights=_bytes_of(lowered.program.weights),
-        state=lowered.num_states * _bytes_of(lowered.program.state) + _others(arguments),
+        state=lowered.num_tiles * _bytes_of(lowered.program.state) + _others(arguments),
         temporaries=needed.temp_size_in_bytes + needed.generated_code_size_in_bytes + results + padding,
     )
     return _figures(lowered, target, memory, count_collectives(compiled.as_text() or ""))
@@ -70,7 +70,7 @@ def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figure
         return None
     weights, state = _bytes_of(lowered.program.weights), _bytes_of(lowered.program.state)
     total = int(float(found[1]) * _UNITS[found[2]])
-    memory = Memory(weights, lowered.num_states * state, max(total - weights - state, 0))
+    memory = Memory(weights, lowered.num_tiles * state, max(total - weights - state, 0))
     return _figures(lowered, target, memory, collectives=())
 
 
@@ -121,7 +121,7 @@ def _figures(lowered: Lowered, target: Target, memory: Memory, collectives: tupl
         memory=memory,
         limit_bytes=target.limit_bytes,
         fits=total <= target.limit_bytes,
-        flops=lowered.flops,
+        flops=lowered.num_tiles * lowered.program.flops,
         collectives=collectives,
     )
 

@@ -18,7 +18,7 @@ def shape(*sizes: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(sizes, jnp.float32, sharding=sharding)
 
 
-def build(num_states: int = 1) -> Lowered:
+def build(num_tiles: int = 1) -> Lowered:
     """A step that reads one of two weights and a constant, donates its state, and returns one thing more."""
 
     def step(weights: dict[str, jax.Array], state: jax.Array, constant: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -26,8 +26,8 @@ def build(num_states: int = 1) -> Lowered:
 
     weights = {"unused": shape(1000), "used": shape(100)}
     lowered = jax.jit(step, donate_argnames="state").lower(weights, shape(50), shape(7))
-    program = Program("step", lowered, weights=weights, state=shape(50))
-    return Lowered(program, flops=1e12, mesh="1x1x1", num_devices=1, num_states=num_states)
+    program = Program("step", lowered, weights=weights, state=shape(50), flops=10)
+    return Lowered(program, mesh="1x1x1", num_devices=1, num_tiles=num_tiles)
 
 
 def target(limit_bytes: int = GIB) -> Target:
@@ -44,9 +44,10 @@ def test_state_is_what_is_donated_and_what_else_is_given():
     assert figures_of_compiled(lowered, target(), lowered.program.lowered.compile()).memory.state == 4 * (50 + 7)
 
 
-def test_each_tile_has_a_state():
-    lowered = build(num_states=3)
-    assert figures_of_compiled(lowered, target(), lowered.program.lowered.compile()).memory.state == 4 * (150 + 7)
+def test_each_tile_has_a_state_and_its_operations():
+    lowered = build(num_tiles=3)
+    figures = figures_of_compiled(lowered, target(), lowered.program.lowered.compile())
+    assert (figures.memory.state, figures.flops) == (4 * (150 + 7), 30)
 
 
 def test_results_are_temporaries_unless_they_take_the_place_of_an_argument():
