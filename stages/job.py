@@ -21,8 +21,8 @@ from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import Digest, JsonValue, Node
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
+from stages.tensor_header import read_header
 
-_HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
 
@@ -174,25 +174,12 @@ def _check_payload(node: Node, draft: Path) -> None:
         return
     where = f"{node.title}, {contract.payload}"
     try:
-        entries = _read_header(draft / contract.payload)
+        entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ContractError(f"{where}: {node.stage} has not written a whole safetensors file ({error}).") from error
     check_shapes(node.stage, shapes, where=where, dtypes=dtypes)
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """Each tensor's entry in a safetensors file, read without the library, which loads numpy."""
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-        entries: dict[str, Any] = json.loads(file.read(min(length, size_bytes)))
-    entries.pop("__metadata__", None)
-    end = _HEADER_LENGTH.size + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if end != size_bytes:
-        raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
-    return entries
 
 
 def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
