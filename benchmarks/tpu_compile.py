@@ -144,8 +144,8 @@ def _mesh_table(meshes: Mapping[str, Sequence[Row]]) -> list[str]:
 def _reference_table(rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[str]:
     lines = [
         f"## Beside the scripts' way, {MESH_TOPOLOGY}\n",
-        "Theirs: one branch of guidance, two blocks, unrolled, hidden channels over the chips, dense attention with a mask "
-        "(`benchmarks/reference_way.py`). Ours: the whole step, both branches, 54 blocks.\n",
+        "Theirs: one branch of guidance, two blocks, unrolled, hidden channels over the chips, dense attention with a "
+        "mask (`benchmarks/reference_way.py`). Ours: the whole step, both branches, 54 blocks.\n",
         "| frames | way | temporaries GiB per chip | compile s |",
         "|---|---|---|---|",
     ]
