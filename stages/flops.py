@@ -5,6 +5,7 @@ and a kernel not at all.
 """
 
 import math
+from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
@@ -26,14 +27,14 @@ def count_flops(jaxpr: Jaxpr, *, num_turns: int = 1) -> int:
 
 def _count(equation: JaxprEqn, num_turns: int) -> int:
     name, parameters = equation.primitive.name, equation.params
-    if name == "dot_general":
-        (contracted, _), _ = parameters["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
-        return _MULTIPLY_ADD * math.prod(shape[axis] for axis in contracted) * equation.outvars[0].aval.size
-    if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval
-        num_outputs = kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
-        return _MULTIPLY_ADD * equation.outvars[0].aval.size * kernel.size // num_outputs
+    if name in ("dot_general", "conv_general_dilated"):
+        arrays: list[Any] = [variable.aval for variable in (*equation.invars, *equation.outvars)]
+        left, right, result = arrays
+        if name == "dot_general":
+            (contracted, _), _ = parameters["dimension_numbers"]
+            return int(_MULTIPLY_ADD * result.size * math.prod(left.shape[axis] for axis in contracted))
+        num_channels = right.shape[parameters["dimension_numbers"].rhs_spec[0]]
+        return int(_MULTIPLY_ADD * result.size * right.size // num_channels)
     inner = [count_flops(each, num_turns=num_turns) for each in _subjaxprs(equation)]
     if name == "cond":
         return max(inner)
