@@ -18,7 +18,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Decode a node's latents."""
     name = str(job.node.parameters["decoder"])
     made = decode_node(job, draft, report, load=partial(load_decoder, name))
-    return {"device": "cpu" if name == "diffusers" else made["device"]}  # one device, and no chunks
+    return {"device": "cpu" if name == "diffusers" else made["device"]}  # one, however many there are
 
 
 def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, devices: Devices) -> Decode:

@@ -1,17 +1,131 @@
-"""The planned chunk."""
+"""The planned programs are those that run, and are spread over chips by the TPU compiler's word."""
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
 from preflight_builders import SETTINGS
 
 from stages.component_config import Settings
 from stages.decode.config import parse_config
+from stages.decode.decoder import decode_first, decode_next
+from stages.decode.plan import ChunkPlan, compile_programs, lower_chunk
+from stages.decode.weights import load_weights
+from stages.geometry import LatentSize
+from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
+
+PROJECT = Path(__file__).parents[2]
+# Two lengths of a small decoder on eight chips: bytes, and how often chips send each other what.
+ON_TPU = """
+import json, re, jax
+from collections import Counter
+from dataclasses import replace
+from jax.experimental import topologies
+from stages.decode.config import DecoderConfig
 from stages.decode.plan import ChunkPlan, lower_chunk
 from stages.geometry import LatentSize
+devices = topologies.get_topology_desc("v5e:2x4", "tpu").devices
+config = DecoderConfig(
+    latent_channels=32, out_channels=3, block_channels=(128, 128), num_resnets=1, spatial_compression=2,
+    temporal_compression=2, upsample_match_channel=True, scaling_factor=1.0,
+)
+kinds = "all-gather|all-reduce|reduce-scatter|collective-permute|all-to-all"
+for num_frames in (4, 16):
+    program = lower_chunk(ChunkPlan(config, LatentSize(num_frames, 8, 64), "bfloat16"), devices)
+    compiled = program.lowered.compile()
+    memory = compiled.memory_analysis()
+    size = lambda tree: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    print(json.dumps({
+        "weights": size(program.weights),
+        "state": size(program.state),
+        "cache": size(program.state.mid_attention),
+        "arguments": memory.argument_size_in_bytes,
+        "total": memory.argument_size_in_bytes + memory.temp_size_in_bytes
+            + memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "collectives": Counter(re.findall(rf" ({kinds})(?:-start)?[(]", compiled.as_text())),
+    }))
+"""
+
+
+@pytest.fixture(scope="module")
+def on_tpu() -> list[dict]:
+    """What the TPU compiler says of a chunk on a v5e slice of eight chips: of a short video, and of a longer one."""
+    settings = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+    command = [sys.executable, "-c", ON_TPU]
+    result = subprocess.run(
+        command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_the_chunks_memory_has_room_for_all_latent_frames():
     config = parse_config(Settings(Path(), SETTINGS["vae"]))
     program = lower_chunk(ChunkPlan(config, LatentSize(5, 2, 3), "float32"), jax.devices())
     assert program.state.mid_attention.keys.shape[:3] == (1, 5, 6)
+
+
+def test_planned_programs_take_what_a_run_gives_them_and_give_the_same_bits(tmp_path: Path):
+    folder = write_vae(tmp_path / "vae", **SMALL)
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    plan = ChunkPlan(config, LatentSize(2, 2, 3), "float32")
+    programs = compile_programs(plan, devices=[DEVICE], compile_program=lambda program: program.lowered.compile())
+    first, second = jnp.moveaxis(random_latents(2, 2, 3), 1, -1)[0][:, None]
+    memory, frames = programs.first(weights, first)
+    expected_memory, expected = decode_first(weights, first, config=config, num_latent_frames=2)
+    np.testing.assert_array_equal(frames, expected)
+    assert programs.later is not None
+    _, frames = programs.later(weights, second, memory, jnp.int32(1))
+    _, expected = decode_next(weights, second, expected_memory, jnp.int32(1), config=config)
+    np.testing.assert_array_equal(frames, expected)
+
+
+def test_a_video_of_one_latent_frame_needs_one_program(tmp_path: Path):
+    config = load_config(write_vae(tmp_path / "vae", **SMALL))
+    names = []
+    plan = ChunkPlan(config, LatentSize(1, 2, 3), "float32")
+
+    def compile_program(program):
+        names.append(program.name)
+        return program.lowered.compile()
+
+    assert compile_programs(plan, devices=[DEVICE], compile_program=compile_program).later is None
+    assert names == ["first decode chunk"]
+
+
+def test_the_work_of_a_chunk_is_that_of_the_middle_of_the_video():
+    config = parse_config(Settings(Path(), SETTINGS["vae"]))
+    plan = ChunkPlan(config, LatentSize(4, 2, 3), "float32")
+    flops = [
+        lower_chunk(replace(plan, size=LatentSize(num_frames, 2, 3)), jax.devices()).flops for num_frames in (4, 6)
+    ]
+    assert flops[1] - flops[0] == 4 * 6 * 6 * config.block_channels[0]  # one frame's keys and values more
+
+
+def test_a_chip_holds_all_weights_and_an_eighth_of_the_state(on_tpu: list[dict]):
+    for figures in on_tpu:
+        expected = figures["weights"] + figures["state"] / 8
+        assert expected <= figures["arguments"] < 1.1 * expected  # the rest: latents, and rows filled up
+
+
+def test_a_longer_video_takes_more_memory_for_its_attention_alone(on_tpu: list[dict]):
+    short, long = on_tpu
+    growth = (long["cache"] - short["cache"]) / 8
+    assert growth <= long["total"] - short["total"] < 1.1 * growth
+
+
+def test_chips_send_each_other_edges_queries_and_sums_and_the_frames(on_tpu: list[dict]):
+    num_convolutions = (
+        1 + 4 + 2 * 2 + 1 + 1
+    )  # the first, the mid-block's, those of two blocks, the upsampler's, the last
+    for figures in on_tpu:
+        assert figures["collectives"]["collective-permute"] == 2 * num_convolutions
+        assert "all-to-all" not in figures["collectives"]
