@@ -14,17 +14,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
+from stages.decode.convolution import PRECISION, PaddedFrame, convolve
 from stages.decode.strips import Strips, add_neighbours
 
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
-PaddedFrame = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
 Past = tuple[Leaf, Leaf]  # the two frames before the present one, the older first
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
-# Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
-# on a TPU so far; that every product asks for it is tested.)
-PRECISION = jax.lax.Precision.HIGHEST
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
@@ -88,7 +85,7 @@ def causal_conv(
     """
     padded = _pad_edges(frame, strips)
     older, newer = past or (padded, padded)
-    total = _convolve((older, newer, padded), weights.kernel)
+    total = convolve((older, newer, padded), weights.kernel)
     return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 
@@ -172,22 +169,3 @@ def _pad_edges(frame: Float[Array, "b h w c"], strips: Strips | None) -> Float[A
     if strips:
         return add_neighbours(rows, strips)
     return jnp.concatenate([rows[:, :, :1], rows, rows[:, :, -1:]], axis=2)
-
-
-def _convolve(
-    taps: tuple[PaddedFrame, PaddedFrame, PaddedFrame], kernel: Float[Array, "3 3 3 i o"]
-) -> Float32[Array, "b h w o"]:
-    """Sum of three 2-D convolutions, one per tap in time: the fastest form in sum (benchmarks/conv_forms.py)."""
-    totals = [
-        jax.lax.conv_general_dilated(
-            tap,
-            kernel[time],
-            window_strides=(1, 1),
-            padding="VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=PRECISION,
-            preferred_element_type=jnp.float32,
-        )
-        for time, tap in enumerate(taps)
-    ]
-    return totals[0] + totals[1] + totals[2]

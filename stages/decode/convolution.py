@@ -1,0 +1,83 @@
+"""The sum of products of a causal convolution, in the form that suits the platform.
+
+Owns the form alone: edges are there already, bias and rounding come after. All forms give the same numbers but for the
+order of sums, which are float32.
+"""
+
+from functools import partial
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32
+
+PaddedFrame: TypeAlias = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
+Taps: TypeAlias = tuple[PaddedFrame, PaddedFrame, PaddedFrame]
+# Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
+# on a TPU so far; that every product asks for it is tested.)
+PRECISION = jax.lax.Precision.HIGHEST
+_KERNEL_SIZE = 3
+# Of the matrix that has all inputs of a cell in a row; in the vector memory of a v5e, 128 MiB, there is room for it.
+_MAX_MATRIX_BYTES = 60 * 2**20
+
+_convolve = partial(
+    jax.lax.conv_general_dilated, padding="VALID", precision=PRECISION, preferred_element_type=jnp.float32
+)
+
+
+def convolve(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+    """3x3x3 convolution at one point in time.
+
+    Args:
+        taps: the frame and the two before it, padded, the oldest first.
+        kernel: [t, h, w, i, o], of the taps' dtype.
+    """
+    return jax.lax.platform_dependent(taps, kernel, tpu=convolve_on_tpu, default=convolve_each_tap)
+
+
+def convolve_each_tap(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+    """Three 2-D convolutions, one per tap in time: the fastest form in sum on CPU (benchmarks/conv_forms.py)."""
+    totals = [
+        _convolve(tap, kernel[time], (1, 1), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        for time, tap in enumerate(taps)
+    ]
+    return totals[0] + totals[1] + totals[2]
+
+
+def convolve_on_tpu(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+    """One matrix product where that is small, else a convolution per row of the kernel (docs/decisions/0012).
+
+    The TPU compiler takes a batch of one image apart into a batch of strips, with copies before and after each layer
+    and long searches; neither form has such a batch.
+    """
+    batch, height, width, _ = taps[0].shape
+    matrix_bytes = batch * height * width * kernel[..., 0].size * kernel.dtype.itemsize
+    return (convolve_by_product if matrix_bytes <= _MAX_MATRIX_BYTES else convolve_each_row)(taps, kernel)
+
+
+def convolve_by_product(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+    """One product of a matrix that has the 27 i inputs of a cell in its row."""
+    height, width = (size - _KERNEL_SIZE + 1 for size in taps[0].shape[1:3])
+    places = [(y, x) for y in range(_KERNEL_SIZE) for x in range(_KERNEL_SIZE)]
+    inputs = jnp.concatenate([tap[:, y : y + height, x : x + width] for tap in taps for y, x in places], axis=-1)
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    total: Array = jnp.matmul(inputs, matrix, precision=PRECISION, preferred_element_type=jnp.float32)
+    return total
+
+
+def convolve_each_row(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+    """Three 1-D convolutions along the width, one per row of the kernel; all rows of the frame are their batch."""
+    batch, height, width, _ = taps[0].shape
+    stacked = jnp.concatenate(taps, axis=-1)
+    folded = jnp.moveaxis(kernel, 0, 2).reshape(_KERNEL_SIZE, _KERNEL_SIZE, -1, kernel.shape[-1])  # [h, w, t i, o]
+    height, width = height - _KERNEL_SIZE + 1, width - _KERNEL_SIZE + 1
+    totals = [
+        _convolve(
+            stacked[:, y : y + height].reshape(batch * height, width + _KERNEL_SIZE - 1, -1),
+            folded[y],
+            (1,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+        for y in range(_KERNEL_SIZE)
+    ]
+    return (totals[0] + totals[1] + totals[2]).reshape(batch, height, width, -1)
