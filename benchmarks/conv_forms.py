@@ -2,7 +2,8 @@
 
     python -m benchmarks.conv_forms
 
-Prints, for each size, the seconds of one frame and the time relative to the form that the decoder has.
+Prints, for each size, the time of one frame and that relative to the first form, which the decoder has for narrow frames
+and for all on a TPU. On a CPU it has blocks of rows for wide ones (docs/decisions/0013).
 """
 
 import time
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stages.decode.layers import ConvWeights, causal_conv
+from stages.decode.convolution import convolve_by_blocks, convolve_by_taps
 
 NUM_LAYERS = 4
 NUM_RUNS = 7  # the fastest counts: other work on the machine only adds
@@ -23,6 +24,10 @@ SIZES = (  # height, width, channels: low and wide, high and narrow, as at the t
     (256, 256, 16),
     (32, 32, 256),
     (128, 128, 32),
+    (12, 12, 512),
+    (24, 24, 512),
+    (48, 48, 256),
+    (96, 96, 128),
 )
 
 # Padded frames from the oldest to the present, and the kernel [t, h, w, i, o], to a frame.
@@ -66,13 +71,6 @@ def _convolve(frame: Float[Array, "b h w i"], kernel: Float[Array, "y x i o"]) -
     return jax.lax.conv_general_dilated(frame, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def one_per_tap(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
-    """What the decoder does: a 2-D convolution for each tap in time."""
-    older, newer, padded = frames
-    weights = ConvWeights(kernel, jnp.zeros(kernel.shape[-1]))
-    return causal_conv(padded[:, 1:-1, 1:-1], weights, (older, newer))[0]
-
-
 def taps_in_channels(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
     """One 2-D convolution over three times the channels."""
     folded = jnp.moveaxis(kernel, 0, 2).reshape(3, 3, -1, kernel.shape[-1])
@@ -100,7 +98,8 @@ def one_3d(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "a 2-D convolution per tap": one_per_tap,
+        "a 2-D convolution per tap": convolve_by_taps,
+        "blocks of rows": convolve_by_blocks,
         "taps folded into channels": taps_in_channels,
         "nine matrix products": nine_products,
         "a 3-D convolution": one_3d,
