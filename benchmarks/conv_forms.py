@@ -2,8 +2,8 @@
 
     python -m benchmarks.conv_forms
 
-Prints, for each size, the time of one frame and that relative to the first form, which the decoder has for narrow frames
-and for all on a TPU. On a CPU it has blocks of rows for wide ones (docs/decisions/0013).
+Prints, for each size, the time of one frame, and relative to the first form. The decoder has that one on a TPU and for
+narrow frames, blocks of rows for wide ones on a CPU (docs/decisions/0013).
 """
 
 import time
