@@ -6,6 +6,7 @@ latents come from and the frames go is left to stream.py and tiling.py.
 
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Generic
 
 import jax
@@ -28,6 +29,10 @@ from stages.decode.layers import (
     silu,
     upsample,
 )
+
+# On CPU, XLA gives matrix products to YNNPACK and keeps convolutions, which are Eigen's then: YNNPACK's take longer
+# (docs/decisions/0013). Compilers for other platforms take the option and do not read it.
+COMPILER_OPTIONS = MappingProxyType({"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"})
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
@@ -103,7 +108,7 @@ def initial_state(num_latent_frames: int) -> DecoderState:
     return DecoderState(num_latent_frames=num_latent_frames, num_decoded=0, memory=None)
 
 
-@partial(jax.jit, static_argnames=("config", "num_latent_frames"))
+@partial(jax.jit, static_argnames=("config", "num_latent_frames"), compiler_options=dict(COMPILER_OPTIONS))
 def decode_first(
     weights: DecoderWeights[Array],
     latents: Float[Array, "b h w c"],
@@ -127,7 +132,7 @@ def decode_first(
     return _decode_frame(weights, latents, None, cache, jnp.int32(0), config=config)
 
 
-@partial(jax.jit, static_argnames=("config",), donate_argnames=("memory",))
+@partial(jax.jit, static_argnames=("config",), donate_argnames=("memory",), compiler_options=dict(COMPILER_OPTIONS))
 def decode_next(
     weights: DecoderWeights[Array],
     latents: Float[Array, "b h w c"],

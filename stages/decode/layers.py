@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32, Int
 
-from stages.decode.convolution import PRECISION, PaddedFrame, convolve_padded
-
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
+PaddedFrame = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
 Past = tuple[Leaf, Leaf]  # the two frames before the present one, the older first
 
 NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
+# Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
+# on a TPU so far; that every product asks for it is tested.)
+PRECISION = jax.lax.Precision.HIGHEST
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
@@ -95,6 +97,8 @@ def causal_conv(
 ) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
 
+    Three 2-D convolutions, one per tap in time: the fastest form in sum (benchmarks/conv_forms.py).
+
     Args:
         frame: [b, h, w, i], the present frame.
         weights: kernel [3, 3, 3, i, o], bias [o], of the frame's dtype.
@@ -104,7 +108,19 @@ def causal_conv(
     """
     padded = _pad_edges(frame)
     older, newer = past or (padded, padded)
-    total = convolve_padded((older, newer, padded), weights.kernel)
+    taps = [
+        jax.lax.conv_general_dilated(
+            tap,
+            weights.kernel[time],
+            window_strides=(1, 1),
+            padding="VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=PRECISION,
+            preferred_element_type=jnp.float32,
+        )
+        for time, tap in enumerate((older, newer, padded))
+    ]
+    total = taps[0] + taps[1] + taps[2]
     return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 

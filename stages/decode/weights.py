@@ -10,13 +10,13 @@ import jax
 from jaxtyping import Array
 
 from stages.decode.config import DecoderConfig, UpBlockPlan
-from stages.decode.convolution import KERNEL_SIZE
 from stages.decode.decoder import DecoderWeights, UpBlockWeights
 from stages.decode.layers import AttentionWeights, ConvWeights, PointwiseWeights, ResnetWeights
 from stages.tensors import DTYPES, WeightFiles
 from stages.weight_check import check_weights
 
 PREFIX = "decoder."
+KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
 _CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
 
 

@@ -41,7 +41,6 @@ def load_vae(folder: Path) -> AutoencoderKLHunyuanVideo15:
 
 TWO_RESNETS = {"block_out_channels": (8, 8, 16, 32, 64), "layers_per_block": 1}
 SAME_CHANNELS = {"block_out_channels": (8, 16, 16, 64, 96), "layers_per_block": 0, "upsample_match_channel": False}
-WIDE = SMALL | {"block_out_channels": (32, 128, 256)}  # the convolution has another form there, on a CPU
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,6 @@ WIDE = SMALL | {"block_out_channels": (32, 128, 256)}  # the convolution has ano
         ("built-in", (3, 6, 6)),
         (TWO_RESNETS, (5, 5, 7)),
         (SAME_CHANNELS, (3, 4, 3)),
-        (WIDE, (2, 21, 20)),
         (SMALL, (1, 5, 7)),
         (SMALL, (2, 1, 3)),
         (SMALL, (4, 3, 1)),
