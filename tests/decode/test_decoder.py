@@ -1,6 +1,5 @@
 """The decoder with explicit state."""
 
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -8,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.decode.decoder import decode_chunk, decode_first, decode_next, initial_state
+from stages.decode.decoder import COMPILER_OPTIONS, decode_chunk, decode_first, decode_next, initial_state
+from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.weights import load_weights
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.products import list_precisions
@@ -64,8 +64,7 @@ def test_the_memory_is_as_large_for_a_long_video_but_for_the_attention_cache(fol
     weights = load_weights(folder, config, dtype="float32", device=DEVICE)
     sizes = []
     for room in (3, 30):
-        decode = partial(decode_first, config=config, num_latent_frames=room)
-        memory, _ = jax.eval_shape(decode, weights, jnp.zeros((1, 2, 3, 32)))
+        memory, _ = decode_first.eval_shape(weights, jnp.zeros((1, 2, 3, 32)), config=config, num_latent_frames=room)
         cache = sum(array.size for array in jax.tree.leaves(memory.mid_attention))
         total = sum(array.size for array in jax.tree.leaves(memory))
         sizes.append((total - cache, cache))
@@ -77,11 +76,29 @@ def test_every_product_of_float32_matrices_is_made_in_float32(folder: Path):
     config = load_config(folder)
     weights = load_weights(folder, config, dtype="float32", device=DEVICE)
     latents = jnp.zeros((1, 2, 3, 32))
-    decode = partial(decode_first, config=config, num_latent_frames=2)
-    memory, _ = jax.eval_shape(decode, weights, latents)
-    first = jax.make_jaxpr(decode)(weights, latents)
-    later = jax.make_jaxpr(partial(decode_next, config=config))(weights, latents, memory, jnp.int32(1))
+    first = decode_first.trace(weights, latents, config=config, num_latent_frames=2)
+    memory, _ = first.out_info
+    later = decode_next.trace(weights, latents, memory, jnp.int32(1), config=config)
     for program in (first, later):
         precisions = list_precisions(program.jaxpr)
         assert len(precisions) > 20
         assert set(precisions) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}
+
+
+@pytest.mark.parametrize(("options", "is_ynnpacks"), [({}, True), (COMPILER_OPTIONS, False)])
+def test_the_compiler_options_and_nothing_else_keep_a_convolution_from_ynnpack(options, is_ynnpacks: bool):
+    """When the first case fails, XLA has changed its mind and the options are due for another look."""
+    weights = ConvWeights(jnp.ones((3, 3, 3, 64, 64)), jnp.ones(64))
+    convolve = jax.jit(lambda frame: causal_conv(frame, weights, None)[0])
+    program = convolve.lower(jnp.ones((1, 12, 12, 64))).compile(compiler_options=dict(options))
+    assert ("ynn_fusion" in program.as_text()) == is_ynnpacks
+
+
+def test_decode_is_compiled_with_the_compiler_options(tmp_path: Path):
+    folder = write_vae(tmp_path / "vae", **SMALL | {"block_out_channels": (8, 16, 64)})
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    lowered = decode_first.lower(weights, jnp.zeros((1, 12, 12, 32)), config=config, num_latent_frames=1)
+    fused = [line for line in lowered.compile().as_text().splitlines() if "ynn_fusion" in line]
+    assert fused
+    assert not any("convolution" in line for line in fused)
