@@ -22,6 +22,7 @@ _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _HUB_NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _HUB_ID = re.compile(f"{_HUB_NAME}/{_HUB_NAME}")
 _REVISION = re.compile(r"(?!\S*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+_MAIN = "main"  # the hub's default branch
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Other forms of weights, which nothing here reads.
 _FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.onnx", "*.onnx_data", "*.h5", "*.msgpack", "*.gguf")
@@ -66,7 +67,7 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
         _refuse_revision(checkpoint, revision)
         return Checkpoint(folder)
     if _HUB_ID.fullmatch(checkpoint):
-        return _resolve_hub(checkpoint, revision or "main")
+        return _resolve_hub(checkpoint, revision or _MAIN)
     repo, _, revision_behind = checkpoint.partition("@")
     if revision_behind and _HUB_ID.fullmatch(repo):
         raise CheckpointError(
@@ -74,6 +75,20 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
             f"revision = {revision_behind!r}."
         )
     raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_MEND}")
+
+
+def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
+    """As `resolve`, but the hub is not asked: None for a hub id whose commit is not in the hub's cache."""
+    branch = revision or _MAIN
+    if (
+        _HUB_ID.fullmatch(checkpoint)
+        and _REVISION.fullmatch(branch)
+        and not _COMMIT.fullmatch(branch)
+        and not (root / checkpoint).is_dir()
+        and not _ref(checkpoint, branch).is_file()
+    ):
+        return None
+    return resolve(checkpoint, revision, root)
 
 
 def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache) -> str:
@@ -139,9 +154,17 @@ def _resolve_hub(repo: str, revision: str) -> Checkpoint:
             f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
             "Correct it in params/model.toml or the video's file."
         )
-    cached = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-    commit = revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, cached / "refs" / revision)
-    return Checkpoint(cached / "snapshots" / commit, repo=repo, commit=commit)
+    commit = revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, _ref(repo, revision))
+    return Checkpoint(_cached(repo) / "snapshots" / commit, repo=repo, commit=commit)
+
+
+def _cached(repo: str) -> Path:
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+
+
+def _ref(repo: str, revision: str) -> Path:
+    """The file that holds the commit of a branch or tag."""
+    return _cached(repo) / "refs" / revision
 
 
 def _commit_of(repo: str, revision: str, ref: Path) -> str:

@@ -14,6 +14,8 @@ ANY = None  # a size that only the checkpoint or the video knows
 
 Shape = tuple[int | None, ...]
 
+PREFLIGHT = "preflight"  # makes artifacts as a stage does, but of no video: what a program needs on given chips
+
 # Dtypes as the headers of safetensors files name them.
 _BFLOAT16 = ("BF16",)
 _MODEL_DTYPES = ("BF16", "F32")
@@ -87,8 +89,9 @@ CONTRACTS: Mapping[str, StageContract] = {
         tensors={"frames": TensorContract((1, ANY, ANY, ANY, 3), _BFLOAT16)},  # [b, f, h, w, c], in [-1, 1]
     ),
     "export": StageContract(payload="video.mp4", inputs=("decode",), components=(), tensors={}),
+    PREFLIGHT: StageContract(payload="figures.json", inputs=(), components=(), tensors={}),
 }
-STAGES = tuple(CONTRACTS)  # in the order in which they run
+STAGES = ("encode", "denoise", "decode", "export")  # of a video, in the order in which they run
 
 
 def check_shapes(

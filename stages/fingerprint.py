@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parent.parent
 _CARRIERS = frozenset(
     {
         "stages.errors",
+        "stages.executables",
         "stages.finite",
         "stages.held_model",
         "stages.job",

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeAlias
 
 from stages.checkpoint import Checkpoint, component_folder, component_identity
@@ -19,8 +21,8 @@ from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import Digest, JsonValue, Node
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
+from stages.tensor_header import read_header
 
-_HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
 
@@ -73,23 +75,38 @@ class Job:
 
 
 class Report:
-    """What a running stage tells: how far it is, warnings, and how long each phase took."""
+    """What a running stage tells: how far it is, warnings, and how long each phase took.
+
+    Attributes:
+        wall_s: seconds of each phase.
+        steady_s: seconds per unit of each phase that tells its progress: the median, without the first unit.
+    """
 
     def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
         """`send` passes one event on."""
         self._send = send
+        self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
         self.wall_s: dict[str, JsonValue] = {}
+        self.steady_s: dict[str, JsonValue] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the work; its name is shown until the next one starts."""
         self._send({"event": "phase", "name": name})
         start = time.perf_counter()
+        self._ends = {}
         yield
         self.wall_s[name] = round(time.perf_counter() - start, 3)
+        for unit, ends in self._ends.items():
+            paces = [
+                (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
+            ]
+            if paces:
+                self.steady_s[unit] = round(median(paces), 4)
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """`done` of `total` units (such as "step") of the present phase are finished."""
+        self._ends.setdefault(unit, []).append((done, time.perf_counter()))
         self._send({"event": "progress", "done": done, "total": total, "unit": unit})
 
     def warn(self, message: str) -> None:
@@ -118,7 +135,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             details = run(job, draft, report)
             _check_components(job)
             _check_payload(job.node, draft)
-            facts = _facts(job, started, report.wall_s) | dict(details)
+            facts = _facts(job, started, report) | dict(details)
             published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
     except OSError as error:
         if error.errno is None:
@@ -157,7 +174,7 @@ def _check_payload(node: Node, draft: Path) -> None:
         return
     where = f"{node.title}, {contract.payload}"
     try:
-        entries = _read_header(draft / contract.payload)
+        entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
@@ -165,20 +182,7 @@ def _check_payload(node: Node, draft: Path) -> None:
     check_shapes(node.stage, shapes, where=where, dtypes=dtypes)
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    """Each tensor's entry in a safetensors file, read without the library, which loads numpy."""
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
-        entries: dict[str, Any] = json.loads(file.read(min(length, size_bytes)))
-    entries.pop("__metadata__", None)
-    end = _HEADER_LENGTH.size + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    if end != size_bytes:
-        raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
-    return entries
-
-
-def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "started": started,
@@ -186,5 +190,6 @@ def _facts(job: Job, started: str, wall_s: Mapping[str, JsonValue]) -> dict[str,
         "machine": dict(job.machine),
         "peak_memory_bytes": peak_kib * 1024,
         "versions": {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules},
-        "wall_s": dict(wall_s),
+        "wall_s": dict(report.wall_s),
+        "steady_s": dict(report.steady_s),
     }

@@ -34,6 +34,7 @@ VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED_NAMES = frozenset({
     "encode", "denoise", "decode", "export", "video",
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
+    "preflight",
 })  # fmt: skip
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
 _MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}  # smallest files; 0 is the best of each codec

@@ -9,17 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
-from stages.contracts import STAGES
+from stages.contracts import PREFLIGHT, STAGES
 from stages.keys import FROM_FILE, Node
 
 # The program that takes decode over, for all values of the parameter `decoder` but the native one.
 DIFFUSERS_DECODE = "diffusers_decode"
-PROGRAMS = (*STAGES, FROM_FILE, DIFFUSERS_DECODE)
+PROGRAMS = (*STAGES, FROM_FILE, DIFFUSERS_DECODE)  # that make the nodes of videos
 # Programs that cannot be in memory at the same time, because they use the same device. One that only copies a file
 # makes no other leave.
 DEVICE_OF: Mapping[str, str] = MappingProxyType({
     "encode": "host", "denoise": "accelerator", "decode": "accelerator", "export": "host",
     FROM_FILE: "disk", DIFFUSERS_DECODE: "accelerator",
+    PREFLIGHT: "accelerator",
 })  # fmt: skip
 
 # The commit with which docs/diffusers-tpu.md was measured; the fork has no releases.

@@ -180,10 +180,14 @@ class WeightFiles:
         """Shape of each tensor by name."""
         return self._shapes
 
-    def read(self, name: str) -> Array:
-        """One tensor in its stored dtype. Raises CheckpointError when its file can no longer be read."""
+    def read(self, name: str, index: tuple[slice, ...] | None = None) -> Array:
+        """One tensor in its stored dtype, or the part `index` of it, a slice per axis; no more is read from the file.
+
+        Raises:
+            CheckpointError: its file can no longer be read.
+        """
         with _open_weights(self._places[name]) as file:
-            return np.asarray(file.get_tensor(name))
+            return np.asarray(file.get_tensor(name) if index is None else file.get_slice(name)[index])
 
 
 def _locate(file: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, int]:

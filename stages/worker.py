@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.contracts import STAGES
+from stages.contracts import CONTRACTS
 from stages.errors import StageError
 from stages.job import Job
 from stages.keys import JsonValue
@@ -45,7 +45,7 @@ class Workers:
             StageError: the stage failed, or its process ended.
         """
         program = program_of(job.node)
-        with self._turns[DEVICE_OF[program]].take(STAGES.index(job.node.stage)):
+        with self._turns[DEVICE_OF[program]].take([*CONTRACTS].index(job.node.stage)):
             observe({"event": "phase", "name": "starting"})
             worker = self._worker(program)
             try:

@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import filter_repo_objects
 
-from stages.checkpoint import Checkpoint, component_folder, component_identity, resolve
+from stages.checkpoint import Checkpoint, component_folder, component_identity, resolve, resolve_offline
 from stages.errors import CheckpointError
 from stages.stat_cache import StatCache
 
@@ -307,3 +307,20 @@ def test_an_unknown_built_in_is_told_with_those_there_are(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         resolve("builtin:shape", "", tmp_path)
     assert str(error.value) == ("model.checkpoint = 'builtin:shape': no such built-in checkpoint. There is: shapes.")
+
+
+def test_offline_a_revision_that_the_cache_does_not_know_is_nothing(tmp_path: Path, hub: Path, asked: list[str]):
+    assert resolve_offline("org/model", "newer", tmp_path) is None
+    assert resolve_offline("org/other", "", tmp_path) is None
+    assert asked == []
+    assert sorted(path.name for path in hub.parent.iterdir()) == ["models--org--model"]
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("revision", ["", COMMIT])
+def test_offline_what_the_cache_knows_is_found(tmp_path: Path, revision: str):
+    assert resolve_offline("org/model", revision, tmp_path) == resolve("org/model", COMMIT, tmp_path)
+
+
+def test_offline_a_folder_is_found(folder: Path, tmp_path: Path):
+    assert resolve_offline("model", "", tmp_path) == Checkpoint(folder)

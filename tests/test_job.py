@@ -1,5 +1,6 @@
 """Jobs and what a running stage tells."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,19 @@ def test_a_job_of_a_file_is_read_back_equal(job: Job):
 
 def test_a_job_knows_where_its_input_is(job: Job):
     assert job.input("encode") == job.store / "encode" / ("a" * 32) / "embeddings.safetensors"
+
+
+def test_a_report_knows_the_steady_pace_of_each_unit():
+    report = Report(lambda _: None)
+    with report.phase("denoise"):
+        time.sleep(0.2)  # of the first unit: compiling, or what else is done once
+        for done in range(1, 5):
+            report.progress(done, 4, "step")
+            time.sleep(0.01)
+    with report.phase("load"):
+        report.progress(1, 1, "MiB")
+    assert report.steady_s.keys() == {"step"}
+    assert float(str(report.steady_s["step"])) < float(str(report.wall_s["denoise"])) / 4
 
 
 def test_a_stage_gets_no_component_that_is_not_in_its_contract(job: Job):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages import programs
+from stages.contracts import PREFLIGHT
 from stages.keys import Node
 from stages.programs import DEVICE_OF, INSTALL_FORK, PROGRAMS, explain_missing, program_of
 
@@ -26,8 +27,8 @@ def test_a_node_is_made_by_its_stage_or_by_what_takes_the_stages_place(
 
 
 def test_each_program_is_there_and_has_a_device():
-    assert set(DEVICE_OF) == set(PROGRAMS)
-    for program in PROGRAMS:
+    assert set(DEVICE_OF) == {*PROGRAMS, PREFLIGHT}
+    for program in DEVICE_OF:
         assert (Path(programs.__file__).parent / program / "__main__.py").is_file()
 
 

@@ -49,9 +49,9 @@ class NodeDisplay:
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
         endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
-        duration = _duration(time.monotonic() - self._start)
+        wall_time = duration(time.monotonic() - self._start)
         ending = endings[str(result["is_same_as_before"])]
-        self._console.print(f"{self._node.title}  made in {duration}{ending}", highlight=False)
+        self._console.print(f"{self._node.title}  made in {wall_time}{ending}", highlight=False)
 
     def _speed(self, done: int, total: int, unit: str) -> str:
         """Pace and time left, from the second unit on: the first one includes compiling."""
@@ -60,7 +60,7 @@ class NodeDisplay:
         if self._first is None or done == self._first[0]:
             return ""
         seconds = (time.monotonic() - self._first[1]) / (done - self._first[0])
-        return f", {seconds:.2f} s/{unit}, {_duration(seconds * (total - done))} left"
+        return f", {seconds:.2f} s/{unit}, {duration(seconds * (total - done))} left"
 
     def _show(self, detail: str, done: int | None, total: int | None) -> None:
         if self._console.is_terminal:
@@ -114,7 +114,8 @@ def _name_some(videos: tuple[str, ...]) -> str:
     return shown if len(videos) <= _MAX_NAMES else f"{shown} and {len(videos) - _MAX_NAMES} more"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

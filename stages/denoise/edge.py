@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -18,20 +19,24 @@ from stages.denoise.config import (
     parse_transformer_config,
 )
 from stages.denoise.mesh import build_mesh
-from stages.denoise.sampling import make_schedule, sample
-from stages.denoise.text_tokens import PromptEmbeds, check_widths
+from stages.denoise.plan import StepPlan, lower_step
+from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_widths, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.devices import pick_devices
+from stages.executables import Executables
 from stages.finite import require_finite
 from stages.geometry import VideoSize, latent_size
 from stages.held_model import HeldModel
 from stages.job import Job, Report
 from stages.keys import JsonValue
-from stages.tensors import WeightFiles, read_tensors, write_tensors
+from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
 
 _MIB = 2**20
-_HELD: HeldModel[DiTWeights] = HeldModel()  # the next job of this process mostly wants the same weights
+# The next job of this process mostly wants the same weights and the same program.
+_HELD: HeldModel[DiTWeights[jax.Array]] = HeldModel()
+_HELD_STEP: HeldModel[jax.stages.Compiled] = HeldModel()
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
@@ -39,33 +44,35 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     parameters: Mapping[str, Any] = job.node.parameters
     source, transformer = job.input("encode"), job.component("transformer")
     with report.phase("load"):
-        mesh = build_mesh(job.machine["mesh"], pick_devices(job.machine["platform"]))
         scheduler = parse_scheduler_config(read_settings(job.component("scheduler") / "scheduler_config.json"))
         config = parse_transformer_config(read_settings(transformer / "config.json"))
         _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
-        tensors = _read_embeddings(source, config)
-        load = partial(_load, transformer, config, dtype=parameters["dtype"], mesh=mesh, report=report)
-        weights = _HELD.get((transformer, parameters["dtype"], mesh), load)
+        text = _read_text(source, config, parameters)
+        plan = _plan(config, text, parameters)
+        devices = pick_devices(job.machine["platform"])
+        mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
+        load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
+        weights = _HELD.get((transformer, plan.dtype, mesh), load)
+    with report.phase("compile"):
+        executables = Executables(job.store)
+        step = _HELD_STEP.get((plan, mesh), lambda: executables.compile(lower_step(plan, mesh)).compiled)
     with report.phase("denoise"):
-        size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
         latents = sample(
+            step,
             weights,
-            PromptEmbeds.from_tensors(tensors),
-            PromptEmbeds.from_tensors(tensors, prefix="negative_"),
-            initial_noise(size, seed=parameters["seed"], dtype=parameters["dtype"]),
+            text,
+            initial_noise(plan.size, seed=parameters["seed"], dtype=plan.dtype),
             make_schedule(parameters["num_inference_steps"], scheduler, flow_shift=parameters["flow_shift"]),
             config=config,
             mesh=mesh,
             guidance_scale=parameters["guidance_scale"],
-            window_size=parameters["window_size"],
             progress=lambda done, total: report.progress(done, total, "step"),
         )
     require_finite(
         latents, what="latents", parameter="denoise.dtype", dtype=parameters["dtype"], checkpoint=transformer
     )
     write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
-    (device,) = mesh.devices.flat
-    return {"device": device.device_kind}
+    return {"device": mesh.devices.flat[0].device_kind, "mesh": dict(mesh.shape)}
 
 
 def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
@@ -78,14 +85,28 @@ def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
         )
 
 
-def _read_embeddings(source: Path, config: TransformerConfig) -> Mapping[str, Any]:
+def _read_text(source: Path, config: TransformerConfig, parameters: Mapping[str, Any]) -> TextTokens[jax.Array]:
     tensors = read_tensors(source)
     check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
     check_widths(tensors, config, where=source)
-    return tensors
+    prefixes = ("", "negative_") if is_guided(parameters["guidance_scale"]) else ("",)
+    prompts = [PromptEmbeds.from_tensors(tensors, prefix=prefix) for prefix in prefixes]
+    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]])
 
 
-def _load(folder: Path, config: TransformerConfig, *, dtype: str, mesh: Mesh, report: Report) -> DiTWeights:
+def _plan(config: TransformerConfig, text: TextTokens[jax.Array], parameters: Mapping[str, Any]) -> StepPlan:
+    return StepPlan(
+        config=config,
+        size=latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"])),
+        num_prompt_tokens=text.prompt.shape[1],
+        num_glyph_tokens=text.glyph.shape[1],
+        is_guided=is_guided(parameters["guidance_scale"]),
+        dtype=parameters["dtype"],
+        window_size=parameters["window_size"],
+    )
+
+
+def _load(folder: Path, config: TransformerConfig, *, dtype: str, mesh: Mesh, report: Report) -> DiTWeights[jax.Array]:
     def progress(done: int, total: int) -> None:
         report.progress(-(-done // _MIB), -(-total // _MIB), "MiB")
 

@@ -1,55 +1,122 @@
 """The mesh: which chips work together, and the one table that says how arrays are spread over them.
 
-Owns the names of the mesh axes and the way from logical axes to them. Other modules name logical axes only. So far a
-video is denoised on one chip: nothing is spread yet, and a layout of more is refused.
+Owns the names of the mesh axes, their sizes, and the way from logical axes to them. Other modules name logical axes
+only. What chips send each other is in collectives.py. Reasons and figures: docs/decisions/0016.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
 
 from stages.errors import MeshError
 
 AXES = ("cfg", "sequence", "heads")  # guidance branches; video tokens; attention heads and hidden channels
-_SINGLE = (1, 1, 1)
+NUM_BRANCHES = 2  # of guidance: cond and uncond
+_MEND = "Set machine.mesh in params/machine.toml"
 
-# None: each chip holds the whole axis.
-MESH_AXIS: Mapping[str, str | None] = MappingProxyType({"layers": None, "weights": None})
+MESH_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "layers": (),
+    "whole": (),
+    "branches": ("cfg",),
+    "tokens": ("sequence",),
+    "heads": ("heads",),  # an axis of a weight that a head makes or reads: each chip works with its part
+    "stored": ("cfg", "sequence"),  # another axis of such a weight, which is put together when it is used
+    "rest": AXES,  # an axis of a weight that is put together when it is used, and whole then
+    "modulations": AXES,  # an axis of a weight of which each chip makes its part of the result
+})  # fmt: skip
 
 
-def build_mesh(layout: str, devices: Sequence[jax.Device]) -> Mesh:
-    """Arrange the first devices; the others are left alone.
+def build_mesh(layout: str, devices: Sequence[jax.Device], *, num_heads: int, is_guided: bool) -> Mesh:
+    """Arrange devices; those that are too many are left alone.
 
     Args:
-        layout: sizes of the axes `AXES`, such as "1x1x1", or "auto", which is the same so far.
-        devices: at least one, as `pick_devices` returns them.
+        layout: sizes of the axes `AXES`, such as "2x4x1", or "auto", see `choose_layout`.
+        devices: at least one, as `pick_devices` returns them, or those of a topology.
+        num_heads: of the transformer.
+        is_guided: whether there are two branches; without, chips of `cfg` take part in `sequence`.
     Raises:
-        MeshError: the layout is not three sizes, or wants more than one device.
+        MeshError: the layout is not three sizes, wants more devices than there are, or does not split the heads.
     """
-    shape = _SINGLE if layout == "auto" else _parse_layout(layout)
-    num_devices = math.prod(shape)
-    if num_devices > 1:
-        raise MeshError(
-            f'mesh "{layout}" wants {num_devices} devices, but so far a video is denoised on one. '
-            'Set machine.mesh in params/machine.toml to "1x1x1" or "auto".'
-        )
-    return Mesh(np.array(devices[:num_devices]).reshape(shape), AXES)
+    if layout == "auto":
+        shape = choose_layout(len(devices), num_heads=num_heads, is_guided=is_guided)
+    else:
+        shape = _parse_layout(layout)
+        _check_layout(layout, shape, num_devices=len(devices))
+        folded = shape if is_guided else (1, shape[0] * shape[1], shape[2])
+        _check_heads(layout, folded, num_heads, is_folded=folded != shape)
+        shape = folded
+    return Mesh(_arrange(devices[: math.prod(shape)], shape), AXES)
+
+
+def choose_layout(num_devices: int, *, num_heads: int, is_guided: bool) -> tuple[int, int, int]:
+    """The layout that uses most of the devices, and among those the one that sends the fewest bytes per step.
+
+    Branches of guidance send each other nothing but velocities, so they come first; then tokens. `heads` stays 1:
+    tokens that change places with heads cost less than sums over hidden channels, whatever the length of the video.
+    """
+    num_branches = NUM_BRANCHES if is_guided and num_devices >= NUM_BRANCHES else 1
+    best = max(size for size in range(1, num_devices // num_branches + 1) if num_heads % size == 0)
+    return (num_branches, best, 1)
 
 
 def sharding(mesh: Mesh, *logical_axes: str) -> NamedSharding:
     """Where an array with these axes goes; axes that are not named are never split."""
-    return NamedSharding(mesh, PartitionSpec(*(MESH_AXIS[axis] for axis in logical_axes)))
+    return NamedSharding(mesh, spec(*logical_axes))
 
 
-def _parse_layout(layout: str) -> tuple[int, ...]:
+def spec(*logical_axes: str) -> PartitionSpec:
+    """The mesh axes of an array with these logical axes."""
+    return PartitionSpec(*(MESH_AXES[axis] or None for axis in logical_axes))
+
+
+def num_parts(mesh: Mesh, logical_axis: str) -> int:
+    """Into how many parts an axis is split."""
+    return math.prod(mesh.shape[axis] for axis in MESH_AXES[logical_axis])
+
+
+def _arrange(devices: Sequence[jax.Device], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Devices such that neighbours on a mesh axis are neighbours on the wires between chips.
+
+    Where a chip counts as two devices (a topology of TPU v4), JAX has no such order; they stay as they come, by chip.
+    """
+    if any(getattr(device, "core_on_chip", 0) for device in devices):
+        return np.array(devices).reshape(shape)
+    arranged: NDArray[Any] = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    return arranged
+
+
+def _parse_layout(layout: str) -> tuple[int, int, int]:
     sizes = layout.split("x")
     if len(sizes) != len(AXES) or not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
         raise MeshError(
-            f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "1x1x1". '
-            "Set machine.mesh in params/machine.toml."
+            f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "2x4x1". {_MEND}.'
         )
-    return tuple(int(size) for size in sizes)
+    num_branches, num_sequence, num_heads = (int(size) for size in sizes)
+    return num_branches, num_sequence, num_heads
+
+
+def _check_layout(layout: str, shape: tuple[int, int, int], *, num_devices: int) -> None:
+    if shape[0] > NUM_BRANCHES:
+        raise MeshError(f'mesh "{layout}": guidance has {NUM_BRANCHES} branches. {_MEND} to a cfg of 1 or 2.')
+    if math.prod(shape) > num_devices:
+        raise MeshError(
+            f'mesh "{layout}" wants {math.prod(shape)} devices, but there are {num_devices}. {_MEND} to "auto", or to '
+            "sizes whose product is no larger."
+        )
+
+
+def _check_heads(layout: str, shape: tuple[int, int, int], num_heads: int, *, is_folded: bool) -> None:
+    num_split = shape[1] * shape[2]
+    if num_heads % num_split:
+        axes = "cfg, which has no branches without guidance, x sequence x heads" if is_folded else "sequence x heads"
+        raise MeshError(
+            f'mesh "{layout}": {num_heads} heads do not split over {num_split} devices ({axes}). {_MEND} to sizes '
+            f"whose product divides {num_heads}."
+        )

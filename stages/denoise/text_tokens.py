@@ -6,16 +6,18 @@ Owns which tokens enter the DiT and how many places they take. Refining and proj
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 from numpy.typing import NDArray
 
 from stages.denoise.config import TransformerConfig
 from stages.errors import ContractError
+
+Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape
 
 # Lengths that text is padded to, so that few programs are compiled; a longer text takes the next multiple of the
 # last. Padding is at most 511 of the tens of thousands of tokens of a real video.
@@ -44,13 +46,17 @@ class PromptEmbeds:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class TextTokens:
-    """Valid text tokens of a batch, in their order, then padding (zeros) up to the bucket."""
+class TextTokens(Generic[Leaf]):
+    """Valid text tokens of a batch, in their order, then padding (zeros) up to the bucket.
 
-    prompt: Float[Array, "b l c"]
-    prompt_mask: Bool[Array, "b l"]
-    glyph: Float[Array, "b g c2"]
-    glyph_mask: Bool[Array, "b g"]
+    Tokens of the language model [b, l, c] and of ByT5 [b, g, c2], model dtype; masks [b, l] and [b, g], bool, True
+    where a token exists.
+    """
+
+    prompt: Leaf
+    prompt_mask: Leaf
+    glyph: Leaf
+    glyph_mask: Leaf
 
 
 def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig, *, where: Path) -> None:
@@ -77,7 +83,7 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
         )
 
 
-def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -> TextTokens:
+def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -> TextTokens[Array]:
     """Keep the valid tokens of each prompt and pad both kinds of text to one bucket each for all prompts.
 
     Args:

@@ -11,9 +11,9 @@ reads. No JAX device is started before the first call.
 
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -30,7 +30,7 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
 )
 from jaxtyping import Array, Float
 
-from stages.denoise.attention import Attention, plain_attention
+from stages.denoise.attention import plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
 from stages.geometry import LatentSize
 
@@ -120,68 +120,121 @@ def _environment() -> Environment:
     return environment
 
 
-class _AttentionProcessor:
-    """Attention of diffusers' blocks with the attention itself as an argument.
+Heads: TypeAlias = tuple[Array, Array, Array]  # query, key and value of some tokens, [b, n, t, d] each
 
-    Unlike diffusers' own processor it builds no mask of all queries by all keys.
-    Source: HunyuanVideo15AttnProcessor2_0 (joint attention) and AttnProcessor2_0 (text refiner) of diffusers.
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What happens around the layers of the module, so that a chip can run its share of them.
+
+    Attributes:
+        attend: query, key and value of video tokens and of text tokens, and [b, l], which text tokens exist; gives
+            what the attention makes of both, [b, n, t, d].
+        after: by the name of a layer within the module, what is done to its result.
     """
 
-    def __init__(self, attention: Attention) -> None:
-        self._attention = attention
+    attend: Callable[[Heads, Heads, Array], tuple[Array, Array]]
+    after: Mapping[str, Callable[[Array], Array]]
+
+
+class _JointAttention:
+    """Attention of diffusers' blocks, with the attention itself as an argument.
+
+    Unlike diffusers' own processor it builds no mask of all queries by all keys.
+    Source: HunyuanVideo15AttnProcessor2_0 of diffusers.
+    """
+
+    def __init__(self, attend: Callable[[Heads, Heads, Array], tuple[Array, Array]]) -> None:
+        self._attend = attend
 
     def __call__(
         self,
         attn: Any,
         hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: Any = None,
-        image_rotary_emb: Any = None,
-    ) -> Any:
-        """Run a block's attention: `attention_mask` is [b, l], or [b, 1, l, l] from the refiner."""
-        joint = _project(attn, hidden_states, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
-        if encoder_hidden_states is None:
-            # The refiner hands over pairs of valid tokens; a key that anybody sees is a valid token.
-            mixed = self._attend(joint, jnp.any(attention_mask.jax(), axis=(1, 2)))
-            return attn.to_out[0](mixed)
-        joint[:2] = (apply_rotary_emb(array, image_rotary_emb, sequence_dim=1) for array in joint[:2])
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: Any,
+        image_rotary_emb: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run a block's attention on video and text tokens; `attention_mask` is [b, l], of the text."""
+        video = _project(attn, hidden_states, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
+        video[:2] = (apply_rotary_emb(array, image_rotary_emb, sequence_dim=1) for array in video[:2])
         text = _project(attn, encoder_hidden_states, _TEXT_PROJECTIONS, ("norm_added_q", "norm_added_k"))
-        joint = [torch.cat(pair, dim=1) for pair in zip(joint, text, strict=True)]
-        mixed = self._attend(joint, attention_mask.jax())
-        num_video = hidden_states.shape[1]
-        return attn.to_out[0](mixed[:, :num_video]), attn.to_add_out(mixed[:, num_video:])
+        mixed_video, mixed_text = self._attend(_as_heads(video), _as_heads(text), attention_mask.jax())
+        return attn.to_out[0](_as_tokens(mixed_video)), attn.to_add_out(_as_tokens(mixed_text))
 
-    def _attend(self, joint: list[torch.Tensor], text_mask: Array) -> torch.Tensor:
-        query, key, value = _environment().t2j_iso(joint)
-        mixed = self._attention(query, key, value, text_mask)
-        wrapped: torch.Tensor = _environment().j2t_iso(mixed.reshape(*mixed.shape[:2], -1))
-        return wrapped
+
+class _TextAttention:
+    """Attention of the text refiner, each chip with all tokens of its texts. Source: AttnProcessor2_0 of diffusers."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: None = None,  # noqa: ARG002 (diffusers names it)
+        attention_mask: Any = None,
+    ) -> torch.Tensor:
+        """Run the attention; `attention_mask` is [b, 1, l, l], True for pairs of tokens that exist."""
+        heads = _as_heads(_project(attn, hidden_states, ("to_q", "to_k", "to_v"), ()))
+        # A key that anybody sees is a token that exists.
+        mixed = plain_attention(*heads, jnp.any(attention_mask.jax(), axis=(1, 2)))
+        result: torch.Tensor = attn.to_out[0](_as_tokens(mixed))
+        return result
 
 
 _TEXT_PROJECTIONS = ("add_q_proj", "add_k_proj", "add_v_proj")
 
 
 def _project(
-    attn: Any, hidden: torch.Tensor, projections: tuple[str, str, str], norms: tuple[str, str]
+    attn: Any, hidden: torch.Tensor, projections: tuple[str, str, str], norms: tuple[str, ...]
 ) -> list[torch.Tensor]:
-    """Query, key and value of some tokens, [b, t, n, d] each, query and key normed where the module has norms."""
-    result = [getattr(attn, name)(hidden).unflatten(2, (attn.heads, -1)) for name in projections]
+    """Query, key and value of some tokens, [b, t, n, d] each, query and key normed where the module has norms.
+
+    With the weights of a share of the heads, n is that share.
+    """
+    size = attn.inner_dim // attn.heads
+    result = [getattr(attn, name)(hidden).unflatten(2, (-1, size)) for name in projections]
     for index, name in enumerate(norms):
-        norm = getattr(attn, name)
-        if norm is not None:
-            result[index] = norm(result[index])
+        result[index] = getattr(attn, name)(result[index])
     return result
 
 
-def build_module(config: TransformerConfig, attention: Attention) -> Module:
-    """Diffusers' DiT on the meta device, with one block in place of all and `attention` in each attention layer."""
+def _as_heads(projected: list[torch.Tensor]) -> Heads:
+    """[b, n, t, d] for JAX of [b, t, n, d]."""
+    query, key, value = (array.swapaxes(1, 2) for array in _environment().t2j_iso(projected))
+    return query, key, value
+
+
+def _as_tokens(mixed: Float[Array, "b n t d"]) -> torch.Tensor:
+    """[b, t, c] for the module, heads side by side."""
+    batch, _, num_tokens, _ = mixed.shape
+    wrapped: torch.Tensor = _environment().j2t_iso(mixed.swapaxes(1, 2).reshape(batch, num_tokens, -1))
+    return wrapped
+
+
+def build_module(config: TransformerConfig, surroundings: Surroundings) -> Module:
+    """Diffusers' DiT on the meta device, with one block in place of all."""
+    module = _meta_module(config)
+    for layer in module.context_embedder.modules():
+        if isinstance(layer, DiffusersAttention):
+            layer.set_processor(_TextAttention())
+    module.transformer_blocks[0].attn.set_processor(_JointAttention(surroundings.attend))
+    for name, change in surroundings.after.items():
+        module.get_submodule(name).register_forward_hook(_hook(change))
+    return module
+
+
+def _meta_module(config: TransformerConfig) -> Module:
     with torch.device("meta"):
         module: Module = HunyuanVideo15Transformer3DModel(**as_arguments(replace(config, num_layers=1)))
-    for layer in module.modules():
-        if isinstance(layer, DiffusersAttention):
-            layer.set_processor(_AttentionProcessor(attention))
-    module.eval().requires_grad_(False)
-    return module
+    return module.eval().requires_grad_(False)
+
+
+def _hook(change: Callable[[Array], Array]) -> Callable[[Any, Any, Any], torch.Tensor]:
+    def run(_layer: Any, _inputs: Any, output: Any) -> torch.Tensor:
+        wrapped: torch.Tensor = _environment().j2t_iso(change(output.jax()))
+        return wrapped
+
+    return run
 
 
 def call(module: Module, name: str, weights: Weights, *arguments: Any) -> Any:
@@ -208,8 +261,7 @@ def call(module: Module, name: str, weights: Weights, *arguments: Any) -> Any:
 
 def weight_shapes(config: TransformerConfig) -> tuple[Shapes, Shapes]:
     """Names and shapes of the weights: those of one block, by their names within it, and those outside the blocks."""
-    module = build_module(config, plain_attention)
-    shapes = {name: tuple(weight.shape) for name, weight in module.state_dict().items()}
+    shapes = {name: tuple(weight.shape) for name, weight in _meta_module(config).state_dict().items()}
     block = {name.removeprefix(f"{BLOCK}."): shape for name, shape in shapes.items() if name.startswith(BLOCK)}
     return block, {name: shape for name, shape in shapes.items() if not name.startswith(BLOCK)}
 

@@ -1,22 +1,24 @@
-"""The DiT's weights: from a checkpoint's files to JAX arrays, without a second copy of them in memory.
+"""The DiT's weights: from a checkpoint's files to JAX arrays, each chip's part alone, without a second copy in memory.
 
-Owns the names, and the form in which the blocks' weights are kept: one array for all blocks.
+Owns the names, and the form in which the blocks' weights are kept: one array for all blocks. How they are spread over
+chips is said in layouts.py.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 from numpy.typing import NDArray
 
 from stages.denoise import torch_bridge
 from stages.denoise.config import TransformerConfig
-from stages.denoise.mesh import sharding
+from stages.denoise.layouts import Layout, block_layouts, rest_layouts
 from stages.tensors import DTYPES, WeightFiles
 from stages.weight_check import Shape, check_weights
 
@@ -25,19 +27,50 @@ _UNUSED = (
     "image_embedder."  # text-to-video masks the 729 image tokens; the weights must be in the files, and stay there
 )
 _ALIGNMENT = 64  # bytes; JAX on CPU takes over a numpy buffer without copying when it is aligned so
+Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape, its mesh axes
+Index: TypeAlias = tuple[slice, ...]  # of a part of an array: a slice per axis
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class DiTWeights:
+class DiTWeights(Generic[Leaf]):
     """All weights that denoising reads, in the model dtype.
 
     blocks: by name within a block, [layers, ...].
     rest: by full name.
     """
 
-    blocks: Mapping[str, Float[Array, "..."]]
-    rest: Mapping[str, Float[Array, "..."]]
+    blocks: Mapping[str, Leaf]
+    rest: Mapping[str, Leaf]
+
+
+def weight_layouts(config: TransformerConfig, mesh: Mesh) -> tuple[dict[str, Layout], dict[str, Layout]]:
+    """How a block's weights and those outside the blocks are spread; raises MeshError when they cannot be."""
+    block_shapes, rest_shapes = _used_shapes(config)
+    return block_layouts(block_shapes, mesh), rest_layouts(rest_shapes, mesh)
+
+
+def weight_specs(config: TransformerConfig, mesh: Mesh) -> DiTWeights[PartitionSpec]:
+    """The mesh axes of each weight. Raises MeshError when it cannot be spread so."""
+    in_blocks, outside = weight_layouts(config, mesh)
+    return DiTWeights(
+        blocks={name: layout.stacked for name, layout in in_blocks.items()},
+        rest={name: layout.spec for name, layout in outside.items()},
+    )
+
+
+def describe_weights(config: TransformerConfig, mesh: Mesh, *, dtype: str) -> DiTWeights[jax.ShapeDtypeStruct]:
+    """Shape, dtype and sharding of each weight; nothing is read."""
+    block_shapes, rest_shapes = _used_shapes(config)
+    shapes = DiTWeights[Shape](
+        blocks={name: (config.num_layers, *shape) for name, shape in block_shapes.items()}, rest=rest_shapes
+    )
+
+    def describe(spec: PartitionSpec, shape: Shape) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, DTYPES[dtype], sharding=NamedSharding(mesh, spec))
+
+    described: DiTWeights[jax.ShapeDtypeStruct] = jax.tree.map(describe, weight_specs(config, mesh), shapes)
+    return described
 
 
 def load_weights(
@@ -47,40 +80,54 @@ def load_weights(
     dtype: str,
     mesh: Mesh,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> DiTWeights:
-    """Read the weights tensor by tensor.
+) -> DiTWeights[Array]:
+    """Read the weights, array by array, and of each what the chips of this process hold.
 
     Args:
         files: the component `transformer`.
         config: its settings.
         dtype: "bfloat16" or "float32"; weights stored in another float dtype are cast.
         mesh: where the arrays go.
-        progress: called with (bytes placed, bytes in all) after each array.
+        progress: called with (bytes placed, bytes in all) after each array; all processes' bytes.
     Raises:
         CheckpointError: names or shapes differ from what the settings want; all of them are listed.
+        MeshError: the weights do not split over the mesh.
     """
     block_shapes, rest_shapes = torch_bridge.weight_shapes(config)
     check_weights(files, _expected(block_shapes, rest_shapes, config.num_layers))
-    depth = config.num_layers
-    blocks: dict[str, Array] = {}
-    rest: dict[str, Array] = {}
-    plan: list[tuple[dict[str, Array], str, list[str], Shape]] = []
-    plan += [(blocks, name, _layer_names(name, depth), (depth, *shape)) for name, shape in block_shapes.items()]
-    plan += [(rest, name, [name], shape) for name, shape in rest_shapes.items() if not name.startswith(_UNUSED)]
-    total = sum(math.prod(shape) for *_, shape in plan) * DTYPES[dtype].itemsize
+    plan = describe_weights(config, mesh, dtype=dtype)
+    total = sum(array.size * array.dtype.itemsize for array in jax.tree.leaves(plan))
     done = 0
-    for group, name, stored_names, shape in plan:
-        axes = ("layers", "weights") if group is blocks else ("weights",)
-        group[name] = jax.device_put(_read_stacked(files, stored_names, shape, DTYPES[dtype]), sharding(mesh, *axes))
-        done += group[name].nbytes
+
+    def load(described: jax.ShapeDtypeStruct, read: Callable[[Index], NDArray[Any]]) -> Array:
+        nonlocal done
+        array: Array = jax.make_array_from_callback(described.shape, described.sharding, read)  # type: ignore[arg-type] # an index is never None
+        array.block_until_ready()
+        done += array.size * array.dtype.itemsize
         progress(done, total)
-    return DiTWeights(blocks=blocks, rest=rest)
+        return array
+
+    def read_layers(name: str, index: Index) -> NDArray[Any]:
+        return _read_stacked(files, _layer_names(name, config.num_layers), DTYPES[dtype], index[1:])
+
+    def read_one(name: str, index: Index) -> NDArray[Any]:
+        return _read_stacked(files, [name], DTYPES[dtype], index)[0]
+
+    return DiTWeights(
+        blocks={name: load(array, partial(read_layers, name)) for name, array in plan.blocks.items()},
+        rest={name: load(array, partial(read_one, name)) for name, array in plan.rest.items()},
+    )
 
 
-def part(weights: Mapping[str, Array], name: str) -> dict[str, Array]:
-    """The weights of one part of the module, by their names within it."""
+def part(items: Mapping[str, Leaf], name: str) -> dict[str, Leaf]:
+    """What belongs to one part of the module, by the names within it."""
     prefix = f"{name}."
-    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in items.items() if key.startswith(prefix)}
+
+
+def _used_shapes(config: TransformerConfig) -> tuple[Mapping[str, Shape], Mapping[str, Shape]]:
+    block_shapes, rest_shapes = torch_bridge.weight_shapes(config)
+    return block_shapes, {name: shape for name, shape in rest_shapes.items() if not name.startswith(_UNUSED)}
 
 
 def _layer_names(name: str, num_layers: int) -> list[str]:
@@ -92,11 +139,13 @@ def _expected(block_shapes: Mapping[str, Shape], rest_shapes: Mapping[str, Shape
     return {**rest_shapes, **stacked}
 
 
-def _read_stacked(files: WeightFiles, names: list[str], shape: Shape, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Tensors one after another in one new buffer of `shape`."""
-    buffer = _empty_aligned(shape, dtype)
-    for row, name in zip(buffer.reshape(len(names), -1), names, strict=True):
-        row[:] = files.read(name).reshape(-1)
+def _read_stacked(files: WeightFiles, names: Sequence[str], dtype: np.dtype[Any], index: Index) -> NDArray[Any]:
+    """The part `index` of each of some tensors of one shape, one after another in one new buffer."""
+    sizes = files.shapes[names[0]]
+    shape = tuple(len(range(*cut.indices(size))) for cut, size in zip(index, sizes, strict=True))
+    buffer = _empty_aligned((len(names), *shape), dtype)
+    for row, name in zip(buffer, names, strict=True):
+        row[...] = files.read(name, index)
     return buffer
 
 

@@ -1,5 +1,6 @@
 """A toy DiT with random weights, and toy prompts for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -24,8 +25,9 @@ TOY = TransformerConfig(
     image_embed_dim=6,
     rope_axes_dim=(4, 4, 4),
 )
+EIGHT_HEADS = replace(TOY, num_attention_heads=8)
 TOY_SIZE = LatentSize(2, 3, 5)
-MESH = build_mesh("auto", jax.devices())
+MESH = build_mesh("1x1x1", jax.devices(), num_heads=TOY.num_attention_heads, is_guided=True)
 
 
 def build_torch_module(config: TransformerConfig = TOY) -> HunyuanVideo15Transformer3DModel:

@@ -13,26 +13,26 @@ from stages.denoise.attention import plain_attention, window_start
 def build_inputs(num_video: int, text_mask: list[list[bool]], *, heads: int = 2, size: int = 4, dtype=jnp.float32):
     random = np.random.default_rng(0)
     mask = jnp.array(text_mask)
-    shape = (mask.shape[0], num_video + mask.shape[1], heads, size)
+    shape = (mask.shape[0], heads, num_video + mask.shape[1], size)
     return *(jnp.asarray(random.normal(size=shape), dtype) for _ in range(3)), mask
 
 
 def attend_densely(query, key, value, visible):
     """The definition, with visible [b, t, t]."""
     query, key, value = (np.asarray(array, np.float64) for array in (query, key, value))
-    scores = np.einsum("bqnd,bknd->bnqk", query, key) / np.sqrt(query.shape[-1])
+    scores = np.einsum("bnqd,bnkd->bnqk", query, key) / np.sqrt(query.shape[-1])
     scores = np.where(visible[:, None], scores, -np.inf)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    return np.einsum("bnqk,bknd->bqnd", weights, value)
+    return np.einsum("bnqk,bnkd->bnqd", weights, value)
 
 
 def find_visible(num_video: int, text_mask: list[bool], **options) -> np.ndarray:
     """Which key [t] each query [t] sees: equal scores, and values that name their key."""
     num_tokens = num_video + len(text_mask)
-    zeros = jnp.zeros((1, num_tokens, 1, num_tokens))
-    value = jnp.eye(num_tokens)[None, :, None]
-    return np.asarray(plain_attention(zeros, zeros, value, jnp.array([text_mask]), **options)[0, :, 0] > 0)
+    zeros = jnp.zeros((1, 1, num_tokens, num_tokens))
+    value = jnp.eye(num_tokens)[None, None]
+    return np.asarray(plain_attention(zeros, zeros, value, jnp.array([text_mask]), **options)[0, 0] > 0)
 
 
 @pytest.mark.parametrize("max_scores", [1, 40, 10_000])
@@ -86,8 +86,8 @@ def test_a_window_over_all_tokens_equals_no_window():
 def test_what_a_padded_token_holds_changes_no_other_token():
     query, key, value, mask = build_inputs(4, [[True, False]])
     attend = functools.partial(plain_attention, text_mask=mask, window_size=2)
-    loud = attend(query.at[:, 5].set(50), key.at[:, 5].set(50), value.at[:, 5].set(1e30))
-    assert np.array_equal(loud[:, :5], attend(query, key, value)[:, :5])
+    loud = attend(query.at[:, :, 5].set(50), key.at[:, :, 5].set(50), value.at[:, :, 5].set(1e30))
+    assert np.array_equal(loud[:, :, :5], attend(query, key, value)[:, :, :5])
 
 
 def test_text_alone_can_be_attended_to():
@@ -108,7 +108,7 @@ def test_bfloat16_is_rounded_at_the_ends_only():
 @pytest.mark.parametrize("window_size", [0, 256])
 def test_no_matrix_of_all_queries_by_all_keys_is_built(window_size: int):
     num_tokens = 4096
-    tokens = jax.ShapeDtypeStruct((1, num_tokens, 1, 8), jnp.float32)
+    tokens = jax.ShapeDtypeStruct((1, 1, num_tokens, 8), jnp.float32)
     mask = jax.ShapeDtypeStruct((1, 32), jnp.bool_)
     attend = jax.jit(functools.partial(plain_attention, window_size=window_size, max_scores=2**16))
     memory = attend.lower(tokens, tokens, tokens, mask).compile().memory_analysis()

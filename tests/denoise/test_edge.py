@@ -233,13 +233,13 @@ def test_a_platform_that_is_not_there_is_told(process: StageProcess, stage: Stag
     fresh.close()
 
 
-def test_a_mesh_of_several_devices_is_told(stage: Stage):
+def test_a_mesh_of_more_devices_than_there_are_is_told(stage: Stage):
     error = stage.run(machine={"mesh": "2x1x1"})[-1]
     assert error == {
         "event": "error",
         "kind": "MeshError",
-        "message": 'mesh "2x1x1" wants 2 devices, but so far a video is denoised on one. '
-        'Set machine.mesh in params/machine.toml to "1x1x1" or "auto".',
+        "message": 'mesh "2x1x1" wants 2 devices, but there are 1. Set machine.mesh in params/machine.toml to "auto", '
+        "or to sizes whose product is no larger.",
     }
 
 

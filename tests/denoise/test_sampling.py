@@ -4,24 +4,20 @@ import functools
 import math
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 import pytest
 import torch
 from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
-from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.extend.core import ClosedJaxpr
 
 from stages.denoise.config import SchedulerConfig
-from stages.denoise.sampling import Schedule, denoise_step, guide, make_schedule, move, sample, shift_sigmas
+from stages.denoise.sampling import Schedule, is_guided, make_schedule, sample, shift_sigmas
+from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens
-from stages.denoise.torch_bridge import initial_noise, rotary_embedding
+from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights
-from tests.products import list_precisions
 
 SHIFTS = st.floats(0.1, 100)
 ROUNDING = 1e-6  # some units in the last place of float32
@@ -80,15 +76,18 @@ def denoise(weights) -> Callable[..., np.ndarray]:
 
     def run(**changes) -> np.ndarray:
         arguments = {
-            "prompt": build_prompt(5, 3, seed=1),
-            "negative_prompt": build_prompt(2, seed=2),
+            "prompts": (build_prompt(5, 3, seed=1), build_prompt(2, seed=2)),
             "noise": initial_noise(TOY_SIZE, seed=0, dtype="float32"),
             "schedule": SCHEDULE,
             "guidance_scale": 2.0,
             "window_size": 0,
             "progress": ignore,
+            **changes,
         }
-        return np.asarray(sample(weights, config=TOY, mesh=MESH, **{**arguments, **changes}))
+        prompts, window_size = arguments.pop("prompts"), arguments.pop("window_size")
+        step = functools.partial(denoise_step, config=TOY, window_size=window_size, mesh=MESH)
+        text = pack_text_tokens(prompts, dtype=np.dtype(np.float32))
+        return np.asarray(sample(step, weights, text, config=TOY, mesh=MESH, **arguments))
 
     return run
 
@@ -107,7 +106,7 @@ def test_another_prompt_seed_guidance_and_schedule_compile_nothing(denoise):
     denoise()
     num_programs = denoise_step._cache_size()
     changed = denoise(
-        prompt=build_prompt(7, 1, seed=5),
+        prompts=(build_prompt(7, 1, seed=5), build_prompt(2, seed=2)),
         noise=initial_noise(TOY_SIZE, seed=9, dtype="float32"),
         schedule=make_schedule(3, SchedulerConfig(shift=5.0)),
         guidance_scale=6.0,
@@ -116,11 +115,14 @@ def test_another_prompt_seed_guidance_and_schedule_compile_nothing(denoise):
     assert not np.array_equal(changed, denoise())
 
 
-@pytest.mark.parametrize("guidance_scale", [1.0, 1 + 1e-12])
-def test_without_guidance_the_negative_prompt_has_no_weight(denoise, guidance_scale: float):
-    one = denoise(guidance_scale=guidance_scale, negative_prompt=build_prompt(2, seed=2))
-    other = denoise(guidance_scale=guidance_scale, negative_prompt=build_prompt(9, 4, seed=3))
-    assert np.array_equal(one, other)
+def test_a_scale_of_one_is_no_guidance():
+    assert [is_guided(scale) for scale in (1.0, 1 + 1e-12, 1.01, 6.0)] == [False, False, True, True]
+
+
+def test_with_a_scale_of_one_the_negative_prompt_has_no_weight(denoise):
+    alone = denoise(guidance_scale=1.0, prompts=(build_prompt(5, 3, seed=1),))
+    both = denoise(guidance_scale=1.0)
+    np.testing.assert_allclose(alone, both, atol=1e-5)  # float32, values around 1
 
 
 def test_guidance_moves_along_the_difference_of_both_prompts(denoise):
@@ -134,55 +136,6 @@ def test_guidance_moves_along_the_difference_of_both_prompts(denoise):
 def test_a_window_over_all_video_tokens_changes_nothing(denoise):
     assert np.array_equal(denoise(window_size=math.prod(TOY_SIZE.shape[2:])), denoise(window_size=0))
     assert not np.array_equal(denoise(window_size=3), denoise(window_size=0))
-
-
-def trace_step(weights: DiTWeights, dtype: str) -> ClosedJaxpr:
-    """The program of a guided step."""
-    step = functools.partial(denoise_step, config=TOY, window_size=0)
-    return jax.make_jaxpr(step)(
-        jax.tree.map(lambda array: array.astype(dtype), weights),
-        jnp.zeros(TOY_SIZE.shape, dtype),
-        pack_text_tokens([build_prompt(5, 3), build_prompt(2)], dtype=np.dtype(dtype)),
-        rotary_embedding(TOY_SIZE, TOY),
-        timestep=jnp.zeros(1, dtype),
-        sigma_change=np.float32(-0.5),
-        guidance_scale=np.float32(2),
-    )
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_latents_keep_their_dtype(weights, dtype: str):
-    (latents,) = trace_step(weights, dtype).out_avals
-    assert (latents.shape, latents.dtype) == (TOY_SIZE.shape, dtype)
-
-
-def test_every_product_of_float32_matrices_is_made_in_float32(weights):
-    highest = (jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)
-    precisions = list_precisions(trace_step(weights, "float32").jaxpr)
-    assert len(precisions) > 20
-    assert set(precisions) == {highest}
-    assert highest not in list_precisions(trace_step(weights, "bfloat16").jaxpr)
-
-
-@pytest.mark.parametrize("guidance_scale", [1.5, 6.0, 7.3])
-def test_guidance_and_step_in_bfloat16_equal_diffusers_to_the_bit(guidance_scale: float):
-    generator = torch.Generator().manual_seed(0)
-    cond, uncond, latents = torch.randn(3, 1, 32, 3, 9, 9, generator=generator, dtype=torch.bfloat16)
-    scheduler, guider = FlowMatchEulerDiscreteScheduler(shift=7.0), ClassifierFreeGuidance(guidance_scale)
-    scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.0, 51)[:-1])
-    schedule = make_schedule(50, SchedulerConfig(shift=7.0))
-    tail = jax.jit(lambda latents, cond, uncond, scale, change: move(latents, guide(cond, uncond, scale), change))
-    ours = [as_jax(tensor) for tensor in (latents, cond, uncond)]
-    for timestep, sigma_change in zip(scheduler.timesteps, np.diff(schedule.sigmas), strict=True):
-        velocity = guider.forward(cond, uncond).pred
-        expected = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-        result = tail(*ours, np.float32(guidance_scale), sigma_change)
-        assert np.array_equal(result, as_jax(expected))
-
-
-def as_jax(tensor: torch.Tensor) -> jax.Array:
-    """The same bits, bfloat16."""
-    return jnp.asarray(tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16))
 
 
 def test_an_euler_step_equals_the_schedulers(denoise):

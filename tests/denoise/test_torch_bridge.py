@@ -1,5 +1,6 @@
 """torch under JAX: equal to torch, and without a trace in the rest of the process."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from denoise.builders import TOY, TOY_SIZE, build_torch_module
+from denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
 from diffusers.utils.torch_utils import randn_tensor
 
 from stages.denoise.attention import plain_attention
+from stages.denoise.collectives import attend_across
 from stages.denoise.torch_bridge import (
     REMOVED_OVERLOADS,
+    Surroundings,
     build_module,
     call,
     initial_noise,
@@ -23,6 +26,8 @@ from stages.denoise.torch_bridge import (
     weight_shapes,
 )
 from stages.geometry import LatentSize
+
+ALONE = Surroundings(functools.partial(attend_across, attention=plain_attention, num_video=30, mesh=MESH), after={})
 
 
 def as_jax(module: torch.nn.Module) -> dict[str, jax.Array]:
@@ -58,7 +63,7 @@ def test_importing_the_bridge_leaves_torch_and_the_environment_as_they_were():
 
 
 def test_plain_torch_works_between_and_after_calls():
-    module = build_module(TOY, plain_attention)
+    module = build_module(TOY, ALONE)
     weights = {"weight": jnp.eye(24), "bias": jnp.zeros(24)}
     for _ in range(2):
         call(module, "transformer_blocks.0.attn.to_q", weights, jnp.ones((1, 24)))
@@ -67,7 +72,7 @@ def test_plain_torch_works_between_and_after_calls():
 
 
 def test_the_module_holds_no_weights_and_one_block():
-    module = build_module(TOY, plain_attention)
+    module = build_module(TOY, ALONE)
     assert {weight.device.type for weight in module.parameters()} == {"meta"}
     assert len(module.transformer_blocks) == 1
 
@@ -85,20 +90,29 @@ def test_a_part_under_jax_equals_torch(name: str):
     shape = {"time_embed": (1,), "context_embedder_2": (2, 3, 10), "x_embedder": (1, 65, 2, 3, 5)}[name]
     argument = np.random.default_rng(0).uniform(0, 900, shape).astype(np.float32)
     expected = part(torch.from_numpy(argument)).detach().numpy()
-    result = jax.jit(lambda *arguments: call(build_module(TOY, plain_attention), name, *arguments))(
+    result = jax.jit(lambda *arguments: call(build_module(TOY, ALONE), name, *arguments))(
         as_jax(part), jnp.asarray(argument)
     )
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)  # float32, sums in another order
 
 
+def test_what_happens_after_a_layer_is_done_to_its_result():
+    doubled = Surroundings(ALONE.attend, after={"proj_out": lambda array: 2 * array})
+    weights = {"weight": jnp.ones((32, 24)), "bias": jnp.zeros(32)}
+    once, twice = (
+        call(build_module(TOY, around), "proj_out", weights, jnp.ones((1, 24))) for around in (ALONE, doubled)
+    )
+    assert np.array_equal(twice, 2 * once)
+
+
 def test_a_missing_weight_is_an_error():
     with pytest.raises(RuntimeError, match="bias"):
-        call(build_module(TOY, plain_attention), "proj_out", {"weight": jnp.zeros((32, 24))}, jnp.ones((1, 24)))
+        call(build_module(TOY, ALONE), "proj_out", {"weight": jnp.zeros((32, 24))}, jnp.ones((1, 24)))
 
 
 def test_layer_norms_are_float32_inside():
     hidden = np.random.default_rng(0).normal(loc=30, size=(1, 4, 24)).astype(ml_dtypes.bfloat16)
-    block = build_module(TOY, plain_attention)
+    block = build_module(TOY, ALONE)
     result = call(block, "transformer_blocks.0.norm2", {}, jnp.asarray(hidden))
     wide = hidden.astype(np.float64)
     exact = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)

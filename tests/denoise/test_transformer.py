@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from denoise.builders import TOY, TOY_SIZE, build_prompt, build_torch_module, load, write_checkpoint
+from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, build_torch_module, load, write_checkpoint
 
 from stages.denoise.attention import plain_attention
 from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens
@@ -36,7 +36,7 @@ def predict_by_diffusers(latents: np.ndarray, prompt: PromptEmbeds, dtype: torch
 
 
 def predict(folder, latents: np.ndarray, prompts: list[PromptEmbeds]) -> np.ndarray:
-    forward = jax.jit(functools.partial(predict_velocity, config=TOY, attention=plain_attention))
+    forward = jax.jit(functools.partial(predict_velocity, config=TOY, attention=plain_attention, mesh=MESH))
     velocity = forward(
         load(folder, dtype=str(latents.dtype)),
         jnp.asarray(latents),
@@ -45,7 +45,7 @@ def predict(folder, latents: np.ndarray, prompts: list[PromptEmbeds]) -> np.ndar
         rotary_embedding(TOY_SIZE, TOY),
     )
     assert velocity.dtype == latents.dtype
-    return np.asarray(velocity, np.float32)
+    return np.moveaxis(np.asarray(velocity, np.float32), 2, 1).reshape(-1, *latents.shape[1:])
 
 
 @pytest.fixture(scope="module")

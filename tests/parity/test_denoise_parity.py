@@ -1,6 +1,7 @@
 """Latents equal those of diffusers' HunyuanVideo15Pipeline with the same seed, in the same process, in float32."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,9 @@ import stages
 from stages.component_config import read_settings
 from stages.denoise.config import parse_guider_config, parse_scheduler_config, parse_transformer_config
 from stages.denoise.mesh import build_mesh
-from stages.denoise.sampling import make_schedule, sample
-from stages.denoise.text_tokens import PromptEmbeds
+from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.step import denoise_step
+from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import VideoSize, latent_size
@@ -143,17 +145,17 @@ def denoise(
     noise = initial_noise(latent_size(case.size), seed=SEED, dtype=given)
     config = parse_transformer_config(read_settings(case.folder / "transformer" / "config.json"))
     scheduler = parse_scheduler_config(read_settings(case.folder / "scheduler" / "scheduler_config.json"))
-    mesh = build_mesh("auto", jax.devices())
+    prompts = [prompt, negative_prompt] if is_guided(guidance_scale) else [prompt]
+    mesh = build_mesh("1x1x1", jax.devices(), num_heads=config.num_attention_heads, is_guided=True)
     latents = sample(
+        partial(denoise_step, config=config, window_size=0, mesh=mesh),
         load_weights(WeightFiles(case.folder / "transformer"), config, dtype=dtype, mesh=mesh),
-        encode(prompt),
-        encode(negative_prompt),
+        pack_text_tokens([encode(text) for text in prompts], dtype=np.dtype(dtype)),
         noise.astype(dtype),
         make_schedule(NUM_STEPS, scheduler),
         config=config,
         mesh=mesh,
         guidance_scale=guidance_scale,
-        window_size=0,
         progress=lambda *_: None,
     )
     return np.asarray(latents, np.float32)

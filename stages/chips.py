@@ -1,0 +1,87 @@
+"""The TPU chips that this project is for: how large and fast they are, and the slices that can be had of them.
+
+Sizes are those of a device as JAX sees it: a chip, but half a chip of tpu7x, whose two cores have a memory each.
+Source of peak, bandwidth and slices: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu7x}, read 2026-11. Source of the
+memory: what libtpu 0.0.52 says is available when a program asks for too much; it keeps the rest for itself.
+"""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from stages.errors import MeshError
+
+_GIB = 2**30
+_PLANES = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8")
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A kind of chip.
+
+    Attributes:
+        device_kind: JAX's name for it.
+        num_cores: what the number in the name of an accelerator counts per chip: a v4-8 has four chips.
+        hbm_bytes: memory that a program can have.
+        peak_flops: FLOP/s with bfloat16, dense.
+        hbm_bandwidth: bytes/s between the memory and the core.
+        slices: their shapes, smallest first.
+        chip_config: what the compiler has to be told to treat a chip as a run does; "" for its default.
+    """
+
+    device_kind: str
+    num_cores: int
+    hbm_bytes: int
+    peak_flops: float
+    hbm_bandwidth: float
+    slices: tuple[str, ...]
+    chip_config: str = ""
+
+
+CHIPS: Mapping[str, Chip] = MappingProxyType(
+    {
+        # A v4 has two cores with one memory; JAX on such a host makes one device of them, the compiler alone does not.
+        "v4": Chip("TPU v4", 2, int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
+        "v5e": Chip("TPU v5 lite", 1, int(15.75 * _GIB), 197e12, 819e9, _PLANES),
+        "v5p": Chip("TPU v5", 2, int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
+        "v6e": Chip("TPU v6 lite", 1, int(31.24 * _GIB), 918e12, 1640e9, _PLANES),
+        "tpu7x": Chip("TPU7x", 2, int(94.74 * _GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
+    }
+)
+TOPOLOGIES = tuple(f"{name}:{shape}" for name, chip in CHIPS.items() for shape in chip.slices)
+
+
+def chip_of_topology(topology: str) -> Chip:
+    """The chip of a slice named as in TOPOLOGIES, such as "v6e:2x4".
+
+    Raises:
+        MeshError: there is no such slice; names some that are like it.
+    """
+    if topology not in TOPOLOGIES:
+        raise MeshError(f"--topology {topology}: no such slice of TPUs. {_near(topology)}")
+    return CHIPS[topology.partition(":")[0]]
+
+
+def chip_of_device(device_kind: str) -> Chip | None:
+    """The chip that JAX calls so; None for one that is not here, such as a CPU."""
+    return next((chip for chip in CHIPS.values() if chip.device_kind == device_kind), None)
+
+
+def _near(topology: str) -> str:
+    """What to write instead: the slice that an accelerator's name such as "v6e-8" means, or what there is."""
+    generation, _, number = topology.lower().replace(":", "-").partition("-")
+    if generation not in CHIPS:
+        near = "".join(f" Did you mean {name}?" for name in difflib.get_close_matches(generation, CHIPS, n=1))
+        return f"A name is a generation ({', '.join(CHIPS)}) and a shape, such as v6e:2x4.{near}"
+    chip = CHIPS[generation]
+    names = {str(_num_chips(shape) * chip.num_cores): f"{generation}:{shape}" for shape in chip.slices}
+    if number in names:
+        return f"Write {names[number]}."
+    return f"A name has the chips along each axis: {', '.join(names.values())}."
+
+
+def _num_chips(shape: str) -> int:
+    return math.prod(int(size) for size in shape.split("x"))

@@ -1,0 +1,93 @@
+"""`doit preflight`: what the denoise step and the decode chunk of videos need on given chips, before anything runs."""
+
+import getopt
+import json
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from doit import doit_cmd
+from doit.cmd_base import Command
+
+from stages.commands.preflight_table import print_table, show_progress
+from stages.errors import StagesError
+from stages.preflight_survey import survey
+
+_FITS, _FAILURE = 0, 1  # exit codes
+
+
+class Preflight(Command):  # type: ignore[misc] # doit has no types
+    """Asks for each program once; what has been found out is an artifact like others."""
+
+    doc_purpose = "say what videos need on given chips: memory, arithmetic, time to compile"
+    doc_usage = "[VIDEO ...] [--topology NAME] [--json] [stage.name=value ...]"
+    doc_description = """\
+Compiles the denoise step and the decode chunk of each video (default: all) and says whether they fit into the chips'
+memory. It needs no weights, no download and, with --topology, no TPU: the TPU compiler runs on any Linux machine with
+`pip install -e '.[preflight]'`. What has been compiled is kept: asking again takes no time.
+
+Exit code: 0 when all of it fits, 1 when something does not, or when that could not be found out.
+
+Examples:
+doit preflight
+doit preflight demo --topology v6e:2x4
+doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
+"""
+    cmd_options = (
+        {
+            "name": "topology",
+            "short": "",
+            "long": "topology",
+            "type": str,
+            "default": "",
+            "help": "slice of TPUs to compile for, such as v6e:2x4, v5e:2x4, v4:2x2x1; without it, this machine",
+        },
+        {
+            "name": "json",
+            "short": "",
+            "long": "json",
+            "type": bool,
+            "default": False,
+            "help": "print JSON in place of the table; sizes are GiB per chip",
+        },
+        {
+            "name": "debug",
+            "short": "",
+            "long": "debug",
+            "type": bool,
+            "default": False,
+            "help": "show the traceback behind an error message",
+        },
+    )
+
+    def parse_execute(self, in_args: Sequence[str]) -> int:
+        """As doit's own, but options may stand after names."""
+        known = self.cmdparser.get_long()  # those that take a value end with "="
+        try:
+            options, names = getopt.gnu_getopt(list(in_args), "", known)
+        except getopt.GetoptError:
+            return int(super().parse_execute(in_args))  # doit says what is wrong
+        first = [f"{name}={value}" if f"{name.strip('-')}=" in known else name for name, value in options]
+        return int(super().parse_execute([*first, *names]))
+
+    def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
+        """Print what was found out; the exit code."""
+        try:
+            with show_progress() as observe:
+                overrides = dict(doit_cmd._CMDLINE_VARS or {})
+                rows = survey(Path.cwd(), pos_args, opt_values["topology"], overrides, observe)
+        except StagesError as error:
+            if opt_values["debug"]:
+                traceback.print_exc()
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return _FAILURE
+        except KeyboardInterrupt:
+            print("interrupted. What had been found out is kept.", file=sys.stderr)
+            return _FAILURE
+        if opt_values["json"]:
+            print(json.dumps({"topology": opt_values["topology"], "rows": [row.to_json() for row in rows]}, indent=2))
+        else:
+            print_table(opt_values["topology"], rows)
+        return _FITS if all(row.fits for row in rows) else _FAILURE

@@ -1,0 +1,148 @@
+"""What chips send each other within a step. Each function is for the inside of `jax.shard_map` over the mesh.
+
+Owns the collectives. How arrays are spread is said in mesh.py and, for weights, in layouts.py. Where a mesh axis has
+one device nothing is sent, and the array is returned as it came.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float
+
+from stages.denoise.attention import Attention
+from stages.denoise.layouts import Layout
+from stages.denoise.mesh import AXES, MESH_AXES, num_parts
+
+Heads = tuple[Array, Array, Array]  # query, key, value
+
+# Each chip's share of the tokens is a multiple of it. A vector register of a TPU holds 16 rows of bfloat16; with shares
+# that end within one, the step of 241 frames took 107 s to compile and 2.94 GiB of temporaries, not 42 s and 2.26 GiB.
+SHARE = 16
+
+
+def collect_weights(weights: Mapping[str, Array], layouts: Mapping[str, Layout], *, mesh: Mesh) -> dict[str, Array]:
+    """Put together what is only stored in parts, as a part of the module needs it.
+
+    A weight that heads make or read stays split over `heads`; an output bias that the chips of that axis would all add
+    to their share of a sum stays on the first of them.
+    """
+    return {name: _collect(weight, layouts[name], mesh) for name, weight in weights.items()}
+
+
+def _collect(weight: Array, layout: Layout, mesh: Mesh) -> Array:
+    for axis, logical_axis in enumerate(layout.axes):
+        if logical_axis in ("stored", "rest"):
+            weight = _gather(weight, MESH_AXES[logical_axis], mesh, axis=axis)
+    if layout.is_added_once and mesh.shape["heads"] > 1:
+        return jnp.where(jax.lax.axis_index("heads") == 0, weight, jnp.zeros_like(weight))
+    return weight
+
+
+def gather_channels(channels: Float[Array, "b part"], *, mesh: Mesh) -> Float[Array, "b whole"]:
+    """Channels that all chips have made a part of, [b, c / chips], put together: [b, c]."""
+    return _gather(channels, AXES, mesh, axis=1)
+
+
+def sum_over_heads(partial_sums: Float[Array, "..."], *, mesh: Mesh) -> Float[Array, "..."]:
+    """The sum of what the chips of `heads` have each computed from their share of the hidden channels."""
+    if mesh.shape["heads"] == 1:
+        return partial_sums
+    total: Array = jax.lax.psum(partial_sums, "heads")
+    return total
+
+
+def num_places(num_tokens: int, *, mesh: Mesh) -> int:
+    """Tokens of all chips' shares, with those that fill them."""
+    parts = num_parts(mesh, "tokens")
+    return num_tokens if parts == 1 else -(-num_tokens // (parts * SHARE)) * parts * SHARE
+
+
+def local_tokens(tokens: Float[Array, "b t c"], *, mesh: Mesh) -> Float[Array, "b part c"]:
+    """This chip's share of tokens that it has all of, the last one filled with zeros; ceil(t / chips) tokens."""
+    parts = num_parts(mesh, "tokens")
+    if parts == 1:
+        return tokens
+    padded = _fill(tokens, parts * SHARE, axis=1)
+    size = padded.shape[1] // parts
+    return jax.lax.dynamic_slice_in_dim(padded, jax.lax.axis_index("sequence") * size, size, axis=1)
+
+
+def all_tokens(tokens: Float[Array, "b part c"], num_tokens: int, *, mesh: Mesh) -> Float[Array, "b t c"]:
+    """The inverse of `local_tokens`."""
+    return _gather(tokens, MESH_AXES["tokens"], mesh, axis=1)[:, :num_tokens]
+
+
+def all_branches(velocity: Float[Array, "part t c"], *, mesh: Mesh) -> Float[Array, "b t c"]:
+    """Both branches of guidance, from the chips that computed one each."""
+    return _gather(velocity, MESH_AXES["branches"], mesh, axis=0)
+
+
+def attend_across(
+    video: Heads,
+    text: Heads,
+    text_mask: Bool[Array, "b l"],
+    *,
+    attention: Attention,
+    num_video: int,
+    mesh: Mesh,
+) -> tuple[Float[Array, "b n s d"], Float[Array, "b n l d"]]:
+    """Joint attention of tokens that are spread over chips: tokens change places with heads, and back.
+
+    Args:
+        video: query, key and value of this chip's video tokens, [b, n, s / p, d] each, p chips in `sequence`.
+        text: those of its text tokens, [b, n, l / p, d].
+        text_mask: [b, l], True where a text token exists; of all text tokens.
+        attention: sees all tokens of n / p heads.
+        num_video: video tokens of all chips, without those that fill the last share.
+        mesh: whose axis `sequence` divides n.
+    Returns:
+        The results for this chip's video and text tokens, [b, n, s / p, d] and [b, n, l / p, d].
+    Source:
+        Jacobs et al. 2023, arXiv:2309.14509 (DeepSpeed-Ulysses).
+    """
+    num_text = text_mask.shape[1]
+    query, key, value = (
+        jnp.concatenate(
+            [_to_heads(ours, mesh=mesh)[:, :, :num_video], _to_heads(theirs, mesh=mesh)[:, :, :num_text]], axis=2
+        )
+        for ours, theirs in zip(video, text, strict=True)
+    )
+    mixed = attention(query, key, value, text_mask)
+    return _to_tokens(mixed[:, :, :num_video], mesh=mesh), _to_tokens(mixed[:, :, num_video:], mesh=mesh)
+
+
+def _to_heads(tokens: Float[Array, "b n t d"], *, mesh: Mesh) -> Float[Array, "b n2 t2 d"]:
+    """All tokens of some heads, from some tokens of all heads.
+
+    Heads stand before tokens: with the two the other way round the TPU compiler took 50 s more for it.
+    """
+    if mesh.shape["sequence"] == 1:
+        return tokens
+    swapped: Array = jax.lax.all_to_all(tokens, "sequence", split_axis=1, concat_axis=2, tiled=True)
+    return swapped
+
+
+def _to_tokens(tokens: Float[Array, "b n2 t2 d"], *, mesh: Mesh) -> Float[Array, "b n t d"]:
+    """The inverse of `_to_heads`."""
+    parts = mesh.shape["sequence"]
+    if parts == 1:
+        return tokens
+    filled = _fill(tokens, parts * SHARE, axis=2)
+    swapped: Array = jax.lax.all_to_all(filled, "sequence", split_axis=2, concat_axis=1, tiled=True)
+    return swapped
+
+
+def _fill(tokens: Float[Array, "..."], multiple: int, *, axis: int) -> Float[Array, "..."]:
+    """Zeros behind the tokens up to a multiple."""
+    missing = -tokens.shape[axis] % multiple
+    return jnp.pad(tokens, [(0, missing if dimension == axis else 0) for dimension in range(tokens.ndim)])
+
+
+def _gather(array: Array, mesh_axes: tuple[str, ...], mesh: Mesh, *, axis: int) -> Array:
+    axes = tuple(name for name in mesh_axes if mesh.shape[name] > 1)
+    if not axes:
+        return array
+    whole: Array = jax.lax.all_gather(array, axes, axis=axis, tiled=True)
+    return whole

@@ -1,0 +1,117 @@
+"""A denoise step that is only planned: lowered for devices that need not be there, from sizes alone.
+
+Owns the shapes of what a step is called with, and the arithmetic minimum of its work.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from stages.denoise.collectives import num_places
+from stages.denoise.config import TransformerConfig
+from stages.denoise.mesh import NUM_BRANCHES, sharding
+from stages.denoise.step import denoise_step
+from stages.denoise.text_tokens import TextTokens
+from stages.denoise.weights import describe_weights
+from stages.executables import Program
+from stages.flops import count_flops
+from stages.geometry import LatentSize
+from stages.tensors import DTYPES
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What decides how a step is compiled, and how much it has to do.
+
+    Attributes:
+        config: of the checkpoint.
+        size: of the latents.
+        num_prompt_tokens, num_glyph_tokens: places for text of the language model and of ByT5, as `bucket_size` gives
+            them.
+        is_guided: two branches, or one.
+        dtype: "bfloat16" or "float32".
+        window_size: as in `plain_attention`.
+    """
+
+    config: TransformerConfig
+    size: LatentSize
+    num_prompt_tokens: int
+    num_glyph_tokens: int
+    is_guided: bool
+    dtype: str
+    window_size: int
+
+    @property
+    def num_video(self) -> int:
+        """Video tokens."""
+        return self.size.num_frames * self.size.height * self.size.width
+
+    @property
+    def num_branches(self) -> int:
+        """Entries of the batch."""
+        return NUM_BRANCHES if self.is_guided else 1
+
+
+def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
+    """`denoise_step`, lowered for the devices of `mesh`; nothing is put on them.
+
+    Raises:
+        MeshError: the weights do not split over the mesh, or the chip is of an unknown kind.
+    """
+    dtype = DTYPES[plan.dtype]
+    weights = describe_weights(plan.config, mesh, dtype=plan.dtype)
+    whole = sharding(mesh)
+    latents = jax.ShapeDtypeStruct(plan.size.shape, dtype, sharding=whole)
+    scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
+    shape = (num_places(plan.num_video, mesh=mesh), plan.config.attention_head_dim)
+    angles = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding(mesh, "tokens"))
+    traced = denoise_step.trace(
+        weights,
+        latents,
+        _describe_text(plan, mesh, dtype),
+        (angles, angles),
+        timestep=jax.ShapeDtypeStruct((1,), dtype, sharding=whole),
+        sigma_change=scalar,
+        guidance_scale=scalar,
+        config=plan.config,
+        window_size=plan.window_size,
+        mesh=mesh,
+    )
+    return Program(
+        name="denoise step",
+        lowered=traced.lower(),
+        weights=weights,
+        state=latents,
+        flops=count_flops(traced.jaxpr.jaxpr),
+    )
+
+
+def min_flops(plan: StepPlan, *, num_text_tokens: int) -> int:
+    """What a step cannot do without: 2 operations per weight and token, 4 per pair of tokens and channel.
+
+    With s video tokens and l = `num_text_tokens` text tokens that exist, c channels and m channels in a feed-forward
+    layer, a block of one branch is 2 (s + l)(4 c^2 + 2 c m) for the projections and the feed-forward layers, and
+    4 c (s (k + l) + l (s + l)) for scores and sums, where a video token sees k video tokens: all, or its window.
+    Embeddings, modulations and the output, which all together are below a thousandth, are left out.
+    """
+    config, num_video = plan.config, plan.num_video
+    channels = config.num_attention_heads * config.attention_head_dim
+    hidden = int(channels * config.mlp_ratio)
+    num_seen = min(plan.window_size or num_video, num_video)
+    layers = (num_video + num_text_tokens) * (4 * channels**2 + 2 * channels * hidden)
+    pairs = num_video * (num_seen + num_text_tokens) + num_text_tokens * (num_video + num_text_tokens)
+    return plan.num_branches * config.num_layers * (2 * layers + 4 * channels * pairs)
+
+
+def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.ShapeDtypeStruct]:
+    spread = sharding(mesh, "branches")
+    prompt, glyph = ((plan.num_branches, size) for size in (plan.num_prompt_tokens, plan.num_glyph_tokens))
+    return TextTokens(
+        prompt=jax.ShapeDtypeStruct((*prompt, plan.config.text_embed_dim), dtype, sharding=spread),
+        prompt_mask=jax.ShapeDtypeStruct(prompt, bool, sharding=spread),
+        glyph=jax.ShapeDtypeStruct((*glyph, plan.config.text_embed_2_dim), dtype, sharding=spread),
+        glyph_mask=jax.ShapeDtypeStruct(glyph, bool, sharding=spread),
+    )

@@ -1,0 +1,6 @@
+"""`python -m stages.preflight`. What it does is in edge.py, loaded when the command line has been read."""
+
+from stages.program import main
+
+if __name__ == "__main__":
+    main(__package__)

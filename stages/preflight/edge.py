@@ -1,0 +1,50 @@
+"""Edge of preflight: what a program is made of comes in, what it needs goes out as `figures.json`."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+
+from stages.contracts import CONTRACTS, PREFLIGHT
+from stages.errors import StageError
+from stages.executables import Executables
+from stages.job import Job, Report
+from stages.keys import JsonValue
+from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
+from stages.preflight.lowering import Lowered, lower
+from stages.preflight.target import Target, find_target
+
+
+def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+    """Compile the program that the node describes, for its devices, and write down what it needs."""
+    parameters = job.node.parameters
+    with report.phase("finding the chips"):
+        target = find_target(str(parameters["topology"]), job.machine["platform"])
+    with report.phase("lowering"):
+        lowered = lower(parameters, target.devices)
+    with report.phase("compiling"):
+        figures, details = _compile(lowered, target, job.store)
+    text = json.dumps(asdict(figures), indent=2, sort_keys=True) + "\n"
+    (draft / CONTRACTS[PREFLIGHT].payload).write_text(text, encoding="utf-8")
+    return {"device": figures.device_kind, **details}
+
+
+def _compile(lowered: Lowered, target: Target, store: Path) -> tuple[Figures, dict[str, JsonValue]]:
+    """What the program needs, and for run.json what it took to find out.
+
+    Raises:
+        StageError: the compiler refuses it for another reason than the chips' memory.
+    """
+    start = time.perf_counter()
+    try:
+        executable = Executables(store).compile(lowered.program)
+    except jax.errors.JaxRuntimeError as error:
+        figures = figures_of_refused(lowered, target, str(error))
+        if figures is None:
+            raise StageError(f"{lowered.program.name}: the compiler refuses it: {shorten(str(error))}") from error
+        return figures, {"compile_s": round(time.perf_counter() - start, 3), "was_loaded": False}
+    details: dict[str, JsonValue] = {"compile_s": round(executable.compile_s, 3), "was_loaded": executable.was_loaded}
+    return figures_of_compiled(lowered, target, executable.compiled), details

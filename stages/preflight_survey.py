@@ -1,0 +1,141 @@
+"""What `doit preflight` does: asks for the programs of videos, from the store or by a process that compiles them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+from stages.checkpoint import Checkpoint
+from stages.chips import chip_of_topology
+from stages.contracts import PREFLIGHT
+from stages.errors import ParamsError, StageError
+from stages.fingerprint import fingerprint
+from stages.job import Job
+from stages.keys import Digest
+from stages.param_files import near
+from stages.params import MachineParams, VideoParams, load_params
+from stages.preflight_answers import Change, Row, WayOut, propose, read_answer
+from stages.preflight_questions import Question, ask, describe_target
+from stages.stat_cache import STAT_CACHE, StatCache
+from stages.store import Store
+from stages.worker import Workers
+
+_LOGS = "logs"
+_MAX_TRIES = 3  # programs that are compiled along a way out
+_INSTALL = "pip install -e '.[preflight]'"
+
+
+def survey(
+    root: Path,
+    names: Sequence[str],
+    topology: str,
+    overrides: Mapping[str, str],
+    observe: Callable[[str], None],
+) -> list[Row]:
+    """Find out what videos need.
+
+    Args:
+        root: the project's folder.
+        names: of videos; none means all.
+        topology: such as "v6e:2x4", or "" for this machine.
+        overrides: parameters by dotted name, as on doit's command line.
+        observe: told what goes on, in words.
+    Returns:
+        A row for each program; programs of several videos that are alike share one. Denoise first.
+    Raises:
+        StagesError: parameters are wrong, something is not installed, or a program cannot be compiled.
+    """
+    if not (root / "params").is_dir():
+        raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
+    params = load_params(root, overrides)
+    videos = _select(params.videos, names)
+    if topology:
+        chip_of_topology(topology)
+        _require_compiler(topology)
+    store = Store(root / Path(params.machine.artifacts).expanduser())
+    with _surveyor(root, store, topology, params.machine, observe) as surveyor:
+        rows = surveyor.rows(videos)
+        return [row if row.fits else surveyor.find_ways_out(row, videos[row.videos[0]]) for row in rows]
+
+
+@contextmanager
+def _surveyor(
+    root: Path, store: Store, topology: str, machine: MachineParams, observe: Callable[[str], None]
+) -> Iterator["_Surveyor"]:
+    cache = StatCache(store.root / STAT_CACHE)
+    code = fingerprint(PREFLIGHT, cache)
+    cache.save()
+    workers = Workers(root, store.root / _LOGS)
+    try:
+        yield _Surveyor(root, store, workers, code, topology, machine, observe)
+    finally:
+        workers.close()
+        store.sweep_drafts()
+
+
+@dataclass(frozen=True)
+class _Surveyor:
+    """Asks with the present code; starts a process when the store has no answer."""
+
+    root: Path
+    store: Store
+    workers: Workers
+    code: Digest
+    topology: str
+    machine: MachineParams
+    observe: Callable[[str], None]
+
+    def rows(self, videos: Mapping[str, VideoParams]) -> list[Row]:
+        """The answers for all videos."""
+        target = describe_target(self.topology, self.machine)
+        asked: dict[tuple[str, str, int], tuple[Question, list[str]]] = {}
+        for name, video in videos.items():
+            for question in ask(video, self.root, target, mesh=self.machine.mesh):
+                place = (question.stage, question.node.key, question.num_calls)
+                asked.setdefault(place, (question, []))[1].append(name)
+        in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
+        return [self._answer(question, tuple(names), self.machine) for question, names in in_order]
+
+    def find_ways_out(self, row: Row, video: VideoParams) -> Row:
+        """The row with settings that were compiled and fit, at most one along each way."""
+        found = [self._follow(row, way) for way in propose(row, video, self.machine)]
+        return replace(row, ways_out=tuple(way_out for way_out in found if way_out))
+
+    def _follow(self, row: Row, way: Iterator[Change]) -> WayOut | None:
+        for change in islice(way, _MAX_TRIES):
+            target = describe_target(self.topology, change.machine)
+            questions = ask(change.video, self.root, target, mesh=change.machine.mesh)
+            question = next(question for question in questions if question.stage == row.question.stage)
+            with suppress(StageError):  # what the compiler refuses is no way out
+                answer = self._answer(question, (f"{row.videos[0]} with {change.setting}",), change.machine)
+                if answer.fits:
+                    return WayOut(change.setting, answer.total_bytes)
+        return None
+
+    def _answer(self, question: Question, videos: tuple[str, ...], machine: MachineParams) -> Row:
+        if not self.store.verdict(question.node, self.code).is_fresh:
+            where = f" for {self.topology}" if self.topology else ""
+            what = f"{question.stage} of {', '.join(videos)}{where}"
+            job = Job(question.node, Checkpoint(Path()), self.store.root, self.code, machine.model_dump())
+            try:
+                self.workers.run(job, lambda event: self.observe(f"{what}: {event.get('name', '')}"))
+            except OSError as error:
+                raise StageError(f"{what}: its process cannot be started ({error}).") from error
+        return read_answer(self.store, question, videos)
+
+
+def _select(videos: Mapping[str, VideoParams], names: Sequence[str]) -> Mapping[str, VideoParams]:
+    for name in names:
+        if name not in videos:
+            raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, videos)}")
+    return {name: videos[name] for name in names or videos}
+
+
+def _require_compiler(topology: str) -> None:
+    if find_spec("libtpu") is None:
+        raise StageError(
+            f"--topology {topology}: the TPU compiler, libtpu, is not installed. It needs no TPU, but Linux on x86-64: "
+            f"{_INSTALL}"
+        )

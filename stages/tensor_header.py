@@ -1,0 +1,26 @@
+"""The header of a safetensors file, read without the library, which loads numpy."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+_LENGTH = struct.Struct("<Q")  # the first bytes of the file
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Each tensor's entry: `dtype`, `shape` and `data_offsets`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError, struct.error, KeyError, TypeError, AttributeError: it is not a whole safetensors file.
+    """
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+        entries: dict[str, Any] = json.loads(file.read(min(length, size_bytes)))
+    entries.pop("__metadata__", None)
+    end = _LENGTH.size + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    if end != size_bytes:
+        raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
+    return entries

@@ -1,0 +1,119 @@
+"""`doit preflight` as it is typed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from preflight_builders import build_figures, publish_answer, write_project
+
+from stages.params import load_params
+from stages.preflight_questions import ask, describe_target
+
+SLICE = "v5e:2x4"
+PATIENCE_S = 60  # on a busy machine
+HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "libtpu"}
+PLUGIN = '[tool.doit.plugins.command]\npreflight = "stages.commands.preflight:Preflight"\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project without a dodo.py, whose answers for SLICE are known."""
+    write_project(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(PLUGIN)
+    return tmp_path
+
+
+def answer(root: Path, **figures: float) -> None:
+    params = load_params(root, {})
+    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
+        publish_answer(root, question, build_figures(**figures))
+
+
+def doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "doit", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_the_json_is_all_of_stdout(root: Path):
+    pytest.importorskip("libtpu")
+    answer(root)
+    done = doit(root, "preflight", "--json", "--topology", SLICE)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["topology"]) == (0, SLICE)
+    assert [row["stage"] for row in found["rows"]] == ["denoise", "decode"]
+
+
+def test_options_may_stand_after_videos_and_parameters(root: Path):
+    pytest.importorskip("libtpu")
+    answer(root)
+    done = doit(root, "preflight", "demo", "denoise.seed=7", f"--topology={SLICE}", "--json")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_exit_code_is_1_when_something_does_not_fit(root: Path):
+    pytest.importorskip("libtpu")
+    answer(root, weights=20)
+    done = doit(root, "preflight", "--topology", SLICE, "decode.decoder=diffusers")
+    assert done.returncode == 1
+    assert "denoise of demo does not fit, and nothing near it does." in done.stdout
+
+
+def test_the_exit_code_is_1_when_nothing_can_be_said(root: Path):
+    done = doit(root, "preflight", "--topology", "v5e:2x5")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("MeshError: --topology v5e:2x5: no such slice of TPUs.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_option_is_told_by_doit(root: Path):
+    done = doit(root, "preflight", "--topologie", SLICE)
+    assert done.returncode == 3
+    assert "topologie" in done.stderr
+
+
+def test_the_help_names_the_exit_codes(root: Path):
+    done = doit(root, "help", "preflight")
+    assert "Exit code: 0 when all of it fits, 1 when something does not" in done.stdout
+
+
+def test_asking_again_loads_nothing_heavy(root: Path):
+    pytest.importorskip("libtpu")
+    answer(root)
+    program = (
+        "import sys, json; from doit.doit_cmd import DoitMain; "
+        f"code = DoitMain().run(['preflight', '--topology', '{SLICE}']); print(json.dumps([code, *sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    code, *loaded = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0
+    assert not set(loaded) & HEAVY
+
+
+def test_ctrl_c_is_one_message_and_leaves_no_process(root: Path):
+    command = [sys.executable, "-m", "doit", "preflight"]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "denoise of demo: starting\n"
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read().splitlines()
+    assert (process.returncode, rest[-1]) == (1, "interrupted. What had been found out is kept.")
+    # one that was just being started notices that nobody waits for it when it has loaded what it needs
+    deadline = time.monotonic() + PATIENCE_S
+    while _is_running("stages.preflight", root):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _is_running(module: str, folder: Path) -> bool:
+    """Whether a process with this module works in this folder."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if module in (entry / "cmdline").read_text() and (entry / "cwd").readlink() == folder:
+                return True
+        except OSError:
+            continue  # it has ended, or is no process
+    return False

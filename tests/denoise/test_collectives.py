@@ -1,0 +1,62 @@
+"""Meshes of eight virtual CPU devices give what one device gives, and each device holds its share of the weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from denoise.builders import EIGHT_HEADS, write_checkpoint
+
+from stages.denoise.collectives import SHARE, num_places
+from tests.denoise.builders import MESH
+
+PROJECT = Path(__file__).parents[2]
+TOLERANCE = 1e-5  # float32, two steps, sums in another order; measured: 1e-6
+LAYOUTS = ["1x1x8", "2x1x4", "2x2x2", "1x8x1", "1x4x2", "2x4x1"]
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("eight")
+    write_checkpoint(folder / "transformer", EIGHT_HEADS)
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests"}
+    command = [sys.executable, "-m", "tests.denoise.eight_devices", folder / "transformer", folder / "latents.npz"]
+    result = subprocess.run(command, env=flags, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    with np.load(folder / "latents.npz") as latents:
+        return dict(latents), [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_mesh_gives_what_one_device_gives(eight, layout: str):
+    latents, _ = eight
+    np.testing.assert_allclose(latents[layout], latents["1x1x1"], rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", ["unguided", "window"])
+def test_a_mesh_gives_what_one_device_gives_without_guidance_and_with_a_window(eight, kind: str):
+    latents, _ = eight
+    np.testing.assert_allclose(latents[f"2x2x2 {kind}"], latents[f"1x1x1 {kind}"], rtol=0, atol=TOLERANCE)
+    assert np.abs(latents[f"1x1x1 {kind}"] - latents["1x1x1"]).max() > 100 * TOLERANCE
+
+
+def test_the_default_uses_all_devices_and_gives_the_same(eight):
+    latents, facts = eight
+    assert [fact["mesh"] for fact in facts if fact["layout"] == "auto"] == [[2, 4, 1]]
+    assert np.array_equal(latents["auto"], latents["2x4x1"])
+
+
+def test_each_of_eight_devices_holds_an_eighth_of_the_matrices(eight):
+    _, facts = eight
+    shares = {fact["layout"]: fact["held"] / fact["whole"] for fact in facts}
+    assert shares["1x1x1"] == 1
+    # Vectors are whole on each device, and so are matrices with no side that divides: a hundredth of this toy.
+    assert all(1 / 8 < shares[layout] < 1 / 8 + 0.02 for layout in LAYOUTS)
+
+
+def test_one_device_has_no_more_places_than_tokens():
+    assert num_places(30, mesh=MESH) == 30
+    assert SHARE > 1

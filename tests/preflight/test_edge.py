@@ -1,0 +1,44 @@
+"""What the process does with a job."""
+
+import json
+from pathlib import Path
+
+import pytest
+from preflight_builders import write_project
+
+from stages.checkpoint import Checkpoint
+from stages.errors import CheckpointError
+from stages.executables import FOLDER
+from stages.job import Job, Report
+from stages.keys import Digest
+from stages.params import load_params
+from stages.preflight import edge
+from stages.preflight_questions import ask, describe_target
+
+QUIET = Report(lambda _event: None)
+
+
+def build_job(root: Path, stage: str) -> Job:
+    params = load_params(root, {})
+    questions = ask(params.videos["demo"], root, describe_target("", params.machine), mesh=params.machine.mesh)
+    (node,) = (question.node for question in questions if question.stage == stage)
+    return Job(node, Checkpoint(Path()), root / "artifacts", Digest("c" * 32), params.machine.model_dump())
+
+
+def test_figures_are_written_and_the_executable_is_kept_for_a_run(tmp_path: Path):
+    job = build_job(write_project(tmp_path), "decode")
+    told = edge.run(job, tmp_path, QUIET)
+    assert (told["device"], told["was_loaded"]) == ("cpu", False)
+    text = (tmp_path / "figures.json").read_text()
+    assert json.loads(text)["device_kind"] == "cpu"
+    assert "compile_s" not in text  # what differs from time to time is for run.json
+    assert len([*(job.store / FOLDER).iterdir()]) == 1
+    assert edge.run(job, tmp_path, QUIET)["was_loaded"] is True
+    assert (tmp_path / "figures.json").read_text() == text
+
+
+def test_a_checkpoint_that_cannot_be_run_is_told(tmp_path: Path):
+    config = write_project(tmp_path) / "model" / "transformer" / "config.json"
+    config.write_text(config.read_text().replace('"num_layers": 2', '"num_layers": 0'))
+    with pytest.raises(CheckpointError, match="`num_layers` is 0, not a whole number from 1 to 1000"):
+        edge.run(build_job(tmp_path, "denoise"), tmp_path, QUIET)

@@ -1,0 +1,101 @@
+"""A project whose checkpoint is settings alone, and answers for its store."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from builders import code_of
+
+from stages.contracts import CONTRACTS, PREFLIGHT
+from stages.keys import JsonValue
+from stages.preflight_questions import Question
+from stages.store import Store
+
+GIB = 2**30
+SETTINGS: dict[str, dict[str, Any]] = {
+    "transformer": {
+        "_class_name": "HunyuanVideo15Transformer3DModel",
+        "num_attention_heads": 2,
+        "attention_head_dim": 12,
+        "num_layers": 2,
+        "num_refiner_layers": 1,
+        "text_embed_dim": 20,
+        "text_embed_2_dim": 10,
+        "image_embed_dim": 6,
+        "rope_axes_dim": [4, 4, 4],
+    },
+    "vae": {
+        "_class_name": "AutoencoderKLHunyuanVideo15",
+        "block_out_channels": [4, 4, 8, 16, 32],
+        "latent_channels": 32,
+        "layers_per_block": 0,
+        "out_channels": 3,
+        "scaling_factor": 1.0,
+        "spatial_compression_ratio": 16,
+        "temporal_compression_ratio": 4,
+        "upsample_match_channel": True,
+    },
+}
+PARAMS = {
+    "model.toml": 'checkpoint = "model"\nrevision = ""\n',
+    "encode.toml": 'negative_prompt = ""\ndtype = "float32"\nfrom_file = ""\n',
+    "denoise.toml": """\
+num_frames = 9
+height = 32
+width = 48
+num_inference_steps = 20
+guidance_scale = 3.0
+seed = 0
+window_size = 0
+dtype = "float32"
+from_file = ""
+""",
+    "decode.toml": """\
+decoder = "native"
+enable_tiling = false
+tile_size = 16
+tile_overlap = 0.25
+dtype = "float32"
+""",
+    "export.toml": 'fps = 8\ncodec = "h264"\ncrf = 18\n',
+    "machine.toml": 'platform = "cpu"\nmesh = "auto"\nartifacts = "artifacts"\n',
+}
+
+
+def write_project(root: Path, *videos: str) -> Path:
+    """A project with these videos; its checkpoint has no weights."""
+    (root / "params" / "videos").mkdir(parents=True)
+    for name, text in PARAMS.items():
+        (root / "params" / name).write_text(text)
+    for video in videos or ("demo",):
+        (root / "params" / "videos" / f"{video}.toml").write_text('[encode]\nprompt = "a"\n')
+    for component, settings in SETTINGS.items():
+        (root / "model" / component).mkdir(parents=True)
+        (root / "model" / component / "config.json").write_text(json.dumps(settings))
+    return root
+
+
+def build_figures(
+    *, weights: float = 2, state: float = 0.5, temporaries: float = 1, limit: float = 16, **others: JsonValue
+) -> dict[str, JsonValue]:
+    """What `figures.json` says; memory in GiB."""
+    memory = {"weights": weights, "state": state, "temporaries": temporaries}
+    return {
+        "device_kind": "TPU v5 lite",
+        "num_devices": 8,
+        "mesh": "2x4x1",
+        "memory": {name: int(size * GIB) for name, size in memory.items()},
+        "limit_bytes": int(limit * GIB),
+        "fits": weights + state + temporaries <= limit,
+        "flops": 8e15,
+        "collectives": [{"kind": "all-to-all", "count": 216, "size_bytes": 3 * GIB}],
+        **others,
+    }
+
+
+def publish_answer(root: Path, question: Question, figures: dict[str, JsonValue]) -> None:
+    """Put an answer into the project's store as the process that compiles does."""
+    store = Store(root / "artifacts")
+    with store.draft() as draft:
+        (draft / CONTRACTS[PREFLIGHT].payload).write_text(json.dumps(figures))
+        store.publish(question.node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": 12.3})

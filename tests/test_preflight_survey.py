@@ -1,0 +1,126 @@
+"""A survey takes its answers from the store, and starts a process for those that are not there."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from preflight_builders import build_figures, publish_answer, write_project
+
+from stages import preflight_survey
+from stages.errors import MeshError, ParamsError, StageError, StoreError
+from stages.params import load_params
+from stages.preflight_answers import Row
+from stages.preflight_questions import ask, describe_target
+from stages.preflight_survey import survey
+
+SLICE = "v5e:2x4"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_project(tmp_path)
+
+
+def look(root: Path, *names: str, topology: str = SLICE, told: list[str] | None = None, **overrides: str) -> list[Row]:
+    dotted = {name.replace("__", "."): text for name, text in overrides.items()}
+    return survey(root, names, topology, dotted, (told if told is not None else []).append)
+
+
+def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
+    """Put the answers for these parameters into the store."""
+    params = load_params(root, overrides)
+    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
+        publish_answer(root, question, build_figures(**figures))
+
+
+def has_started_a_process(root: Path) -> bool:
+    return (root / "artifacts" / "logs").exists()
+
+
+def test_a_program_for_this_machine_is_compiled_once(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # half the time
+    told: list[str] = []
+    first = look(root, topology="", told=told)
+    assert [row.question.stage for row in first] == ["denoise", "decode"]
+    assert all(row.fits for row in first)
+    assert told[0] == "denoise of demo: starting"
+    assert told[-1] == "decode of demo: compiling"
+    shutil.rmtree(root / "artifacts" / "logs")
+    again = look(root, topology="")
+    assert [row.to_json() for row in again] == [row.to_json() for row in first]
+    assert not has_started_a_process(root)
+
+
+def test_a_program_for_a_slice_is_compiled_without_a_tpu(root: Path):
+    pytest.importorskip("libtpu")
+    (row,) = look(root, topology="v6e:2x4", decode__decoder="diffusers")
+    assert row.figures["device_kind"] == "TPU v6 lite"
+    assert row.fits
+    assert row.total_bytes > 0
+    assert row.least_s is not None
+
+
+def test_what_the_store_knows_starts_no_process(root: Path):
+    answer(root, {})
+    assert [row.question.stage for row in look(root)] == ["denoise", "decode"]
+    assert not has_started_a_process(root)
+
+
+def test_videos_with_the_same_programs_share_a_row(tmp_path: Path):
+    root = write_project(tmp_path, "demo", "other")
+    answer(root, {})
+    assert [row.videos for row in look(root)] == [("demo", "other")] * 2
+
+
+def test_only_the_named_videos_are_asked_for(tmp_path: Path):
+    root = write_project(tmp_path, "demo", "other")
+    answer(root, {})
+    assert {row.videos for row in look(root, "other")} == {("other",)}
+
+
+def test_settings_that_fit_are_told_where_a_program_does_not(root: Path):
+    answer(root, {"denoise.num_frames": "241", "decode.enable_tiling": "true"}, temporaries=5)
+    answer(root, {"denoise.num_frames": "241"}, temporaries=27)
+    answer(root, {"denoise.num_frames": "113"}, temporaries=14)  # what the estimate says first does not fit
+    answer(root, {"denoise.num_frames": "109"}, temporaries=13)
+    denoise, decode = look(root, denoise__num_frames="241")
+    assert not denoise.fits
+    assert [way.setting for way in denoise.ways_out] == ["denoise.num_frames=109"]
+    assert [way.setting for way in decode.ways_out] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
+
+
+def test_a_damaged_answer_is_one_message(root: Path):
+    answer(root, {})
+    (damaged, _) = sorted((root / "artifacts" / "preflight").glob("*/run.json"))
+    damaged.write_text("{")
+    with pytest.raises(StoreError, match=r"run.json: cannot be read .* Delete .*; it is made again\."):
+        look(root)
+
+
+def test_an_unknown_video_is_one_message(root: Path):
+    with pytest.raises(ParamsError) as caught:
+        look(root, "dem")
+    assert str(caught.value) == "dem: there is no params/videos/dem.toml. Did you mean `demo`?"
+
+
+def test_an_unknown_slice_is_told_before_anything_starts(root: Path):
+    with pytest.raises(MeshError, match="v5e:2x5: no such slice"):
+        look(root, topology="v5e:2x5")
+    assert not has_started_a_process(root)
+
+
+def test_elsewhere_than_in_a_project_is_one_message(tmp_path: Path):
+    with pytest.raises(ParamsError) as caught:
+        survey(tmp_path, (), "", {}, print)
+    assert str(caught.value) == f"{tmp_path}: holds no params/. Run this in the folder of dodo.py."
+
+
+def test_a_missing_compiler_is_told_with_the_command_that_installs_it(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight_survey, "find_spec", {}.get)
+    with pytest.raises(StageError) as caught:
+        look(root)
+    assert str(caught.value) == (
+        f"--topology {SLICE}: the TPU compiler, libtpu, is not installed. It needs no TPU, but Linux on x86-64: "
+        "pip install -e '.[preflight]'"
+    )
