@@ -3,12 +3,9 @@
 `run` decodes by the native decoder; stages/diffusers_decode has others for the same edge.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeAlias
 
 import jax
@@ -60,8 +57,7 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
     """Decode a node's latents, frame by frame into the file, by the decoder that `load` gives for its parameters.
 
     Returns:
-        For run.json: the kind of device, how many hold a part of each frame, and the steady seconds per latent frame
-        (of those after the second, with which the last thing has been compiled; None where there are none).
+        For run.json: the kind of device, and how many hold a part of each frame.
     """
     parameters: Mapping[str, Any] = job.node.parameters
     source, vae = job.input("denoise"), job.component("vae")
@@ -78,19 +74,15 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
     size = video_size(latents)
     shape = (1, size.num_frames, size.height, size.width, config.out_channels)
     path = draft / CONTRACTS["decode"].payload
-    ends = []
     with report.phase("decode"), TensorWriter(path, "frames", shape=shape, dtype="bfloat16") as writer:
         for index, frames in enumerate(pieces):
             what = f"frames of latent frame {index}"
             require_finite(frames, what=what, parameter="decode.dtype", dtype=dtype, checkpoint=vae)
             writer.append(np.asarray(to_stored(frames)))
             report.progress(index + 1, latents.num_frames, "latent frame")
-            ends.append(time.perf_counter())
-    seconds = [after - before for before, after in pairwise(ends[1:])]
     return {
         "device": devices[0].device_kind,
         "num_devices": count_used(min(grid.tile_size, latents.width), devices),
-        "seconds_per_chunk": round(median(seconds), 3) if seconds else None,
     }
 
 
