@@ -3,8 +3,12 @@
 `run` decodes by the native decoder; stages/diffusers_decode has others for the same edge.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeAlias
 
 import jax
@@ -15,10 +19,14 @@ from jaxtyping import Array, Float
 from stages.component_config import read_settings
 from stages.contracts import CONTRACTS, check_shapes
 from stages.decode.config import DecoderConfig, check_geometry, parse_config
+from stages.decode.decoder import FramePrograms
+from stages.decode.plan import ChunkPlan, Compile, Devices, compile_programs, compile_tiles
 from stages.decode.stream import decode_video, to_stored
+from stages.decode.strips import count_used, place
 from stages.decode.tiling import TileGrid, one_tile, plan_tiles
 from stages.decode.weights import load_weights
 from stages.devices import pick_devices
+from stages.executables import Executables, Program
 from stages.finite import require_finite
 from stages.geometry import LatentSize, video_size
 from stages.held_model import HeldModel
@@ -28,45 +36,62 @@ from stages.tensors import TensorWriter, read_tensors
 
 Latents: TypeAlias = Float[Array, "1 f h w c"]
 Frames: TypeAlias = Float[Array, "f_px h_px w_px rgb"]
-Progress: TypeAlias = Callable[[int, int, str], None]
-# Latents in DiT space, the grid, and where to tell (done, total, unit) of what comes before the first frames. Gives the
-# frames of one latent frame after the other, not clamped.
-Decode: TypeAlias = Callable[[Latents, TileGrid, Progress], Iterator[Frames]]
-# The VAE's folder, its sizes, "float32" or "bfloat16", and where to decode.
-LoadDecoder: TypeAlias = Callable[[Path, DecoderConfig, str, jax.Device], Decode]
+# Latents in DiT space, the grid, and where to tell of what comes before the first frames. Gives the frames of one
+# latent frame after the other, not clamped.
+Decode: TypeAlias = Callable[[Latents, TileGrid, Report], Iterator[Frames]]
+# The VAE's folder, its sizes, "float32" or "bfloat16", and the devices that may be used.
+LoadDecoder: TypeAlias = Callable[[Path, DecoderConfig, str, Devices], Decode]
 
 _HELD: HeldModel[Decode] = HeldModel()  # the next job of this process mostly wants the same weights
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Decode a node's latents by the native decoder."""
-    return decode_node(job, draft, report, load=_load)
+    """Decode a node's latents by the native decoder, on all devices of the platform."""
+
+    executables = Executables(job.store)
+
+    def compile_program(program: Program) -> jax.stages.Compiled:
+        return executables.compile(program).compiled
+
+    return decode_node(job, draft, report, load=partial(_load, compile_program=compile_program))
 
 
 def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> Mapping[str, JsonValue]:
-    """Decode a node's latents, frame by frame into the file, by the decoder that `load` gives for its parameters."""
+    """Decode a node's latents, frame by frame into the file, by the decoder that `load` gives for its parameters.
+
+    Returns:
+        For run.json: the kind of device, how many hold a part of each frame, and the steady seconds per latent frame
+        (of those after the second, with which the last thing has been compiled; None where there are none).
+    """
     parameters: Mapping[str, Any] = job.node.parameters
     source, vae = job.input("denoise"), job.component("vae")
     tensors = read_tensors(source)
     check_shapes("denoise", {name: array.shape for name, array in tensors.items()}, where=str(source))
     with report.phase("load"):
-        device = pick_devices(job.machine["platform"])[0]
+        devices = tuple(pick_devices(job.machine["platform"]))
         config = _read_config(vae / "config.json")
         dtype = parameters["dtype"]
-        decode = _HELD.get((vae, parameters["decoder"], dtype, device), lambda: load(vae, config, dtype, device))
+        decode = _HELD.get((vae, parameters["decoder"], dtype, devices), lambda: load(vae, config, dtype, devices))
     latents = LatentSize(*tensors["latents"].shape[2:])
     grid = _choose_grid(latents, parameters, config)
-    pieces = decode(jnp.moveaxis(tensors["latents"], 1, -1), grid, report.progress)
+    pieces = decode(jnp.moveaxis(tensors["latents"], 1, -1), grid, report)
     size = video_size(latents)
     shape = (1, size.num_frames, size.height, size.width, config.out_channels)
     path = draft / CONTRACTS["decode"].payload
+    ends = []
     with report.phase("decode"), TensorWriter(path, "frames", shape=shape, dtype="bfloat16") as writer:
         for index, frames in enumerate(pieces):
             what = f"frames of latent frame {index}"
             require_finite(frames, what=what, parameter="decode.dtype", dtype=dtype, checkpoint=vae)
             writer.append(np.asarray(to_stored(frames)))
             report.progress(index + 1, latents.num_frames, "latent frame")
-    return {"device": device.device_kind}
+            ends.append(time.perf_counter())
+    seconds = [after - before for before, after in pairwise(ends[1:])]
+    return {
+        "device": devices[0].device_kind,
+        "num_devices": count_used(min(grid.tile_size, latents.width), devices),
+        "seconds_per_chunk": round(median(seconds), 3) if seconds else None,
+    }
 
 
 def _read_config(file: Path) -> DecoderConfig:
@@ -87,6 +112,18 @@ def _choose_grid(latents: LatentSize, parameters: Mapping[str, Any], config: Dec
     )
 
 
-def _load(folder: Path, config: DecoderConfig, dtype: str, device: jax.Device) -> Decode:
-    weights = load_weights(folder, config, dtype=dtype, device=device)
-    return lambda latents, grid, _: decode_video(weights, latents, config=config, grid=grid, device=device)
+def _load(folder: Path, config: DecoderConfig, dtype: str, devices: Devices, *, compile_program: Compile) -> Decode:
+    """The native decoder: weights on all devices, and programs that are compiled once for each size."""
+    weights = load_weights(folder, config, dtype=dtype, device=place(devices))
+
+    @cache
+    def compile_size(plan: ChunkPlan) -> FramePrograms:
+        return compile_programs(plan, devices=devices, compile_program=compile_program)
+
+    def decode(latents: Latents, grid: TileGrid, report: Report) -> Iterator[Frames]:
+        plan = ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype)
+        with report.phase("compile"):
+            programs = compile_tiles(plan, grid, compile_size)
+        return decode_video(weights, latents, config=config, grid=grid, devices=devices, programs=programs)
+
+    return decode

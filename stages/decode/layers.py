@@ -1,7 +1,8 @@
 """The decoder's building blocks, each for ONE frame and the memory of the frames before it.
 
 A frame is [b, h, w, c]. A function takes the memory that the frame before left and returns its own; `None` stands for
-"no frame before", where a causal convolution sees the frame itself instead (replicate padding in time).
+"no frame before", where a causal convolution sees the frame itself instead (replicate padding in time). With `strips`,
+the function runs inside `jax.shard_map`: frame and memory are those of one device's strip; None: of all columns.
 Source of all blocks: autoencoder_kl_hunyuanvideo15.py of diffusers 0.42.
 """
 
@@ -11,7 +12,9 @@ from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Float32
+
+from stages.decode.strips import Strips, add_neighbours
 
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
@@ -58,22 +61,6 @@ class ResnetWeights(Generic[Leaf]):
     shortcut: PointwiseWeights[Leaf] | None
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["norm", "to_q", "to_k", "to_v", "proj_out"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class AttentionWeights(Generic[Leaf]):
-    """Attention of one head over all channels; the norm is a gain [c]."""
-
-    norm: Leaf
-    to_q: PointwiseWeights[Leaf]
-    to_k: PointwiseWeights[Leaf]
-    to_v: PointwiseWeights[Leaf]
-    proj_out: PointwiseWeights[Leaf]
-
-
 @partial(jax.tree_util.register_dataclass, data_fields=["conv1", "conv2"], meta_fields=[])
 @dataclass(frozen=True)
 class ResnetMemory(Generic[Leaf]):
@@ -83,44 +70,25 @@ class ResnetMemory(Generic[Leaf]):
     conv2: Past[Leaf]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["keys", "values"], meta_fields=[])
-@dataclass(frozen=True)
-class AttentionMemory(Generic[Leaf]):
-    """Keys and values, [b, f, s, c], of all latent frames; those not yet decoded are zero and never read."""
-
-    keys: Leaf
-    values: Leaf
-
-
 def causal_conv(
-    frame: Float[Array, "b h w i"], weights: ConvWeights[Array], past: Past[PaddedFrame] | None
+    frame: Float[Array, "b h w i"],
+    weights: ConvWeights[Array],
+    past: Past[PaddedFrame] | None,
+    strips: Strips | None = None,
 ) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
-
-    Three 2-D convolutions, one per tap in time: the fastest form in sum (benchmarks/conv_forms.py).
 
     Args:
         frame: [b, h, w, i], the present frame.
         weights: kernel [3, 3, 3, i, o], bias [o], of the frame's dtype.
         past: the two frames before, padded, the older first.
+        strips: how the frame is spread over devices.
     Returns:
         [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
     """
-    padded = _pad_edges(frame)
+    padded = _pad_edges(frame, strips)
     older, newer = past or (padded, padded)
-    taps = [
-        jax.lax.conv_general_dilated(
-            tap,
-            weights.kernel[time],
-            window_strides=(1, 1),
-            padding="VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=PRECISION,
-            preferred_element_type=jnp.float32,
-        )
-        for time, tap in enumerate((older, newer, padded))
-    ]
-    total = taps[0] + taps[1] + taps[2]
+    total = _convolve((older, newer, padded), weights.kernel)
     return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 
@@ -150,40 +118,17 @@ def silu(cells: Float[Array, "*cells c"]) -> Float[Array, "*cells c"]:
 
 
 def resnet(
-    frame: Float[Array, "b h w i"], weights: ResnetWeights[Array], memory: ResnetMemory[Array] | None
+    frame: Float[Array, "b h w i"],
+    weights: ResnetWeights[Array],
+    memory: ResnetMemory[Array] | None,
+    strips: Strips | None = None,
 ) -> tuple[Float[Array, "b h w o"], ResnetMemory[Array]]:
     """Two times norm, SiLU, causal convolution; added to the frame, through `shortcut` where channels change."""
     past1, past2 = (memory.conv1, memory.conv2) if memory else (None, None)
-    hidden, past1 = causal_conv(silu(rms_norm(frame, weights.norm1)), weights.conv1, past1)
-    hidden, past2 = causal_conv(silu(rms_norm(hidden, weights.norm2)), weights.conv2, past2)
+    hidden, past1 = causal_conv(silu(rms_norm(frame, weights.norm1)), weights.conv1, past1, strips)
+    hidden, past2 = causal_conv(silu(rms_norm(hidden, weights.norm2)), weights.conv2, past2, strips)
     residual = pointwise(frame, weights.shortcut) if weights.shortcut else frame
     return hidden + residual, ResnetMemory(conv1=past1, conv2=past2)
-
-
-def attention(
-    frame: Frame,
-    weights: AttentionWeights[Array],
-    memory: AttentionMemory[Array],
-    position: Int[Array, ""],
-) -> tuple[Frame, AttentionMemory[Array]]:
-    """Attention of one latent frame to itself and all frames before it, added to the frame.
-
-    Args:
-        frame: [b, h, w, c].
-        weights: of the frame's dtype.
-        memory: keys and values of the frames before, at their places; there is room for this one.
-        position: this frame's place in the video, from 0.
-    Returns:
-        [b, h, w, c], and the memory with this frame's keys and values.
-    """
-    tokens = rms_norm(frame, weights.norm).reshape(frame.shape[0], -1, frame.shape[-1])
-    query = pointwise(tokens, weights.to_q)
-    memory = AttentionMemory(
-        keys=_put_frame(memory.keys, pointwise(tokens, weights.to_k), position),
-        values=_put_frame(memory.values, pointwise(tokens, weights.to_v), position),
-    )
-    mixed = _attend(query, memory, position + 1)
-    return frame + pointwise(mixed, weights.proj_out).reshape(frame.shape), memory
 
 
 def upsample(
@@ -193,6 +138,7 @@ def upsample(
     *,
     out_channels: int,
     doubles_time: bool,
+    strips: Strips | None = None,
 ) -> tuple[Float[Array, "f b h2 w2 o"], Past[PaddedFrame]]:
     """Double height and width, and time for all but the first frame, by spreading channels over cells.
 
@@ -202,10 +148,11 @@ def upsample(
         past: None for the first frame of the video, which stays alone: half of its channels are not used.
         out_channels: channels of the result.
         doubles_time: whether one frame becomes two.
+        strips: how the frame is spread over devices.
     Returns:
         [f, b, 2h, 2w, out_channels] with f = 1 or 2, and the past of the next frame.
     """
-    packed, next_past = causal_conv(frame, weights, past)
+    packed, next_past = causal_conv(frame, weights, past, strips)
     num_frames = 2 if doubles_time and past is not None else 1
     batch, height, width, _ = frame.shape
     packed = packed.reshape(batch, height, width, num_frames, 2, 2, -1)[..., :out_channels]
@@ -219,46 +166,28 @@ def _add_bias(total: Float32[Array, "*cells o"], bias: Float[Array, " o"]) -> Fl
     return total + jnp.broadcast_to(bias.astype(jnp.float32), total.shape)
 
 
-def _pad_edges(frame: Float[Array, "b h w c"]) -> Float[Array, "b h_padded w_padded c"]:
+def _pad_edges(frame: Float[Array, "b h w c"], strips: Strips | None) -> Float[Array, "b h_padded w_padded c"]:
     """Repeat the outer rows and columns once. Two concatenations compile and run faster than jnp.pad's four."""
     rows = jnp.concatenate([frame[:, :1], frame, frame[:, -1:]], axis=1)
+    if strips:
+        return add_neighbours(rows, strips)
     return jnp.concatenate([rows[:, :, :1], rows, rows[:, :, -1:]], axis=2)
 
 
-def _put_frame(
-    cache: Float[Array, "b f s c"], tokens: Float[Array, "b s c"], position: Int[Array, ""]
-) -> Float[Array, "b f s c"]:
-    filled: Array = jax.lax.dynamic_update_index_in_dim(cache, tokens, position, axis=1)
-    return filled
-
-
-def _attend(
-    query: Float[Array, "b s c"], memory: AttentionMemory[Array], num_frames: Int[Array, ""]
-) -> Float[Array, "b s c"]:
-    """Softmax attention to the first `num_frames` frames, one frame at a time.
-
-    The sums are kept relative to the largest logit so far, so no more than one frame's logits, [b, s, s], exist at
-    once and the frames not yet decoded are not touched. Source: Milakov and Gimelshein 2018, arXiv:1805.02867.
-    """
-    batch, num_tokens, channels = query.shape
-    dot = partial(jnp.einsum, precision=PRECISION, preferred_element_type=jnp.float32)
-
-    def add_frame(index: Array, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        highest, weight, mixed = sums
-        keys = jax.lax.dynamic_index_in_dim(memory.keys, index, axis=1, keepdims=False)
-        values = jax.lax.dynamic_index_in_dim(memory.values, index, axis=1, keepdims=False)
-        logits = dot("bsc,btc->bst", query, keys) * (float(channels) ** -0.5)
-        new_highest = jnp.maximum(highest, logits.max(axis=-1, keepdims=True))
-        shares = jnp.exp(logits - new_highest)
-        decay = jnp.exp(highest - new_highest)
-        return (
-            new_highest,
-            weight * decay + shares.sum(axis=-1, keepdims=True),
-            mixed * decay + dot("bst,btc->bsc", shares.astype(values.dtype), values),
+def _convolve(
+    taps: tuple[PaddedFrame, PaddedFrame, PaddedFrame], kernel: Float[Array, "3 3 3 i o"]
+) -> Float32[Array, "b h w o"]:
+    """Sum of three 2-D convolutions, one per tap in time: the fastest form in sum (benchmarks/conv_forms.py)."""
+    totals = [
+        jax.lax.conv_general_dilated(
+            tap,
+            kernel[time],
+            window_strides=(1, 1),
+            padding="VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=PRECISION,
+            preferred_element_type=jnp.float32,
         )
-
-    row = (batch, num_tokens, 1)
-    start = (jnp.full(row, -jnp.inf), jnp.zeros(row), jnp.zeros((batch, num_tokens, channels)))
-    _, weight, mixed = jax.lax.fori_loop(0, num_frames, add_frame, start)
-    mean: Array = (mixed / weight).astype(query.dtype)
-    return mean
+        for time, tap in enumerate(taps)
+    ]
+    return totals[0] + totals[1] + totals[2]

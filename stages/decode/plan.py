@@ -1,43 +1,114 @@
-"""The decode chunk as a program that can be compiled before there are weights, latents or a TPU."""
+"""The decoder's two programs for a video's size, lowered for given devices, before there are weights or latents.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+Owns the shapes and shardings of what goes into them; what they compute is in decoder.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import SingleDeviceSharding
-from jax.typing import DTypeLike
+from jax.sharding import PartitionSpec
+from jax.stages import Compiled
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import decode_first, decode_next
+from stages.decode.decoder import DecoderMemory, DecoderWeights, FramePrograms, decode_first, decode_next
+from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
+from stages.decode.tiling import TileGrid, tile_sizes
 from stages.decode.weights import describe_weights
 from stages.executables import Program
 from stages.flops import count_flops
 from stages.geometry import LatentSize
+from stages.tensors import DTYPES
+
+Compile: TypeAlias = Callable[[Program], Compiled]
+Devices: TypeAlias = Sequence[jax.Device]
 
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """All that decides the program of a decode chunk, besides the devices."""
+    """All that the decoder's programs depend on besides the devices; the chunk is one latent frame.
+
+    Attributes:
+        config: sizes of the decoder.
+        size: of the video, or of a tile of it, in latent cells.
+        dtype: "float32" or "bfloat16", of weights, memory, latents and frames.
+    """
 
     config: DecoderConfig
     size: LatentSize
     dtype: str
 
 
-def lower_chunk(plan: ChunkPlan, devices: Sequence[jax.Device]) -> Program:
-    """A later latent frame on the first of `devices`, which may be those of a topology."""
-
-    def array(*shape: int, dtype: DTypeLike = plan.dtype) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=SingleDeviceSharding(devices[0]))
-
-    weights: Any = jax.tree.map(lambda spec: array(*spec.shape), describe_weights(plan.config))
-    latents = array(1, plan.size.height, plan.size.width, plan.config.latent_channels)
-    after_first, _ = decode_first.eval_shape(
-        weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames
+def lower_first(plan: ChunkPlan, devices: Devices) -> Program:
+    """The program for the first latent frame of a video, lowered for `devices`; nothing is put on them."""
+    weights, latents = _describe_inputs(plan, devices)
+    traced = decode_first.trace(
+        weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
     )
-    memory = jax.tree.map(lambda leaf: array(*leaf.shape), after_first)
-    traced = decode_next.trace(weights, latents, memory, array(dtype=jnp.int32), config=plan.config)
-    flops = count_flops(traced.jaxpr.jaxpr, num_turns=plan.size.num_frames)  # the last frame sees all before it
-    return Program("decode chunk", traced.lower(), weights=weights, state=memory, flops=flops)
+    flops = count_flops(traced.jaxpr.jaxpr)
+    return Program(name="first decode chunk", lowered=traced.lower(), weights=weights, state=(), flops=flops)
+
+
+def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
+    """The program for a later latent frame, lowered for `devices`; nothing is put on them.
+
+    Its operations are those of the middle of the video: attention sees one latent frame more from chunk to chunk.
+    """
+    weights, latents = _describe_inputs(plan, devices)
+    memory = _describe_memory(plan, devices)
+    position = _describe((), "int32", devices)
+    traced = decode_next.trace(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
+    flops = count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
+    return Program(name="decode chunk", lowered=traced.lower(), weights=weights, state=memory, flops=flops)
+
+
+def compile_tiles(
+    plan: ChunkPlan, grid: TileGrid, compile_size: Callable[[ChunkPlan], FramePrograms]
+) -> Mapping[tuple[int, int], FramePrograms]:
+    """The programs for each size, [height, width] latent cells, that a tile of the video has.
+
+    Args:
+        plan: of the whole video.
+        grid: its tiles.
+        compile_size: `compile_programs` for some devices.
+    """
+    return {
+        (height, width): compile_size(replace(plan, size=LatentSize(plan.size.num_frames, height, width)))
+        for height, width in tile_sizes(plan.size.height, plan.size.width, grid)
+    }
+
+
+def compile_programs(plan: ChunkPlan, *, devices: Devices, compile_program: Compile) -> FramePrograms:
+    """Compile what a video or tile of this size needs, ahead of time."""
+    first = compile_program(lower_first(plan, devices))
+    later = compile_program(lower_chunk(plan, devices)) if plan.size.num_frames > 1 else None
+    return FramePrograms(first=first, later=later)
+
+
+def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:
+    return plan_strips(plan.size.width, devices)
+
+
+def _describe_inputs(plan: ChunkPlan, devices: Devices) -> tuple[DecoderWeights[Any], jax.ShapeDtypeStruct]:
+    """The weights and one latent frame, which all devices hold."""
+    config, size = plan.config, plan.size
+    weights = jax.tree.map(lambda spec: _describe(spec.shape, DTYPES[plan.dtype], devices), describe_weights(config))
+    return weights, _describe((1, size.height, size.width, config.latent_channels), DTYPES[plan.dtype], devices)
+
+
+def _describe_memory(plan: ChunkPlan, devices: Devices) -> DecoderMemory[Any]:
+    """What the first latent frame leaves, each device its strip."""
+    memory, _ = decode_first.eval_shape(
+        *_describe_inputs(plan, devices),
+        config=plan.config,
+        num_latent_frames=plan.size.num_frames,
+        strips=_strips(plan, devices),
+    )
+    return jax.tree.map(lambda array: _describe(array.shape, array.dtype, devices, BY_COLUMN), memory)
+
+
+def _describe(
+    shape: tuple[int, ...], dtype: Any, devices: Devices, spec: PartitionSpec = WHOLE
+) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=place(devices, spec))

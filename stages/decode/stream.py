@@ -3,7 +3,7 @@
 Owns the step from DiT space to VAE space (the one division by the scaling factor) and from floats to what is stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, BFloat16, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderState, DecoderWeights, decode_chunk, initial_state
+from stages.decode.decoder import DecoderState, DecoderWeights, FramePrograms, decode_chunk, initial_state
+from stages.decode.strips import place
 from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles
 
 
@@ -21,30 +22,32 @@ def decode_video(
     *,
     config: DecoderConfig,
     grid: TileGrid,
-    device: jax.Device,
+    devices: Sequence[jax.Device],
+    programs: Mapping[tuple[int, int], FramePrograms],
 ) -> Iterator[Float[Array, "f_px h_px w_px rgb"]]:
     """Decode a video; each item is what one latent frame holds.
 
     Every tile of the grid keeps a state of its own, so tiles are joined per latent frame and the whole video is
-    never in memory. Tiles of equal size share their compiled functions.
+    never in memory.
 
     Args:
-        weights: all of one dtype, float32 or bfloat16, on `device`.
+        weights: all of one dtype, float32 or bfloat16, on all `devices`.
         latents: [1, f, h, w, c] in DiT space: divided by the scaling factor here and nowhere else.
         config: sizes of the decoder.
         grid: `one_tile` or `plan_tiles` for this height and width.
-        device: where to decode.
+        devices: where to decode, all of them together.
+        programs: for each size of a tile, [height, width] latent cells: `compile_tiles`.
     Yields:
-        [n, H, W, 3], not clamped, of the weights' dtype; n = 1 first, then `temporal_compression`.
+        [n, H, W, 3], not clamped, of the weights' dtype, on all devices; n = 1 first, then `temporal_compression`.
     """
     num_latent_frames = latents.shape[1]
     scaled = to_vae_space(latents, config, dtype=weights.norm_out.dtype)
-    tiles = cut_tiles(jax.device_put(scaled, device), grid)
+    tiles = jax.device_put(cut_tiles(scaled, grid), place(devices))
     states = [[initial_state(num_latent_frames) for _ in row] for row in tiles]
     step_px = grid.step * config.spatial_compression
     blend_px = grid.tile_size * config.spatial_compression - step_px
     for index in range(num_latent_frames):
-        states, decoded = _decode_tiles(weights, states, tiles, index, config=config)
+        states, decoded = _decode_tiles(weights, states, tiles, index, programs=programs)
         yield join_tiles(decoded, blend_px=blend_px, step_px=step_px)[0]
 
 
@@ -70,12 +73,12 @@ def _decode_tiles(
     tiles: list[list[LatentTile]],
     index: int,
     *,
-    config: DecoderConfig,
+    programs: Mapping[tuple[int, int], FramePrograms],
 ) -> tuple[list[list[DecoderState]], list[list[Tile]]]:
     """Latent frame `index` of every tile, row by row; the old states are used up."""
     results = [
         [
-            decode_chunk(weights, state, tile[:, index : index + 1], config=config)
+            decode_chunk(weights, state, tile[:, index : index + 1], programs=programs[tile.shape[2], tile.shape[3]])
             for state, tile in zip(state_row, tile_row, strict=True)
         ]
         for state_row, tile_row in zip(states, tiles, strict=True)

@@ -59,6 +59,11 @@ def plan_tiles(
     )
 
 
+def tile_sizes(height: int, width: int, grid: TileGrid) -> set[tuple[int, int]]:
+    """Heights and widths that the grid's tiles of a frame, [height, width] latent cells, have."""
+    return {(min(grid.tile_size, height - y), min(grid.tile_size, width - x)) for y in grid.rows for x in grid.columns}
+
+
 def cut_tiles(latents: Float[Array, "b f h w c"], grid: TileGrid) -> list[list[LatentTile]]:
     """The grid's tiles of the latents, [b, f, h, w, c], row by row."""
     size = grid.tile_size

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+from jax.sharding import Sharding
 from jaxtyping import Array
 
+from stages.decode.attention import AttentionWeights
 from stages.decode.config import DecoderConfig, UpBlockPlan
 from stages.decode.decoder import DecoderWeights, UpBlockWeights
-from stages.decode.layers import AttentionWeights, ConvWeights, PointwiseWeights, ResnetWeights
+from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
 from stages.tensors import DTYPES, WeightFiles
 from stages.weight_check import check_weights
 
@@ -30,14 +32,16 @@ class WeightSpec:
     shape: tuple[int, ...]  # after the axes are reordered and those of size 1 dropped
 
 
-def load_weights(folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device) -> DecoderWeights[Array]:
+def load_weights(
+    folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device | Sharding
+) -> DecoderWeights[Array]:
     """Load the decoder's weights, tensor by tensor.
 
     Args:
         folder: the VAE's folder, with one safetensors file or shards and their index.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
-        device: where the arrays are put.
+        device: where each array is put; a sharding may name several devices.
     Raises:
         CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
     """

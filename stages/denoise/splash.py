@@ -22,7 +22,9 @@ from stages.denoise.attention import window_start
 from stages.errors import MeshError
 
 Numbers: TypeAlias = Array | NDArray[Any]
-_LANES = 128  # of a vector register: lengths of tiles are multiples
+# Keys of one product where fewer are left than fill a tile: 512 take a seventh more cycles per score than 1024, and are
+# filled up by fewer.
+_SHORT_PRODUCT = 512
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ class Tiles:
     compute: int
 
 
-# By `jax.Device.device_kind`. The largest that compile at all lengths: benchmarks/results/tpu_compile.md.
+# By `jax.Device.device_kind`: the shortest schedules per score, benchmarks/results/attention_tiles.md. On the last two
+# (2048, 4096, 1024) would save 2 % more, and costs 20 s more to compile.
 TILES: Mapping[str, Tiles] = MappingProxyType({
-    "TPU v4": Tiles(1024, 1024, 512),
-    "TPU v5 lite": Tiles(1024, 1024, 512),
-    "TPU v5": Tiles(1024, 1024, 512),
-    "TPU v6 lite": Tiles(2048, 2048, 1024),
-    "TPU7x": Tiles(2048, 2048, 1024),
+    "TPU v4": Tiles(1024, 2048, 1024),
+    "TPU v5 lite": Tiles(1024, 2048, 1024),
+    "TPU v5": Tiles(1024, 2048, 1024),
+    "TPU v6 lite": Tiles(1024, 4096, 1024),
+    "TPU7x": Tiles(1024, 4096, 1024),
 })  # fmt: skip
 
 
@@ -122,8 +125,9 @@ def _attend(
     rows: Float[Array, "b n q d"], part: _Keys, window: _Window | None, *, tiles: Tiles, interpret: bool
 ) -> tuple[Float[Array, "b n q d"], Float32[Array, "b n q"]]:
     """Attention of some queries to some keys, and the log-sum-exp of their scores."""
-    tile = min(tiles.key, _round_up(part.keys.shape[2], _LANES))
-    compute = tiles.compute if tile % tiles.compute == 0 else _LANES
+    product = min(_SHORT_PRODUCT, tiles.compute)
+    tile = min(tiles.key, _round_up(part.keys.shape[2], product))
+    compute = tiles.compute if tile % tiles.compute == 0 else product
     keys, values = _fill(part.keys, tile), _fill(part.values, tile)
     shape = (rows.shape[2], keys.shape[2])
     mask = masks.FullMask(shape) if window is None else _WindowMask(shape, window, first=part.first)

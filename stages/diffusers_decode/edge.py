@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import jax
-
 from stages.decode.config import DecoderConfig
 from stages.decode.edge import Decode, decode_node
+from stages.decode.plan import Devices
 from stages.diffusers_decode.whole import DecodeTile, decode_whole
 from stages.errors import StageError
 from stages.job import Job, Report
@@ -19,10 +18,10 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Decode a node's latents."""
     name = str(job.node.parameters["decoder"])
     made = decode_node(job, draft, report, load=partial(load_decoder, name))
-    return {"device": "cpu"} if name == "diffusers" else made
+    return {"device": "cpu" if name == "diffusers" else made["device"]}  # one device, and no chunks
 
 
-def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, device: jax.Device) -> Decode:
+def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, devices: Devices) -> Decode:
     """Load a decoder.
 
     Args:
@@ -30,12 +29,13 @@ def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, dev
         folder: the VAE's folder, with one safetensors file or shards and their index.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
-        device: where the fork decodes and tiles are joined; diffusers' own stays on the CPU.
+        devices: on the first of them the fork decodes and tiles are joined; diffusers' own stays on the CPU.
     Raises:
         CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
         StageError: the fork is not installed.
     """
     decode_tile: DecodeTile
+    device = devices[0]
     if name == "diffusers":
         from stages.diffusers_decode.torch_decoder import load_torch_decoder  # noqa: PLC0415 (the fork needs no torch)
 
@@ -50,4 +50,6 @@ def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, dev
             ) from error
         is_framewise = name == "diffusers-tpu-framewise"
         decode_tile = load_flax_decoder(folder, config, dtype=dtype, device=device, is_framewise=is_framewise)
-    return partial(decode_whole, decode_tile, config=config, dtype=dtype, device=device)
+    return lambda latents, grid, report: decode_whole(
+        decode_tile, latents, grid, report.progress, config=config, dtype=dtype, device=device
+    )

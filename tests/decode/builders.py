@@ -1,8 +1,9 @@
 """Toy VAEs with random weights, and a way to run them here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from diffusers import AutoencoderKLHunyuanVideo15
 
 from stages.component_config import read_settings
 from stages.decode.config import DecoderConfig, parse_config
+from stages.decode.decoder import FramePrograms
+from stages.decode.plan import ChunkPlan, compile_programs, compile_tiles
 from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
 from stages.decode.weights import load_weights
+from stages.geometry import LatentSize
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {
@@ -78,6 +82,16 @@ def random_latents(num_frames: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(1, 32, num_frames, height, width)).astype(np.float32)
 
 
+def compile_here(
+    config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32"
+) -> Mapping[tuple[int, int], FramePrograms]:
+    """What `decode_video` needs for latents, [1, f, h, w, c], on one device."""
+    compile_size = partial(
+        compile_programs, devices=[DEVICE], compile_program=lambda program: program.lowered.compile()
+    )
+    return compile_tiles(ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype), grid, compile_size)
+
+
 def decode_here(
     folder: Path, latents: np.ndarray, *, dtype: str = "float32", grid: TileGrid | None = None
 ) -> np.ndarray:
@@ -86,7 +100,8 @@ def decode_here(
     weights = load_weights(folder, config, dtype=dtype, device=DEVICE)
     grid = grid or one_tile(*latents.shape[3:])
     channels_last = jnp.moveaxis(jnp.asarray(latents), 1, -1)
-    pieces = decode_video(weights, channels_last, config=config, grid=grid, device=DEVICE)
+    programs = compile_here(config, channels_last, grid, dtype=dtype)
+    pieces = decode_video(weights, channels_last, config=config, grid=grid, devices=[DEVICE], programs=programs)
     return np.concatenate([np.asarray(piece, np.float32) for piece in pieces])
 
 

@@ -1,6 +1,7 @@
 """The decoder with explicit state."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -8,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.decode.decoder import COMPILER_OPTIONS, decode_chunk, decode_first, decode_next, initial_state
+from stages.decode.decoder import (
+    COMPILER_OPTIONS,
+    FramePrograms,
+    decode_chunk,
+    decode_first,
+    decode_next,
+    initial_state,
+)
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.weights import load_weights
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
@@ -26,9 +34,13 @@ def decode_in_chunks(folder: Path, sizes: list[int], *, room: int = NUM_FRAMES) 
     config = load_config(folder)
     weights = load_weights(folder, config, dtype="float32", device=DEVICE)
     latents = jnp.moveaxis(jnp.asarray(random_latents(NUM_FRAMES, 2, 3)), 1, -1)
+    programs = FramePrograms(
+        first=partial(decode_first, config=config, num_latent_frames=room),
+        later=partial(decode_next, config=config),
+    )
     state, pieces, start = initial_state(room), [], 0
     for size in sizes:
-        state, frames = decode_chunk(weights, state, latents[:, start : start + size], config=config)
+        state, frames = decode_chunk(weights, state, latents[:, start : start + size], programs=programs)
         pieces.append(np.asarray(frames))
         start += size
     return np.concatenate(pieces, axis=1)

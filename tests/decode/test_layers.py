@@ -1,6 +1,5 @@
 """Each building block beside diffusers' module, frame by frame, on random weights."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,12 +9,8 @@ import torch
 from diffusers.models.autoencoders import autoencoder_kl_hunyuanvideo15 as reference
 
 from stages.decode.layers import (
-    AttentionMemory,
-    AttentionWeights,
     ConvWeights,
-    PointwiseWeights,
     ResnetWeights,
-    attention,
     causal_conv,
     pointwise,
     resnet,
@@ -23,43 +18,20 @@ from stages.decode.layers import (
     silu,
     upsample,
 )
-
-TOLERANCE = 2e-5  # float32, sums of a few hundred products in another order
-FRAMES, HEIGHT, WIDTH = 4, 3, 5
+from tests.decode.frame_by_frame import (
+    FRAMES,
+    array,
+    conv_weights,
+    expect_equal,
+    pointwise_weights,
+    random_video,
+    run_frames,
+)
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
-
-
-def random_video(channels: int) -> torch.Tensor:
-    return torch.randn(1, channels, FRAMES, HEIGHT, WIDTH)
-
-
-def array(tensor: torch.Tensor) -> jnp.ndarray:
-    return jnp.asarray(tensor.detach().numpy())
-
-
-def conv_weights(module: Any) -> ConvWeights:
-    return ConvWeights(array(module.conv.weight.permute(2, 3, 4, 1, 0)), array(module.conv.bias))
-
-
-def pointwise_weights(module: torch.nn.Conv3d) -> PointwiseWeights:
-    return PointwiseWeights(array(module.weight[:, :, 0, 0, 0].T), array(module.bias))
-
-
-def run_frames(step: Callable[[Any, Any], tuple[Any, Any]], video: torch.Tensor) -> np.ndarray:
-    """Run a block over the frames one after the other; [1, c, f, h, w] in and out."""
-    memory, results = None, []
-    for frame in array(video.permute(2, 0, 3, 4, 1)):
-        result, memory = step(frame, memory)
-        results.append(result if result.ndim == 5 else result[None])
-    return np.asarray(jnp.concatenate(results)).transpose(1, 4, 0, 2, 3)
-
-
-def expect_equal(ours: np.ndarray, theirs: torch.Tensor) -> None:
-    np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_causal_conv_equals_the_whole_video_at_once():
@@ -112,25 +84,6 @@ def test_resnet_equals(out_channels: int):
         shortcut=None if shortcut is None else pointwise_weights(shortcut),
     )
     expect_equal(run_frames(lambda frame, memory: resnet(frame, weights, memory), video), module(video))
-
-
-@pytest.mark.parametrize("room", [FRAMES, FRAMES + 3])
-def test_attention_is_causal_by_frame_whatever_room_the_cache_has(room: int):
-    module, video = reference.HunyuanVideo15AttnBlock(8), random_video(8)
-    weights = AttentionWeights(
-        norm=array(module.norm.gamma.flatten()),
-        **{name: pointwise_weights(getattr(module, name)) for name in ("to_q", "to_k", "to_v", "proj_out")},
-    )
-    empty = jnp.full((1, room, HEIGHT * WIDTH, 8), jnp.nan)  # what is not decoded yet must never be read
-    position = 0
-
-    def step(frame: Any, memory: Any) -> tuple[Any, Any]:
-        nonlocal position
-        result = attention(frame, weights, memory or AttentionMemory(empty, empty), jnp.int32(position))
-        position += 1
-        return result
-
-    expect_equal(run_frames(step, video), module(video))
 
 
 @pytest.mark.parametrize("doubles_time", [True, False])

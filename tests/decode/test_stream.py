@@ -10,7 +10,16 @@ from stages.decode.decoder import decode_chunk, initial_state
 from stages.decode.stream import decode_video, to_stored
 from stages.decode.tiling import one_tile
 from stages.decode.weights import load_weights
-from tests.decode.builders import DEVICE, SMALL, decode_here, edit_config, load_config, random_latents, write_vae
+from tests.decode.builders import (
+    DEVICE,
+    SMALL,
+    compile_here,
+    decode_here,
+    edit_config,
+    load_config,
+    random_latents,
+    write_vae,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +38,9 @@ def test_each_latent_frame_is_given_out_on_its_own(folder: Path):
     config = load_config(folder)
     weights = load_weights(folder, config, dtype="float32", device=DEVICE)
     latents = jnp.moveaxis(jnp.asarray(random_latents(2, 2, 3)), 1, -1)
-    pieces = decode_video(weights, latents, config=config, grid=one_tile(2, 3), device=DEVICE)
+    grid = one_tile(2, 3)
+    programs = compile_here(config, latents, grid)
+    pieces = decode_video(weights, latents, config=config, grid=grid, devices=[DEVICE], programs=programs)
     assert next(pieces).shape == (1, 8, 12, 3)
     assert next(pieces).shape == (4, 8, 12, 3)
     assert next(pieces, None) is None
@@ -40,7 +51,8 @@ def test_one_tile_changes_no_bit_of_the_decoders_frames(folder: Path):
     weights = load_weights(folder, config, dtype="float32", device=DEVICE)
     latents = random_latents(2, 2, 3)
     scaled = jnp.moveaxis(jnp.asarray(latents), 1, -1) / config.scaling_factor
-    _, frames = decode_chunk(weights, initial_state(2), scaled, config=config)
+    (programs,) = compile_here(config, scaled, one_tile(2, 3)).values()
+    _, frames = decode_chunk(weights, initial_state(2), scaled, programs=programs)
     np.testing.assert_array_equal(decode_here(folder, latents), frames[0])
 
 

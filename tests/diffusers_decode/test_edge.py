@@ -74,7 +74,7 @@ def test_a_fork_that_cannot_be_imported_is_told_with_the_command_that_installs_i
     monkeypatch.setitem(sys.modules, missing, None)
     monkeypatch.delitem(sys.modules, "stages.diffusers_decode.flax_decoder", raising=False)
     with pytest.raises(StageError) as error:
-        load_decoder(name, folder, load_config(folder), "float32", DEVICE)
+        load_decoder(name, folder, load_config(folder), "float32", [DEVICE])
     assert str(error.value) == (
         f'decode.decoder = "{name}": the installed diffusers has no such VAE (import of {missing} halted; None in '
         f"sys.modules). Install the fork in its place: {INSTALL_FORK}\n"
