@@ -170,6 +170,8 @@ def _of_stage(rows: Sequence[Row], stage: str) -> Row:
 
 
 def _collectives(row: Row) -> str:
+    if row["collectives"] is None:
+        return "not known"
     kinds = [f"{each['kind']} {each['count']}: {each['size_bytes'] / _MIB:,.0f}" for each in row["collectives"]]
     return "; ".join(kinds) or "none"
 

@@ -12,9 +12,9 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -48,6 +48,7 @@ class Program:
         weights: arguments that stay from call to call.
         state: arguments that are donated.
         flops: operations of a call in matrix products and convolutions, of all devices together (flops.py).
+        compiler_options: XLA's, by name.
     """
 
     name: str
@@ -55,6 +56,11 @@ class Program:
     weights: Shapes
     state: Shapes
     flops: int
+    compiler_options: Mapping[str, str] = field(default_factory=dict)
+
+    def compile(self) -> jax.stages.Compiled:
+        """Compile it anew."""
+        return self.lowered.compile(compiler_options=dict(self.compiler_options))
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,13 @@ class Executables:
         """
         devices = _devices_of(program)
         if not _are_at_hand(devices):
-            return _timed(program.lowered.compile)
+            return _timed(program.compile)
         self._require_private()
         path = self._folder / _name_of(program, devices)
         if (payload := _read(path)) is not None:
             with suppress(Exception):  # whatever is wrong with it, compiling is the whole remedy
                 return _timed(lambda: _load(payload, program, devices), was_loaded=True)
-        executable = _timed(program.lowered.compile)
+        executable = _timed(program.compile)
         self._keep(path, serialize_executable.serialize(executable.compiled)[0])
         return executable
 
@@ -168,6 +174,7 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
             {
                 "layout": _LAYOUT,
                 "program": program.lowered.as_text(),
+                "options": dict(program.compiler_options),
                 "devices": [[device.id, device.device_kind, device.process_index] for device in devices],
                 "process": jax.process_index(),
                 # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has

@@ -73,6 +73,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _sent(row: Row) -> str:
+    if row.figures["collectives"] is None:
+        return "not known" if row.fits else ""  # of a program that does not fit there are other things to tell
     return ", ".join(
         f"{collective['count']} {collective['kind']} ({collective['size_bytes'] / GIB:.3f} GiB)"
         for collective in row.figures["collectives"]

@@ -57,7 +57,7 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
     """Decode a node's latents, frame by frame into the file, by the decoder that `load` gives for its parameters.
 
     Returns:
-        For run.json: the kind of device, and how many of them hold a part of each frame.
+        For run.json: the kind of device, and how many hold a part of each frame.
     """
     parameters: Mapping[str, Any] = job.node.parameters
     source, vae = job.input("denoise"), job.component("vae")
@@ -80,8 +80,10 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
             require_finite(frames, what=what, parameter="decode.dtype", dtype=dtype, checkpoint=vae)
             writer.append(np.asarray(to_stored(frames)))
             report.progress(index + 1, latents.num_frames, "latent frame")
-    num_devices = count_used(min(grid.tile_size, latents.width), devices)
-    return {"device": devices[0].device_kind, "num_devices": num_devices}
+    return {
+        "device": devices[0].device_kind,
+        "num_devices": count_used(min(grid.tile_size, latents.width), devices),
+    }
 
 
 def _read_config(file: Path) -> DecoderConfig:

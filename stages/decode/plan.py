@@ -6,6 +6,7 @@ Owns the shapes and shardings of what goes into them; what they compute is in de
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import jax
@@ -24,6 +25,12 @@ from stages.tensors import DTYPES
 
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]
+
+# On CPU, XLA gives convolutions to YNNPACK unless it is told otherwise. Its own, by Eigen, take less time
+# (docs/decisions/0013); matrix products and sums stay with YNNPACK. A TPU's compiler takes the option and ignores it.
+COMPILER_OPTIONS = MappingProxyType(
+    {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,9 @@ def lower_first(plan: ChunkPlan, devices: Devices) -> Program:
         weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
     )
     flops = count_flops(traced.jaxpr.jaxpr)
-    return Program(name="first decode chunk", lowered=traced.lower(), weights=weights, state=(), flops=flops)
+    return Program(
+        "first decode chunk", traced.lower(), weights, state=(), flops=flops, compiler_options=COMPILER_OPTIONS
+    )
 
 
 def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
@@ -61,7 +70,9 @@ def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
     position = _describe((), "int32", devices)
     traced = decode_next.trace(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
     flops = count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
-    return Program(name="decode chunk", lowered=traced.lower(), weights=weights, state=memory, flops=flops)
+    return Program(
+        "decode chunk", traced.lower(), weights, state=memory, flops=flops, compiler_options=COMPILER_OPTIONS
+    )
 
 
 def compile_tiles(

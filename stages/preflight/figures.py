@@ -35,7 +35,8 @@ class Figures:
         memory: bytes on a device, and how many of them a program can have.
         fits: whether the compiler took it and the sum is within the limit.
         flops: operations of a step or of a latent frame, with all its tiles, of all devices together.
-        collectives: of a call; none are known of a program that the compiler refused.
+        collectives: of a call; None where not known: of a program that the compiler refused, or that this jaxlib
+            cannot read (0.10.2 cannot read what libtpu 0.0.52 makes for tpu7x).
     """
 
     device_kind: str
@@ -45,7 +46,7 @@ class Figures:
     limit_bytes: int
     fits: bool
     flops: int
-    collectives: tuple[Collective, ...]
+    collectives: tuple[Collective, ...] | None
 
 
 def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.Compiled) -> Figures:
@@ -60,7 +61,7 @@ def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.C
         state=lowered.num_tiles * _bytes_of(lowered.program.state) + _others(arguments),
         temporaries=needed.temp_size_in_bytes + needed.generated_code_size_in_bytes + results + padding,
     )
-    return _figures(lowered, target, memory, count_collectives(compiled.as_text() or ""))
+    return _figures(lowered, target, memory, _collectives_of(compiled))
 
 
 def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figures | None:
@@ -71,13 +72,21 @@ def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figure
     weights, state = _bytes_of(lowered.program.weights), _bytes_of(lowered.program.state)
     total = int(float(found[1]) * _UNITS[found[2]])
     memory = Memory(weights, lowered.num_tiles * state, max(total - weights - state, 0))
-    return _figures(lowered, target, memory, collectives=())
+    return _figures(lowered, target, memory, collectives=None)
 
 
 def shorten(message: str) -> str:
     """A compiler's message on one line, without what is of use to the compiler's authors alone."""
     line = " ".join(message.split())
     return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}..."
+
+
+def _collectives_of(compiled: jax.stages.Compiled) -> tuple[Collective, ...] | None:
+    try:
+        text = compiled.as_text()
+    except jax.errors.JaxRuntimeError:
+        return None
+    return count_collectives(text or "")
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ def _others(arguments: list[_Argument]) -> int:
     return sum(argument.bytes for argument in arguments if argument.is_other)
 
 
-def _figures(lowered: Lowered, target: Target, memory: Memory, collectives: tuple[Collective, ...]) -> Figures:
+def _figures(lowered: Lowered, target: Target, memory: Memory, collectives: tuple[Collective, ...] | None) -> Figures:
     total = memory.weights + memory.state + memory.temporaries
     return Figures(
         device_kind=target.devices[0].device_kind,

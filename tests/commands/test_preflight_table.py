@@ -65,3 +65,8 @@ def test_where_no_terminal_is_each_thing_is_a_line_on_stderr(capfd: pytest.Captu
     with show_progress() as observe:
         observe("denoise of demo: [compiling]")
     assert capfd.readouterr() == ("", "denoise of demo: [compiling]\n")
+
+
+def test_what_chips_send_is_not_known_of_a_program_that_cannot_be_read(rows: list[Row]):
+    unread = replace(rows[0], figures={**rows[0].figures, "collectives": None})
+    assert "denoise of demo sends per call and chip: not known" in shown([unread])

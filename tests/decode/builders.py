@@ -20,6 +20,7 @@ from stages.decode.plan import ChunkPlan, compile_programs, compile_tiles
 from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
 from stages.decode.weights import load_weights
+from stages.executables import Program
 from stages.geometry import LatentSize
 
 DEVICE = jax.devices()[0]
@@ -86,9 +87,7 @@ def compile_here(
     config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32"
 ) -> Mapping[tuple[int, int], FramePrograms]:
     """What `decode_video` needs for latents, [1, f, h, w, c], on one device."""
-    compile_size = partial(
-        compile_programs, devices=[DEVICE], compile_program=lambda program: program.lowered.compile()
-    )
+    compile_size = partial(compile_programs, devices=[DEVICE], compile_program=Program.compile)
     return compile_tiles(ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype), grid, compile_size)
 
 

@@ -21,6 +21,7 @@ from stages.decode.stream import decode_video
 from stages.decode.strips import place
 from stages.decode.tiling import one_tile, plan_tiles
 from stages.decode.weights import load_weights
+from stages.executables import Program
 from stages.geometry import LatentSize
 from tests.decode.builders import load_config, random_latents
 
@@ -33,7 +34,7 @@ TILED_WIDTH = 7  # in tiles of four columns and one
 
 def compile_here(devices: Devices, plan: ChunkPlan) -> FramePrograms:
     """Both programs, for these devices."""
-    return compile_programs(plan, devices=devices, compile_program=lambda program: program.lowered.compile())
+    return compile_programs(plan, devices=devices, compile_program=Program.compile)
 
 
 def decode_chunks(folder: Path, width: int, devices: Devices) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ mesh = build_mesh(
 config = TransformerConfig(num_layers=2)
 plan = StepPlan(config, latent_size(VideoSize(49, 720, 1280)), 256, 0, is_guided=True, dtype="bfloat16", window_size=0)
 program = lower_step(plan, mesh)
-memory = (compiled := program.lowered.compile()).memory_analysis()
+memory = (compiled := program.compile()).memory_analysis()
 whole = replace(plan, config=TransformerConfig())
 flops = {
     f"{frames} {window}": (lower_step(each, mesh).flops, min_flops(each, num_text_tokens=256))
@@ -74,7 +74,7 @@ def test_a_planned_step_takes_what_a_run_gives_it_and_gives_the_same_bits(tmp_pa
     planned, run = (
         step(weights, jax.device_put(noise), *place_constants(text, TOY_SIZE, TOY, MESH), **numbers)
         for step in (
-            lower_step(PLAN, MESH).lowered.compile(),
+            lower_step(PLAN, MESH).compile(),
             lambda *arguments, **named: denoise_step(*arguments, **named, config=TOY, window_size=0, mesh=MESH),
         )
     )

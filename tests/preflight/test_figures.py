@@ -36,23 +36,23 @@ def target(limit_bytes: int = GIB) -> Target:
 
 def test_a_weight_that_the_program_drops_is_in_memory_all_the_same():
     lowered = build()
-    assert figures_of_compiled(lowered, target(), lowered.program.lowered.compile()).memory.weights == 4 * 1100
+    assert figures_of_compiled(lowered, target(), lowered.program.compile()).memory.weights == 4 * 1100
 
 
 def test_state_is_what_is_donated_and_what_else_is_given():
     lowered = build()
-    assert figures_of_compiled(lowered, target(), lowered.program.lowered.compile()).memory.state == 4 * (50 + 7)
+    assert figures_of_compiled(lowered, target(), lowered.program.compile()).memory.state == 4 * (50 + 7)
 
 
 def test_each_tile_has_a_state_and_its_operations():
     lowered = build(num_tiles=3)
-    figures = figures_of_compiled(lowered, target(), lowered.program.lowered.compile())
+    figures = figures_of_compiled(lowered, target(), lowered.program.compile())
     assert (figures.memory.state, figures.flops) == (4 * (150 + 7), 30)
 
 
 def test_results_are_temporaries_unless_they_take_the_place_of_an_argument():
     lowered = build()
-    compiled = lowered.program.lowered.compile()
+    compiled = lowered.program.compile()
     needed = compiled.memory_analysis()
     temporaries = figures_of_compiled(lowered, target(), compiled).memory.temporaries
     # a tuple of results has a table of two addresses
@@ -61,7 +61,7 @@ def test_results_are_temporaries_unless_they_take_the_place_of_an_argument():
 
 def test_a_program_fits_up_to_the_limit():
     lowered = build()
-    compiled = lowered.program.lowered.compile()
+    compiled = lowered.program.compile()
     memory = figures_of_compiled(lowered, target(), compiled).memory
     total = memory.weights + memory.state + memory.temporaries
     assert figures_of_compiled(lowered, target(total), compiled).fits
