@@ -20,6 +20,7 @@ from stages.keys import Digest, JsonValue, Node
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
 
+JOIN = "join"  # the phase in which a stage's process waits for those of other hosts
 _HEADER_LENGTH = struct.Struct("<Q")  # the first bytes of a safetensors file
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
