@@ -14,6 +14,7 @@ from dataclasses import asdict
 
 import jax
 
+from stages.devices import pick_devices
 from stages.errors import CheckpointError, StagesError
 from stages.hosts import Hosts, find_place, join
 
@@ -40,7 +41,7 @@ def main() -> None:
     place = find_place("auto", platform="auto")
     assert place is not None
     hosts = join(place, program="denoise", heartbeat_s=HEARTBEAT_S)
-    tell(place=asdict(place), devices=len(jax.devices()), own=len(jax.local_devices()))
+    tell(place=asdict(place), picked=len(pick_devices("auto")), own=len(jax.local_devices()))
     hosts = Hosts(hosts.index, hosts.count, patience_s=PATIENCE_S)
 
     def fail() -> None:

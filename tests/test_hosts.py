@@ -53,7 +53,7 @@ def test_a_cpu_computes_alone_unless_hosts_are_named(monkeypatch: pytest.MonkeyP
 def test_hosts_that_gke_names_join_and_have_the_devices_of_all(ended):
     for index, (_, lines) in enumerate(ended):
         assert lines[0]["place"] | {"port": 0} == {"address": "localhost", "port": 0, "index": index, "count": 2}
-        assert (lines[0]["devices"], lines[0]["own"]) == (8, 4)
+        assert (lines[0]["picked"], lines[0]["own"]) == (8, 4)
 
 
 def test_hosts_that_do_the_same_begin(ended):

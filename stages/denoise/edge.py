@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 from jax.sharding import Mesh
 
@@ -103,8 +103,8 @@ def _facts(job: Job) -> Mapping[str, str]:
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
     }
 
 
