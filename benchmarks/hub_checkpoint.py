@@ -35,7 +35,7 @@ def write_hub_checkpoint(folder: Path, config: TransformerConfig, *, shard_bytes
     (transformer / "config.json").write_text(json.dumps(settings, indent=2))
     shards = list(_split(all_shapes(config), shard_bytes))
     random = np.random.default_rng(0)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, shapes in enumerate(shards, start=1):
         name = f"{_STEM}-{number:05d}-of-{len(shards):05d}.safetensors"
         tensors = {
