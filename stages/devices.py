@@ -6,7 +6,7 @@ from stages.errors import MeshError
 
 
 def pick_devices(platform: str) -> list[jax.Device]:
-    """All devices of a platform.
+    """All devices of a platform: of all hosts that have joined (hosts.py), else of this host alone.
 
     Call it before anything else asks JAX for a device: then no other platform is started, and a TPU that another
     process has is left alone.
@@ -29,7 +29,8 @@ def pick_devices(platform: str) -> list[jax.Device]:
 
 def _list_devices(backend: str | None, platform: str) -> list[jax.Device]:
     try:
-        return jax.devices(backend)
+        # Cloud TPU shows the chips of a whole slice to a process that computes with nobody else's
+        return jax.devices(backend) if jax.distributed.is_initialized() else jax.local_devices(backend=backend)
     except RuntimeError as error:
         raise MeshError(
             f'platform = "{platform}": JAX finds no such device on this machine ({error}). '

@@ -22,6 +22,7 @@ _CARRIERS = frozenset(
         "stages.executables",
         "stages.finite",
         "stages.held_model",
+        "stages.hosts",
         "stages.job",
         "stages.program",
         "stages.store",

@@ -23,6 +23,7 @@ from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
 from stages.tensor_header import read_header
 
+JOIN = "join"  # the phase in which a stage's process waits for those of other hosts
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 
 

@@ -40,6 +40,8 @@ _MAX_SEED = 2**63 - 1  # what a torch generator takes
 _MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}  # smallest files; 0 is the best of each codec
 _MISSING_IN_VIDEO = "Add `{name}` to its table [{table}], or to params/{table}.toml for all videos."
 _MEND_PATH = "Correct it; a relative path starts at the project's folder."
+# Host 0's address and port, and which of how many this host is.
+_HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
 
@@ -95,6 +97,16 @@ def _existing_file(value: str, info: Any) -> str:
     if not is_file:
         raise ValueError(f"there is no file {path}. {_MEND_PATH}")
     return str(path)
+
+
+def _hosts(value: str) -> str:
+    match = _HOSTS.fullmatch(value)
+    if match is None or (match["index"] and int(match["index"]) >= int(match["count"])):
+        raise ValueError(
+            'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
+            '"10.0.0.2:8482 0/4" on the first of four.'
+        )
+    return value
 
 
 Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
@@ -186,6 +198,7 @@ class MachineParams(_Table):
 
     platform: Literal["auto", "cpu", "tpu"]
     mesh: Text
+    hosts: Annotated[Text, AfterValidator(_hosts)]
     artifacts: Annotated[Text, Field(min_length=1)]
 
 

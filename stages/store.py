@@ -167,6 +167,8 @@ class Store:
             inputs: what `check_inputs` gave before they were read.
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
+        Returns:
+            The manifest. Of equal artifacts that were being made at the same time the first stays.
         Raises:
             StoreError: an input has been removed, or made again with other bytes, since then. Nothing is published.
         """
@@ -189,7 +191,8 @@ class Store:
         with self._work_spaces.alone():
             self._check_still(node, inputs)
             before = self._before(node)
-            self._replace(draft, self.folder(node.stage, node.key))
+            if before != manifest or not self._has_appeared_since(draft, node):
+                self._replace(draft, self.folder(node.stage, node.key))
         sync(self.root / node.stage)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
 
@@ -261,6 +264,18 @@ class Store:
             return self.manifest(node.stage, node.key) or self._read_manifest(node.stage, node.key, _FORGOTTEN)
         except StoreError:
             return None  # damaged, which is why it was made again
+
+    def _has_appeared_since(self, draft: Path, node: Node) -> bool:
+        """Whether another host has published the artifact since the draft was begun.
+
+        The first of equal ones stays: somebody may be reading it, and over a network file system what is replaced can
+        no longer be read.
+        """
+        try:
+            published = (self.folder(node.stage, node.key) / MANIFEST).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        return published > draft.parent.stat().st_mtime_ns
 
     def _replace(self, draft: Path, final: Path) -> None:
         """Put a draft in an artifact's place; if that fails, the old one is back in it."""

@@ -6,6 +6,7 @@ The parent's half; program.py is the child's. Loads nothing heavy. May be called
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,13 +18,15 @@ from typing import TypeAlias
 
 from stages.contracts import CONTRACTS
 from stages.errors import StageError
-from stages.job import Job
+from stages.job import JOIN, Job
 from stages.keys import JsonValue
 from stages.programs import DEVICE_OF, program_of
 
 Event: TypeAlias = Mapping[str, JsonValue]
 
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
+# With other hosts all leave together, and perhaps one still writes; they wait for 100 s (hosts.py).
+_PATIENCE_WITH_HOSTS_S = 120.0
 
 
 class Workers:
@@ -121,7 +124,8 @@ class _Worker:
 
     def __init__(self, program: str, root: Path, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        self._log = logs / f"{program}-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        # the host, because two that share a store can have equal process ids
+        self._log = logs / f"{program}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
         reader, writer = os.pipe()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
@@ -135,6 +139,7 @@ class _Worker:
             )
         os.close(writer)
         self._events = os.fdopen(reader)
+        self._has_joined = False
         self.is_busy = False
 
     @property
@@ -155,6 +160,7 @@ class _Worker:
             if event["event"] in ("result", "error"):
                 self.is_busy = False
                 return event
+            self._has_joined |= event.get("name") == JOIN
             observe(event)
         raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
 
@@ -162,7 +168,7 @@ class _Worker:
         """Let the process end by ending its stdin."""
         self._close_stdin()
         try:
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(_PATIENCE_WITH_HOSTS_S if self._has_joined else _PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -191,5 +197,10 @@ class _Worker:
         if code >= 0:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name
+        if name == "SIGABRT" and self._has_joined:
+            return (
+                f"was ended by {name}, as JAX does when another host has ended, cannot be reached or was never started "
+                "(docs/many-hosts.md)"
+            )
         memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
         return f"was ended by {name}{memory}"

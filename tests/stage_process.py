@@ -24,13 +24,13 @@ Event = Mapping[str, Any]
 class StageProcess:
     """`python -m stages.<stage>`, which serves one job after another until it is closed."""
 
-    def __init__(self, stage: str, log: Path) -> None:
+    def __init__(self, stage: str, log: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._program = stage
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"stages.{stage}"],
                 cwd=PROJECT,
-                env=os.environ | _QUICK_COMPILER,
+                env={**environment, **_QUICK_COMPILER},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -48,6 +48,8 @@ class StageProcess:
         self._process.stdin.flush()
         events = []
         for line in self._process.stdout:
+            if not line.startswith("{"):
+                continue  # the library by which hosts talk prints there
             events.append(json.loads(line))
             if events[-1]["event"] in _ENDINGS:
                 events[-1].pop("traceback", None)  # of --debug; a new one with each line of code
@@ -57,3 +59,7 @@ class StageProcess:
     def close(self) -> None:
         """Let the process end."""
         self._process.communicate()
+
+    def kill(self) -> None:
+        """End it; a job that it does raises."""
+        self._process.kill()

@@ -78,7 +78,7 @@ class Project:
     def set_up_the_machine(self, platform: str) -> None:
         """Settings of the machine change nothing."""
         path = self.root / "params/machine.toml"
-        path.write_text(f'platform = "{platform}"\nmesh = "auto"\nartifacts = "artifacts"\n')
+        path.write_text(f'platform = "{platform}"\nmesh = "auto"\nhosts = "one"\nartifacts = "artifacts"\n')
 
     def change_code(self, program: str, changes_bytes: bool) -> None:
         """A program's code changes, and with it the bytes it makes, or not."""

@@ -17,6 +17,10 @@ from stages.geometry import is_valid_num_frames
 from stages.params import RESERVED_NAMES, load_params
 
 PROJECT = Path(__file__).parent.parent
+HOSTS_RULE = (
+    'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
+    '"10.0.0.2:8482 0/4" on the first of four.'
+)
 
 
 @pytest.fixture
@@ -177,6 +181,8 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         ("export.crf", "18.5", "18.5: must be a valid integer."),
         ("export.crf", "52", '52: must be 0 to 51 when export.codec is "h264".'),
         ("machine.platform", "gpu", "\"gpu\": must be 'auto', 'cpu' or 'tpu'."),
+        ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
+        ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
     ],
 )
 def test_a_value_out_of_its_rule_is_told_with_the_rule(root: Path, name: str, text: str, rule: str):
@@ -215,7 +221,7 @@ def test_a_missing_prompt_is_told_where_it_belongs(root: Path):
 
 
 def test_a_missing_setting_of_the_machine_is_told_where_it_belongs(root: Path):
-    (root / "params/machine.toml").write_text('platform = "cpu"\nmesh = "auto"\n')
+    (root / "params/machine.toml").write_text('platform = "cpu"\nmesh = "auto"\nhosts = "one"\n')
     assert message(root) == "params/machine.toml, machine.artifacts: is missing. Add `artifacts` to it."
 
 

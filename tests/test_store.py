@@ -220,6 +220,22 @@ finally:
     assert len(digests) > 8
 
 
+@pytest.mark.parametrize(("theirs", "kept"), [(b"payload", "first"), (b"other", "second")])
+def test_of_equal_artifacts_made_at_the_same_time_the_first_stays(store: Store, theirs: bytes, kept: str):
+    """Somebody may read it by now, over a network file system where what is replaced can no longer be read."""
+    node = build_node()
+    with store.draft() as draft:
+        (draft / CONTRACTS[node.stage].payload).write_bytes(b"payload")
+        begun = draft.parent.stat().st_mtime_ns
+        os.utime(draft.parent, ns=(begun, begun - 10**9))  # a second ago
+        publish(store, node, theirs)
+        second = store.publish(node, draft, inputs={}, code=CODE, run={"host": "second"})
+    run = json.loads((store.folder(node.stage, node.key) / RUN).read_text())
+    assert second.is_same_as_before is (theirs == b"payload")
+    assert run == {"host": "here" if kept == "first" else "second"}
+    assert store.payload(node.stage, node.key).read_bytes() == b"payload"
+
+
 def test_two_processes_that_publish_one_node_over_and_over_never_lose_it(store: Store, tmp_path: Path):
     program = """
 import sys

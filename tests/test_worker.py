@@ -22,6 +22,7 @@ from stages.keys import Node, digest_file
 from stages.store import RUN, Store
 from stages.tensors import write_tensors
 from stages.worker import Event, Turns, Workers
+from tests.several_hosts import free_port
 
 FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
 
@@ -163,6 +164,23 @@ def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Work
     store.sweep_drafts()
     assert store.verdict(job.node, job.code).state == "absent"
     assert list((store.root / ".drafts").iterdir()) == []
+
+
+def test_a_process_that_jax_ends_because_of_another_host_is_told(store: Store, workers: Workers):
+    encode = next((store.root / "encode").iterdir()).name
+    machine = {"platform": "cpu", "hosts": f"localhost:{free_port()} 1/2"}  # of which host 0 is never started
+    job = Job(Node("denoise", {}, {}, {"encode": encode}), Checkpoint(Path()), store.root, code_of("denoise"), machine)
+
+    def end(event: Event) -> None:
+        if event.get("name") == "join":  # as JAX does, minutes later
+            os.kill(workers.process_ids["denoise"], signal.SIGABRT)
+
+    with pytest.raises(StageError) as error:
+        workers.run(job, end)
+    assert str(error.value).startswith(
+        f"{job.node.title}: its process was ended by SIGABRT, as JAX does when another host has ended, cannot be "
+        "reached or was never started (docs/many-hosts.md). What it printed: "
+    )
 
 
 def test_a_process_that_was_killed_is_started_again_for_the_next_job(store: Store, workers: Workers):

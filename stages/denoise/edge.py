@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from jax.sharding import Mesh
 from stages.component_config import read_settings
 from stages.contracts import CONTRACTS, check_shapes
 from stages.denoise.config import (
+    SchedulerConfig,
     TransformerConfig,
     parse_guider_config,
     parse_scheduler_config,
@@ -29,50 +32,101 @@ from stages.executables import Executables
 from stages.finite import require_finite
 from stages.geometry import VideoSize, latent_size
 from stages.held_model import HeldModel
-from stages.job import Job, Report
+from stages.hosts import Hosts, find_place, join
+from stages.job import JOIN, Job, Report
 from stages.keys import JsonValue
+from stages.store import Store
 from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
 
 _MIB = 2**20
 # The next job of this process mostly wants the same weights and the same program.
 _HELD: HeldModel[DiTWeights[jax.Array]] = HeldModel()
 _HELD_STEP: HeldModel[jax.stages.Compiled] = HeldModel()
+_HELD_HOSTS: HeldModel[Hosts] = HeldModel()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a video's steps are made with: the compiled step and its first arguments, and where they are."""
+
+    plan: StepPlan
+    mesh: Mesh
+    scheduler: SchedulerConfig
+    step: jax.stages.Compiled
+    weights: DiTWeights[jax.Array]
+    text: TextTokens[jax.Array]
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Denoise a node's latents."""
+    """Denoise a node's latents, with all hosts."""
     parameters: Mapping[str, Any] = job.node.parameters
-    source, transformer = job.input("encode"), job.component("transformer")
-    with report.phase("load"):
-        scheduler = parse_scheduler_config(read_settings(job.component("scheduler") / "scheduler_config.json"))
-        config = parse_transformer_config(read_settings(transformer / "config.json"))
-        _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
-        text = _read_text(source, config, parameters)
-        plan = _plan(config, text, parameters)
-        devices = pick_devices(job.machine["platform"])
-        mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
-        load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
-        weights = _HELD.get((transformer, plan.dtype, mesh), load)
-    with report.phase("compile"):
-        executables = Executables(job.store)
-        step = _HELD_STEP.get((plan, mesh), lambda: executables.compile(lower_step(plan, mesh)).compiled)
+    hosts = _HELD_HOSTS.get(job.machine["hosts"], lambda: _join(job, report))
+    with hosts.preparing(job.node.title, _facts(job)):
+        ready = _prepare(job, report, hosts)
     with report.phase("denoise"):
         latents = sample(
-            step,
-            weights,
-            text,
-            initial_noise(plan.size, seed=parameters["seed"], dtype=plan.dtype),
-            make_schedule(parameters["num_inference_steps"], scheduler, flow_shift=parameters["flow_shift"]),
-            config=config,
-            mesh=mesh,
+            ready.step,
+            ready.weights,
+            ready.text,
+            initial_noise(ready.plan.size, seed=parameters["seed"], dtype=ready.plan.dtype),
+            make_schedule(parameters["num_inference_steps"], ready.scheduler, flow_shift=parameters["flow_shift"]),
+            config=ready.plan.config,
+            mesh=ready.mesh,
             guidance_scale=parameters["guidance_scale"],
             progress=lambda done, total: report.progress(done, total, "step"),
         )
     require_finite(
-        latents, what="latents", parameter="denoise.dtype", dtype=parameters["dtype"], checkpoint=transformer
+        latents,
+        what="latents",
+        parameter="denoise.dtype",
+        dtype=ready.plan.dtype,
+        checkpoint=job.component("transformer"),
     )
     write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
-    return {"device": mesh.devices.flat[0].device_kind, "mesh": dict(mesh.shape)}
+    return {"device": ready.mesh.devices.flat[0].device_kind, "hosts": hosts.count, "mesh": dict(ready.mesh.shape)}
+
+
+def _join(job: Job, report: Report) -> Hosts:
+    place = find_place(job.machine["hosts"], platform=job.machine["platform"])
+    if place is None:
+        return Hosts()
+    with report.phase(JOIN):
+        return join(place, program="denoise")
+
+
+def _facts(job: Job) -> Mapping[str, str]:
+    """What must be the same on all hosts that denoise together: with another mesh they would wait for ever."""
+    embeddings = Store(job.store).present_manifest("encode", job.node.inputs["encode"])
+    return {
+        "node": job.node.title,
+        "bytes of encode": embeddings.digest,
+        "code": job.code,
+        "machine.platform": job.machine["platform"],
+        "machine.mesh": job.machine["mesh"],
+        "jax": version("jax"),
+        "jaxlib": version("jaxlib"),
+    }
+
+
+def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
+    """Load and compile; raises what the user should know before anything is computed."""
+    parameters: Mapping[str, Any] = job.node.parameters
+    transformer = job.component("transformer")
+    with report.phase("load"):
+        scheduler = parse_scheduler_config(read_settings(job.component("scheduler") / "scheduler_config.json"))
+        config = parse_transformer_config(read_settings(transformer / "config.json"))
+        _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
+        text = _read_text(job.input("encode"), config, parameters)
+        plan = _plan(config, text, parameters)
+        devices = pick_devices(job.machine["platform"])
+        mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
+        load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
+        hosts.require_work(mesh.devices.flat)
+        weights = _HELD.get((transformer, plan.dtype, mesh), load)
+    with report.phase("compile"):
+        executables = Executables(job.store)
+        step = _HELD_STEP.get((plan, mesh), lambda: executables.compile(lower_step(plan, mesh)).compiled)
+    return _Prepared(plan, mesh, scheduler, step, weights, text)
 
 
 def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:

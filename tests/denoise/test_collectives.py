@@ -1,33 +1,13 @@
 """Meshes of eight virtual CPU devices give what one device gives, and each device holds its share of the weights."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from denoise.builders import EIGHT_HEADS, write_checkpoint
 
 from stages.denoise.collectives import SHARE, num_places
 from tests.denoise.builders import MESH
 
-PROJECT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # float32, two steps, sums in another order; measured: 1e-6
 LAYOUTS = ["1x1x8", "2x1x4", "2x2x2", "1x8x1", "1x4x2", "2x4x1"]
-
-
-@pytest.fixture(scope="module")
-def eight(tmp_path_factory) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    folder = tmp_path_factory.mktemp("eight")
-    write_checkpoint(folder / "transformer", EIGHT_HEADS)
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests"}
-    command = [sys.executable, "-m", "tests.denoise.eight_devices", folder / "transformer", folder / "latents.npz"]
-    result = subprocess.run(command, env=flags, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    with np.load(folder / "latents.npz") as latents:
-        return dict(latents), [json.loads(line) for line in result.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

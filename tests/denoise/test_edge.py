@@ -9,30 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denoise.builders import TOY, write_checkpoint
-from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler
+from denoise.builders import TOY
+from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from safetensors.numpy import load_file, save_file
 
-from stages.checkpoint import Checkpoint
-from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.job import Job
-from stages.keys import Node
-from stages.store import Store
-from stages.tensors import read_tensors, write_tensors
-from tests.builders import CODE, publish
+from stages.tensors import read_tensors
 from tests.stage_process import Event, StageProcess
 
-PARAMETERS = {
-    "num_frames": 1,
-    "height": 32,
-    "width": 32,
-    "num_inference_steps": 1,
-    "guidance_scale": 2.0,
-    "seed": 0,
-    "window_size": 0,
-    "flow_shift": None,
-    "dtype": "float32",
-}
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 COPY_AGAIN = "Download or copy the checkpoint again."
 
@@ -52,39 +35,12 @@ class Stage:
         self, *, width: int = TOY.text_embed_dim, machine: dict[str, str] | None = None, **changes: Any
     ) -> list[Event]:
         """Events of a job with embeddings `width` wide."""
-        store = Store(self.folder / "artifacts")
-        encode = Node("encode", {"width": width}, {}, {})
-        write_tensors(self.folder / "embeddings", embeddings(width))
-        publish(store, encode, (self.folder / "embeddings").read_bytes())
-        node = Node("denoise", PARAMETERS | changes, {}, {"encode": encode.key})
-        machine = {"platform": "cpu", "mesh": "auto"} | (machine or {})
-        return self.process.run(Job(node, Checkpoint(self.checkpoint), store.root, CODE, machine))
+        return self.process.run(
+            denoise_job(self.checkpoint, self.folder / "artifacts", width=width, machine=machine, **changes)
+        )
 
     def latents(self) -> np.ndarray:
-        (file,) = (self.folder / "artifacts" / "denoise").glob("*/latents.safetensors")
-        return read_tensors(file)["latents"]
-
-
-def embeddings(width: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(0)
-    tensors = {}
-    for prefix in ("", "negative_"):
-        for suffix, num_tokens, size in (
-            ("", MAX_PROMPT_TOKENS, width),
-            ("_2", MAX_GLYPH_TOKENS, TOY.text_embed_2_dim),
-        ):
-            tensors[f"{prefix}prompt_embeds{suffix}"] = random.normal(size=(1, num_tokens, size)).astype(np.float32)
-            tensors[f"{prefix}prompt_embeds_mask{suffix}"] = (np.arange(num_tokens) < 3).astype(np.float32)[None]
-    return tensors
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    write_checkpoint(folder / "transformer")
-    FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
-    ClassifierFreeGuidance(guidance_scale=6.0).save_pretrained(folder / "guider")
-    return folder
+        return read_tensors(latents_file(self.folder / "artifacts"))["latents"]
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +48,11 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
     process = StageProcess("denoise", tmp_path_factory.mktemp("log") / "log")
     yield process
     process.close()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_whole_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture

@@ -1,0 +1,208 @@
+"""The hosts of one machine of many chips: each runs `doit`, and their processes of a stage join and go in step.
+
+Owns how they find each other, and how they make sure that all do the same before any waits for the others in a
+computation, where nobody can be told anything any more. docs/decisions/0018-many-hosts.md says why.
+"""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax._src import clusters, distributed  # the public jax.distributed has no way to ask these for anything
+
+from stages.errors import MeshError, StageError
+
+ALONE, AUTO = "one", "auto"  # values of machine.hosts; the third form is "<address>:<port> <index>/<count>"
+# Added to the port, so that decode's processes never meet denoise's that are about to leave: two servers may listen on
+# one port, and each would get some of the connections.
+_PORT_SHIFTS = {"denoise": 0, "decode": 1}
+_BEGIN_S = 300  # hosts are started together; JAX's own patience
+_READY_S = 3600  # a host that has begun gets ready or fails or dies, and is heard of; loading can take long
+_HEARTBEAT_S = 60  # a host that was not heard of for so long is dead, and JAX ends the processes of the others
+_LEAVE_S = 100  # a process that leaves waits for others that still write; less than the patience of worker.py
+_BEGIN, _COMPUTE = "begin", "compute"  # the points of a job at which hosts wait for each other
+_PAGE = "docs/many-hosts.md"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a host is among the others: the address of host 0, the port that it listens on, and who this one is."""
+
+    address: str
+    port: int
+    index: int
+    count: int
+
+
+class Hosts:
+    """This process among those of the same stage on the other hosts. Where there are none, nothing is waited for."""
+
+    def __init__(self, index: int = 0, count: int = 1, *, patience_s: int = _BEGIN_S) -> None:
+        """Process `index` of `count`, which have joined before and wait `patience_s` for each other to begin a job."""
+        self.index = index
+        self.count = count
+        self._patience_s = patience_s
+        self._num_jobs = 0
+
+    @contextmanager
+    def preparing(self, title: str, facts: Mapping[str, str]) -> Iterator[None]:
+        """Begin a job when all hosts begin the same one; what follows the block begins when all have passed it.
+
+        An error in the block is told to the others: after it, they would wait for this host in the computation.
+
+        Args:
+            title: of the job, for messages.
+            facts: what must be the same on all hosts, by names that people know.
+        Raises:
+            StageError: the hosts are about to do different things, or another one does not come, or has failed.
+        """
+        self._num_jobs += 1
+        self._tell(_BEGIN, json.dumps(dict(facts)))
+        _require_same(title, [json.loads(note) for note in self._hear(_BEGIN, title, within_s=self._patience_s)])
+        try:
+            yield
+        except BaseException as error:
+            self._tell(_COMPUTE, f"{type(error).__name__}: {error}")
+            raise
+        self._tell(_COMPUTE, "")
+        for host, fault in enumerate(self._hear(_COMPUTE, title, within_s=_READY_S)):
+            if fault:
+                raise StageError(f"{title}: host {host} cannot take part. It says: {fault}")
+
+    def require_work(self, devices: Iterable[jax.Device]) -> None:
+        """Raise MeshError when a host has none of the devices that are to compute: it cannot take part."""
+        idle = set(range(self.count)) - {device.process_index for device in devices}
+        if idle:
+            raise MeshError(
+                f"hosts {sorted(idle)} of {self.count} have no device in the mesh. Set machine.mesh in "
+                "params/machine.toml to a layout of all devices, or use fewer hosts."
+            )
+
+    def _tell(self, point: str, note: str) -> None:
+        """Leave a note for the others at a point of the present job."""
+        if self.count > 1:
+            _client().key_value_set(self._key(point, self.index), note)
+
+    def _hear(self, point: str, title: str, *, within_s: int) -> Iterator[str]:
+        """The notes of all hosts, as they come. Raises StageError when one does not come."""
+        for host in range(self.count if self.count > 1 else 0):
+            try:
+                yield _client().blocking_key_value_get(self._key(point, host), within_s * 1000)
+            except jax.errors.JaxRuntimeError as error:
+                raise StageError(
+                    f"{title}: host {host} of {self.count} did not come to {point} it within {within_s} s ({error}). "
+                    f"Run `doit` on each host with the same parameters; where host {host} has the result already, and "
+                    f"this one has not, copy it or `doit forget` it there ({_PAGE})."
+                ) from error
+
+    def _key(self, point: str, host: int) -> str:
+        return f"hunyuan-stages/{self._num_jobs}/{point}/{host}"
+
+
+def find_place(setting: str, *, platform: str) -> Place | None:
+    """Where this host is among those that compute together, or None when it computes alone.
+
+    Args:
+        setting: "one", "auto", or "<address>:<port> <index>/<count>", as params.py has checked it. "auto" asks Cloud
+            TPU, on whose slices no host can compute alone, and nobody else.
+        platform: as in `pick_devices`.
+    Raises:
+        MeshError: Cloud TPU does not say who the other hosts are.
+    """
+    if setting == ALONE or (setting == AUTO and platform == "cpu"):
+        return None
+    if setting == AUTO:
+        return _ask_cloud_tpu()
+    server, position = setting.split()
+    address, _, port = server.rpartition(":")
+    index, count = (int(number) for number in position.split("/"))
+    return Place(address, int(port), index, count) if count > 1 else None
+
+
+def join(place: Place, *, program: str, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_S) -> Hosts:
+    """Join the other hosts. Call it before anything asks JAX for a device.
+
+    JAX ends the process (SIGABRT) when the others do not come within `join_s`, and later when one of them has not been
+    heard of for `heartbeat_s`: nothing gentler ends a computation that waits for a host.
+
+    Args:
+        place: of this host.
+        program: that the process runs; only those of one program join each other.
+        heartbeat_s: seconds.
+        join_s: seconds.
+    Raises:
+        MeshError: the port of host 0 is in use.
+    """
+    port = place.port + _PORT_SHIFTS[program]
+    if place.index == 0:
+        _require_free(port)
+    print(f"joining {place.count} hosts at {place.address}:{port} as host {place.index}", file=sys.stderr, flush=True)
+    jax.distributed.initialize(
+        f"{place.address}:{port}",
+        place.count,
+        place.index,
+        cluster_detection_method="deactivate",
+        initialization_timeout=join_s,
+        heartbeat_timeout_seconds=heartbeat_s,
+        shutdown_timeout_seconds=_LEAVE_S,
+    )
+    return Hosts(place.index, place.count)
+
+
+def _ask_cloud_tpu() -> Place | None:
+    """What Cloud TPU tells its virtual machines and GKE its pods; None where they are not, or are alone."""
+    for cluster in (clusters.GkeTpuCluster, clusters.GceTpuCluster):
+        try:
+            if not cluster.is_env_present():
+                continue
+            count = cluster.get_process_count()
+            if count == 1:
+                return None
+            chosen_port = os.environ.get("JAX_COORDINATOR_PORT")
+            address, _, port = cluster.get_coordinator_address(_BEGIN_S, chosen_port).rpartition(":")
+            return Place(address, int(port), cluster.get_process_id(), count)
+        except Exception as error:  # of the library that asks over the network, or of the answer
+            raise MeshError(
+                f"Cloud TPU does not say which hosts belong to this one ({type(error).__name__}: {error}). Set "
+                f'machine.hosts in params/machine.toml to "one", or name them ({_PAGE}).'
+            ) from error
+    return None
+
+
+def _require_free(port: int) -> None:
+    """Raise MeshError when another process has the port: JAX would crash."""
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise MeshError(
+            f"host 0 cannot listen on port {port} ({reason}). End what uses it, or name another port in "
+            f"machine.hosts ({_PAGE})."
+        ) from error
+
+
+def _require_same(title: str, facts: list[dict[str, str]]) -> None:
+    """Raise StageError unless all hosts have the same facts; names those that differ and who has which."""
+    faults = [
+        f"{name}: {facts[0][name]} on host 0, {theirs[name]} on host {host}"
+        for host, theirs in enumerate(facts)
+        for name in theirs
+        if theirs[name] != facts[0][name]
+    ]
+    if faults:
+        raise StageError(
+            "\n  ".join([f"{title}: the hosts are not about to do the same:", *faults])
+            + "\n  Run `doit` on each host with the same code, parameters and checkpoint, and with equal artifacts "
+            f"({_PAGE})."
+        )
+
+
+def _client() -> Any:
+    """JAX's store of small notes, which host 0 keeps."""
+    return distributed.global_state.client

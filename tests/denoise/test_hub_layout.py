@@ -1,0 +1,106 @@
+"""A checkpoint in the hub's layout, its transformer in shards: checked before it is read, loaded in its own size."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from denoise.builders import MESH, load
+from safetensors.numpy import load_file, save_file
+
+from benchmarks.hub_checkpoint import all_shapes, write_hub_checkpoint
+from benchmarks.loader import measure_apart
+from stages.checkpoint import component_folder, component_identity, resolve
+from stages.contracts import CONTRACTS
+from stages.denoise.config import TransformerConfig
+from stages.denoise.weights import load_weights
+from stages.errors import CheckpointError
+from stages.stat_cache import StatCache
+from stages.tensors import WeightFiles
+
+SMALL = TransformerConfig(
+    num_attention_heads=2,
+    attention_head_dim=12,
+    num_layers=2,
+    text_embed_dim=20,
+    text_embed_2_dim=10,
+    image_embed_dim=6,
+    rope_axes_dim=(4, 4, 4),
+)
+# Half the real width: 231 MB in bfloat16.
+HALF = TransformerConfig(num_attention_heads=8, num_layers=2, num_refiner_layers=1)
+MOST = 1.1  # of the weights' bytes may be resident while they are loaded; measured: 1.02 (1 device), 1.01 (8)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    write_hub_checkpoint(tmp_path / "hub", SMALL, shard_bytes=40_000)
+    return tmp_path / "hub"
+
+
+def rewrite(shard: Path, **changes: np.ndarray | None) -> None:
+    """Replace, add or (None) remove tensors of a shard, in the index too; `__` in a name stands for a dot."""
+    tensors: dict[str, Any] = load_file(shard)
+    index = next(shard.parent.glob("*.index.json"))
+    content = json.loads(index.read_text())
+    for key, value in changes.items():
+        name = key.replace("__", ".")
+        tensors.pop(name, None)
+        content["weight_map"].pop(name, None)
+        if value is not None:
+            tensors[name] = value
+            content["weight_map"][name] = shard.name
+    save_file(tensors, shard)
+    index.write_text(json.dumps(content))
+
+
+def test_every_component_is_found(small: Path, tmp_path: Path):
+    checkpoint = resolve(str(small), "", tmp_path)
+    names = sorted({name for contract in CONTRACTS.values() for name in contract.components})
+    assert sorted(path.name for path in small.iterdir() if path.is_dir()) == names
+    for name in names:
+        assert component_folder(checkpoint, name) == small / name
+        assert len(component_identity(checkpoint, name, StatCache(tmp_path / "cache"))) == 32
+
+
+def test_weights_are_loaded_from_all_shards(small: Path):
+    shards = sorted((small / "transformer").glob("*-of-*.safetensors"))
+    assert len(shards) > 3
+    weights = load_weights(WeightFiles(small / "transformer"), SMALL, dtype="bfloat16", mesh=MESH)
+    stored = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
+    assert {name: tensor.shape for name, tensor in stored.items()} == all_shapes(SMALL)
+    for name, array in weights.rest.items():
+        assert np.array_equal(np.asarray(array), stored[name])
+    for name, array in weights.blocks.items():
+        assert np.array_equal(np.asarray(array), [stored[f"transformer_blocks.{layer}.{name}"] for layer in range(2)])
+
+
+def test_faults_of_all_shards_are_listed_before_a_tensor_is_read(small: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = small / "transformer"
+    first, *_, last = sorted(folder.glob("*-of-*.safetensors"))
+    missing = sorted(load_file(first))[0]
+    misshapen = sorted(load_file(last))[0]
+    shape = list(all_shapes(SMALL)[misshapen])
+    zeros = np.zeros((1, 2, 3), np.float32)
+    rewrite(first, **{missing.replace(".", "__"): None, "lora__up": zeros})
+    rewrite(last, **{misshapen.replace(".", "__"): zeros, "lora__down": zeros})
+    monkeypatch.setattr(WeightFiles, "read", lambda *_: pytest.fail("a tensor was read"))
+    with pytest.raises(CheckpointError) as error:
+        load(folder, SMALL)
+    assert str(error.value) == (
+        f"{folder}: the weights do not fit its config.json:\n"
+        f"  1 missing: {missing}\n"
+        "  2 spare: lora.down, lora.up\n"
+        f"  1 misshapen: {misshapen} is [1, 2, 3], not {shape}\n"
+        "  Download or copy the checkpoint again."
+    )
+
+
+def test_loading_takes_hardly_more_memory_than_the_weights(tmp_path: Path):
+    """By the kernel's count of resident pages, in processes of their own."""
+    write_hub_checkpoint(tmp_path / "hub", HALF, shard_bytes=40_000_000)
+    for num_devices in (1, 8):
+        (sizes,) = measure_apart(tmp_path / "hub", ["one"], num_devices=num_devices)
+        assert sizes["held"] < 1.01 * sizes["whole"]  # vectors are whole on each device
+        assert sizes["peak"] < MOST * sizes["whole"]

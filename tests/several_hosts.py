@@ -1,0 +1,55 @@
+"""Processes that join as if each ran on a host of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent
+_WAIT_S = 240  # far above what a test needs; a process that waits for ever is killed
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and neither on the next one, which decode's processes would take."""
+    while True:
+        with socket.create_server(("", 0)) as first:
+            port: int = first.getsockname()[1]
+            try:
+                socket.create_server(("", port + 1)).close()
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def host_environment(*, num_devices: int) -> dict[str, str]:
+    """The environment of a host with so many virtual devices."""
+    flags = f"--xla_force_host_platform_device_count={num_devices}"
+    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests"}
+
+
+def run_on_hosts(
+    program: str, arguments: list[list[str]], environments: list[Mapping[str, str]]
+) -> list[subprocess.CompletedProcess[str]]:
+    """`python -m program` with these arguments on each host, and how each ended."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", program, *own],
+            cwd=PROJECT,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for own, environment in zip(arguments, environments, strict=True)
+    ]
+    try:
+        outputs = [process.communicate(timeout=_WAIT_S) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [
+        subprocess.CompletedProcess(process.args, process.returncode, *output)
+        for process, output in zip(processes, outputs, strict=True)
+    ]
