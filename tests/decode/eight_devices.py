@@ -26,8 +26,8 @@ from stages.geometry import LatentSize
 from tests.decode.builders import load_config, random_latents
 
 NUM_FRAMES, HEIGHT = 3, 2
-# Latent columns of eight devices: two each; a few devices without one; one half filled, one without.
-WIDTHS = (16, 5, 13)
+# Latent columns of eight devices: two each; or two each of six, one of the seventh, none of the last.
+WIDTHS = (16, 13)
 CHUNKS = ((1, 1, 1), (3,), (1, 2), (2, 1))
 TILED_WIDTH = 7  # in tiles of four columns and one
 

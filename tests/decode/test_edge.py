@@ -1,9 +1,11 @@
 """The stage as a process: what a user is told when a checkpoint or the machine do not fit."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ PARAMETERS = {
     "tile_overlap": 0.25,
     "dtype": "float32",
 }
+EIGHT_DEVICES = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 COPY_AGAIN = "Download or copy the checkpoint again."
 OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
 
@@ -64,10 +67,11 @@ def artifacts(vae: Path) -> list[Path]:
     return list((vae.parent.parent / "artifacts").glob("decode/*/*.safetensors"))
 
 
-def loaded(vae: Path) -> set[str]:
-    """The libraries that the process had loaded when it had made the one artifact."""
+def run_facts(vae: Path) -> dict[str, Any]:
+    """What run.json says of how the one artifact was made."""
     (file,) = artifacts(vae)
-    return set(json.loads((file.parent / "run.json").read_text())["versions"])
+    facts: dict[str, Any] = json.loads((file.parent / "run.json").read_text())
+    return facts
 
 
 def values(**changes: object) -> Callable[[Path], None]:
@@ -97,11 +101,31 @@ def test_a_job_makes_frames(process: StageProcess, vae: Path):
     assert read_tensors(file)["frames"].shape == (1, 5, 16, 32, 3)
 
 
+def test_all_devices_take_part_and_make_the_same_frames(process: StageProcess, vae: Path, tmp_path: Path):
+    """Two columns of latents; of eight devices two have one each."""
+    decode(process, vae)
+    (file,) = artifacts(vae)
+    frames = read_tensors(file)["frames"].astype(np.float32)
+    assert run_facts(vae)["num_devices"] == 1
+    eight = StageProcess("decode", tmp_path / "log", os.environ | EIGHT_DEVICES)
+    assert decode(eight, vae)[-1]["event"] == "result"
+    eight.close()
+    assert run_facts(vae)["num_devices"] == 2
+    np.testing.assert_allclose(read_tensors(file)["frames"].astype(np.float32), frames, atol=2**-8)  # bfloat16
+
+
+def test_the_time_of_compiling_is_told_apart(process: StageProcess, vae: Path):
+    decode(process, vae)
+    facts = run_facts(vae)
+    assert set(facts["wall_s"]) == {"load", "compile", "decode"}
+    assert set(facts["steady_s"]) == {"latent frame"}
+
+
 def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_path: Path):
     process = StageProcess("decode", tmp_path / "log")
     assert decode(process, vae)[-1]["event"] == "result"
     process.close()
-    assert loaded(vae) == {"jax", "jaxlib", "numpy"}
+    assert set(run_facts(vae)["versions"]) == {"jax", "jaxlib", "numpy"}
 
 
 @pytest.mark.parametrize(
