@@ -189,10 +189,10 @@ def _require_free(port: int) -> None:
 def _require_same(title: str, facts: list[dict[str, str]]) -> None:
     """Raise StageError unless all hosts have the same facts; names those that differ and who has which."""
     faults = [
-        f"{name}: {facts[0][name]} on host 0, {theirs[name]} on host {host}"
+        f"{name}: {facts[0].get(name)} on host 0, {theirs[name]} on host {host}"
         for host, theirs in enumerate(facts)
         for name in theirs
-        if theirs[name] != facts[0][name]
+        if theirs[name] != facts[0].get(name)
     ]
     if faults:
         raise StageError(
