@@ -88,7 +88,7 @@ def measure(checkpoint: Path, hosts: str) -> dict[str, Any]:
     """Load the weights of a checkpoint in bfloat16 on the default mesh; bytes held, and at most resident meanwhile."""
     place = find_place(hosts, platform="cpu")
     if place is not None:
-        join(place, program="denoise")
+        join(place)
     folder = checkpoint / "transformer"
     config = parse_transformer_config(read_settings(folder / "config.json"))
     mesh = build_mesh("auto", jax.devices(), num_heads=config.num_attention_heads, is_guided=True)

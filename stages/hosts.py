@@ -19,9 +19,6 @@ from jax._src import clusters, distributed  # the public jax.distributed has no 
 from stages.errors import MeshError, StageError
 
 ALONE, AUTO = "one", "auto"  # values of machine.hosts; the third form is "<address>:<port> <index>/<count>"
-# Added to the port, so that decode's processes never meet denoise's that are about to leave: two servers may listen on
-# one port, and each would get some of the connections.
-_PORT_SHIFTS = {"denoise": 0, "decode": 1}
 _BEGIN_S = 300  # hosts are started together; JAX's own patience
 _READY_S = 3600  # a host that has begun gets ready or fails or dies, and is heard of; loading can take long
 _HEARTBEAT_S = 60  # a host that was not heard of for so long is dead, and JAX ends the processes of the others
@@ -125,7 +122,7 @@ def find_place(setting: str, *, platform: str) -> Place | None:
     return Place(address, int(port), index, count) if count > 1 else None
 
 
-def join(place: Place, *, program: str, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_S) -> Hosts:
+def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_S) -> Hosts:
     """Join the other hosts. Call it before anything asks JAX for a device.
 
     JAX ends the process (SIGABRT) when the others do not come within `join_s`, and later when one of them has not been
@@ -133,18 +130,20 @@ def join(place: Place, *, program: str, heartbeat_s: int = _HEARTBEAT_S, join_s:
 
     Args:
         place: of this host.
-        program: that the process runs; only those of one program join each other.
         heartbeat_s: seconds.
         join_s: seconds.
     Raises:
         MeshError: the port of host 0 is in use.
     """
-    port = place.port + _PORT_SHIFTS[program]
     if place.index == 0:
-        _require_free(port)
-    print(f"joining {place.count} hosts at {place.address}:{port} as host {place.index}", file=sys.stderr, flush=True)
+        _require_free(place.port)
+    print(
+        f"joining {place.count} hosts at {place.address}:{place.port} as host {place.index}",
+        file=sys.stderr,
+        flush=True,
+    )
     jax.distributed.initialize(
-        f"{place.address}:{port}",
+        f"{place.address}:{place.port}",
         place.count,
         place.index,
         cluster_detection_method="deactivate",
@@ -190,10 +189,10 @@ def _require_free(port: int) -> None:
 def _require_same(title: str, facts: list[dict[str, str]]) -> None:
     """Raise StageError unless all hosts have the same facts; names those that differ and who has which."""
     faults = [
-        f"{name}: {facts[0][name]} on host 0, {theirs[name]} on host {host}"
+        f"{name}: {facts[0].get(name)} on host 0, {theirs[name]} on host {host}"
         for host, theirs in enumerate(facts)
         for name in theirs
-        if theirs[name] != facts[0][name]
+        if theirs[name] != facts[0].get(name)
     ]
     if faults:
         raise StageError(

@@ -40,7 +40,7 @@ def begin(hosts: Hosts, name: str, work: Callable[[], None] = lambda: None, **fa
 def main() -> None:
     place = find_place("auto", platform="auto")
     assert place is not None
-    hosts = join(place, program="denoise", heartbeat_s=HEARTBEAT_S)
+    hosts = join(place, heartbeat_s=HEARTBEAT_S)
     tell(place=asdict(place), picked=len(pick_devices("auto")), own=len(jax.local_devices()))
     hosts = Hosts(hosts.index, hosts.count, patience_s=PATIENCE_S)
 

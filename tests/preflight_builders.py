@@ -58,7 +58,7 @@ tile_overlap = 0.25
 dtype = "float32"
 """,
     "export.toml": 'fps = 8\ncodec = "h264"\ncrf = 18\n',
-    "machine.toml": 'platform = "cpu"\nmesh = "auto"\nartifacts = "artifacts"\n',
+    "machine.toml": 'platform = "cpu"\nmesh = "auto"\nhosts = "one"\nartifacts = "artifacts"\n',
 }
 
 

@@ -97,7 +97,7 @@ def test_a_port_in_use_is_told():
     with socket.create_server(("", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(MeshError) as error:
-            join(Place("localhost", port - 1, 0, 2), program="decode")
+            join(Place("localhost", port, 0, 2))
     assert str(error.value) == (
         f"host 0 cannot listen on port {port} (Address already in use). End what uses it, or name another port in "
         "machine.hosts (docs/many-hosts.md)."

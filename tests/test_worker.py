@@ -71,7 +71,7 @@ def test_run_json_tells_times_memory_versions_and_machine(store: Store, workers:
     job = export_job(store)
     workers.run(job, ignore)
     run = json.loads((store.folder("export", job.node.key) / RUN).read_text())
-    assert set(run) == {"device", "host", "machine", "peak_memory_bytes", "started", "versions", "wall_s"}
+    assert set(run) == {"device", "host", "machine", "peak_memory_bytes", "started", "steady_s", "versions", "wall_s"}
     assert set(run["wall_s"]) == {"export"}
     assert set(run["versions"]) >= {"av", "numpy"}
     assert run["peak_memory_bytes"] > 10 * 1024**2

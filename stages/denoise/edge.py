@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from stages.job import JOIN, Job, Report
 from stages.keys import JsonValue
 from stages.store import Store
 from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
+from stages.versions import versions_of
 
 _MIB = 2**20
 # The next job of this process mostly wants the same weights and the same program.
@@ -91,7 +91,7 @@ def _join(job: Job, report: Report) -> Hosts:
     if place is None:
         return Hosts()
     with report.phase(JOIN):
-        return join(place, program="denoise")
+        return join(place)
 
 
 def _facts(job: Job) -> Mapping[str, str]:
@@ -103,8 +103,7 @@ def _facts(job: Job) -> Mapping[str, str]:
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],
-        "jax": version("jax"),
-        "jaxlib": version("jaxlib"),
+        **versions_of(("jax", "jaxlib", "libtpu")),
     }
 
 

@@ -77,7 +77,7 @@ def main(folder: Path, out: Path, hosts: str = "one") -> None:
     jax.config.update("jax_disable_most_optimizations", True)
     place = find_place(hosts, platform="cpu")
     if place is not None:
-        join(place, program="denoise")
+        join(place)
         np.savez(out, **{HOSTS_LAYOUT: denoise(folder, HOSTS_LAYOUT)})
         return
     results = {layout: denoise(folder, layout) for layout in LAYOUTS}

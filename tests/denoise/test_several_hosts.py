@@ -18,7 +18,7 @@ from stages.tensors import read_tensors
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 from tests.stage_process import Event, StageProcess
 
-TOLERANCE = 1e-5  # float32; measured: equal to the bit
+TOLERANCE = 1e-5  # float32; measured for the whole stage: equal to the bit
 HOSTS = range(2)
 _WAIT_S = 300  # far above what the jobs need; then the processes are killed
 
