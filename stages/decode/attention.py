@@ -72,11 +72,11 @@ def attention(
         values=_put_frame(memory.values, pointwise(tokens, weights.to_v), position),
     )
     if strips:
-        weight, mixed = _attend_to_strips(query, memory, position + 1, width=frame.shape[2], strips=strips)
+        mean = _attend_to_strips(query, memory, position + 1, width=frame.shape[2], strips=strips)
     else:
         _, weight, mixed = _attend(query, memory, position + 1)
-    mean = (mixed / weight).astype(frame.dtype)
-    return frame + pointwise(mean, weights.proj_out).reshape(frame.shape), memory
+        mean = mixed / weight
+    return frame + pointwise(mean.astype(frame.dtype), weights.proj_out).reshape(frame.shape), memory
 
 
 def _put_frame(
@@ -128,7 +128,7 @@ def _attend_to_strips(
     *,
     width: int,
     strips: Strips,
-) -> tuple[Float32[Array, "b s 1"], Float32[Array, "b s c"]]:
+) -> Float32[Array, "b s c"]:
     """Attention to the keys of all strips: they stay where they are, the queries and the sums travel.
 
     Each device attends from all cells to its own keys, then the partial sums are brought to one scale and added up
@@ -138,6 +138,6 @@ def _attend_to_strips(
     is_key = jnp.tile(is_inside(width, strips), query.shape[1] // width) if strips.num_filled else None
     highest, weight, mixed = _attend(everywhere, memory, num_frames, is_key)
     scale = jnp.exp(highest - jax.lax.pmax(highest, AXIS))
-    weight = jax.lax.psum_scatter(weight * scale, AXIS, scatter_dimension=1, tiled=True)
-    mixed = jax.lax.psum_scatter(mixed * scale, AXIS, scatter_dimension=1, tiled=True)
-    return weight, mixed
+    total = jax.lax.psum(weight * scale, AXIS)
+    mean: Array = jax.lax.psum_scatter(mixed * (scale / total), AXIS, scatter_dimension=1, tiled=True)
+    return mean
