@@ -13,8 +13,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
+from stages.denoise.attention import Heads
 from stages.denoise.config import TransformerConfig
-from stages.denoise.torch_bridge import BLOCK, Heads, Surroundings, build_module, call, weight_shapes
+from stages.denoise.torch_bridge import BLOCK, Surroundings, build_module, call, weight_shapes
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS, LatentSize
 
 NUM_BLOCKS = 2

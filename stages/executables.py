@@ -7,7 +7,6 @@ A kept program is code: whoever can write to the folder runs what they like as t
 alone, which is proven before each use, and nothing in it ever comes from elsewhere.
 """
 
-import importlib.metadata
 import os
 import secrets
 import stat
@@ -25,6 +24,7 @@ from jaxlib import xla_client
 
 from stages.errors import StoreError
 from stages.keys import Digest, canonical_json, digest_bytes
+from stages.versions import versions_of
 
 FOLDER = ".executables"  # in a store's root
 _LAYOUT = 1  # of a file and of what its name is made of; another number finds nothing that was kept before
@@ -179,19 +179,12 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
                 "process": jax.process_index(),
                 # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has
                 "topology": xla_client.get_topology_for_devices(list(devices)).fingerprint(),
-                "versions": {name: _version_of(name) for name in _VERSIONS_OF},
+                "versions": versions_of(_VERSIONS_OF),
                 "flags": {name: os.environ.get(name, "") for name in _FLAGS},
                 "settings": settings,
             }
         )
     )
-
-
-def _version_of(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def _read(path: Path) -> bytes | None:

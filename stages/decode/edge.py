@@ -44,7 +44,6 @@ _HELD: HeldModel[Decode] = HeldModel()  # the next job of this process mostly wa
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Decode a node's latents by the native decoder, on all devices of the platform."""
-
     executables = Executables(job.store)
 
     def compile_program(program: Program) -> jax.stages.Compiled:

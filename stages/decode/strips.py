@@ -46,7 +46,7 @@ class Strips:
 
 def plan_strips(num_columns: int, devices: Sequence[jax.Device]) -> Strips | None:
     """The strips of a frame that is `num_columns` latent cells wide; None when there is one device for all of it."""
-    return Strips(Mesh(np.array(devices), (AXIS,)), num_columns) if len(devices) > 1 else None
+    return Strips(_line_up(devices), num_columns) if len(devices) > 1 else None
 
 
 def count_used(num_columns: int, devices: Sequence[jax.Device]) -> int:
@@ -59,7 +59,7 @@ def place(devices: Sequence[jax.Device], spec: PartitionSpec = WHOLE) -> Shardin
     """Where an array goes that all devices hold, or hold strips of (`BY_COLUMN`)."""
     if len(devices) == 1:
         return SingleDeviceSharding(devices[0])
-    return NamedSharding(Mesh(np.array(devices), (AXIS,)), spec)
+    return NamedSharding(_line_up(devices), spec)
 
 
 def fill(frame: Float[Array, "b h _ c"], strips: Strips) -> Float[Array, "b h _ c"]:
@@ -93,6 +93,11 @@ def add_neighbours(strip: Float[Array, "b h w c"], strips: Strips) -> Float[Arra
 def is_inside(width: int, strips: Strips) -> Bool[Array, " w"]:
     """Which columns of this device's strip, `width` wide, are the frame's. Inside shard_map."""
     return jnp.arange(width) <= _last_column(width, strips)
+
+
+def _line_up(devices: Sequence[jax.Device]) -> Mesh:
+    """The devices from left to right."""
+    return Mesh(np.array(devices), (AXIS,))
 
 
 def _last_column(width: int, strips: Strips) -> Int[Array, ""]:

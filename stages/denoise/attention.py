@@ -16,6 +16,7 @@ MAX_SCORES = 2**23  # that are alive at a time, all of one (batch, head): 32 MiB
 
 # What a block needs of an implementation: (query, key, value, text_mask) -> result, as in `plain_attention`.
 Attention: TypeAlias = Callable[[Array, Array, Array, Array], Array]
+Heads: TypeAlias = tuple[Array, Array, Array]  # query, key and value of some tokens, [b, n, t, d] each
 
 
 def plain_attention(

@@ -11,11 +11,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
-from stages.denoise.attention import Attention
+from stages.denoise.attention import Attention, Heads
 from stages.denoise.layouts import Layout
 from stages.denoise.mesh import AXES, MESH_AXES, num_parts
-
-Heads = tuple[Array, Array, Array]  # query, key, value
 
 # Each chip's share of the tokens is a multiple of it. A vector register of a TPU holds 16 rows of bfloat16; with shares
 # that end within one, the step of 241 frames took 107 s to compile and 2.94 GiB of temporaries, not 42 s and 2.26 GiB.
@@ -60,11 +58,11 @@ def num_places(num_tokens: int, *, mesh: Mesh) -> int:
 
 
 def local_tokens(tokens: Float[Array, "b t c"], *, mesh: Mesh) -> Float[Array, "b part c"]:
-    """This chip's share of tokens that it has all of, the last one filled with zeros; ceil(t / chips) tokens."""
+    """This chip's share of tokens that it has all of, the last one filled with zeros: `num_places` / chips tokens."""
     parts = num_parts(mesh, "tokens")
     if parts == 1:
         return tokens
-    padded = _fill(tokens, parts * SHARE, axis=1)
+    padded = _fill(tokens, axis=1, mesh=mesh)
     size = padded.shape[1] // parts
     return jax.lax.dynamic_slice_in_dim(padded, jax.lax.axis_index("sequence") * size, size, axis=1)
 
@@ -126,17 +124,16 @@ def _to_heads(tokens: Float[Array, "b n t d"], *, mesh: Mesh) -> Float[Array, "b
 
 def _to_tokens(tokens: Float[Array, "b n2 t2 d"], *, mesh: Mesh) -> Float[Array, "b n t d"]:
     """The inverse of `_to_heads`."""
-    parts = mesh.shape["sequence"]
-    if parts == 1:
+    if mesh.shape["sequence"] == 1:
         return tokens
-    filled = _fill(tokens, parts * SHARE, axis=2)
+    filled = _fill(tokens, axis=2, mesh=mesh)
     swapped: Array = jax.lax.all_to_all(filled, "sequence", split_axis=2, concat_axis=1, tiled=True)
     return swapped
 
 
-def _fill(tokens: Float[Array, "..."], multiple: int, *, axis: int) -> Float[Array, "..."]:
-    """Zeros behind the tokens up to a multiple."""
-    missing = -tokens.shape[axis] % multiple
+def _fill(tokens: Float[Array, "..."], *, axis: int, mesh: Mesh) -> Float[Array, "..."]:
+    """Zeros behind the tokens, up to the places that all shares have."""
+    missing = num_places(tokens.shape[axis], mesh=mesh) - tokens.shape[axis]
     return jnp.pad(tokens, [(0, missing if dimension == axis else 0) for dimension in range(tokens.ndim)])
 
 

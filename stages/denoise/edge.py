@@ -1,6 +1,5 @@
 """Edge of the denoise stage: embeddings in, `latents.safetensors` out."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -131,7 +130,7 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
 def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
     """Refuse a guider that guides in another way; warn where the transformer wants no guidance and is given some."""
     own = parse_guider_config(read_settings(file)).guidance_scale
-    if math.isclose(own, 1.0) and not math.isclose(guidance_scale, 1.0):
+    if not is_guided(own) and is_guided(guidance_scale):
         report.warn(
             f"{file}: its guidance_scale is 1.0, so the transformer holds the guidance already, and "
             f"denoise.guidance_scale = {guidance_scale} guides a second time, at twice the cost. Set it to 1.0."

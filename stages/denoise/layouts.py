@@ -17,12 +17,8 @@ _MAKE_HEADS = (  # each chip of `heads` makes its own
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj",
     "ff.net.0.proj", "ff_context.net.0.proj",
 )  # fmt: skip
-READ_HEADS = (
-    "attn.to_out.0",
-    "attn.to_add_out",
-    "ff.net.2",
-    "ff_context.net.2",
-)  # each reads its own: sums are partial
+# Each reads its own: sums are partial.
+READ_HEADS = ("attn.to_out.0", "attn.to_add_out", "ff.net.2", "ff_context.net.2")
 # Each chip makes a part of the numbers that depend on the timestep alone: a third of all weights, used on one row.
 MODULATIONS = ("norm1.linear", "norm1_context.linear")
 OUTPUT_MODULATION = "norm_out.linear"

@@ -50,8 +50,7 @@ def denoise_step(
         weights: of all chips, model dtype, spread as layouts.py says.
         latents: [1, c, f, h, w], model dtype, DiT space; whole on each chip.
         text: two texts (cond, uncond) for guidance, one without.
-        rotary: cosines and sines, float32, a row per video token and as many more as make them a multiple of the
-            chips in `sequence`.
+        rotary: cosines and sines, float32, a row for each of `num_places` video tokens.
         timestep: [1], model dtype, as in `predict_velocity`.
         sigma_change: float32, next noise level minus this one, < 0.
         guidance_scale: float32, not read when there is one text.

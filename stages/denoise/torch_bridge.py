@@ -30,7 +30,7 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
 )
 from jaxtyping import Array, Float
 
-from stages.denoise.attention import plain_attention
+from stages.denoise.attention import Heads, plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
 from stages.geometry import LatentSize
 
@@ -118,9 +118,6 @@ def _environment() -> Environment:
         environment = Environment()
     environment.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
     return environment
-
-
-Heads: TypeAlias = tuple[Array, Array, Array]  # query, key and value of some tokens, [b, n, t, d] each
 
 
 @dataclass(frozen=True)

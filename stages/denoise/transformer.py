@@ -100,10 +100,8 @@ def _embed_text(
     text: TextTokens[Array], timestep: Float[Array, "1"], run: Callable[..., Array], *, types: Float[Array, "3 c"]
 ) -> tuple[Float[Array, "b l c"], Bool[Array, "b l"]]:
     """All text tokens of this chip's branches, and which of them exist; glyphs stand first, as in diffusers."""
-    tokens, mask = (
-        run("context_embedder", text.prompt, timestep, text.prompt_mask) + types[_PROMPT_TYPE],
-        text.prompt_mask,
-    )
+    tokens = run("context_embedder", text.prompt, timestep, text.prompt_mask) + types[_PROMPT_TYPE]
+    mask = text.prompt_mask
     if text.glyph.shape[1]:
         glyph = run("context_embedder_2", text.glyph) + types[_GLYPH_TYPE]
         tokens = jnp.concatenate([glyph, tokens], axis=1)

@@ -35,7 +35,7 @@ class Lowered:
 
 
 def lower(parameters: Mapping[str, Any], devices: Sequence[jax.Device]) -> Lowered:
-    """The program that a node of forecast.py describes.
+    """The program that a node of preflight_questions.py describes.
 
     Raises:
         CheckpointError: the checkpoint's settings are not those of a model that can be run.
