@@ -1,13 +1,15 @@
 """What the TPU compiler says of the real model at full size, on every kind of chip; it needs no TPU and no weights.
 
-    python -m benchmarks.tpu_compile
+    python -m benchmarks.tpu_compile                     # written to benchmarks/results/tpu_compile.md
+    python -m benchmarks.tpu_compile --project FOLDER    # what it compiles is kept there: stop it, and it goes on
 
-Writes benchmarks/results/tpu_compile.md: the denoise step and the decode chunk by topology and length (from `doit
-preflight`, so that anybody can ask for one row), meshes by what chips send each other, and beside it the way of the
-scripts that this project replaces. Takes most of an hour on two cores. Programs are compiled one at a time, each in a
-process of its own, so that their seconds can be compared.
+The denoise step and the decode chunk by topology and length (from `doit preflight`, so that anybody can ask for one
+row), meshes by what chips send each other, and beside it the way of the scripts that this project replaces: most of an
+hour on two cores. Programs are compiled one at a time, each in a process of its own, so that their seconds can be
+compared.
 """
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -34,12 +36,17 @@ Row: TypeAlias = Mapping[str, Any]
 
 
 def main() -> None:
-    """Compile everything and write the page; with `--reference FRAMES`, compile that alone and print it as JSON."""
-    if sys.argv[1:2] == ["--reference"]:
-        print(json.dumps(compile_reference(int(sys.argv[2]))))
+    """Compile everything and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--project", type=Path, metavar="FOLDER", help="keep here what is compiled")
+    parser.add_argument("--reference", type=int, metavar="FRAMES", help="compile only the scripts' way; prints JSON")
+    options = parser.parse_args()
+    if options.reference:
+        print(json.dumps(compile_reference(options.reference)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
+        project = options.project or Path(folder)
+        project.mkdir(parents=True, exist_ok=True)
         write_project(project, {"city": {"encode": {"prompt": "A city at night."}}}, checkpoint=CHECKPOINT)
         rows = {
             (topology, length): preflight(project, topology, f"denoise.num_frames={length}")
