@@ -36,7 +36,7 @@ def lower_blocks(size: LatentSize, devices: Any) -> jax.stages.Lowered:
         name: jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=spread(_spec(name))) for name, shape in shapes.items()
     }
     channels = config.num_attention_heads * config.attention_head_dim
-    num_video = size.num_frames * size.height * size.width
+    num_video = size.num_cells
 
     def tokens(num_tokens: int) -> jax.ShapeDtypeStruct:
         shape = (_NUM_BRANCHES, num_tokens, channels)

@@ -35,6 +35,11 @@ class LatentSize:
         """Shape of the stored latents, [b, c, f, h, w] with batch 1."""
         return (1, LATENT_CHANNELS, self.num_frames, self.height, self.width)
 
+    @property
+    def num_cells(self) -> int:
+        """Cells of all frames; each is a token of the transformer."""
+        return self.num_frames * self.height * self.width
+
 
 def is_valid_num_frames(num_frames: int) -> bool:
     """Whether the VAE can hold so many frames: 4k + 1, because it keeps frame 0 alone and folds each 4 after it."""
@@ -57,3 +62,15 @@ def video_size(latents: LatentSize) -> VideoSize:
         height=latents.height * SPATIAL_COMPRESSION,
         width=latents.width * SPATIAL_COMPRESSION,
     )
+
+
+def tile_step(tile_size: int, tile_overlap: float) -> int:
+    """From where one tile of a frame starts to where the next one does.
+
+    Args:
+        tile_size: height and width of a tile, latent cells.
+        tile_overlap: share of a tile that overlaps the next, 0 to 0.5.
+    Returns:
+        Latent cells, at least 1.
+    """
+    return max(int(tile_size * (1 - tile_overlap)), 1)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from stages.contracts import PREFLIGHT, check_shapes
 from stages.errors import ContractError
-from stages.geometry import MAX_GLYPH_TOKENS, SPATIAL_COMPRESSION, LatentSize, VideoSize, latent_size
+from stages.geometry import MAX_GLYPH_TOKENS, SPATIAL_COMPRESSION, LatentSize, VideoSize, latent_size, tile_step
 from stages.keys import JsonValue, Node
 from stages.offline_configs import read_config
 from stages.params import MachineParams, VideoParams
@@ -83,14 +83,13 @@ def ask(video: VideoParams, root: Path, target: Target, *, mesh: str) -> list[Qu
         ContractError: the file of latents does not hold latents.
     """
     size = _latents_of(video)
-    num_tokens = size.num_frames * size.height * size.width
     questions = []
     if not video.file_of_stage("denoise"):
         parameters = {**_describe_step(video, size, root), "mesh": mesh}
-        questions.append(_question("denoise", target, parameters, video.denoise.num_inference_steps, num_tokens))
+        questions.append(_question("denoise", target, parameters, video.denoise.num_inference_steps, size.num_cells))
     if video.decode.decoder == _NATIVE:
         parameters = _describe_chunk(video, size, root)
-        questions.append(_question("decode", target, parameters, size.num_frames, num_tokens))
+        questions.append(_question("decode", target, parameters, size.num_frames, size.num_cells))
     return questions
 
 
@@ -121,7 +120,7 @@ def _describe_chunk(video: VideoParams, size: LatentSize, root: Path) -> dict[st
     height, width, num_tiles = size.height, size.width, 1
     tile = video.decode.tile_size // SPATIAL_COMPRESSION
     if video.decode.enable_tiling and max(height, width) > tile:
-        step = max(int(tile * (1 - video.decode.tile_overlap)), 1)  # as stages/decode/tiling.py lays them
+        step = tile_step(tile, video.decode.tile_overlap)
         num_tiles = -(-height // step) * -(-width // step)
         height, width = min(height, tile), min(width, tile)
     return {

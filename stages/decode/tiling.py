@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stages.geometry import tile_step
+
 LatentTile = Float[Array, "b f _ _ c"]  # tiles of one frame differ in height and width
 Tile = Float[Array, "b f_px _ _ rgb"]
 HEIGHT_AXIS, WIDTH_AXIS = 2, 3  # of a Tile
@@ -53,7 +55,7 @@ def plan_tiles(
     tile_size = tile_size_px // spatial_compression
     if height <= tile_size and width <= tile_size:
         return one_tile(height, width)
-    step = max(int(tile_size * (1 - tile_overlap)), 1)
+    step = tile_step(tile_size, tile_overlap)
     return TileGrid(
         tile_size=tile_size, step=step, rows=tuple(range(0, height, step)), columns=tuple(range(0, width, step))
     )

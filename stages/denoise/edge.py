@@ -28,7 +28,7 @@ from stages.denoise.weights import DiTWeights, load_weights
 from stages.devices import pick_devices
 from stages.executables import Executables
 from stages.finite import require_finite
-from stages.geometry import VideoSize, latent_size
+from stages.geometry import LatentSize, VideoSize, latent_size
 from stages.held_model import HeldModel
 from stages.hosts import Hosts, find_place, join
 from stages.job import JOIN, Job, Report
@@ -114,8 +114,9 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         scheduler = parse_scheduler_config(read_settings(job.component("scheduler") / "scheduler_config.json"))
         config = parse_transformer_config(read_settings(transformer / "config.json"))
         _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
-        text = _read_text(job.input("encode"), config, parameters)
-        plan = _plan(config, text, parameters)
+        size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
+        text = _read_text(job.input("encode"), config, parameters, num_video=size.num_cells)
+        plan = _plan(config, size, text, parameters)
         devices = pick_devices(job.machine["platform"])
         mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
         load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
@@ -137,19 +138,23 @@ def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
         )
 
 
-def _read_text(source: Path, config: TransformerConfig, parameters: Mapping[str, Any]) -> TextTokens[jax.Array]:
+def _read_text(
+    source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video: int
+) -> TextTokens[jax.Array]:
     tensors = read_tensors(source)
     check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
     check_widths(tensors, config, where=source)
     prefixes = ("", "negative_") if is_guided(parameters["guidance_scale"]) else ("",)
     prompts = [PromptEmbeds.from_tensors(tensors, prefix=prefix) for prefix in prefixes]
-    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]])
+    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]], num_video=num_video)
 
 
-def _plan(config: TransformerConfig, text: TextTokens[jax.Array], parameters: Mapping[str, Any]) -> StepPlan:
+def _plan(
+    config: TransformerConfig, size: LatentSize, text: TextTokens[jax.Array], parameters: Mapping[str, Any]
+) -> StepPlan:
     return StepPlan(
         config=config,
-        size=latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"])),
+        size=size,
         num_prompt_tokens=text.prompt.shape[1],
         num_glyph_tokens=text.glyph.shape[1],
         is_guided=is_guided(parameters["guidance_scale"]),

@@ -47,7 +47,7 @@ class StepPlan:
     @property
     def num_video(self) -> int:
         """Video tokens."""
-        return self.size.num_frames * self.size.height * self.size.width
+        return self.size.num_cells
 
     @property
     def num_branches(self) -> int:

@@ -22,6 +22,9 @@ Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape
 # Lengths that text is padded to, so that few programs are compiled; a longer text takes the next multiple of the
 # last. Padding is at most 511 of the tens of thousands of tokens of a real video.
 BUCKETS = (0, 32, 64, 128, 256, 512)
+# Beside a long video, where a program takes long to compile, all but long prompts have one length: a 64th of the video
+# or more, up to 256.
+_MIN_SHARE, _MAX_LEAST = 64, 256
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,13 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
         )
 
 
-def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -> TextTokens[Array]:
+def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any], num_video: int = 0) -> TextTokens[Array]:
     """Keep the valid tokens of each prompt and pad both kinds of text to one bucket each for all prompts.
 
     Args:
         prompts: one per batch entry.
         dtype: the model dtype, which embeddings are cast to.
+        num_video: video tokens that the text stands beside, as in `bucket_size`.
     Returns:
         b entries; a kind of text that no prompt has takes no place at all.
     Raises:
@@ -98,15 +102,16 @@ def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any]) -
     if not all(len(tokens) for tokens in valid):
         raise ContractError("`prompt_embeds_mask` marks no valid token. Make the embeddings again.")
     glyphs = [_valid_tokens(entry.prompt_embeds_2, entry.prompt_embeds_mask_2) for entry in prompts]
-    prompt, prompt_mask = _pad(valid, dtype)
-    glyph, glyph_mask = _pad(glyphs, dtype)
+    prompt, prompt_mask = _pad(valid, dtype, num_video)
+    glyph, glyph_mask = _pad(glyphs, dtype, num_video)
     return TextTokens(prompt=prompt, prompt_mask=prompt_mask, glyph=glyph, glyph_mask=glyph_mask)
 
 
-def bucket_size(num_tokens: int) -> int:
-    """Smallest bucket that holds `num_tokens` >= 0."""
+def bucket_size(num_tokens: int, *, num_video: int = 0) -> int:
+    """Smallest bucket that holds `num_tokens` >= 0 and, if there are any, is no small share of `num_video` tokens."""
+    least = min(num_video // _MIN_SHARE, _MAX_LEAST) if num_tokens else 0
     largest = BUCKETS[-1]
-    return next((size for size in BUCKETS if size >= num_tokens), -(-num_tokens // largest) * largest)
+    return next((size for size in BUCKETS if size >= max(num_tokens, least)), -(-num_tokens // largest) * largest)
 
 
 def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
@@ -115,9 +120,9 @@ def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
     return valid
 
 
-def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video: int) -> tuple[Array, Array]:
     """[b, bucket, c] and the mask [b, bucket] of entries [valid, c]."""
-    size = bucket_size(max(len(entry) for entry in entries))
+    size = bucket_size(max(len(entry) for entry in entries), num_video=num_video)
     padded = np.zeros((len(entries), size, entries[0].shape[1]), dtype)
     mask = np.zeros((len(entries), size), bool)
     for index, entry in enumerate(entries):

@@ -9,7 +9,7 @@ import jax
 
 from stages.component_config import Settings
 from stages.decode.config import check_geometry, parse_config
-from stages.decode.plan import ChunkPlan, lower_chunk
+from stages.decode.plan import ChunkPlan, lower_chunk, lower_first
 from stages.denoise.config import parse_transformer_config
 from stages.denoise.mesh import build_mesh
 from stages.denoise.plan import StepPlan, lower_step
@@ -67,6 +67,7 @@ def _lower_decode(parameters: Mapping[str, Any], size: LatentSize, devices: Sequ
     where = Path("vae/config.json")
     config = parse_config(Settings(where, parameters["config"]))
     check_geometry(config, where=where)
-    program = lower_chunk(ChunkPlan(config, size, parameters["dtype"]), devices)
+    lower_frame = lower_chunk if size.num_frames > 1 else lower_first  # an image has no other latent frame
+    program = lower_frame(ChunkPlan(config, size, parameters["dtype"]), devices)
     num_devices = len(jax.tree.leaves(program.weights)[0].sharding.device_set)
     return Lowered(program, str(num_devices), num_devices, parameters["num_tiles"])

@@ -55,6 +55,19 @@ def test_buckets_are_few(num_tokens: int, size: int):
     assert bucket_size(num_tokens) == size
 
 
+@pytest.mark.parametrize(
+    ("num_tokens", "num_video", "size"),
+    [(0, 46_800, 0), (1, 46_800, 256), (256, 46_800, 256), (257, 46_800, 512), (1, 8_192, 128), (1, 2_047, 32)],
+)
+def test_beside_a_long_video_short_texts_have_one_length(num_tokens: int, num_video: int, size: int):
+    assert bucket_size(num_tokens, num_video=num_video) == size
+
+
+def test_both_kinds_of_text_have_it():
+    text = pack_text_tokens([build_prompt([1], [1])], dtype=FLOAT32, num_video=46_800)
+    assert (text.prompt.shape, text.glyph.shape) == ((1, 256, 1), (1, 256, 2))
+
+
 def test_embeddings_are_cast_to_the_model_dtype():
     text = pack_text_tokens([build_prompt([1], [1])], dtype=np.dtype("bfloat16"))
     assert (text.prompt.dtype, text.glyph.dtype) == ("bfloat16", "bfloat16")
