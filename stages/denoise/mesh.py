@@ -7,17 +7,14 @@ only. What chips send each other is in collectives.py. Reasons and figures: docs
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import jax
-import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from numpy.typing import NDArray
 
 from stages.errors import MeshError
 
-AXES = ("cfg", "sequence", "heads")  # guidance branches; video tokens; attention heads and hidden channels
+AXES = ("cfg", "sequence", "heads")  # guidance branches; video and text tokens; attention heads and hidden channels
 NUM_BRANCHES = 2  # of guidance: cond and uncond
 _MEND = "Set machine.mesh in params/machine.toml"
 
@@ -52,7 +49,9 @@ def build_mesh(layout: str, devices: Sequence[jax.Device], *, num_heads: int, is
         folded = shape if is_guided else (1, shape[0] * shape[1], shape[2])
         _check_heads(layout, folded, num_heads, is_folded=folded != shape)
         shape = folded
-    return Mesh(_arrange(devices[: math.prod(shape)], shape), AXES)
+    used = devices[: math.prod(shape)]
+    # so that neighbours on a mesh axis are neighbours on the wires between chips
+    return Mesh(mesh_utils.create_device_mesh(shape, used, allow_split_physical_axes=True), AXES)
 
 
 def choose_layout(num_devices: int, *, num_heads: int, is_guided: bool) -> tuple[int, int, int]:
@@ -79,17 +78,6 @@ def spec(*logical_axes: str) -> PartitionSpec:
 def num_parts(mesh: Mesh, logical_axis: str) -> int:
     """Into how many parts an axis is split."""
     return math.prod(mesh.shape[axis] for axis in MESH_AXES[logical_axis])
-
-
-def _arrange(devices: Sequence[jax.Device], shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Devices such that neighbours on a mesh axis are neighbours on the wires between chips.
-
-    Where a chip counts as two devices (a topology of TPU v4), JAX has no such order; they stay as they come, by chip.
-    """
-    if any(getattr(device, "core_on_chip", 0) for device in devices):
-        return np.array(devices).reshape(shape)
-    arranged: NDArray[Any] = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
-    return arranged
 
 
 def _parse_layout(layout: str) -> tuple[int, int, int]:

@@ -193,12 +193,18 @@ class _WindowMask(masks.Mask):
 
 
 def _merge(results: Sequence[tuple[Float[Array, "b n q d"], Float32[Array, "b n q"]]]) -> Float[Array, "b n q d"]:
-    """Attention to all keys from attention to parts of them; in float32 where there are several."""
+    """Attention to all keys from attention to parts of them; in float32 where there are several.
+
+    Of a query that sees no key of a part, the kernel's result is not a number, and its log-sum-exp is -inf.
+    """
     if len(results) == 1:
         return results[0][0]
     highest = functools.reduce(jnp.maximum, [lse for _, lse in results])
     shares = [jnp.exp(lse - highest)[..., None] for _, lse in results]
-    mixed = [share * result.astype(jnp.float32) for share, (result, _) in zip(shares, results, strict=True)]
+    mixed = [
+        jnp.where(share > 0, share * result.astype(jnp.float32), 0)
+        for share, (result, _) in zip(shares, results, strict=True)
+    ]
     merged: Array = functools.reduce(jnp.add, mixed) / functools.reduce(jnp.add, shares)
     return merged
 

@@ -49,7 +49,8 @@ def count_collectives(text: str) -> tuple[Collective, ...]:
             if found := _COLLECTIVE.search(line):
                 result, kind, is_start = found.groups()
                 counts[kind] += times
-                sizes[kind] += times * _result_bytes(result, is_start=bool(is_start))
+                holds_operands = bool(is_start) and kind != "all-reduce"
+                sizes[kind] += times * _bytes_of(_elements(result)[1] if holds_operands else result)
     return tuple(Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts))
 
 
@@ -91,10 +92,21 @@ def _trips(line: str, lines: Mapping[str, list[str]]) -> int:
     return max(bounds, default=1)
 
 
-def _result_bytes(result: str, *, is_start: bool) -> int:
-    """Bytes of a type as HLO writes it; what is only started also holds its operands, which are no larger."""
-    sizes = [
+def _elements(type_: str) -> list[str]:
+    """The elements of a tuple's type as HLO writes it. Of what is started these are operands, results, and others."""
+    elements, depth = [""], 0
+    for character in type_[1:-1]:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            elements.append("")
+        else:
+            elements[-1] += character
+    return elements
+
+
+def _bytes_of(type_: str) -> int:
+    """Bytes of all arrays in a type as HLO writes it."""
+    return sum(
         math.prod(int(size) for size in shape.split(",") if size) * (int(bits) if bits else _BYTE) // _BYTE
-        for _, bits, shape in _ARRAY.findall(result)
-    ]
-    return max(sizes, default=0) if is_start else sum(sizes)
+        for _, bits, shape in _ARRAY.findall(type_)
+    )

@@ -52,6 +52,13 @@ def test_the_kernel_equals_its_twin_with_a_window_and_text(window_size: int):
     np.testing.assert_allclose(ours, twin, atol=2e-6)  # float32, sums in another order
 
 
+@pytest.mark.parametrize("window_size", [1, 40])
+def test_queries_whose_window_is_in_the_rest_alone_see_it(window_size: int):
+    """Tiles of such queries see no key of the bulk, 256 tokens."""
+    ours, twin = run_both(build_inputs(200 + 256, [5], bucket=32), window_size=window_size)
+    np.testing.assert_allclose(ours, twin, atol=2e-6)  # float32, sums in another order
+
+
 @pytest.mark.parametrize("size", [64, 12])
 def test_the_kernel_takes_heads_of_any_size(size: int):
     ours, twin = run_both(build_inputs(256, [32], bucket=32, size=size))

@@ -72,6 +72,24 @@ def test_a_loops_body_counts_as_often_as_it_runs():
     )
 
 
+STARTED = """ENTRY %main (p: f32[8]) -> f32[8] {
+  %gather = ((f32[2]{0:T(256)}, f32[3]{0}), (f32[8]{0}, f32[12]{0})) all-gather-start(%a, %b), channel_id=1
+  %scatter = (f32[32]{0}, f32[4]{0}) reduce-scatter-start(%c), channel_id=2
+  %permute = (bf16[5,2]{1,0:T(8,128)(2,1)}, bf16[5,2]{1,0}, u32[], u32[]) collective-permute-start(%d), channel_id=3
+  %reduce = (f32[2]{0}, f32[3]{0}) all-reduce-start(%a, %b), channel_id=4
+}
+"""
+
+
+def test_of_what_is_started_the_results_count():
+    assert count_collectives(STARTED) == (
+        Collective("all-gather", 1, (8 + 12) * 4),
+        Collective("all-reduce", 1, (2 + 3) * 4),
+        Collective("collective-permute", 1, 5 * 2 * 2),
+        Collective("reduce-scatter", 1, 4 * 4),
+    )
+
+
 def test_a_program_of_one_device_sends_nothing():
     assert (
         count_collectives("HloModule jit_f\n\nENTRY %main (p: f32[]) -> f32[] {\n  ROOT %p = f32[] parameter(0)\n}\n")
