@@ -5,8 +5,7 @@
 
 The denoise step and the decode chunk by topology and length (from `doit preflight`, so that anybody can ask for one
 row), meshes by what chips send each other, and beside it the way of the scripts that this project replaces: most of an
-hour on two cores. Programs are compiled one at a time, each in a process of its own, so that their seconds can be
-compared.
+hour on two cores. Programs are compiled one at a time, so that their seconds can be compared.
 """
 
 import argparse

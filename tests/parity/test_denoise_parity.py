@@ -28,7 +28,7 @@ from tests.fork import in_dtype
 SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
 NUM_STEPS = 8
 SEED = 20
-# float32, eight steps, sums in another order; the issue allows 2e-4. Measured: 4.4e-6, and 3.1e-5 where the built-in
+# float32, eight steps, sums in another order. Measured: 4.4e-6, and 3.1e-5 where the built-in
 # checkpoint is guided so strongly that a rounding of one branch counts six times in each step.
 TOLERANCE, STRONGLY_GUIDED_TOLERANCE = 1e-5, 1e-4
 # Root mean square of the error in bfloat16 after the same steps, relative to the pipeline's own. Both round after each
