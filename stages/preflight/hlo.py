@@ -14,6 +14,9 @@ _COLLECTIVE = re.compile(
     r"= (.*?) (all-gather|all-reduce|all-to-all|ragged-all-to-all|reduce-scatter|collective-permute|"
     r"collective-broadcast)(-start)?\("
 )
+# libtpu may carry on a collective while other things are computed. It stands in the fusion that starts it, where the flag
+# is -1, and again in each that carries it on.
+_CARRIED_ON = re.compile(r'"async_collective_fusion_config":\{"flag_start":"\d')
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition|branch_computations)=\{?((?:%[\w.-]+(?:, )?)+)")
 _WHILE = re.compile(r" while\(.*condition=%?([\w.-]+), body=%?([\w.-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
@@ -46,7 +49,7 @@ def count_collectives(text: str) -> tuple[Collective, ...]:
     sizes: Counter[str] = Counter()
     for computation, times in runs.items():
         for line in lines[computation]:
-            if found := _COLLECTIVE.search(line):
+            if (found := _COLLECTIVE.search(line)) and not _CARRIED_ON.search(line):
                 result, kind, is_start = found.groups()
                 counts[kind] += times
                 holds_operands = bool(is_start) and kind != "all-reduce"

@@ -72,6 +72,28 @@ def test_a_loops_body_counts_as_often_as_it_runs():
     )
 
 
+CARRIED_ON = """\
+%start (p: f32[2]) -> (f32[2], f32[8]) {
+  %gather.1 = f32[8]{0} all-gather(%p), backend_config={"async_collective_fusion_config":{"flag_start":"-1"}}
+  ROOT %call = (f32[2], f32[8]) custom-call(%gather.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%go_on (p: f32[2]) -> f32[8] {
+  %gather.2 = f32[8]{0} all-gather(%p), backend_config={"async_collective_fusion_config":{"flag_start":"2"}}
+  ROOT %call = f32[8] custom-call(%p, %gather.2), custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main (p: f32[2]) -> f32[8] {
+  %fusion.1 = (f32[2], f32[8]) fusion(%p), kind=kCustom, calls=%start
+  %fusion.2 = f32[8] fusion(%fusion.1), kind=kCustom, calls=%go_on
+}
+"""
+
+
+def test_what_is_carried_on_by_several_fusions_counts_once():
+    assert count_collectives(CARRIED_ON) == (Collective("all-gather", 1, 8 * 4),)
+
+
 STARTED = """ENTRY %main (p: f32[8]) -> f32[8] {
   %gather = ((f32[2]{0:T(256)}, f32[3]{0}), (f32[8]{0}, f32[12]{0})) all-gather-start(%a, %b), channel_id=1
   %scatter = (f32[32]{0}, f32[4]{0}) reduce-scatter-start(%c), channel_id=2
