@@ -28,6 +28,7 @@ LENGTHS = (49, 121, 241)  # frames of 720 x 1280
 WINDOW = 8192
 MESHES = ("2x4x1", "1x8x1", "2x2x2", "1x4x2", "2x1x4", "1x1x8")
 MESH_TOPOLOGY = "v6e:2x4"
+NUM_BLOCKS = 54  # of the checkpoint's transformer
 REFERENCE_LENGTHS = (49, 61)
 RESULT = Path(__file__).parent / "results/tpu_compile.md"
 _MIB, _GIB = 2**20, 2**30
@@ -59,7 +60,7 @@ def main() -> None:
         }
     sections = [
         _introduction(),
-        *_stage_table("Denoise step, guided, all 54 blocks", "denoise", rows),
+        *_stage_table(f"Denoise step, guided, all {NUM_BLOCKS} blocks", "denoise", rows),
         *_window_table(window, rows[MESH_TOPOLOGY, LENGTHS[-1]]),
         *_stage_table("Decode chunk, one latent frame", "decode", rows),
         *_mesh_table(meshes),
@@ -136,14 +137,16 @@ def _window_table(window: Sequence[Row], whole: Sequence[Row]) -> list[str]:
 def _mesh_table(meshes: Mapping[str, Sequence[Row]]) -> list[str]:
     lines = [
         f"## Meshes of {MESH_TOPOLOGY}, {LENGTHS[0]} frames\n",
-        "What a chip receives in a step of 54 blocks, by kind: how many collectives, and MiB of their results.\n",
-        "| mesh (cfg x sequence x heads) | collectives | MiB in all | temporaries GiB |",
+        f"By kind: how many collectives a step has, and MiB of their results on a chip; then MiB per block, a {NUM_BLOCKS}th "
+        "of all. A sum over chips (all-reduce) is sent twice, once to be added up and once to be copied: what goes over "
+        "the wires is in docs/decisions/0016.\n",
+        "| mesh (cfg x sequence x heads) | collectives of a step | MiB per block | temporaries GiB |",
         "|---|---|---|---|",
     ]
     for mesh, found in meshes.items():
         row = _of_stage(found, "denoise")
         total = sum(each["size_bytes"] for each in row["collectives"]) / _MIB
-        lines.append(_cells(mesh, _collectives(row), f"{total:,.0f}", f"{row['temporaries_gib']:.2f}"))
+        lines.append(_cells(mesh, _collectives(row), f"{total / NUM_BLOCKS:,.0f}", f"{row['temporaries_gib']:.2f}"))
     return [*lines, ""]
 
 

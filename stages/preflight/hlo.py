@@ -14,8 +14,8 @@ _COLLECTIVE = re.compile(
     r"= (.*?) (all-gather|all-reduce|all-to-all|ragged-all-to-all|reduce-scatter|collective-permute|"
     r"collective-broadcast)(-start)?\("
 )
-# libtpu may carry on a collective while other things are computed. It stands in the fusion that starts it, where the flag
-# is -1, and again in each that carries it on.
+# libtpu may carry on a collective while other things are computed. It stands in the fusion that starts it, where the
+# flag is -1, and again in each that carries it on.
 _CARRIED_ON = re.compile(r'"async_collective_fusion_config":\{"flag_start":"\d')
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition|branch_computations)=\{?((?:%[\w.-]+(?:, )?)+)")
 _WHILE = re.compile(r" while\(.*condition=%?([\w.-]+), body=%?([\w.-]+)")
