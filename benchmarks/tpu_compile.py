@@ -137,9 +137,9 @@ def _window_table(window: Sequence[Row], whole: Sequence[Row]) -> list[str]:
 def _mesh_table(meshes: Mapping[str, Sequence[Row]]) -> list[str]:
     lines = [
         f"## Meshes of {MESH_TOPOLOGY}, {LENGTHS[0]} frames\n",
-        f"By kind: how many collectives a step has, and MiB of their results on a chip; then MiB per block, a {NUM_BLOCKS}th "
-        "of all. A sum over chips (all-reduce) is sent twice, once to be added up and once to be copied: what goes over "
-        "the wires is in docs/decisions/0016.\n",
+        "By kind: how many collectives a step has, and MiB of their results on a chip; then MiB per block, a "
+        f"{NUM_BLOCKS}th of all. A sum over chips (all-reduce) is sent twice, to be added up and to be copied: "
+        "what goes over the wires is in docs/decisions/0016.\n",
         "| mesh (cfg x sequence x heads) | collectives of a step | MiB per block | temporaries GiB |",
         "|---|---|---|---|",
     ]
