@@ -23,11 +23,11 @@ from jax.sharding import NamedSharding
 from jaxlib import xla_client
 
 from stages.errors import StoreError
-from stages.keys import Digest, canonical_json, digest_bytes
+from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
 from stages.versions import versions_of
 
 FOLDER = ".executables"  # in a store's root
-_LAYOUT = 1  # of a file and of what its name is made of; another number finds nothing that was kept before
+_LAYOUT = 2  # of a file and of what its name is made of; another number finds nothing that was kept before
 _MAX_BYTES = 4 * 2**30  # of all files together; the least recently used go first
 _DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu")
@@ -174,6 +174,7 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
             {
                 "layout": _LAYOUT,
                 "program": program.lowered.as_text(),
+                "arguments": _describe_arguments(program.lowered),
                 "options": dict(program.compiler_options),
                 "devices": [[device.id, device.device_kind, device.process_index] for device in devices],
                 "process": jax.process_index(),
@@ -185,6 +186,20 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
             }
         )
     )
+
+
+def _describe_arguments(lowered: jax.stages.Lowered) -> JsonValue:
+    """What a program's text does not tell: the arguments' trees, and which of them it takes.
+
+    An argument that nothing depends on is dropped, and of two equal ones the text does not tell which.
+    """
+    internals: Any = lowered
+    return {
+        "trees": [str(lowered.in_tree), str(lowered.out_tree)],
+        "all": [[list(info.shape), str(info.dtype), info.donated] for info in jax.tree.leaves(lowered.args_info)],
+        # jax 0.10 has no public name for it
+        "taken": sorted(internals._lowering.compile_args["kept_var_idx"]),
+    }
 
 
 def _read(path: Path) -> bytes | None:

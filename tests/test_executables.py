@@ -87,6 +87,30 @@ def test_another_setting_of_jax_is_another_program(tmp_path: Path):
         assert not Executables(tmp_path).compile(double()).was_loaded
 
 
+def test_a_program_that_reads_another_of_two_equal_arguments_is_another_program(tmp_path: Path):
+    """Their text is the same: arguments that are not read are not in it."""
+    shape = jax.ShapeDtypeStruct((), jnp.float32, sharding=SingleDeviceSharding(jax.devices()[0]))
+    results = []
+    for index in range(2):
+        lowered = jax.jit(lambda *pair, index=index: 2 * pair[index]).lower(shape, shape)
+        executable = Executables(tmp_path).compile(Program("toy", lowered, weights=shape, state=shape, flops=0))
+        results.append((executable.was_loaded, float(executable.compiled(np.float32(1), np.float32(10)))))
+    assert results == [(False, 2.0), (False, 20.0)]
+
+
+@pytest.mark.parametrize("tree", [lambda array: {"old": array}, lambda array: (array,)])
+def test_a_program_whose_arguments_form_another_tree_is_another_program(tmp_path: Path, tree):
+    """Their text is the same: it has no names."""
+    shape = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=SingleDeviceSharding(jax.devices()[0]))
+    double = jax.jit(lambda given: 2 * jax.tree.leaves(given)[0])
+    _, second = (
+        Executables(tmp_path).compile(Program("toy", double.lower(given), weights=shape, state=(), flops=0))
+        for given in ({"new": shape}, tree(shape))
+    )
+    assert not second.was_loaded
+    assert np.asarray(second.compiled(tree(np.ones(4, np.float32)))).tolist() == [2.0] * 4
+
+
 def test_the_folder_and_its_files_are_the_users_alone(tmp_path: Path):
     Executables(tmp_path).compile(double())
     assert stat.S_IMODE((tmp_path / FOLDER).stat().st_mode) == 0o700
@@ -196,7 +220,7 @@ from jax.experimental.topologies import get_topology_desc
 from jax.sharding import SingleDeviceSharding
 from stages.executables import Executables, Program
 
-chip = get_topology_desc(topology_name="v6e:1x1", platform="tpu").devices[0]
+chip = get_topology_desc(topology_name="v6e:2x2", platform="tpu").devices[0]
 shape = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=SingleDeviceSharding(chip))
 program = Program("double", jax.jit(lambda array: 2 * array).lower(shape), weights=shape, state=(), flops=0)
 print([Executables(Path(sys.argv[1])).compile(program).was_loaded for _ in range(2)])
