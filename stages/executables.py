@@ -33,7 +33,8 @@ _DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu")
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PLATFORMS = "jax_platforms"  # the setting that says which devices JAX looks for; those of the program are in its name
+# Settings that say where JAX looks for something or puts it. The devices of a program are in its name.
+_WHERE = ("jax_platforms", "jax_compilation_cache_dir", "jax_dump_ir_to", "jax_cross_host_transfer_socket_address")
 
 Shapes: TypeAlias = Any  # a tree of jax.ShapeDtypeStruct, each with its sharding
 
@@ -149,6 +150,12 @@ class Executables:
             excess -= status.st_size
 
 
+def find_compiler_facts() -> dict[str, str]:
+    """What decides in this process what the compiler makes of a program: versions, flags, JAX's settings; by name."""
+    settings = {name: repr(value) for name, value in jax.config.values.items() if name not in _WHERE}
+    return {**versions_of(_VERSIONS_OF), **{name: os.environ.get(name, "") for name in _FLAGS}, **settings}
+
+
 def _devices_of(program: Program) -> tuple[jax.Device, ...]:
     """The program's devices in the order in which it counts them."""
     shardings = [leaf.sharding for leaf in jax.tree.leaves((program.weights, program.state))]
@@ -168,7 +175,6 @@ def _are_at_hand(devices: Sequence[jax.Device]) -> bool:
 
 def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
     """XXH3-128 of all that decides what the compiler makes, and for whom."""
-    settings = {name: repr(value) for name, value in jax.config.values.items() if name != _PLATFORMS}
     return digest_bytes(
         canonical_json(
             {
@@ -180,9 +186,7 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
                 "process": jax.process_index(),
                 # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has
                 "topology": xla_client.get_topology_for_devices(list(devices)).fingerprint(),
-                "versions": versions_of(_VERSIONS_OF),
-                "flags": {name: os.environ.get(name, "") for name in _FLAGS},
-                "settings": settings,
+                "compiler": find_compiler_facts(),
             }
         )
     )

@@ -38,6 +38,7 @@ class Job:
         code: fingerprint of the stage's code, for the manifest.
         machine: the machine's settings (see params.MachineParams).
         from_file: the file that holds the result already, for a node that is made from one.
+        number: of the job among those of its process, from 1; the process counts (program.py).
     """
 
     node: Node
@@ -46,6 +47,7 @@ class Job:
     code: Digest
     machine: Mapping[str, str]
     from_file: Path | None = None
+    number: int = 1
 
     def to_json(self) -> str:
         """The job as one line."""

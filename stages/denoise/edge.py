@@ -19,14 +19,14 @@ from stages.denoise.config import (
     parse_scheduler_config,
     parse_transformer_config,
 )
-from stages.denoise.mesh import build_mesh
+from stages.denoise.mesh import build_mesh, max_devices
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import is_guided, make_schedule, sample
 from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_widths, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.devices import pick_devices
-from stages.executables import Executables
+from stages.executables import Executables, find_compiler_facts
 from stages.finite import require_finite
 from stages.geometry import LatentSize, VideoSize, latent_size
 from stages.held_model import HeldModel
@@ -38,6 +38,7 @@ from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
 from stages.versions import versions_of
 
 _MIB = 2**20
+_TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX
 # The next job of this process mostly wants the same weights and the same program.
 _HELD: HeldModel[DiTWeights[jax.Array]] = HeldModel()
 _HELD_STEP: HeldModel[jax.stages.Compiled] = HeldModel()
@@ -60,7 +61,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Denoise a node's latents, with all hosts."""
     parameters: Mapping[str, Any] = job.node.parameters
     hosts = _HELD_HOSTS.get(job.machine["hosts"], lambda: _join(job, report))
-    with hosts.preparing(job.node.title, _facts(job)):
+    with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
         ready = _prepare(job, report, hosts)
     with report.phase("denoise"):
         latents = sample(
@@ -94,7 +95,7 @@ def _join(job: Job, report: Report) -> Hosts:
 
 
 def _facts(job: Job) -> Mapping[str, str]:
-    """What must be the same on all hosts that denoise together: with another mesh they would wait for ever."""
+    """What must be the same on all hosts that denoise together: with other programs they would wait for ever."""
     embeddings = Store(job.store).present_manifest("encode", job.node.inputs["encode"])
     return {
         "node": job.node.title,
@@ -102,7 +103,8 @@ def _facts(job: Job) -> Mapping[str, str]:
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],
-        **versions_of(("jax", "jaxlib", "libtpu")),
+        **versions_of(_TRACED_BY),
+        **find_compiler_facts(),
     }
 
 
@@ -118,9 +120,11 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         text = _read_text(job.input("encode"), config, parameters, num_video=size.num_cells)
         plan = _plan(config, size, text, parameters)
         devices = pick_devices(job.machine["platform"])
-        mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
+        num_heads = config.num_attention_heads
+        mesh = build_mesh(job.machine["mesh"], devices, num_heads=num_heads, is_guided=plan.is_guided)
+        most = max_devices(num_heads=num_heads, is_guided=plan.is_guided)
+        hosts.require_work(mesh.devices.flat, max_devices=most)
         load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
-        hosts.require_work(mesh.devices.flat)
         weights = _HELD.get((transformer, plan.dtype, mesh), load)
     with report.phase("compile"):
         executables = Executables(job.store)
