@@ -47,7 +47,10 @@ _HELD_HOSTS: HeldModel[Hosts] = HeldModel()
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a video's steps are made with: the compiled step and its first arguments, and where they are."""
+    """What a video's steps are made with: the compiled step and its first arguments, and where they are.
+
+    `compiling`, for run.json: seconds, and whether it was loaded; empty for the step of the video before.
+    """
 
     plan: StepPlan
     mesh: Mesh
@@ -55,10 +58,16 @@ class _Prepared:
     step: jax.stages.Compiled
     weights: DiTWeights[jax.Array]
     text: TextTokens[jax.Array]
+    compiling: Mapping[str, JsonValue]
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Denoise a node's latents, with all hosts."""
+    """Denoise a node's latents, with all hosts.
+
+    Returns:
+        For run.json: the kind of device, the number of hosts, the mesh; and where the step was not at hand from the
+        video before, the seconds to get it and whether it was loaded.
+    """
     parameters: Mapping[str, Any] = job.node.parameters
     hosts = _HELD_HOSTS.get(job.machine["hosts"], lambda: _join(job, report))
     with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
@@ -83,7 +92,8 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         checkpoint=job.component("transformer"),
     )
     write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
-    return {"device": ready.mesh.devices.flat[0].device_kind, "hosts": hosts.count, "mesh": dict(ready.mesh.shape)}
+    device = ready.mesh.devices.flat[0].device_kind
+    return {"device": device, "hosts": hosts.count, "mesh": dict(ready.mesh.shape), **ready.compiling}
 
 
 def _join(job: Job, report: Report) -> Hosts:
@@ -126,10 +136,16 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         hosts.require_work(mesh.devices.flat, max_devices=most)
         load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
         weights = _HELD.get((transformer, plan.dtype, mesh), load)
+    compiling: dict[str, JsonValue] = {}
+
+    def compile_step() -> jax.stages.Compiled:
+        executable = Executables(job.store, warn=report.warn).compile(lower_step(plan, mesh))
+        compiling.update(compile_s=round(executable.compile_s, 3), was_loaded=executable.was_loaded)
+        return executable.compiled
+
     with report.phase("compile"):
-        executables = Executables(job.store)
-        step = _HELD_STEP.get((plan, mesh), lambda: executables.compile(lower_step(plan, mesh)).compiled)
-    return _Prepared(plan, mesh, scheduler, step, weights, text)
+        step = _HELD_STEP.get((plan, mesh), compile_step)
+    return _Prepared(plan, mesh, scheduler, step, weights, text, compiling)
 
 
 def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
