@@ -22,7 +22,7 @@ from stages.denoise.config import (
 from stages.denoise.mesh import build_mesh, max_devices
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import is_guided, make_schedule, sample
-from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_widths, pack_text_tokens
+from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_masks, check_widths, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.devices import pick_devices
@@ -127,7 +127,7 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         config = parse_transformer_config(read_settings(transformer / "config.json"))
         _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
         size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
-        text = _read_text(job.input("encode"), config, parameters, num_video=size.num_cells)
+        text = _read_text(job.input("encode"), config, parameters, num_video_tokens=size.num_cells)
         plan = _plan(config, size, text, parameters)
         devices = pick_devices(job.machine["platform"])
         num_heads = config.num_attention_heads
@@ -159,14 +159,15 @@ def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
 
 
 def _read_text(
-    source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video: int
+    source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video_tokens: int
 ) -> TextTokens[jax.Array]:
     tensors = read_tensors(source)
     check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
     check_widths(tensors, config, where=source)
     prefixes = ("", "negative_") if is_guided(parameters["guidance_scale"]) else ("",)
+    check_masks(tensors, prefixes=prefixes, where=source)
     prompts = [PromptEmbeds.from_tensors(tensors, prefix=prefix) for prefix in prefixes]
-    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]], num_video=num_video)
+    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]], num_video_tokens=num_video_tokens)
 
 
 def _plan(
