@@ -36,13 +36,15 @@ def lower_blocks(size: LatentSize, devices: Any) -> jax.stages.Lowered:
         name: jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=spread(_spec(name))) for name, shape in shapes.items()
     }
     channels = config.num_attention_heads * config.attention_head_dim
-    num_video = size.num_cells
+    num_video_tokens = size.num_cells
 
     def tokens(num_tokens: int) -> jax.ShapeDtypeStruct:
         shape = (_NUM_BRANCHES, num_tokens, channels)
         return jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=spread(PartitionSpec()))
 
-    angles = jax.ShapeDtypeStruct((num_video, config.attention_head_dim), jnp.float32, sharding=spread(PartitionSpec()))
+    angles = jax.ShapeDtypeStruct(
+        (num_video_tokens, config.attention_head_dim), jnp.float32, sharding=spread(PartitionSpec())
+    )
     embeds = jax.ShapeDtypeStruct((_NUM_BRANCHES, channels), jnp.bfloat16, sharding=spread(PartitionSpec()))
     mask = jax.ShapeDtypeStruct((_NUM_BRANCHES, NUM_TEXT), jnp.bool_, sharding=spread(PartitionSpec()))
     module = build_module(config, Surroundings(_attend_densely, after={}))
@@ -52,19 +54,21 @@ def lower_blocks(size: LatentSize, devices: Any) -> jax.stages.Lowered:
             video, text = call(module, BLOCK, weights, video, text, *others)
         return video, text
 
-    return jax.jit(run).lower([block] * NUM_BLOCKS, tokens(num_video), tokens(NUM_TEXT), embeds, mask, (angles, angles))
+    return jax.jit(run).lower(
+        [block] * NUM_BLOCKS, tokens(num_video_tokens), tokens(NUM_TEXT), embeds, mask, (angles, angles)
+    )
 
 
 def _attend_densely(video: Heads, text: Heads, mask: Bool[Array, "b l"]) -> tuple[Array, Array]:
     """Attention as torch's own with a mask for every pair of tokens; the scores of all heads exist at once."""
     query, key, value = (jnp.concatenate(pair, axis=2) for pair in zip(video, text, strict=True))
-    num_video = video[0].shape[2]
-    exists = jnp.pad(mask, ((0, 0), (num_video, 0)), constant_values=True)
+    num_video_tokens = video[0].shape[2]
+    exists = jnp.pad(mask, ((0, 0), (num_video_tokens, 0)), constant_values=True)
     pairs: Float[Array, "b 1 t t"] = (exists[:, None, :, None] & exists[:, None, None, :]).astype(query.dtype)
     scores = jnp.einsum("bnqd,bnkd->bnqk", query, key) * query.shape[-1] ** -0.5
     shares = jax.nn.softmax(jnp.where(pairs > 0, scores, -jnp.inf), axis=-1)
     mixed = jnp.einsum("bnqk,bnkd->bnqd", shares, value)
-    return mixed[:, :, :num_video], mixed[:, :, num_video:]
+    return mixed[:, :, :num_video_tokens], mixed[:, :, num_video_tokens:]
 
 
 def _spec(name: str) -> PartitionSpec:

@@ -1,18 +1,17 @@
 """Compiled programs, kept in the store and loaded instead of being compiled again.
 
-Owns the folder `<store>/.executables`, the name of a program in it, and who may have written there. What a program
-computes, and when it is compiled, is left to the stages. docs/decisions/0014-compiled-executables.md says why.
+Owns the folder `<store>/.executables` and the name of a program in it. How others are kept from writing there is said
+in private_folder.py; what a program computes, and when it is compiled, is left to the stages.
+docs/decisions/0014-compiled-executables.md says why.
 
-A kept program is code: whoever can write to the folder runs what they like as the user. So the folder is the user's
-alone, which is proven before each use, and nothing in it ever comes from elsewhere.
+A kept program is code: whoever can write to the folder runs what they like as the user. So nothing in it ever comes
+from elsewhere. Whatever is wrong with it is a warning and stops nothing: then programs are compiled.
 """
 
 import os
-import secrets
-import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,17 +22,17 @@ from jax.sharding import NamedSharding
 from jaxlib import xla_client
 
 from stages.errors import StoreError
-from stages.keys import Digest, canonical_json, digest_bytes
+from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.private_folder import PrivateFolder, open_private
 from stages.versions import versions_of
 
 FOLDER = ".executables"  # in a store's root
-_LAYOUT = 1  # of a file and of what its name is made of; another number finds nothing that was kept before
+_LAYOUT = 2  # of a file and of what its name is made of; another number finds nothing that was kept before
 _MAX_BYTES = 4 * 2**30  # of all files together; the least recently used go first
-_DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu")
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PLATFORMS = "jax_platforms"  # the setting that says which devices JAX looks for; those of the program are in its name
+# Settings that say where JAX looks for something or puts it. The devices of a program are in its name.
+_WHERE = ("jax_platforms", "jax_compilation_cache_dir", "jax_dump_ir_to", "jax_cross_host_transfer_socket_address")
 
 Shapes: TypeAlias = Any  # a tree of jax.ShapeDtypeStruct, each with its sharding
 
@@ -81,10 +80,18 @@ class Executable:
 class Executables:
     """The compiled programs of one store. Any number of processes may use it at a time."""
 
-    def __init__(self, store: Path, *, max_bytes: int = _MAX_BYTES) -> None:
-        """`store` is the store's root; the folder below it is made when something is compiled."""
-        self._folder = store / FOLDER
+    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = _MAX_BYTES) -> None:
+        """The folder is made when something is compiled.
+
+        Args:
+            store: the store's root.
+            warn: is told, once each, what cannot be kept or loaded, and how to mend it.
+            max_bytes: of all files together; the least recently used go first.
+        """
+        self._path = store / FOLDER
         self._max_bytes = max_bytes
+        self._tell = warn
+        self._told: set[str] = set()
 
     def compile(self, program: Program) -> Executable:
         """Load a program that has been compiled before, or compile it and keep it.
@@ -93,60 +100,63 @@ class Executables:
         refuses to load it without a TPU.
 
         Raises:
-            StoreError: others can write to the folder, or it cannot be made.
+            jax.errors.JaxRuntimeError: the compiler refuses it.
         """
         devices = _devices_of(program)
         if not _are_at_hand(devices):
             return _timed(program.compile)
-        self._require_private()
-        path = self._folder / _name_of(program, devices)
-        if (payload := _read(path)) is not None:
-            with suppress(Exception):  # whatever is wrong with it, compiling is the whole remedy
-                return _timed(lambda: _load(payload, program, devices), was_loaded=True)
-        executable = _timed(program.compile)
-        self._keep(path, serialize_executable.serialize(executable.compiled)[0])
-        return executable
-
-    def _require_private(self) -> None:
-        """Make the folder unless it is there. Raises StoreError unless it is the user's alone."""
-        try:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                self._folder.mkdir(mode=stat.S_IRWXU)
-            status = self._folder.lstat()
-        except OSError as error:
-            raise StoreError(
-                f"{self._folder}: cannot be made ({error.strerror}). Mend its permissions, or set `artifacts` in "
-                "params/machine.toml to a folder that can be written."
-            ) from error
-        if not (stat.S_ISDIR(status.st_mode) and _is_own(status) and not status.st_mode & _OTHERS):
-            raise StoreError(
-                f"{self._folder}: is not a folder of yours alone (mode 0700), and compiled programs are run from it: "
-                "whoever can write there could run code as you. Delete it; it is made again."
-            )
-
-    def _keep(self, path: Path, payload: bytes) -> None:
-        """Write a file that is seen whole or not at all. Not keeping it costs time only, so no OSError is raised."""
-        new = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
-        with suppress(OSError):
+        with ExitStack() as stack:
             try:
-                descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(digest_bytes(payload).encode() + payload)
-                new.replace(path)
-                self._trim()
-            finally:
-                new.unlink(missing_ok=True)
+                folder = stack.enter_context(open_private(self._path))
+            except StoreError as error:
+                self._warn(f"{error} Until then nothing is kept, and each process compiles its programs again.")
+                return _timed(program.compile)
+            name = _name_of(program, devices)
+            executable = self._load(folder, name, program, devices)
+            if executable is None:
+                executable = _timed(program.compile)
+                self._keep(folder, name, program, executable.compiled)
+            return executable
 
-    def _trim(self) -> None:
-        """Delete the least recently used files until the rest is small enough."""
-        statuses = {path: path.stat() for path in self._folder.iterdir()}
-        excess = sum(status.st_size for status in statuses.values()) - self._max_bytes
-        for path, status in sorted(statuses.items(), key=lambda entry: entry[1].st_mtime_ns):
-            if excess <= 0:
-                break
-            path.unlink(missing_ok=True)
-            excess -= status.st_size
+    def _load(
+        self, folder: PrivateFolder, name: Digest, program: Program, devices: Sequence[jax.Device]
+    ) -> Executable | None:
+        """The program as it was kept; None where it is not, or cannot be loaded: compiling is the whole remedy."""
+        try:
+            payload = folder.read(name)
+            if payload is None:
+                return None
+            return _timed(lambda: _deserialize(payload, program, devices), was_loaded=True)
+        except Exception as error:  # the system's, pickle's, JAX's
+            self._warn(
+                f"the {program.name} that was kept cannot be loaded ({_explain(error)}). It is compiled again and "
+                "replaced."
+            )
+            return None
+
+    def _keep(self, folder: PrivateFolder, name: Digest, program: Program, compiled: jax.stages.Compiled) -> None:
+        """Write a program's file and delete what is too much. Where that fails it costs time only."""
+        try:
+            folder.write(name, serialize_executable.serialize(compiled)[0])
+            folder.trim(self._max_bytes)
+        except OSError as error:
+            self._warn(
+                f"{self._path}: cannot be written ({error.strerror}), so that each process compiles the {program.name} "
+                "again. Make room, or set `artifacts` in params/machine.toml to a folder that can be written."
+            )
+        except Exception as error:  # pickle's and JAX's, for a program that cannot be taken apart
+            self._warn(f"the {program.name} cannot be kept ({_explain(error)}); each process compiles it again.")
+
+    def _warn(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)
+
+
+def find_compiler_facts() -> dict[str, str]:
+    """What decides in this process what the compiler makes of a program: versions, flags, JAX's settings; by name."""
+    settings = {name: repr(value) for name, value in jax.config.values.items() if name not in _WHERE}
+    return {**versions_of(_VERSIONS_OF), **{name: os.environ.get(name, "") for name in _FLAGS}, **settings}
 
 
 def _devices_of(program: Program) -> tuple[jax.Device, ...]:
@@ -168,42 +178,41 @@ def _are_at_hand(devices: Sequence[jax.Device]) -> bool:
 
 def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
     """XXH3-128 of all that decides what the compiler makes, and for whom."""
-    settings = {name: repr(value) for name, value in jax.config.values.items() if name != _PLATFORMS}
     return digest_bytes(
         canonical_json(
             {
                 "layout": _LAYOUT,
                 "program": program.lowered.as_text(),
+                "arguments": _describe_arguments(program.lowered),
                 "options": dict(program.compiler_options),
                 "devices": [[device.id, device.device_kind, device.process_index] for device in devices],
                 "process": jax.process_index(),
                 # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has
                 "topology": xla_client.get_topology_for_devices(list(devices)).fingerprint(),
-                "versions": versions_of(_VERSIONS_OF),
-                "flags": {name: os.environ.get(name, "") for name in _FLAGS},
-                "settings": settings,
+                "compiler": find_compiler_facts(),
             }
         )
     )
 
 
-def _read(path: Path) -> bytes | None:
-    """Payload of a file that this user has written and nobody has damaged; None where there is no such file."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            is_own = stat.S_ISREG(status.st_mode) and _is_own(status) and not status.st_mode & _OTHERS
-            content = file.read() if is_own else b""
-        digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-        if digest == digest_bytes(payload).encode():
-            os.utime(path)  # it is in use: the others are deleted first
-            return payload
-    return None
+def _describe_arguments(lowered: jax.stages.Lowered) -> JsonValue:
+    """What a program's text does not tell: the arguments' trees, and which of them it takes.
+
+    An argument that nothing depends on is dropped, and of two equal ones the text does not tell which.
+    """
+    internals: Any = lowered
+    return {
+        "trees": [str(lowered.in_tree), str(lowered.out_tree)],
+        "all": [[list(info.shape), str(info.dtype), info.donated] for info in jax.tree.leaves(lowered.args_info)],
+        # jax 0.10 has no public name for it
+        "taken": sorted(internals._lowering.compile_args["kept_var_idx"]),
+    }
 
 
-def _is_own(status: os.stat_result) -> bool:
-    return status.st_uid == os.geteuid()
+def _explain(error: Exception) -> str:
+    """One line of an error of any kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, StoreError) else f"{type(error).__name__}: {text}"
 
 
 def _timed(get: Callable[[], jax.stages.Compiled], *, was_loaded: bool = False) -> Executable:
@@ -212,7 +221,7 @@ def _timed(get: Callable[[], jax.stages.Compiled], *, was_loaded: bool = False) 
     return Executable(compiled, time.perf_counter() - start, was_loaded)
 
 
-def _load(payload: bytes, program: Program, devices: Sequence[jax.Device]) -> jax.stages.Compiled:
+def _deserialize(payload: bytes, program: Program, devices: Sequence[jax.Device]) -> jax.stages.Compiled:
     return serialize_executable.deserialize_and_load(
         payload,
         program.lowered.in_tree,

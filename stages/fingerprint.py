@@ -8,6 +8,7 @@ import ast
 import sys
 from importlib.util import resolve_name
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias, cast
 
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
@@ -15,7 +16,7 @@ from stages.stat_cache import StatCache
 
 _PACKAGE = "stages"
 _ROOT = Path(__file__).parent.parent
-# These carry bytes from one place to another or refuse them, and decide nothing else: a change costs no denoise.
+# These carry bytes from one place to another, or refuse them, and decide nothing else: a change costs no denoise.
 _CARRIERS = frozenset(
     {
         "stages.errors",
@@ -24,11 +25,15 @@ _CARRIERS = frozenset(
         "stages.held_model",
         "stages.hosts",
         "stages.job",
+        "stages.private_folder",
         "stages.program",
         "stages.store",
+        "stages.versions",
         "stages.weight_check",
     }
 )
+# Others import it as well, but its numbers stand in what this stage makes and in nothing else.
+_COUNTS_FOR = MappingProxyType({"stages.flops": "preflight"})
 # What a scan holds depends on `_scan_file`, whose changes raise the number, and on Python's `ast.unparse`.
 _SCAN = f"code-2-python-{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -43,7 +48,7 @@ def stage_sources(stage: str, cache: StatCache) -> tuple[Path, ...]:
     while open_modules:
         module = open_modules.pop()
         path = _module_path(module)
-        if module in found or module in _CARRIERS or path is None:
+        if module in found or path is None or module in _CARRIERS or _COUNTS_FOR.get(module, stage) != stage:
             continue
         found[module] = path
         open_modules += _scan(path, cache)["imports"]

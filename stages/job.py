@@ -22,9 +22,12 @@ from stages.keys import Digest, JsonValue, Node
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
 from stages.tensor_header import read_header
+from stages.versions import versions_of
 
 JOIN = "join"  # the phase in which a stage's process waits for those of other hosts
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
+_COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Job:
         code: fingerprint of the stage's code, for the manifest.
         machine: the machine's settings (see params.MachineParams).
         from_file: the file that holds the result already, for a node that is made from one.
+        number: of the job among those of its process, from 1; the process counts (program.py).
     """
 
     node: Node
@@ -46,6 +50,7 @@ class Job:
     code: Digest
     machine: Mapping[str, str]
     from_file: Path | None = None
+    number: int = 1
 
     def to_json(self) -> str:
         """The job as one line."""
@@ -79,7 +84,7 @@ class Report:
     """What a running stage tells: how far it is, warnings, and how long each phase took.
 
     Attributes:
-        wall_s: seconds of each phase.
+        wall_s: seconds of each phase, of all the times that it was entered.
         steady_s: seconds per unit of each phase that tells its progress: the median, without the first unit.
     """
 
@@ -87,17 +92,17 @@ class Report:
         """`send` passes one event on."""
         self._send = send
         self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
-        self.wall_s: dict[str, JsonValue] = {}
+        self.wall_s: dict[str, float] = {}
         self.steady_s: dict[str, JsonValue] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the work; its name is shown until the next one starts."""
         self._send({"event": "phase", "name": name})
-        start = time.perf_counter()
+        entered = time.perf_counter()
         self._ends = {}
         yield
-        self.wall_s[name] = round(time.perf_counter() - start, 3)
+        self.wall_s[name] = round(self.wall_s.get(name, 0) + time.perf_counter() - entered, 3)
         for unit, ends in self._ends.items():
             paces = [
                 (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
@@ -143,7 +148,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             raise  # no error of the system: a library's, which has a text of its own
         where = error.filename or store.root
         raise StoreError(
-            f"{where}: {error.strerror}. Mend that and run `doit` again; nothing half-made was kept."
+            f"{where}: {error.strerror}. Mend that and run it again; nothing half-made was kept."
         ) from error
     wall_s = round(time.perf_counter() - start, 3)
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
@@ -184,13 +189,19 @@ def _check_payload(node: Node, draft: Path) -> None:
 
 
 def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """What run.json says of every job.
+
+    `peak_memory_bytes` is the most that the process has had since it started, also in jobs before this one.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules}
+    compilers = versions_of(_COMPILERS) if "jax" in sys.modules else {}
     return {
         "started": started,
         "host": socket.gethostname(),
         "machine": dict(job.machine),
-        "peak_memory_bytes": peak_kib * 1024,
-        "versions": {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules},
-        "wall_s": dict(report.wall_s),
+        "peak_memory_bytes": peak * _PEAK_UNIT,
+        "versions": loaded | {name: version for name, version in compilers.items() if version},
+        "wall_s": dict[str, JsonValue](report.wall_s),
         "steady_s": dict(report.steady_s),
     }

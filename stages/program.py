@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TextIO
@@ -87,9 +88,9 @@ def _serve(run: Run, program: str, descriptor: int | None) -> None:
         events.write(json.dumps(event) + "\n")
         events.flush()
 
-    for line in jobs:
+    for number, line in enumerate(jobs, 1):
         print(line, end="", file=sys.stderr, flush=True)
-        send(_serve_one(Job.from_json(line), run, Report(send), code))
+        send(_serve_one(replace(Job.from_json(line), number=number), run, Report(send), code))
 
 
 def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:

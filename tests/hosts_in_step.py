@@ -20,21 +20,31 @@ from stages.hosts import Hosts, find_place, join
 
 HEARTBEAT_S = 10  # the shortest that JAX takes
 PATIENCE_S = 5
+LOAD_S = 2
 
 
 def tell(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def begin(hosts: Hosts, name: str, work: Callable[[], None] = lambda: None, **facts: str) -> None:
-    """One job; prints what it was told."""
+def begin(
+    hosts: Hosts, number: int, name: str, work: Callable[[], None] = lambda: None, find: Callable[[], object] = dict
+) -> None:
+    """One job; prints what it was told, and when."""
+
+    def find_facts() -> dict[str, str]:
+        return {"node": "n", **find()}
+
     try:
-        with hosts.preparing(name, {"node": "n", **facts}):
+        with hosts.preparing(name, number, find_facts):
             work()
-        hosts.require_work(jax.devices())
-        tell(job=name, error=None)
+        tell(job=name, error=None, time_s=time.time())
     except StagesError as error:
-        tell(job=name, error=f"{type(error).__name__}: {error}")
+        tell(job=name, error=f"{type(error).__name__}: {error}", time_s=time.time())
+
+
+def fail() -> None:
+    raise CheckpointError("weights are missing")
 
 
 def main() -> None:
@@ -43,17 +53,21 @@ def main() -> None:
     hosts = join(place, heartbeat_s=HEARTBEAT_S)
     tell(place=asdict(place), picked=len(pick_devices("auto")), own=len(jax.local_devices()))
     hosts = Hosts(hosts.index, hosts.count, patience_s=PATIENCE_S)
+    is_first = hosts.index == 0
 
-    def fail() -> None:
-        if hosts.index == 1:
-            raise CheckpointError("weights are missing")
-
-    begin(hosts, "the same")
-    begin(hosts, "another", mesh="1x1x8", code=f"c{hosts.index}")
-    begin(hosts, "failing", fail)
-    begin(hosts, "after that")
-    if hosts.index == 0:
-        begin(hosts, "alone")
+    begin(hosts, 3, "the same")
+    begin(hosts, 4, "another", find=lambda: {"mesh": "1x1x8", "code": f"c{hosts.index}"})
+    begin(hosts, 5, "failing", lambda: time.sleep(LOAD_S) if is_first else fail())
+    begin(hosts, 6, "failing facts", find=dict if is_first else fail)
+    if not is_first:  # on host 0 it fails before it comes here
+        begin(hosts, 7, "missed")
+    begin(hosts, 8, "after that")
+    if not is_first:
+        time.sleep(1.5 * PATIENCE_S)
+    begin(hosts, 9, "late", lambda: tell(job="late", error="loading"))
+    begin(hosts, 10, "after the late one")
+    if is_first:
+        begin(hosts, 11, "alone")
         time.sleep(20 * HEARTBEAT_S)
     else:
         time.sleep(1.5 * PATIENCE_S)

@@ -5,7 +5,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 PROJECT = Path(__file__).parent.parent
 _WAIT_S = 240  # far above what a test needs; a process that waits for ever is killed
@@ -28,23 +31,31 @@ def run_on_hosts(
     program: str, arguments: list[list[str]], environments: list[Mapping[str, str]]
 ) -> list[subprocess.CompletedProcess[str]]:
     """`python -m program` with these arguments on each host, and how each ended."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", program, *own],
-            cwd=PROJECT,
-            env=dict(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for own, environment in zip(arguments, environments, strict=True)
-    ]
-    try:
-        outputs = [process.communicate(timeout=_WAIT_S) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [
-        subprocess.CompletedProcess(process.args, process.returncode, *output)
-        for process, output in zip(processes, outputs, strict=True)
-    ]
+    with ExitStack() as stack:
+        # files and no pipes: a host whose pipe is full would wait, and the others for it
+        outputs = [[stack.enter_context(TemporaryFile("w+")) for _ in range(2)] for _ in arguments]
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", program, *own],
+                cwd=PROJECT,
+                env=dict(environment),
+                stdout=stdout,
+                stderr=stderr,
+            )
+            for own, environment, (stdout, stderr) in zip(arguments, environments, outputs, strict=True)
+        ]
+        try:
+            for process in processes:
+                process.wait(_WAIT_S)
+        finally:
+            for process in processes:
+                process.kill()
+        return [
+            subprocess.CompletedProcess(process.args, process.returncode, *map(_read, files))
+            for process, files in zip(processes, outputs, strict=True)
+        ]
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()

@@ -96,6 +96,21 @@ def test_the_store_never_counts(package: Path):
     assert changed(package, "store.py", "os", "json") == set()
 
 
+@pytest.mark.parametrize("name", ["flops", "versions"])
+def test_what_decides_no_bytes_never_counts(package: Path, name: str):
+    (package / f"{name}.py").write_text("SCALE = 1\n")
+    importer = package / "decode/__main__.py"
+    importer.write_text(f"import stages.{name}\n" + importer.read_text())
+    assert changed(package, f"{name}.py", "1", "2") == set()
+
+
+def test_operations_count_for_preflight_alone_which_writes_them_down(tmp_path: Path):
+    real = StatCache(tmp_path / "cache.json")
+    flops = module._ROOT / "stages" / "flops.py"
+    stages = {*PROGRAMS, "preflight"}
+    assert {stage for stage in stages if flops in stage_sources(stage, real)} == {"preflight"}
+
+
 def test_a_module_that_is_only_a_docstring_is_still_valid_code():
     assert normalise('def f():\n    """Doc."""\n') == "def f():\n    pass"
 

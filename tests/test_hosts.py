@@ -10,6 +10,7 @@ import pytest
 
 from stages.errors import MeshError
 from stages.hosts import Hosts, Place, find_place, join
+from tests.hosts_in_step import LOAD_S
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 
 MEND = "Run `doit` on each host with the same"
@@ -76,7 +77,34 @@ def test_a_host_that_fails_before_it_computes_tells_the_others(ended):
         "StageError: failing: host 1 cannot take part. It says: CheckpointError: weights are missing",
         "CheckpointError: weights are missing",
     ]
+
+
+def test_a_host_that_fails_stays_until_the_others_have_heard(ended):
+    """They hear when they have loaded, and JAX ends their processes not long after this one's."""
+    first, second = (line["time_s"] for _, lines in ended for line in lines if line.get("job") == "failing")
+    assert abs(second - first) < LOAD_S / 2
+
+
+def test_a_host_that_cannot_say_what_it_is_about_to_do_tells_the_others(ended):
+    assert told(ended, "failing facts") == [
+        "StageError: failing facts: host 1 cannot take part. It says: CheckpointError: weights are missing",
+        "CheckpointError: weights are missing",
+    ]
+
+
+def test_hosts_are_in_step_again_after_a_job_that_failed_on_one_before_it_met_the_others(ended):
+    assert told(ended, "missed") == [
+        "StageError: missed: host 0 cannot take part. It says: it failed before it could begin, and said there why"
+    ]
     assert told(ended, "after that") == [None, None]
+
+
+def test_a_host_that_comes_when_another_has_given_up_is_told_before_it_loads(ended):
+    waited, came = told(ended, "late")
+    assert waited is not None
+    assert waited.startswith("StageError: late: host 1 of 2 did not come to begin it within 5 s")
+    assert came == f"StageError: late: host 0 cannot take part. It says: {waited}"
+    assert told(ended, "after the late one") == [None, None]
 
 
 def test_a_host_that_does_not_come_is_told_of(ended):
@@ -106,14 +134,14 @@ def test_a_port_in_use_is_told():
 
 def test_a_host_without_a_device_in_the_mesh_is_told():
     with pytest.raises(MeshError) as error:
-        Hosts(0, 3).require_work(jax.devices())
+        Hosts(0, 3).require_work(jax.devices(), max_devices=32)
     assert str(error.value) == (
         "hosts [1, 2] of 3 have no device in the mesh. Set machine.mesh in params/machine.toml to a layout of all "
-        "devices, or use fewer hosts."
+        "devices; where there are more than can compute this together, which is 32, use a smaller slice."
     )
 
 
 def test_one_host_waits_for_nobody():
     alone = Hosts()
-    with alone.preparing("a job", {"node": "n"}):
-        alone.require_work(jax.devices())
+    with alone.preparing("a job", 1, lambda: {"node": "n"}):
+        alone.require_work(jax.devices(), max_devices=1)

@@ -1,8 +1,10 @@
 """Jobs and what a running stage tells."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import ml_dtypes
@@ -18,6 +20,7 @@ from stages.keys import JsonValue, Key, digest_bytes
 from stages.stat_cache import StatCache
 from stages.store import Store, Verdict
 from stages.tensors import write_tensors
+from stages.versions import versions_of
 
 LATENTS = np.ones((1, 32, 3, 4, 4), np.float32)
 
@@ -81,6 +84,14 @@ def test_a_report_sends_events_and_times_phases():
     assert list(report.wall_s) == ["load"]
 
 
+def test_a_phase_that_is_entered_again_adds_up():
+    report = Report(lambda _: None)
+    for _ in range(3):
+        with report.phase("load"):
+            time.sleep(0.05)
+    assert 0.15 <= report.wall_s["load"] < 1
+
+
 @pytest.fixture
 def denoise(tmp_path: Path) -> Job:
     """A job whose input has been made."""
@@ -106,6 +117,15 @@ def do(job: Job, payload: bytes, meanwhile: Callable[[], None] = lambda: None) -
 def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
     write_tensors(folder / "latents", tensors or {"latents": LATENTS})
     return (folder / "latents").read_bytes()
+
+
+def test_run_json_tells_the_peak_in_bytes_and_the_tpu_compiler_that_jax_has(denoise: Job, tmp_path: Path):
+    import_module("jax")
+    do(denoise, latents_file(tmp_path))
+    payload = Store(denoise.store).payload("denoise", denoise.node.key)
+    facts = json.loads(payload.with_name("run.json").read_text())
+    assert 2**25 < facts["peak_memory_bytes"] < 2**40  # a Python with JAX has 32 MiB and more, and no TiB
+    assert facts["versions"].get("libtpu", "") == versions_of(["libtpu"])["libtpu"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
@@ -188,7 +208,7 @@ def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):
     def fail() -> None:
         (tmp_path / "nothing").read_bytes()
 
-    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Mend that and run `doit` again"):
+    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Mend that and run it again"):
         do(denoise, b"", fail)
 
 

@@ -44,7 +44,7 @@ _HELD: HeldModel[Decode] = HeldModel()  # the next job of this process mostly wa
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Decode a node's latents by the native decoder, on all devices of the platform."""
-    executables = Executables(job.store)
+    executables = Executables(job.store, warn=report.warn)
 
     def compile_program(program: Program) -> jax.stages.Compiled:
         return executables.compile(program).compiled

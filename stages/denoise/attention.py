@@ -46,16 +46,18 @@ def plain_attention(
         Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
     """
     batch, num_heads, num_tokens, _ = query.shape
-    num_video = num_tokens - text_mask.shape[1]
-    is_key = jnp.concatenate([jnp.ones((batch, num_video), bool), text_mask], axis=1)
-    is_local = 0 < window_size < num_video
+    num_video_tokens = num_tokens - text_mask.shape[1]
+    is_key = jnp.concatenate([jnp.ones((batch, num_video_tokens), bool), text_mask], axis=1)
+    is_local = 0 < window_size < num_video_tokens
 
     def attend_head(head: tuple[Array, Array, Array, Array]) -> Array:
         rows, keys, values, visible = head
         if not is_local:
             return _attend_all(rows, keys, values, visible, max_scores=max_scores)
-        video = _attend_window(rows[:num_video], keys, values, visible, window_size=window_size, max_scores=max_scores)
-        text = _attend_all(rows[num_video:], keys, values, visible, max_scores=max_scores)
+        video = _attend_window(
+            rows[:num_video_tokens], keys, values, visible, window_size=window_size, max_scores=max_scores
+        )
+        text = _attend_all(rows[num_video_tokens:], keys, values, visible, max_scores=max_scores)
         return jnp.concatenate([video, text])
 
     heads = [array.reshape(-1, *array.shape[2:]) for array in (query, key, value)]
@@ -63,18 +65,18 @@ def plain_attention(
     return result.reshape(query.shape)
 
 
-def window_start(position: Array, *, window_size: int, num_video: int) -> Array:
+def window_start(position: Array, *, window_size: int, num_video_tokens: int) -> Array:
     """First of the `window_size` video tokens that the video token at `position` sees.
 
     The window is centred, and shifted at both ends of the sequence so that it always holds `window_size` tokens.
 
     Args:
-        position: any shape, int32, 0 <= position < num_video (larger ones are treated as the last).
-        window_size: 1 <= window_size <= num_video.
+        position: any shape, int32, 0 <= position < num_video_tokens (larger ones are treated as the last).
+        window_size: 1 <= window_size <= num_video_tokens.
     Returns:
         Shape of `position`, int32.
     """
-    return jnp.clip(position - window_size // 2, 0, num_video - window_size)
+    return jnp.clip(position - window_size // 2, 0, num_video_tokens - window_size)
 
 
 def _attend_all(
@@ -102,30 +104,30 @@ def _attend_window(
     max_scores: int,
 ) -> Float[Array, "s d"]:
     """Every video query sees its window and all visible text keys; keys outside a chunk's windows are not read."""
-    num_video = query.shape[0]
-    num_text = key.shape[0] - num_video
-    start_of = functools.partial(window_start, window_size=window_size, num_video=num_video)
+    num_video_tokens = query.shape[0]
+    num_text = key.shape[0] - num_video_tokens
+    start_of = functools.partial(window_start, window_size=window_size, num_video_tokens=num_video_tokens)
     # A chunk of c queries reads window_size + c - 1 keys; c up to the window keeps at least half of them useful.
-    chunk_size = min(_chunk_size(num_video, 2 * window_size + num_text, max_scores), window_size)
-    span = min(num_video, window_size + chunk_size - 1)
+    chunk_size = min(_chunk_size(num_video_tokens, 2 * window_size + num_text, max_scores), window_size)
+    span = min(num_video_tokens, window_size + chunk_size - 1)
 
     def attend_chunk(chunk: tuple[Array, Array]) -> Array:
         rows, offset = chunk
-        first = jnp.minimum(start_of(offset), num_video - span)
+        first = jnp.minimum(start_of(offset), num_video_tokens - span)
         near = [
-            jnp.concatenate([jax.lax.dynamic_slice_in_dim(array, first, span), array[num_video:]])
+            jnp.concatenate([jax.lax.dynamic_slice_in_dim(array, first, span), array[num_video_tokens:]])
             for array in (key, value)
         ]
         starts = start_of(offset + jnp.arange(chunk_size))[:, None]
         position = first + jnp.arange(span)
         in_window = (starts <= position) & (position < starts + window_size)
-        text = jnp.broadcast_to(visible[num_video:], (chunk_size, num_text))
+        text = jnp.broadcast_to(visible[num_video_tokens:], (chunk_size, num_text))
         return _weigh(rows, near[0], near[1], jnp.concatenate([in_window, text], axis=1))
 
     chunks = _split_rows(query, chunk_size)
     offsets = jnp.arange(chunks.shape[0]) * chunk_size
     result: Array = jax.lax.map(attend_chunk, (chunks, offsets))
-    return result.reshape(-1, query.shape[1])[:num_video]
+    return result.reshape(-1, query.shape[1])[:num_video_tokens]
 
 
 def _weigh(
@@ -151,6 +153,6 @@ def _chunk_size(num_queries: int, num_keys: int, max_scores: int) -> int:
 
 
 def _split_rows(rows: Float[Array, "q d"], chunk_size: int) -> Float[Array, "chunks c d"]:
-    """Rows in chunks of equal size; zeros fill the last."""
+    """Rows in chunks of equal size, the last padded with zeros."""
     padding = -rows.shape[0] % chunk_size
     return jnp.pad(rows, ((0, padding), (0, 0))).reshape(-1, chunk_size, rows.shape[1])

@@ -19,14 +19,14 @@ from stages.denoise.config import (
     parse_scheduler_config,
     parse_transformer_config,
 )
-from stages.denoise.mesh import build_mesh
+from stages.denoise.mesh import build_mesh, max_devices
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import is_guided, make_schedule, sample
-from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_widths, pack_text_tokens
+from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_masks, check_widths, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.devices import pick_devices
-from stages.executables import Executables
+from stages.executables import Executables, find_compiler_facts
 from stages.finite import require_finite
 from stages.geometry import LatentSize, VideoSize, latent_size
 from stages.held_model import HeldModel
@@ -38,6 +38,7 @@ from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
 from stages.versions import versions_of
 
 _MIB = 2**20
+_TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX
 # The next job of this process mostly wants the same weights and the same program.
 _HELD: HeldModel[DiTWeights[jax.Array]] = HeldModel()
 _HELD_STEP: HeldModel[jax.stages.Compiled] = HeldModel()
@@ -46,7 +47,10 @@ _HELD_HOSTS: HeldModel[Hosts] = HeldModel()
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a video's steps are made with: the compiled step and its first arguments, and where they are."""
+    """What a video's steps are made with: the compiled step and its first arguments, and where they are.
+
+    `compiling`, for run.json: seconds, and whether it was loaded; empty for the step of the video before.
+    """
 
     plan: StepPlan
     mesh: Mesh
@@ -54,13 +58,19 @@ class _Prepared:
     step: jax.stages.Compiled
     weights: DiTWeights[jax.Array]
     text: TextTokens[jax.Array]
+    compiling: Mapping[str, JsonValue]
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Denoise a node's latents, with all hosts."""
+    """Denoise a node's latents, with all hosts.
+
+    Returns:
+        For run.json: the kind of device, the number of hosts, the mesh; and where the step was not at hand from the
+        video before, the seconds to get it and whether it was loaded.
+    """
     parameters: Mapping[str, Any] = job.node.parameters
     hosts = _HELD_HOSTS.get(job.machine["hosts"], lambda: _join(job, report))
-    with hosts.preparing(job.node.title, _facts(job)):
+    with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
         ready = _prepare(job, report, hosts)
     with report.phase("denoise"):
         latents = sample(
@@ -82,7 +92,8 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         checkpoint=job.component("transformer"),
     )
     write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
-    return {"device": ready.mesh.devices.flat[0].device_kind, "hosts": hosts.count, "mesh": dict(ready.mesh.shape)}
+    device = ready.mesh.devices.flat[0].device_kind
+    return {"device": device, "hosts": hosts.count, "mesh": dict(ready.mesh.shape), **ready.compiling}
 
 
 def _join(job: Job, report: Report) -> Hosts:
@@ -94,7 +105,7 @@ def _join(job: Job, report: Report) -> Hosts:
 
 
 def _facts(job: Job) -> Mapping[str, str]:
-    """What must be the same on all hosts that denoise together: with another mesh they would wait for ever."""
+    """What must be the same on all hosts that denoise together: with other programs they would wait for ever."""
     embeddings = Store(job.store).present_manifest("encode", job.node.inputs["encode"])
     return {
         "node": job.node.title,
@@ -102,7 +113,8 @@ def _facts(job: Job) -> Mapping[str, str]:
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],
-        **versions_of(("jax", "jaxlib", "libtpu")),
+        **versions_of(_TRACED_BY),
+        **find_compiler_facts(),
     }
 
 
@@ -115,17 +127,25 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         config = parse_transformer_config(read_settings(transformer / "config.json"))
         _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
         size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
-        text = _read_text(job.input("encode"), config, parameters, num_video=size.num_cells)
+        text = _read_text(job.input("encode"), config, parameters, num_video_tokens=size.num_cells)
         plan = _plan(config, size, text, parameters)
         devices = pick_devices(job.machine["platform"])
-        mesh = build_mesh(job.machine["mesh"], devices, num_heads=config.num_attention_heads, is_guided=plan.is_guided)
+        num_heads = config.num_attention_heads
+        mesh = build_mesh(job.machine["mesh"], devices, num_heads=num_heads, is_guided=plan.is_guided)
+        most = max_devices(num_heads=num_heads, is_guided=plan.is_guided)
+        hosts.require_work(mesh.devices.flat, max_devices=most)
         load = partial(_load, transformer, config, dtype=plan.dtype, mesh=mesh, report=report)
-        hosts.require_work(mesh.devices.flat)
         weights = _HELD.get((transformer, plan.dtype, mesh), load)
+    compiling: dict[str, JsonValue] = {}
+
+    def compile_step() -> jax.stages.Compiled:
+        executable = Executables(job.store, warn=report.warn).compile(lower_step(plan, mesh))
+        compiling.update(compile_s=round(executable.compile_s, 3), was_loaded=executable.was_loaded)
+        return executable.compiled
+
     with report.phase("compile"):
-        executables = Executables(job.store)
-        step = _HELD_STEP.get((plan, mesh), lambda: executables.compile(lower_step(plan, mesh)).compiled)
-    return _Prepared(plan, mesh, scheduler, step, weights, text)
+        step = _HELD_STEP.get((plan, mesh), compile_step)
+    return _Prepared(plan, mesh, scheduler, step, weights, text, compiling)
 
 
 def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
@@ -139,14 +159,15 @@ def _check_guider(file: Path, guidance_scale: float, report: Report) -> None:
 
 
 def _read_text(
-    source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video: int
+    source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video_tokens: int
 ) -> TextTokens[jax.Array]:
     tensors = read_tensors(source)
     check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
     check_widths(tensors, config, where=source)
     prefixes = ("", "negative_") if is_guided(parameters["guidance_scale"]) else ("",)
+    check_masks(tensors, prefixes=prefixes, where=source)
     prompts = [PromptEmbeds.from_tensors(tensors, prefix=prefix) for prefix in prefixes]
-    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]], num_video=num_video)
+    return pack_text_tokens(prompts, dtype=DTYPES[parameters["dtype"]], num_video_tokens=num_video_tokens)
 
 
 def _plan(

@@ -1,7 +1,7 @@
 """How each weight of the DiT is spread over the chips.
 
-Owns the table from names of diffusers' module to logical axes. Every matrix is in parts: what heads make or read over
-the axis `heads`, the rest of it over the other chips, which put it together while a block runs.
+Owns the table from names of diffusers' module to logical axes. Every matrix is in parts: its heads or hidden channels
+over the axis `heads`, the rest of it over the other chips, which put it together while a block runs.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ from jax.sharding import Mesh, PartitionSpec
 from stages.denoise.mesh import num_parts, spec
 from stages.errors import MeshError
 
-# Linear layers of a block by what happens to their hidden channels; matrices are [out, in].
-_MAKE_HEADS = (  # each chip of `heads` makes its own
+# Linear layers of a block whose heads or hidden channels are split over `heads` (Shoeybi et al. 2019, arXiv:1909.08053,
+# section 3). Our matrices are [out, in], theirs [in, out]: a column of theirs is a row here.
+_COLUMN_PARALLEL = (  # each chip makes its own
     "attn.to_q", "attn.to_k", "attn.to_v", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj",
     "ff.net.0.proj", "ff_context.net.0.proj",
 )  # fmt: skip
 # Each reads its own: sums are partial.
-READ_HEADS = ("attn.to_out.0", "attn.to_add_out", "ff.net.2", "ff_context.net.2")
+ROW_PARALLEL = ("attn.to_out.0", "attn.to_add_out", "ff.net.2", "ff_context.net.2")
 # Each chip makes a part of the numbers that depend on the timestep alone: a third of all weights, used on one row.
 MODULATIONS = ("norm1.linear", "norm1_context.linear")
 OUTPUT_MODULATION = "norm_out.linear"
@@ -73,9 +74,9 @@ def _block_layout(name: str, shape: tuple[int, ...], mesh: Mesh) -> Layout:
     layer, _, kind = name.rpartition(".")
     if layer in MODULATIONS:
         return _modulation(shape)
-    if layer in _MAKE_HEADS:
+    if layer in _COLUMN_PARALLEL:
         return Layout(("heads", *_stored(shape[1:], "stored", mesh, least=1).axes))
-    if layer in READ_HEADS:
+    if layer in ROW_PARALLEL:
         if kind == "bias":
             return Layout(("whole",), is_added_once=True)
         return Layout((*_stored(shape[:1], "stored", mesh, least=1).axes, "heads"))

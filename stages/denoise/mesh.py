@@ -65,6 +65,11 @@ def choose_layout(num_devices: int, *, num_heads: int, is_guided: bool) -> tuple
     return (num_branches, best, 1)
 
 
+def max_devices(*, num_heads: int, is_guided: bool) -> int:
+    """As many devices as a layout can have: each branch of guidance has no more than the transformer has heads."""
+    return num_heads * (NUM_BRANCHES if is_guided else 1)
+
+
 def sharding(mesh: Mesh, *logical_axes: str) -> NamedSharding:
     """Where an array with these axes goes; axes that are not named are never split."""
     return NamedSharding(mesh, spec(*logical_axes))

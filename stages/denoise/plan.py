@@ -1,6 +1,6 @@
 """A denoise step that is only planned: lowered for devices that need not be there, from sizes alone.
 
-Owns the shapes of what a step is called with, and the arithmetic minimum of its work.
+Owns the shapes of what a step is called with.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from stages.tensors import DTYPES
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What decides how a step is compiled, and how much it has to do.
+    """What decides how a step is compiled.
 
     Attributes:
         config: of the checkpoint.
@@ -45,7 +45,7 @@ class StepPlan:
     window_size: int
 
     @property
-    def num_video(self) -> int:
+    def num_video_tokens(self) -> int:
         """Video tokens."""
         return self.size.num_cells
 
@@ -66,7 +66,7 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
     whole = sharding(mesh)
     latents = jax.ShapeDtypeStruct(plan.size.shape, dtype, sharding=whole)
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=whole)
-    shape = (num_places(plan.num_video, mesh=mesh), plan.config.attention_head_dim)
+    shape = (num_places(plan.num_video_tokens, mesh=mesh), plan.config.attention_head_dim)
     angles = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding(mesh, "tokens"))
     traced = denoise_step.trace(
         weights,
@@ -87,23 +87,6 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
         state=latents,
         flops=count_flops(traced.jaxpr.jaxpr),
     )
-
-
-def min_flops(plan: StepPlan, *, num_text_tokens: int) -> int:
-    """What a step cannot do without: 2 operations per weight and token, 4 per pair of tokens and channel.
-
-    With s video tokens and l = `num_text_tokens` text tokens that exist, c channels and m channels in a feed-forward
-    layer, a block of one branch is 2 (s + l)(4 c^2 + 2 c m) for the projections and the feed-forward layers, and
-    4 c (s (k + l) + l (s + l)) for scores and sums, where a video token sees k video tokens: all, or its window.
-    Embeddings, modulations and the output, which all together are below a thousandth, are left out.
-    """
-    config, num_video = plan.config, plan.num_video
-    channels = config.num_attention_heads * config.attention_head_dim
-    hidden = int(channels * config.mlp_ratio)
-    num_seen = min(plan.window_size or num_video, num_video)
-    layers = (num_video + num_text_tokens) * (4 * channels**2 + 2 * channels * hidden)
-    pairs = num_video * (num_seen + num_text_tokens) + num_text_tokens * (num_video + num_text_tokens)
-    return plan.num_branches * config.num_layers * (2 * layers + 4 * channels * pairs)
 
 
 def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.ShapeDtypeStruct]:

@@ -19,11 +19,12 @@ from jaxtyping import Array, Bool, Float, Float32
 from numpy.typing import NDArray
 
 from stages.denoise.attention import window_start
+from stages.denoise.padding import pad_end, round_up
 from stages.errors import MeshError
 
 Numbers: TypeAlias = Array | NDArray[Any]
 # Keys of one product where fewer are left than fill a tile: 512 take a seventh more cycles per score than 1024, and are
-# filled up by fewer.
+# padded with fewer.
 _SHORT_PRODUCT = 512
 # Keys of a tile with a window: at its ends a tile is half in vain, which costs more than a tile of 4096 saves.
 _MAX_WINDOW_KEYS = 2048
@@ -72,7 +73,7 @@ def splash_attention(
     """Softmax attention over video and text tokens; the same function as `plain_attention`.
 
     Keys are divided in two. The bulk, as many video tokens as fill whole tiles, needs no mask (but that of a window).
-    The rest, the other video tokens and all text, is filled up to a tile and masked. The two results are put together
+    The rest, the other video tokens and all text, is padded to a tile and masked. The two results are put together
     by their log-sum-exp, so that no key beyond the tokens ever takes part in a softmax, and so that the mask costs
     time in one tile of keys, not in all.
 
@@ -85,26 +86,27 @@ def splash_attention(
     Source:
         Dao et al. 2022, arXiv:2205.14135 (tiles of keys); Milakov and Gimelshein 2018, arXiv:1805.02867 (log-sum-exp).
     """
-    num_video = query.shape[2] - text_mask.shape[1]
-    is_windowed = 0 < window_size < num_video
+    num_video_tokens = query.shape[2] - text_mask.shape[1]
+    is_windowed = 0 < window_size < num_video_tokens
     if is_windowed:
         tiles = replace(tiles, key=min(tiles.key, _MAX_WINDOW_KEYS))
-    num_bulk = num_video // tiles.key * tiles.key
-    is_rest = jnp.concatenate([jnp.ones((query.shape[0], num_video - num_bulk), bool), text_mask], axis=1)
+    num_bulk = num_video_tokens // tiles.key * tiles.key
+    is_rest = jnp.concatenate([jnp.ones((query.shape[0], num_video_tokens - num_bulk), bool), text_mask], axis=1)
     rest = _Keys(key[:, :, num_bulk:], value[:, :, num_bulk:], is_rest, first=num_bulk)
     bulk = _Keys(key[:, :, :num_bulk], value[:, :, :num_bulk], None, first=0)
     parts = [part for part in (bulk, rest) if part.keys.shape[2]]
     rows = query * query.shape[3] ** -0.5
 
     def attend(rows: Array, window: _Window | None) -> Array:
-        filled = _fill(rows, tiles.query)
-        results = [_attend(filled, part, window, tiles=tiles, interpret=interpret) for part in parts]
+        padded = pad_end(rows, round_up(rows.shape[2], tiles.query), axis=2)
+        results = [_attend(padded, part, window, tiles=tiles, interpret=interpret) for part in parts]
         return _merge(results)[:, :, : rows.shape[2]].astype(value.dtype)
 
     if not is_windowed:
         return attend(rows, None)
-    video = attend(rows[:, :, :num_video], _Window(window_size, num_video))
-    text = attend(rows[:, :, num_video:], None)  # apart, because a tile of queries goes through as many as the widest
+    video = attend(rows[:, :, :num_video_tokens], _Window(window_size, num_video_tokens))
+    # apart, because a tile of queries goes through as many tiles of keys as the widest of them
+    text = attend(rows[:, :, num_video_tokens:], None)
     return jnp.concatenate([video, text], axis=2)
 
 
@@ -120,10 +122,10 @@ class _Keys:
 
 @dataclass(frozen=True)
 class _Window:
-    """A window of `size` video tokens around each of `num_video` queries."""
+    """A window of `size` video tokens around each of `num_video_tokens` queries."""
 
     size: int
-    num_video: int
+    num_video_tokens: int
 
 
 def _attend(
@@ -131,9 +133,10 @@ def _attend(
 ) -> tuple[Float[Array, "b n q d"], Float32[Array, "b n q"]]:
     """Attention of some queries to some keys, and the log-sum-exp of their scores."""
     product = min(_SHORT_PRODUCT, tiles.compute)
-    tile = min(tiles.key, _round_up(part.keys.shape[2], product))
+    tile = min(tiles.key, round_up(part.keys.shape[2], product))
     compute = tiles.compute if tile % tiles.compute == 0 else product
-    keys, values = _fill(part.keys, tile), _fill(part.values, tile)
+    num_places = round_up(part.keys.shape[2], tile)
+    keys, values = (pad_end(array, num_places, axis=2) for array in (part.keys, part.values))
     shape = (rows.shape[2], keys.shape[2])
     mask = masks.FullMask(shape) if window is None else _WindowMask(shape, window, first=part.first)
     run = kernel.make_splash_mha_single_device(
@@ -166,7 +169,9 @@ class _WindowMask(masks.Mask):
     def __init__(self, shape: tuple[int, int], window: _Window, *, first: int) -> None:
         self._shape, self._window, self._first = shape, window, first
         with jax.ensure_compile_time_eval():  # numbers, also while a function is traced
-            starts = window_start(jnp.arange(shape[0]), window_size=window.size, num_video=window.num_video)
+            starts = window_start(
+                jnp.arange(shape[0]), window_size=window.size, num_video_tokens=window.num_video_tokens
+            )
         self.q_sequence = np.asarray(starts, np.int32)  # of each query's window
 
     @property
@@ -177,15 +182,15 @@ class _WindowMask(masks.Mask):
     def mask_function(self, starts: Numbers, places: Numbers) -> Numbers:
         """Whether a query whose window begins at token `starts` sees the key at `places`; shapes broadcast."""
         token = places + self._first
-        return ((token >= starts) & (token < starts + self._window.size)) | (token >= self._window.num_video)
+        return ((token >= starts) & (token < starts + self._window.size)) | (token >= self._window.num_video_tokens)
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
         starts, columns = self.q_sequence[index[0]], index[1]
         lowest, highest = starts[0], starts[-1]  # starts never fall from one token to the next
         first, last = columns.start + self._first, columns.stop - 1 + self._first
-        size, num_video = self._window.size, self._window.num_video
-        is_seen = first >= num_video or (highest <= first and min(last, num_video - 1) < lowest + size)
-        is_unseen = last < num_video and (last < lowest or first >= highest + size)
+        size, num_video_tokens = self._window.size, self._window.num_video_tokens
+        is_seen = first >= num_video_tokens or (highest <= first and min(last, num_video_tokens - 1) < lowest + size)
+        is_unseen = last < num_video_tokens and (last < lowest or first >= highest + size)
         if is_seen or is_unseen:
             return np.full((1, 1), is_seen)
         places = np.arange(columns.start, columns.stop)
@@ -207,12 +212,3 @@ def _merge(results: Sequence[tuple[Float[Array, "b n q d"], Float32[Array, "b n 
     ]
     merged: Array = functools.reduce(jnp.add, mixed) / functools.reduce(jnp.add, shares)
     return merged
-
-
-def _fill(rows: Float[Array, "b n t d"], tile: int) -> Float[Array, "b n t2 d"]:
-    """Zeros behind the rows, up to a multiple of `tile`."""
-    return jnp.pad(rows, ((0, 0), (0, 0), (0, _round_up(rows.shape[2], tile) - rows.shape[2]), (0, 0)))
-
-
-def _round_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple

@@ -44,7 +44,7 @@ def denoise_step(
     """One step along the flow, both branches of guidance at once. `latents` is donated.
 
     With float32 every matrix product is float32: on a TPU it would otherwise be one of bfloat16. (Not run on a TPU so
-    far; that every product asks for it is tested.)
+    far; that every product asks for it, those of the splash kernel too, is tested.)
 
     Args:
         weights: of all chips, model dtype, spread as layouts.py says.
@@ -60,12 +60,12 @@ def denoise_step(
     Returns:
         [1, c, f, h, w], model dtype.
     """
-    num_video = latents[0, 0].size
+    num_video_tokens = latents[0, 0].size
     attention = _pick_attention(mesh, window_size)
 
     def predict(*arguments: Any) -> Array:
         ours = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)
-        return all_branches(all_tokens(ours, num_video, mesh=mesh), mesh=mesh)
+        return all_branches(all_tokens(ours, num_video_tokens, mesh=mesh), mesh=mesh)
 
     with jax.default_matmul_precision("highest" if latents.dtype == jnp.float32 else None):
         tokens = jax.shard_map(
@@ -78,17 +78,22 @@ def denoise_step(
     velocity = jnp.moveaxis(tokens, 2, 1).reshape(-1, *latents.shape[1:])
     if velocity.shape[0] > 1:
         velocity = guide(velocity[:1], velocity[1:], guidance_scale)
-    return move(latents, velocity, sigma_change)
+    return euler_step(latents, velocity, sigma_change)
 
 
 def place_constants(
     text: TextTokens[Array], size: LatentSize, config: TransformerConfig, mesh: Mesh
 ) -> tuple[TextTokens[Array], tuple[Array, Array]]:
-    """What stays the same in all steps, on the chips: the text tokens and the rotary embedding (`denoise_step`)."""
+    """What stays the same in all steps, put on the chips.
+
+    Returns:
+        The text tokens, in their shapes and dtypes, each branch of guidance on its chips; cosines and sines of the
+        rotary embedding, float32, [`num_places` of f * h * w tokens, d], spread over `sequence`, with zeros as padding.
+    """
     rotary = rotary_embedding(size, config)
-    filling = num_places(len(rotary[0]), mesh=mesh) - len(rotary[0])
-    filled = tuple(np.pad(angles, ((0, filling), (0, 0))) for angles in rotary)
-    return jax.device_put(text, sharding(mesh, "branches")), jax.device_put(filled, sharding(mesh, "tokens"))
+    padding = num_places(len(rotary[0]), mesh=mesh) - len(rotary[0])
+    padded = tuple(np.pad(angles, ((0, padding), (0, 0))) for angles in rotary)
+    return jax.device_put(text, sharding(mesh, "branches")), jax.device_put(padded, sharding(mesh, "tokens"))
 
 
 def _pick_attention(mesh: Mesh, window_size: int) -> Attention:
@@ -112,7 +117,7 @@ def guide(
     return _rounded(guided, cond.dtype).astype(cond.dtype)
 
 
-def move(
+def euler_step(
     latents: Float[Array, "1 c f h w"], velocity: Float[Array, "1 c f h w"], sigma_change: Float[Array, ""]
 ) -> Float[Array, "1 c f h w"]:
     """Latents, [1, c, f, h, w], one step further along the velocity, in their dtype.

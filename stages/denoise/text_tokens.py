@@ -1,4 +1,4 @@
-"""From the embeddings of two prompts to the text tokens of one batch: only valid tokens, padded to a common bucket.
+"""From the embeddings of one or two prompts to the text tokens of a batch: valid ones, padded to a common bucket.
 
 Owns which tokens enter the DiT and how many places they take. Refining and projecting them is in transformer.py.
 """
@@ -15,6 +15,7 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 from stages.denoise.config import TransformerConfig
+from stages.denoise.padding import round_up
 from stages.errors import ContractError
 
 Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape
@@ -24,7 +25,7 @@ Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape
 BUCKETS = (0, 32, 64, 128, 256, 512)
 # Beside a long video, where a program takes long to compile, all but long prompts have one length: a 64th of the video
 # or more, up to 256.
-_MIN_SHARE, _MAX_LEAST = 64, 256
+_VIDEO_TOKENS_PER_PLACE, _LARGEST_MINIMUM = 64, 256
 
 
 @dataclass(frozen=True)
@@ -86,32 +87,52 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
         )
 
 
-def pack_text_tokens(prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any], num_video: int = 0) -> TextTokens[Array]:
+def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str], where: Path) -> None:
+    """Compare the masks of the language model's tokens with what the DiT needs: their mean has to exist.
+
+    Args:
+        tensors: of `embeddings.safetensors`.
+        prefixes: of the prompts that are used, as in `PromptEmbeds.from_tensors`.
+        where: the file, for messages.
+    Raises:
+        ContractError: a prompt has no valid token; lists all of them.
+    """
+    names = [f"{prefix}prompt_embeds_mask" for prefix in prefixes]
+    faults = [f"`{name}` marks no valid token" for name in names if not tensors[name].any()]
+    if faults:
+        raise ContractError(
+            f"{where}: {'; '.join(faults)}. `doit forget` it and run `doit` again, or mend the file in "
+            "encode.from_file."
+        )
+
+
+def pack_text_tokens(
+    prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any], num_video_tokens: int = 0
+) -> TextTokens[Array]:
     """Keep the valid tokens of each prompt and pad both kinds of text to one bucket each for all prompts.
 
     Args:
-        prompts: one per batch entry.
+        prompts: one per batch entry, each with a valid token of the language model (`check_masks`).
         dtype: the model dtype, which embeddings are cast to.
-        num_video: video tokens that the text stands beside, as in `bucket_size`.
+        num_video_tokens: video tokens that the text stands beside, as in `bucket_size`.
     Returns:
         b entries; a kind of text that no prompt has takes no place at all.
-    Raises:
-        ContractError: a prompt has no valid token of the language model (its mean would not exist).
     """
     valid = [_valid_tokens(entry.prompt_embeds, entry.prompt_embeds_mask) for entry in prompts]
-    if not all(len(tokens) for tokens in valid):
-        raise ContractError("`prompt_embeds_mask` marks no valid token. Make the embeddings again.")
+    assert all(len(tokens) for tokens in valid), "check_masks"
     glyphs = [_valid_tokens(entry.prompt_embeds_2, entry.prompt_embeds_mask_2) for entry in prompts]
-    prompt, prompt_mask = _pad(valid, dtype, num_video)
-    glyph, glyph_mask = _pad(glyphs, dtype, num_video)
+    prompt, prompt_mask = _pad(valid, dtype, num_video_tokens)
+    glyph, glyph_mask = _pad(glyphs, dtype, num_video_tokens)
     return TextTokens(prompt=prompt, prompt_mask=prompt_mask, glyph=glyph, glyph_mask=glyph_mask)
 
 
-def bucket_size(num_tokens: int, *, num_video: int = 0) -> int:
-    """Smallest bucket that holds `num_tokens` >= 0 and, if there are any, is no small share of `num_video` tokens."""
-    least = min(num_video // _MIN_SHARE, _MAX_LEAST) if num_tokens else 0
-    largest = BUCKETS[-1]
-    return next((size for size in BUCKETS if size >= max(num_tokens, least)), -(-num_tokens // largest) * largest)
+def bucket_size(num_tokens: int, *, num_video_tokens: int = 0) -> int:
+    """Smallest bucket that holds `num_tokens` >= 0 and has at least min(num_video_tokens // 64, 256) places.
+
+    No tokens take no places.
+    """
+    least = min(num_video_tokens // _VIDEO_TOKENS_PER_PLACE, _LARGEST_MINIMUM) if num_tokens else 0
+    return next((size for size in BUCKETS if size >= max(num_tokens, least)), round_up(num_tokens, BUCKETS[-1]))
 
 
 def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
@@ -120,9 +141,9 @@ def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
     return valid
 
 
-def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video: int) -> tuple[Array, Array]:
+def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video_tokens: int) -> tuple[Array, Array]:
     """[b, bucket, c] and the mask [b, bucket] of entries [valid, c]."""
-    size = bucket_size(max(len(entry) for entry in entries), num_video=num_video)
+    size = bucket_size(max(len(entry) for entry in entries), num_video_tokens=num_video_tokens)
     padded = np.zeros((len(entries), size, entries[0].shape[1]), dtype)
     mask = np.zeros((len(entries), size), bool)
     for index, entry in enumerate(entries):

@@ -87,6 +87,7 @@ def _unchanged_process() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(is_fastpath_on)
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
+        os.environ.update(variables)
 
 
 with _unchanged_process(), _placeholders_for_removed_overloads():

@@ -22,7 +22,7 @@ from stages.denoise.collectives import (
     sum_over_heads,
 )
 from stages.denoise.config import TransformerConfig
-from stages.denoise.layouts import MODULATIONS, OUTPUT_MODULATION, READ_HEADS, Layout
+from stages.denoise.layouts import MODULATIONS, OUTPUT_MODULATION, ROW_PARALLEL, Layout
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.torch_bridge import BLOCK, Surroundings
 from stages.denoise.weights import DiTWeights, part, weight_layouts
@@ -48,18 +48,19 @@ def predict_velocity(
         latents: [1, c, f, h, w] (axes of the store, which diffusers' module shares), model dtype, DiT space; whole.
         text: the texts of this chip's branches of guidance, b entries, model dtype.
         timestep: [1], model dtype, 0 .. 1000; rounded to that dtype as diffusers' pipeline does it.
-        rotary: cosines and sines of this chip's video tokens, [s / p, d], float32, s = f * h * w, p chips.
+        rotary: cosines and sines of this chip's video tokens, [t, d], float32, where t is `num_places` of
+            f * h * w tokens / p, for p chips in `sequence`.
         config: of the checkpoint.
         attention: of video and text tokens of some heads.
         mesh: which chips work together.
     Returns:
-        [b, s / p, c], model dtype: noise minus clean latents.
+        [b, t, c], model dtype: noise minus clean latents.
     Source:
         `HunyuanVideo15Transformer3DModel.forward` of diffusers, without masked tokens: attention does not depend on
         the order of keys, and text has no rotary embedding, so that leaving them out changes nothing.
     """
-    num_video = latents[0, 0].size
-    attend = partial(attend_across, attention=attention, num_video=num_video, mesh=mesh)
+    num_video_tokens = latents[0, 0].size
+    attend = partial(attend_across, attention=attention, num_video_tokens=num_video_tokens, mesh=mesh)
     module = torch_bridge.build_module(config, Surroundings(attend, _after(mesh)))
     block_layouts, rest_layouts = weight_layouts(config, mesh)
     rest = partial(_collect_part, weights.rest, rest_layouts, mesh)
@@ -86,7 +87,7 @@ def _after(mesh: Mesh) -> dict[str, Callable[[Array], Array]]:
     return {
         OUTPUT_MODULATION: gather,
         **{f"{BLOCK}.{name}": gather for name in MODULATIONS},
-        **{f"{BLOCK}.{name}": total for name in READ_HEADS},
+        **{f"{BLOCK}.{name}": total for name in ROW_PARALLEL},
     }
 
 

@@ -60,7 +60,15 @@ def weight_specs(config: TransformerConfig, mesh: Mesh) -> DiTWeights[PartitionS
 
 
 def describe_weights(config: TransformerConfig, mesh: Mesh, *, dtype: str) -> DiTWeights[jax.ShapeDtypeStruct]:
-    """Shape, dtype and sharding of each weight; nothing is read."""
+    """Shape, dtype and sharding of each weight; nothing is read.
+
+    Args:
+        config: of the checkpoint.
+        mesh: over which they are spread.
+        dtype: "bfloat16" or "float32".
+    Raises:
+        MeshError: the weights do not split over the mesh.
+    """
     block_shapes, rest_shapes = _used_shapes(config)
     shapes = DiTWeights[Shape](
         blocks={name: (config.num_layers, *shape) for name, shape in block_shapes.items()}, rest=rest_shapes

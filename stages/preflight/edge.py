@@ -26,13 +26,13 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     with report.phase("lowering"):
         lowered = lower(parameters, target.devices)
     with report.phase("compiling"):
-        figures, details = _compile(lowered, target, job.store)
+        figures, details = _compile(lowered, target, Executables(job.store, warn=report.warn))
     text = json.dumps(asdict(figures), indent=2, sort_keys=True) + "\n"
     (draft / CONTRACTS[PREFLIGHT].payload).write_text(text, encoding="utf-8")
     return {"device": figures.device_kind, **details}
 
 
-def _compile(lowered: Lowered, target: Target, store: Path) -> tuple[Figures, dict[str, JsonValue]]:
+def _compile(lowered: Lowered, target: Target, executables: Executables) -> tuple[Figures, dict[str, JsonValue]]:
     """What the program needs, and for run.json what it took to find out.
 
     Raises:
@@ -40,7 +40,7 @@ def _compile(lowered: Lowered, target: Target, store: Path) -> tuple[Figures, di
     """
     start = time.perf_counter()
     try:
-        executable = Executables(store).compile(lowered.program)
+        executable = executables.compile(lowered.program)
     except jax.errors.JaxRuntimeError as error:
         figures = figures_of_refused(lowered, target, str(error))
         if figures is None:

@@ -125,7 +125,7 @@ def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_pat
     process = StageProcess("decode", tmp_path / "log")
     assert decode(process, vae)[-1]["event"] == "result"
     process.close()
-    assert set(run_facts(vae)["versions"]) == {"jax", "jaxlib", "numpy"}
+    assert set(run_facts(vae)["versions"]) - {"libtpu"} == {"jax", "jaxlib", "numpy"}
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pytest
 from stages.denoise.attention import plain_attention, window_start
 
 
-def build_inputs(num_video: int, text_mask: list[list[bool]], *, heads: int = 2, size: int = 4, dtype=jnp.float32):
+def build_inputs(
+    num_video_tokens: int, text_mask: list[list[bool]], *, heads: int = 2, size: int = 4, dtype=jnp.float32
+):
     random = np.random.default_rng(0)
     mask = jnp.array(text_mask)
-    shape = (mask.shape[0], heads, num_video + mask.shape[1], size)
+    shape = (mask.shape[0], heads, num_video_tokens + mask.shape[1], size)
     return *(jnp.asarray(random.normal(size=shape), dtype) for _ in range(3)), mask
 
 
@@ -27,9 +29,9 @@ def attend_densely(query, key, value, visible):
     return np.einsum("bnqk,bnkd->bnqd", weights, value)
 
 
-def find_visible(num_video: int, text_mask: list[bool], **options) -> np.ndarray:
+def find_visible(num_video_tokens: int, text_mask: list[bool], **options) -> np.ndarray:
     """Which key [t] each query [t] sees: equal scores, and values that name their key."""
-    num_tokens = num_video + len(text_mask)
+    num_tokens = num_video_tokens + len(text_mask)
     zeros = jnp.zeros((1, 1, num_tokens, num_tokens))
     value = jnp.eye(num_tokens)[None, None]
     return np.asarray(plain_attention(zeros, zeros, value, jnp.array([text_mask]), **options)[0, 0] > 0)
@@ -51,7 +53,7 @@ def test_window_attention_equals_a_dense_softmax_whatever_the_chunk(window_size:
     visible = np.ones((1, 11, 11), bool)
     visible[:, :, 10] = False
     for row in range(9):
-        start = int(window_start(jnp.array(row), window_size=window_size, num_video=9))
+        start = int(window_start(jnp.array(row), window_size=window_size, num_video_tokens=9))
         visible[0, row, :9] = (np.arange(9) >= start) & (np.arange(9) < start + window_size)
     result = plain_attention(*inputs, window_size=window_size, max_scores=max_scores)
     np.testing.assert_allclose(result, attend_densely(*inputs[:3], visible), atol=2e-6)  # float32

@@ -1,9 +1,12 @@
 """Meshes of eight virtual CPU devices give what one device gives, and each device holds its share of the weights."""
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
-from stages.denoise.collectives import SHARE, num_places
+from stages.denoise.collectives import num_places
+from stages.denoise.mesh import AXES
 from tests.denoise.builders import MESH
 
 TOLERANCE = 1e-5  # float32, two steps, sums in another order; measured: 1e-6
@@ -39,4 +42,9 @@ def test_each_of_eight_devices_holds_an_eighth_of_the_matrices(eight):
 
 def test_one_device_has_no_more_places_than_tokens():
     assert num_places(30, mesh=MESH) == 30
-    assert SHARE > 1
+
+
+@pytest.mark.parametrize(("num_tokens", "places"), [(1, 64), (30, 64), (64, 64), (65, 128)])
+def test_each_of_four_chips_has_a_multiple_of_sixteen_places(num_tokens: int, places: int):
+    four = Mesh(np.array(jax.devices()[:1] * 8).reshape(2, 4, 1), AXES)
+    assert num_places(num_tokens, mesh=four) == places

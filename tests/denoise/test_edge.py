@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from denoise.builders import TOY
 from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from safetensors.numpy import load_file, save_file
 
+from stages.denoise import edge
 from stages.tensors import read_tensors
 from tests.stage_process import Event, StageProcess
 
@@ -202,6 +204,19 @@ def test_a_mesh_of_more_devices_than_there_are_is_told(stage: Stage):
         "message": 'mesh "2x1x1" wants 2 devices, but there are 1. Set machine.mesh in params/machine.toml to "auto", '
         "or to sizes whose product is no larger.",
     }
+
+
+def test_hosts_compare_all_that_decides_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    job = denoise_job(tmp_path / "checkpoint", tmp_path / "artifacts")
+    before = edge._facts(job)
+    assert {"node", "bytes of encode", "jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers"} < before.keys()
+    monkeypatch.setenv("XLA_FLAGS", "--xla_one")
+    monkeypatch.setenv("LIBTPU_INIT_ARGS", "--xla_two")
+    monkeypatch.setenv("ELSEWHERE", "other")
+    with jax.default_matmul_precision("highest"):
+        after = edge._facts(job)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"XLA_FLAGS", "LIBTPU_INIT_ARGS", "jax_default_matmul_precision"}
 
 
 @pytest.mark.parametrize(("guidance_scale", "num_warnings"), [(2.0, 1), (1.0, 0)])

@@ -1,6 +1,7 @@
 """Which devices make which mesh, by layout and by choice, and what is said of layouts that cannot be."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import jax
 import pytest
 from jax.sharding import PartitionSpec
 
-from stages.denoise.mesh import build_mesh, choose_layout, num_parts, sharding
+from stages.denoise.mesh import build_mesh, choose_layout, max_devices, num_parts, sharding
 from stages.errors import MeshError
 
 ON_EIGHT_DEVICES = """
@@ -49,6 +50,13 @@ def test_layouts_take_the_first_of_eight_devices_and_fold_branches_that_are_not_
 )
 def test_the_default_layout_puts_branches_first_and_then_tokens(num_devices, num_heads, is_guided, layout):
     assert choose_layout(num_devices, num_heads=num_heads, is_guided=is_guided) == layout
+
+
+@pytest.mark.parametrize(("is_guided", "most"), [(True, 32), (False, 16)])
+def test_no_layout_has_more_devices_than_branches_times_heads(is_guided: bool, most: int):
+    assert max_devices(num_heads=16, is_guided=is_guided) == most
+    layouts = (choose_layout(number, num_heads=16, is_guided=is_guided) for number in range(1, 100))
+    assert max(math.prod(layout) for layout in layouts) == most
 
 
 @pytest.mark.parametrize("layout", ["", "8", "1x1", "1x1x1x1", "0x1x1", "-1x1x1", "1x1xa", "1x1x²"])

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
-from stages.denoise.plan import StepPlan, lower_step, min_flops
+from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.step import denoise_step, place_constants
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
+from tests.denoise.min_flops import min_flops
 
 PROJECT = Path(__file__).parents[2]
 PLAN = StepPlan(TOY, TOY_SIZE, 32, 32, is_guided=True, dtype="float32", window_size=0)
@@ -25,7 +26,8 @@ from dataclasses import replace
 from jax.experimental import topologies
 from stages.denoise.config import TransformerConfig
 from stages.denoise.mesh import build_mesh
-from stages.denoise.plan import StepPlan, lower_step, min_flops
+from stages.denoise.plan import StepPlan, lower_step
+from tests.denoise.min_flops import min_flops
 from stages.geometry import VideoSize, latent_size
 mesh = build_mesh(
     "auto", topologies.get_topology_desc("v6e:2x4", "tpu").devices, num_heads=16, is_guided=True

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from denoise.builders import EIGHT_HEADS
 from denoise.eight_devices import HOSTS_LAYOUT
 from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 
+from stages.executables import FOLDER
 from stages.tensors import read_tensors
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 from tests.stage_process import Event, StageProcess
@@ -59,6 +61,10 @@ class TwoHosts:
         self.checkpoint = write_whole_checkpoint(folder / "checkpoint", EIGHT_HEADS)
         environment = host_environment(num_devices=4)
         self._processes = [StageProcess("denoise", folder / f"log-{host}", environment) for host in HOSTS]
+
+    def facts(self, store: str) -> dict[str, Any]:
+        """What run.json says."""
+        return json.loads(latents_file(self.folder / store).with_name("run.json").read_text())
 
     def run(self, *stores: str, checkpoints: Sequence[Path] = ()) -> list[Event]:
         """How a job ends on each host, with a store and perhaps a checkpoint of its own."""
@@ -118,6 +124,24 @@ def test_the_stage_on_two_hosts_makes_what_it_makes_on_one(hosts: TwoHosts, tmp_
 
 def test_two_hosts_publish_equal_bytes_in_a_store_of_each(hosts: TwoHosts):
     assert hosts.latents("first") == hosts.latents("second")
+
+
+def test_fresh_processes_of_two_hosts_load_the_step_that_was_kept(hosts: TwoHosts, tmp_path: Path):
+    fresh = TwoHosts(tmp_path)
+    for store in ("first", "second"):
+        shutil.copytree(hosts.folder / store / FOLDER, tmp_path / store / FOLDER)
+    alarm = Timer(_WAIT_S, fresh.kill)
+    alarm.start()
+    try:
+        events = fresh.run("first", "second")
+    finally:
+        fresh.close()
+        alarm.cancel()
+    assert [event["event"] for event in events] == ["result", "result"], events
+    for store in ("first", "second"):
+        assert not hosts.facts(store)["was_loaded"]
+        assert fresh.facts(store)["was_loaded"]
+        assert fresh.latents(store) == hosts.latents(store)
 
 
 def test_two_hosts_publish_equal_bytes_in_one_store(hosts: TwoHosts):

@@ -10,15 +10,16 @@ import pytest
 from stages.denoise.attention import plain_attention, window_start
 from stages.denoise.splash import TILES, Tiles, _Window, _WindowMask, splash_attention, tiles_of
 from stages.errors import MeshError
+from tests.products import list_precisions
 
 SMALL = Tiles(query=128, key=256, compute=128)
 SIZE = 128
 
 
-def build_inputs(num_video: int, text_lengths: list[int], *, bucket: int, size: int = SIZE, dtype=jnp.float32):
+def build_inputs(num_video_tokens: int, text_lengths: list[int], *, bucket: int, size: int = SIZE, dtype=jnp.float32):
     random = np.random.default_rng(0)
     mask = jnp.arange(bucket) < jnp.array(text_lengths)[:, None]
-    shape = (len(text_lengths), 1, num_video + bucket, size)
+    shape = (len(text_lengths), 1, num_video_tokens + bucket, size)
     return *(jnp.asarray(random.normal(size=shape), dtype) for _ in range(3)), mask
 
 
@@ -33,7 +34,7 @@ def run_both(inputs, *, window_size: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("num_video", "text_lengths", "bucket"),
+    ("num_video_tokens", "text_lengths", "bucket"),
     [
         (256, [32], 32),  # video fills a tile
         (300, [5, 32], 32),  # it does not, and the branches differ
@@ -41,8 +42,8 @@ def run_both(inputs, *, window_size: int = 0) -> tuple[np.ndarray, np.ndarray]:
         (0, [7], 32),  # text alone
     ],
 )
-def test_the_kernel_equals_its_twin_whatever_the_lengths(num_video: int, text_lengths: list[int], bucket: int):
-    ours, twin = run_both(build_inputs(num_video, text_lengths, bucket=bucket))
+def test_the_kernel_equals_its_twin_whatever_the_lengths(num_video_tokens: int, text_lengths: list[int], bucket: int):
+    ours, twin = run_both(build_inputs(num_video_tokens, text_lengths, bucket=bucket))
     np.testing.assert_allclose(ours, twin, atol=2e-6)  # float32, sums in another order
 
 
@@ -57,6 +58,16 @@ def test_queries_whose_window_is_in_the_rest_alone_see_it(window_size: int):
     """Tiles of such queries see no key of the bulk, 256 tokens."""
     ours, twin = run_both(build_inputs(200 + 256, [5], bucket=32), window_size=window_size)
     np.testing.assert_allclose(ours, twin, atol=2e-6)  # float32, sums in another order
+
+
+@pytest.mark.parametrize("window_size", [0, 40])
+def test_every_product_of_float32_in_the_kernel_is_made_in_float32(window_size: int):
+    highest = (jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)
+    splash = functools.partial(splash_attention, window_size=window_size, tiles=SMALL)
+    with jax.default_matmul_precision("highest"):
+        precisions = list_precisions(jax.make_jaxpr(splash)(*build_inputs(300, [5], bucket=32)).jaxpr)
+    assert len(precisions) >= 4  # scores and sums, of the bulk and of the rest
+    assert set(precisions) == {highest}
 
 
 @pytest.mark.parametrize("size", [64, 12])
@@ -82,9 +93,9 @@ def test_what_a_padded_token_holds_changes_no_other_token():
 
 @pytest.mark.parametrize("first", [0, 256])
 def test_tiles_of_the_window_mask_are_those_of_the_whole_mask(first: int):
-    window = _Window(size=70, num_video=300)
+    window = _Window(size=70, num_video_tokens=300)
     mask = _WindowMask((384, 384), window, first=first)
-    start = np.asarray(window_start(jnp.arange(384), window_size=70, num_video=300))[:, None]
+    start = np.asarray(window_start(jnp.arange(384), window_size=70, num_video_tokens=300))[:, None]
     token = np.arange(384)[None] + first
     whole = ((token >= start) & (token < start + 70)) | (token >= 300)
     for row in range(0, 384, 128):
@@ -94,7 +105,7 @@ def test_tiles_of_the_window_mask_are_those_of_the_whole_mask(first: int):
 
 
 def test_most_tiles_of_a_long_window_mask_cost_one_cell():
-    mask = _WindowMask((2**16, 2**16), _Window(size=2**10, num_video=2**16), first=0)
+    mask = _WindowMask((2**16, 2**16), _Window(size=2**10, num_video_tokens=2**16), first=0)
     tiles = [mask[slice(2**15, 2**15 + 2**10), slice(column, column + 2**10)] for column in range(0, 2**16, 2**10)]
     assert sorted(tile.size for tile in tiles)[-4:] == [1, 2**20, 2**20, 2**20]  # around the diagonal
 

@@ -1,4 +1,4 @@
-"""A step: guidance and Euler's rule against diffusers; the same step on one chip and on eight; what it asks for."""
+"""A step: guidance and Euler's rule against diffusers; which precision its products ask for."""
 
 import functools
 
@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr
 
 from stages.denoise.config import SchedulerConfig
 from stages.denoise.sampling import make_schedule
-from stages.denoise.step import denoise_step, guide, move
+from stages.denoise.step import denoise_step, euler_step, guide
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import rotary_embedding
 from stages.denoise.weights import DiTWeights
@@ -61,7 +61,7 @@ def test_guidance_and_step_in_bfloat16_equal_diffusers_to_the_bit(guidance_scale
     scheduler, guider = FlowMatchEulerDiscreteScheduler(shift=7.0), ClassifierFreeGuidance(guidance_scale)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.0, 51)[:-1])
     schedule = make_schedule(50, SchedulerConfig(shift=7.0))
-    tail = jax.jit(lambda latents, cond, uncond, scale, change: move(latents, guide(cond, uncond, scale), change))
+    tail = jax.jit(lambda latents, cond, uncond, scale, change: euler_step(latents, guide(cond, uncond, scale), change))
     ours = [as_jax(tensor) for tensor in (latents, cond, uncond)]
     for timestep, sigma_change in zip(scheduler.timesteps, np.diff(schedule.sigmas), strict=True):
         velocity = guider.forward(cond, uncond).pred

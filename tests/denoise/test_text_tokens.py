@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.denoise.config import TransformerConfig
-from stages.denoise.text_tokens import PromptEmbeds, bucket_size, check_widths, pack_text_tokens
+from stages.denoise.text_tokens import PromptEmbeds, bucket_size, check_masks, check_widths, pack_text_tokens
 from stages.errors import ContractError
 
 FLOAT32 = np.dtype(np.float32)
@@ -56,15 +56,15 @@ def test_buckets_are_few(num_tokens: int, size: int):
 
 
 @pytest.mark.parametrize(
-    ("num_tokens", "num_video", "size"),
+    ("num_tokens", "num_video_tokens", "size"),
     [(0, 46_800, 0), (1, 46_800, 256), (256, 46_800, 256), (257, 46_800, 512), (1, 8_192, 128), (1, 2_047, 32)],
 )
-def test_beside_a_long_video_short_texts_have_one_length(num_tokens: int, num_video: int, size: int):
-    assert bucket_size(num_tokens, num_video=num_video) == size
+def test_beside_a_long_video_short_texts_have_one_length(num_tokens: int, num_video_tokens: int, size: int):
+    assert bucket_size(num_tokens, num_video_tokens=num_video_tokens) == size
 
 
 def test_both_kinds_of_text_have_it():
-    text = pack_text_tokens([build_prompt([1], [1])], dtype=FLOAT32, num_video=46_800)
+    text = pack_text_tokens([build_prompt([1], [1])], dtype=FLOAT32, num_video_tokens=46_800)
     assert (text.prompt.shape, text.glyph.shape) == ((1, 256, 1), (1, 256, 2))
 
 
@@ -73,10 +73,22 @@ def test_embeddings_are_cast_to_the_model_dtype():
     assert (text.prompt.dtype, text.glyph.dtype) == ("bfloat16", "bfloat16")
 
 
-def test_a_prompt_without_a_token_is_an_error():
+def masks(*valid: bool) -> dict[str, np.ndarray]:
+    names = ("prompt_embeds_mask", "negative_prompt_embeds_mask")
+    return {name: np.array([[is_valid, False]], np.float32) for name, is_valid in zip(names, valid, strict=True)}
+
+
+def test_prompts_without_a_token_are_told_with_their_file():
     with pytest.raises(ContractError) as error:
-        pack_text_tokens([build_prompt([1], [0]), build_prompt([0], [1])], dtype=FLOAT32)
-    assert str(error.value) == "`prompt_embeds_mask` marks no valid token. Make the embeddings again."
+        check_masks(masks(False, False), prefixes=("", "negative_"), where=Path("embeddings"))
+    assert str(error.value) == (
+        "embeddings: `prompt_embeds_mask` marks no valid token; `negative_prompt_embeds_mask` marks no valid token. "
+        "`doit forget` it and run `doit` again, or mend the file in encode.from_file."
+    )
+
+
+def test_a_negative_prompt_that_is_not_used_needs_no_token():
+    check_masks(masks(True, False), prefixes=("",), where=Path("embeddings"))
 
 
 def test_the_negative_prompt_is_found_by_its_prefix():

@@ -19,6 +19,7 @@ from stages.denoise.collectives import attend_across
 from stages.denoise.torch_bridge import (
     REMOVED_OVERLOADS,
     Surroundings,
+    _unchanged_process,
     build_module,
     call,
     initial_noise,
@@ -27,7 +28,9 @@ from stages.denoise.torch_bridge import (
 )
 from stages.geometry import LatentSize
 
-ALONE = Surroundings(functools.partial(attend_across, attention=plain_attention, num_video=30, mesh=MESH), after={})
+ALONE = Surroundings(
+    functools.partial(attend_across, attention=plain_attention, num_video_tokens=30, mesh=MESH), after={}
+)
 
 
 def as_jax(module: torch.nn.Module) -> dict[str, jax.Array]:
@@ -60,6 +63,16 @@ def test_importing_the_bridge_starts_no_device():
 def test_importing_the_bridge_leaves_torch_and_the_environment_as_they_were():
     assert torch.backends.mha.get_fastpath_enabled()  # torchax switches it off
     assert "ENABLE_RUNTIME_UPTIME_TELEMETRY" not in os.environ  # torchax sets it
+
+
+def test_variables_that_an_import_changes_or_removes_are_put_back(monkeypatch: pytest.MonkeyPatch):
+    for name in ("CHANGED", "REMOVED"):
+        monkeypatch.setenv(name, "before")
+    before = dict(os.environ)
+    with _unchanged_process():
+        os.environ["CHANGED"] = os.environ["NEW"] = "after"
+        del os.environ["REMOVED"]
+    assert dict(os.environ) == before
 
 
 def test_plain_torch_works_between_and_after_calls():

@@ -25,8 +25,8 @@ def lowered(root: Path, stage: str, **overrides: str) -> Lowered:
 
 def test_a_long_video_has_the_places_for_text_that_are_assumed():
     num_cells = latent_size(VideoSize(49, 720, 1280)).num_cells
-    assert bucket_size(1, num_video=num_cells) == bucket_size(NUM_PROMPT_TOKENS, num_video=num_cells)
-    assert bucket_size(1, num_video=num_cells) == NUM_PROMPT_TOKENS
+    assert bucket_size(1, num_video_tokens=num_cells) == bucket_size(NUM_PROMPT_TOKENS, num_video_tokens=num_cells)
+    assert bucket_size(1, num_video_tokens=num_cells) == NUM_PROMPT_TOKENS
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.0 + 1e-12, 1.001, 6.0])

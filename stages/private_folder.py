@@ -1,0 +1,127 @@
+"""A folder whose files nobody but the user can have written, for what is dangerous to read otherwise.
+
+Owns how that is proven: the folder is opened once, looked at through its descriptor, and each file is reached from
+there, so that what was proven and what is used are the same, whatever is renamed meanwhile. What the files mean is
+left to others (executables.py).
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.keys import digest_bytes
+
+_DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class PrivateFolder:
+    """The files of an open folder, by name. Any number of processes may use it at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        """`descriptor` is that of the folder; see `open_private`."""
+        self._descriptor = descriptor
+
+    def read(self, name: str) -> bytes | None:
+        """Payload of a file that `write` has written under this name; None where there is no such file.
+
+        Raises:
+            StoreError: it is not the user's alone, or damaged.
+            OSError: it cannot be read.
+        """
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not (stat.S_ISREG(status.st_mode) and _is_private(status)):
+                raise StoreError(f"{name} is not a file of yours alone, with mode 0600")
+            content = file.read()
+            with suppress(OSError):
+                os.utime(descriptor)  # it is in use: the others are deleted first
+        seal, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if seal != _seal(name, payload):
+            raise StoreError(f"{name} is damaged, or was written under another name")
+        return payload
+
+    def write(self, name: str, payload: bytes) -> None:
+        """Write a file that is seen whole or not at all; one of that name is replaced. Raises OSError."""
+        new = f"{name}-{secrets.token_hex(8)}"
+        mode = stat.S_IRUSR | stat.S_IWUSR
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=self._descriptor)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_seal(name, payload) + payload)
+            os.replace(new, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(new, dir_fd=self._descriptor)
+            raise
+
+    def trim(self, max_bytes: int) -> None:
+        """Delete the least recently used files until the rest is no larger than `max_bytes`. Raises OSError."""
+        statuses = {}
+        for name in os.listdir(self._descriptor):  # noqa: PTH208 (a Path knows no descriptors)
+            with suppress(FileNotFoundError):  # another process deletes, too
+                statuses[name] = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
+        excess = sum(status.st_size for status in statuses.values()) - max_bytes
+        for name, status in sorted(statuses.items(), key=lambda entry: entry[1].st_mtime_ns):
+            if excess <= 0:
+                break
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._descriptor)
+            excess -= status.st_size
+
+
+@contextmanager
+def open_private(path: Path) -> Iterator[PrivateFolder]:
+    """The folder for the time of the block; made, with mode 0700, unless it is there.
+
+    Raises:
+        StoreError: it cannot be made, or is not the user's alone.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode=stat.S_IRWXU)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be made ({error.strerror}). Mend its permissions, or set `artifacts` in "
+            "params/machine.toml to a folder that can be written."
+        ) from error
+    descriptor = _open_own(path)
+    try:
+        yield PrivateFolder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_own(path: Path) -> int:
+    """A descriptor of the folder. Raises StoreError unless it is the user's alone."""
+    refusal = StoreError(
+        f"{path}: is not a folder of yours alone (mode 0700): whoever can write there could run code as you. Delete "
+        "it, and it is made again; on a file system without owners and modes, set `artifacts` in params/machine.toml "
+        "to a folder elsewhere."
+    )
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:  # a link, a file, a folder of another user
+        raise refusal from error
+    if not _is_private(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise refusal
+    return descriptor
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & _OTHERS
+
+
+def _seal(name: str, payload: bytes) -> bytes:
+    """What stands in front of a payload: a digest of it and of its name, so that a file is good under one name."""
+    return digest_bytes(name.encode() + payload).encode()
