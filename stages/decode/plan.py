@@ -14,8 +14,9 @@ from jax.sharding import PartitionSpec
 from jax.stages import Compiled
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderMemory, DecoderWeights, FramePrograms, decode_first, decode_next
+from stages.decode.decoder import FramePrograms, decode_first, decode_next
 from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
+from stages.decode.structure import DecoderMemory, DecoderWeights
 from stages.decode.tiling import TileGrid, tile_sizes
 from stages.decode.weights import describe_weights
 from stages.executables import Program
