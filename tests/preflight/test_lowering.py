@@ -67,12 +67,6 @@ def test_a_chunk_reads_weights_and_what_is_remembered_but_the_keys_and_values(tm
     assert found.later.read_bytes == weight_bytes + found.state_bytes - cache_bytes
 
 
-def test_the_program_of_a_video_in_tiles_is_that_of_the_largest(tmp_path: Path):
-    found = lowered(tmp_path, "decode", decode__enable_tiling="true", decode__tile_size="32", denoise__width="80")
-    assert found.num_tiles == 2 * 5  # a step of one cell
-    assert found.program.state.mid_attention.keys.shape[2] == 2 * 2
-
-
 def test_tiles_count_by_their_size(tmp_path: Path):
     """2 x 5 cells in tiles of 2 x 2, side by side: two of them and one of 2 x 1."""
     tiles = {"decode__enable_tiling": "true", "decode__tile_size": "32", "decode__tile_overlap": "0.0"}
@@ -80,6 +74,7 @@ def test_tiles_count_by_their_size(tmp_path: Path):
         lowered(tmp_path / width, "decode", denoise__width=width, **tiles) for width in ("80", "32", "16")
     )
     assert found.num_tiles == 3
+    assert found.program.state.mid_attention.keys.shape[2] == 2 * 2  # of the largest
     assert found.state_bytes == 2 * large.state_bytes + small.state_bytes
     assert found.growing_bytes == 2 * large.growing_bytes + small.growing_bytes
     assert found.flops == 2 * large.flops + small.flops
