@@ -99,6 +99,8 @@ def _way_out(row: Row, figures: Mapping[str, Any]) -> str:
     what = f"{_program(row)} does not fit"
     if row.total_bytes is None:
         what = f"The compiler refuses {_program(row)} ({figures['refusal']})"
+    if not row.ways_out and row.error:
+        return f"{what}, and settings near it could not all be tried:"
     if not row.ways_out:
         return f"{what}, and nothing near it fits. Use a larger slice (--topology)."
     ways = ", or ".join(f"{way.setting} ({way.total_bytes / GIB:.2f} GiB)" for way in row.ways_out)

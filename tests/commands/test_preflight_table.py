@@ -106,3 +106,11 @@ def test_a_decoder_that_is_not_compiled_is_a_line(rows: list[Row]):
     line = "decode of demo, other: by diffusers, which is not compiled"
     assert line in shown(rows[:1], not_compiled={"diffusers": ("demo", "other")})
     assert shown([], not_compiled={"diffusers": ("demo", "other")}) == ["nothing to compile", line]
+
+
+def test_where_settings_could_not_be_tried_nothing_is_said_of_them(rows: list[Row]):
+    failed = replace(rows[0], figures=build_figures(weights=20), error="denoise of demo with fewer frames: killed")
+    assert shown([failed])[-2:] == [
+        "denoise of demo does not fit, and settings near it could not all be tried:",
+        "denoise of demo with fewer frames: killed",
+    ]
