@@ -2,7 +2,8 @@
 
 Sizes are those of a device as JAX sees it: a chip, but half a chip of tpu7x, whose two cores have a memory each.
 Source of peak, bandwidth and slices: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu7x}, read 2026-11. Source of the
-memory: what libtpu 0.0.52 says is available when a program asks for too much; it keeps the rest for itself.
+memory: what libtpu says is available when a program asks for too much; it keeps the rest for itself. 0.0.42.1, which
+`jax[tpu]` 0.10.2 installs, and 0.0.52 differ by a hundredth of a GiB at most.
 """
 
 import difflib
@@ -15,6 +16,7 @@ from stages.errors import MeshError
 
 _GIB = 2**30
 _PLANES = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_LARGEST_HOST = 8  # chips of v5e and v6e: a slice of so many is one host, and in a larger one each host has 2x2
 _CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8")
 
 
@@ -58,11 +60,25 @@ def chip_of_topology(topology: str) -> Chip:
     """The chip of a slice named as in TOPOLOGIES, such as "v6e:2x4".
 
     Raises:
-        MeshError: there is no such slice; names some that are like it.
+        MeshError: it is none of them; names some that are like it.
     """
     if topology not in TOPOLOGIES:
-        raise MeshError(f"--topology {topology}: no such slice of TPUs. {_near(topology)}")
+        raise MeshError(f"--topology {topology}: not a slice of TPUs that preflight knows. {_near(topology)}")
     return CHIPS[topology.partition(":")[0]]
+
+
+def host_of_topology(topology: str) -> str:
+    """The slice that one host of a slice has: "v6e:2x2" of "v6e:4x4", and "v6e:2x4" of itself."""
+    generation, _, shape = topology.partition(":")
+    if CHIPS[generation].slices is _CUBES:
+        return f"{generation}:2x2x1"
+    return topology if _num_chips(shape) <= _LARGEST_HOST else f"{generation}:2x2"
+
+
+def host_bounds(topology: str) -> tuple[int, int, int]:
+    """Chips of one host of a slice along each of three axes."""
+    sizes = [int(size) for size in host_of_topology(topology).partition(":")[2].split("x")]
+    return sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else 1
 
 
 def chip_of_device(device_kind: str) -> Chip | None:

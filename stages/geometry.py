@@ -62,15 +62,3 @@ def video_size(latents: LatentSize) -> VideoSize:
         height=latents.height * SPATIAL_COMPRESSION,
         width=latents.width * SPATIAL_COMPRESSION,
     )
-
-
-def tile_step(tile_size: int, tile_overlap: float) -> int:
-    """From where one tile of a frame starts to where the next one does.
-
-    Args:
-        tile_size: height and width of a tile, latent cells.
-        tile_overlap: share of a tile that overlaps the next, 0 to 0.5.
-    Returns:
-        Latent cells, at least 1.
-    """
-    return max(int(tile_size * (1 - tile_overlap)), 1)

@@ -35,7 +35,13 @@ def _find(checkpoint: str, revision: str, root: Path, component: str) -> Path:
             return path
     shipped = _SHIPPED / checkpoint / component / _FILE
     if shipped.is_file():
-        return shipped
+        if not revision:
+            return shipped
+        raise CheckpointError(
+            f"model.revision = {revision!r}: {component}/{_FILE} of {checkpoint} is not in the hub's cache, and what "
+            "this package has is of no revision. Run "
+            f'`hf download {checkpoint} {component}/{_FILE} --revision {revision}` or set revision = "".'
+        )
     known = ", ".join(sorted(str(folder.relative_to(_SHIPPED)) for folder in _SHIPPED.glob("*/*/")))
     raise CheckpointError(
         f"model.checkpoint = {checkpoint!r}: its {component}/{_FILE} is neither in the hub's cache nor part of this "

@@ -29,62 +29,74 @@ class Row:
     """The answer to a question, and the videos that ask it.
 
     Attributes:
-        figures: the payload; stages/preflight/figures.py says what is in it.
-        run: run.json: seconds that it took to compile.
+        figures: the payload; stages/preflight/figures.py says what is in it. None when there is no answer.
+        run: run.json: seconds that it took to compile or load.
         ways_out: of a program that does not fit: what was compiled with other settings, and fits.
+        error: why there is no answer, or why no more settings were tried; "" when all went well.
     """
 
     question: Question
     videos: tuple[str, ...]
-    figures: Mapping[str, Any]
+    figures: Mapping[str, Any] | None
     run: Mapping[str, Any]
     ways_out: "tuple[WayOut, ...]" = ()
+    error: str = ""
 
     @property
     def fits(self) -> bool:
-        """Whether the program can run."""
-        return bool(self.figures["fits"])
+        """Whether it is known that the program can run."""
+        return self.figures is not None and bool(self.figures["fits"])
 
     @property
-    def total_bytes(self) -> int:
-        """Of a device's memory."""
+    def total_bytes(self) -> int | None:
+        """What the program takes of a device's memory; None where the compiler did not come so far."""
+        if self.figures is None or self.figures["memory"]["temporaries"] is None:
+            return None
         return sum(self.figures["memory"].values())
 
     @property
     def least_s(self) -> float | None:
-        """Seconds that a run cannot stay below: arithmetic at the chips' peak, or weights and state read once a call.
+        """Seconds that a run cannot stay below: of each call the arithmetic at the chips' peak, or the reading.
 
-        None for devices whose peak is not known.
+        Read are weights and state, once a call; of the decoder's keys and values none is counted. None for devices
+        whose peak is not known.
         """
-        chip = chip_of_device(self.figures["device_kind"])
-        if chip is None:
+        chip = chip_of_device(self.figures["device_kind"]) if self.figures else None
+        if self.figures is None or chip is None:
             return None
-        arithmetic_s = self.figures["flops"] / self.figures["num_devices"] / chip.peak_flops
-        memory_s = (self.figures["memory"]["weights"] + self.figures["memory"]["state"]) / chip.hbm_bandwidth
-        return self.question.num_calls * max(arithmetic_s, memory_s)
+        first_s, later_s = (
+            max(work["flops"] / chip.peak_flops, work["read_bytes"] / chip.hbm_bandwidth)
+            for work in (self.figures["first"], self.figures["later"])
+        )
+        return first_s + (self.question.num_calls - 1) * later_s
 
     def to_json(self) -> dict[str, JsonValue]:
-        """The row of `doit preflight --json`. Its fields are an interface; sizes are per chip, in GiB."""
-        memory = self.figures["memory"]
+        """The row of `doit preflight --json`. Its fields are an interface; sizes are per device, in GiB."""
+        figures = self.figures or {}
+        memory = figures.get("memory", {})
         return {
             "stage": self.question.stage,
             "tokens": self.question.num_tokens,
-            "weights_gib": _gib(memory["weights"]),
-            "state_gib": _gib(memory["state"]),
-            "temporaries_gib": _gib(memory["temporaries"]),
+            "topology": self.question.topology,
+            "weights_gib": _gib(memory.get("weights")),
+            "state_gib": _gib(memory.get("state")),
+            "temporaries_gib": _gib(memory.get("temporaries")),
             "total_gib": _gib(self.total_bytes),
-            "limit_gib": _gib(self.figures["limit_bytes"]),
+            "limit_gib": _gib(figures.get("limit_bytes")),
             "fits": self.fits,
-            "flops": self.figures["flops"],
-            "compile_s": self.run["compile_s"],
+            "refusal": figures.get("refusal"),
+            "flops": figures.get("flops"),
+            "compile_s": self.run.get("compile_s"),
+            "was_loaded": self.run.get("was_loaded"),
             "videos": [*self.videos],
-            "device_kind": self.figures["device_kind"],
-            "num_devices": self.figures["num_devices"],
-            "mesh": self.figures["mesh"],
+            "device_kind": figures.get("device_kind"),
+            "num_devices": figures.get("num_devices"),
+            "mesh": figures.get("mesh"),
             "num_calls": self.question.num_calls,
             "least_s": self.least_s,
-            "collectives": self.figures["collectives"],
+            "collectives": figures.get("collectives"),
             "ways_out": [{"setting": way.setting, "total_gib": _gib(way.total_bytes)} for way in self.ways_out],
+            "error": self.error,
         }
 
 
@@ -141,11 +153,13 @@ def propose(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[It
 
 
 def _shorten(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[Change]:
-    """Fewer frames: the most that fit if all but the weights grows with the latent frames, then ever fewer."""
-    memory = row.figures["memory"]
+    """Fewer frames: the most that fit if what grows with the latent frames grows evenly, then ever fewer."""
+    if row.figures is None or row.total_bytes is None or not row.figures["growing_bytes"]:
+        return
+    growing = row.figures["growing_bytes"]
     present = (video.denoise.num_frames - 1) // TEMPORAL_COMPRESSION + 1
-    room = row.figures["limit_bytes"] * _ROOM - memory["weights"]
-    num_latent = min(int(present * room / (memory["state"] + memory["temporaries"])), present - 1)
+    room = row.figures["limit_bytes"] * _ROOM - (row.total_bytes - growing)
+    num_latent = min(int(present * room / growing), present - 1)
     while num_latent >= 1:
         num_frames = (num_latent - 1) * TEMPORAL_COMPRESSION + 1
         denoise = video.denoise.model_copy(update={"num_frames": num_frames})
@@ -153,5 +167,5 @@ def _shorten(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[C
         num_latent = min(int(num_latent * _ROOM), num_latent - 1)
 
 
-def _gib(size_bytes: int) -> float:
-    return round(size_bytes / GIB, 3)
+def _gib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / GIB, 3)

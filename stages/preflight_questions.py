@@ -6,7 +6,6 @@ twice and no weights are needed. The program that answers is in preflight/.
 
 import math
 import os
-import re
 import socket
 import struct
 from collections.abc import Mapping
@@ -14,25 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from stages.chips import host_of_topology
 from stages.contracts import PREFLIGHT, check_shapes
 from stages.errors import ContractError
-from stages.geometry import MAX_GLYPH_TOKENS, SPATIAL_COMPRESSION, LatentSize, VideoSize, latent_size, tile_step
+from stages.geometry import MAX_GLYPH_TOKENS, LatentSize, VideoSize, latent_size
+from stages.host_memory import host_memory_bytes
 from stages.keys import JsonValue, Node
 from stages.offline_configs import read_config
 from stages.params import MachineParams, VideoParams
-from stages.tensor_header import read_header
+from stages.quotations import find_quotations
+from stages.tensor_header import count_nonzero, read_header
 from stages.versions import versions_of
 
-# Places for a prompt's text tokens, which encode alone can count: more than most prompts have, and half a percent of
-# the 46,800 video tokens of 49 frames of 720p.
+# Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800
+# video tokens of 49 frames of 720p.
 NUM_PROMPT_TOKENS = 256
-_QUOTED = re.compile('"[^"\n]*"|\u201c[^\u201d\n]*\u201d')  # what a video shall show as text, which ByT5 reads
-_NATIVE = "native"  # the decoder that is compiled here
+NATIVE = "native"  # the decoder that is compiled here
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers")
-_FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
+_READ_BY_COMPILERS = ("JAX_", "XLA_", "LIBTPU_", "TPU_")  # how names of environment variables begin
 _DEVICE_FILES = ("accel*", "vfio/[0-9]*")  # of TPUs, in /dev
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error)  # what reading a file may raise
 
-Target: TypeAlias = Mapping[str, JsonValue]  # parameters that say for what is compiled
+TargetParameters: TypeAlias = Mapping[str, JsonValue]  # those that say for what is compiled
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,13 @@ class Question:
     num_calls: int
     num_tokens: int
 
+    @property
+    def topology(self) -> str:
+        """The slice that is compiled for, "" for this machine."""
+        return str(self.node.parameters["topology"])
 
-def describe_target(topology: str, machine: MachineParams) -> Target:
+
+def describe_target(topology: str, machine: MachineParams) -> TargetParameters:
     """All about where and by what is compiled that decides the answer.
 
     Args:
@@ -62,74 +69,86 @@ def describe_target(topology: str, machine: MachineParams) -> Target:
     target: dict[str, JsonValue] = {
         "topology": topology,
         "versions": dict(versions_of(_VERSIONS_OF)),
-        "flags": {name: os.environ.get(name, "") for name in _FLAGS},
+        "environment": {name: value for name, value in os.environ.items() if name.startswith(_READ_BY_COMPILERS)},
     }
     if not topology:
         files = sorted(str(path) for pattern in _DEVICE_FILES for path in Path("/dev").glob(pattern))
-        target |= {"host": socket.gethostname(), "platform": machine.platform, "device_files": list(files)}
+        target |= {
+            "host": socket.gethostname(),
+            "platform": machine.platform,
+            "device_files": list(files),
+            "memory_bytes": host_memory_bytes(),
+        }
     return target
 
 
-def ask(video: VideoParams, root: Path, target: Target, *, mesh: str) -> list[Question]:
+def ask(video: VideoParams, root: Path, target: TargetParameters, *, mesh: str) -> list[Question]:
     """The programs of a video: the denoise step, unless a file holds its latents, and the decode chunk.
 
     Args:
         video: its parameters.
         root: the project's folder.
-        target: from `describe_target`.
+        target: from `describe_target`. Denoise is asked for on all its chips, decode on those of one host.
         mesh: of the machine's settings; decode has none.
     Raises:
         CheckpointError: the checkpoint's settings are not to be had without asking the hub.
-        ContractError: the file of latents does not hold latents.
+        ContractError: the file of latents or of embeddings does not hold them.
     """
     size = _latents_of(video)
     questions = []
     if not video.file_of_stage("denoise"):
-        parameters = {**_describe_step(video, size, root), "mesh": mesh}
-        questions.append(_question("denoise", target, parameters, video.denoise.num_inference_steps, size.num_cells))
-    if video.decode.decoder == _NATIVE:
-        parameters = _describe_chunk(video, size, root)
-        questions.append(_question("decode", target, parameters, size.num_frames, size.num_cells))
+        parameters = {**target, **_describe_step(video, size, root), "mesh": mesh}
+        questions.append(_question("denoise", parameters, video.denoise.num_inference_steps, size))
+    if video.decode.decoder == NATIVE:
+        topology = str(target["topology"])
+        host = {**target, "topology": host_of_topology(topology) if topology else ""}
+        questions.append(_question("decode", {**host, **_describe_chunk(video, size, root)}, size.num_frames, size))
     return questions
 
 
-def _question(
-    stage: str, target: Target, parameters: Mapping[str, JsonValue], num_calls: int, num_tokens: int
-) -> Question:
-    node = Node(PREFLIGHT, {**target, "stage": stage, **parameters}, components={}, inputs={})
-    return Question(stage, node, num_calls, num_tokens)
+def _question(stage: str, parameters: Mapping[str, JsonValue], num_calls: int, size: LatentSize) -> Question:
+    node = Node(PREFLIGHT, {"stage": stage, **parameters}, components={}, inputs={})
+    return Question(stage, node, num_calls, size.num_cells)
 
 
 def _describe_step(video: VideoParams, size: LatentSize, root: Path) -> dict[str, JsonValue]:
-    has_glyphs = any(_QUOTED.search(text) for text in (video.encode.prompt, video.encode.negative_prompt))
+    is_guided = not math.isclose(video.denoise.guidance_scale, 1.0)
+    num_prompt_tokens, num_glyph_tokens = _count_text(video, is_guided)
     return {
         "config": _config(video, root, "transformer"),
         "num_frames": size.num_frames,
         "height": size.height,
         "width": size.width,
-        "num_prompt_tokens": NUM_PROMPT_TOKENS,
-        "num_glyph_tokens": MAX_GLYPH_TOKENS if has_glyphs else 0,
-        "is_guided": not math.isclose(video.denoise.guidance_scale, 1.0),
+        "num_prompt_tokens": num_prompt_tokens,
+        "num_glyph_tokens": num_glyph_tokens,
+        "is_guided": is_guided,
         "dtype": video.denoise.dtype,
         "window_size": video.denoise.window_size,
     }
 
 
+def _count_text(video: VideoParams, is_guided: bool) -> tuple[int, int]:
+    """Tokens of the longest prompt that is read, and of the longest quoted text: assumed, or as a file marks them."""
+    file = video.file_of_stage("encode")
+    if file is None:
+        prompts = (video.encode.prompt, video.encode.negative_prompt) if is_guided else (video.encode.prompt,)
+        return NUM_PROMPT_TOKENS, MAX_GLYPH_TOKENS if any(map(find_quotations, prompts)) else 0
+    _check_file("encode", file)
+    prefixes = ("", "negative_") if is_guided else ("",)
+    num_prompt, num_glyph = (
+        max(count_nonzero(file, f"{prefix}{mask}") for prefix in prefixes)
+        for mask in ("prompt_embeds_mask", "prompt_embeds_mask_2")
+    )
+    return num_prompt, num_glyph
+
+
 def _describe_chunk(video: VideoParams, size: LatentSize, root: Path) -> dict[str, JsonValue]:
-    """The chunk of the whole frame, or of the largest tile and the number of tiles."""
-    height, width, num_tiles = size.height, size.width, 1
-    tile = video.decode.tile_size // SPATIAL_COMPRESSION
-    if video.decode.enable_tiling and max(height, width) > tile:
-        step = tile_step(tile, video.decode.tile_overlap)
-        num_tiles = -(-height // step) * -(-width // step)
-        height, width = min(height, tile), min(width, tile)
     return {
         "config": _config(video, root, "vae"),
         "num_frames": size.num_frames,
-        "height": height,
-        "width": width,
-        "num_tiles": num_tiles,
-        "dtype": video.decode.dtype,
+        "height": size.height,
+        "width": size.width,
+        **video.of_stage("decode"),
     }
 
 
@@ -142,10 +161,15 @@ def _latents_of(video: VideoParams) -> LatentSize:
     file = video.file_of_stage("denoise")
     if file is None:
         return latent_size(VideoSize(video.denoise.num_frames, video.denoise.height, video.denoise.width))
-    where = f"denoise.from_file: {file}"
+    return LatentSize(*_check_file("denoise", file)["latents"][2:])
+
+
+def _check_file(stage: str, file: Path) -> Mapping[str, tuple[int, ...]]:
+    """Shapes of the tensors in a file that takes the place of what a stage makes. Raises ContractError."""
+    where = f"{stage}.from_file: {file}"
     try:
         shapes = {name: tuple(entry["shape"]) for name, entry in read_header(file).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except _BROKEN as error:
         raise ContractError(f"{where}: not a whole safetensors file ({error}). Name another one.") from error
-    check_shapes("denoise", shapes, where=where)
-    return LatentSize(*shapes["latents"][2:])
+    check_shapes(stage, shapes, where=where)
+    return shapes

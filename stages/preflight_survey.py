@@ -1,7 +1,7 @@
 """What `doit preflight` does: asks for the programs of videos, from the store or by a process that compiles them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
@@ -10,14 +10,14 @@ from pathlib import Path
 from stages.checkpoint import Checkpoint
 from stages.chips import chip_of_topology
 from stages.contracts import PREFLIGHT
-from stages.errors import ParamsError, StageError
+from stages.errors import ParamsError, StageError, StagesError
 from stages.fingerprint import fingerprint
 from stages.job import Job
 from stages.keys import Digest
 from stages.param_files import near
 from stages.params import MachineParams, VideoParams, load_params
 from stages.preflight_answers import Change, Row, WayOut, propose, read_answer
-from stages.preflight_questions import Question, ask, describe_target
+from stages.preflight_questions import NATIVE, Question, TargetParameters, ask, describe_target
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
 from stages.worker import Workers
@@ -27,13 +27,26 @@ _MAX_TRIES = 3  # programs that are compiled along a way out
 _INSTALL = "pip install -e '.[preflight]'"
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What was found out.
+
+    Attributes:
+        rows: one for each program; programs of several videos that are alike share one. Denoise first.
+        not_compiled: videos by the decoder that takes the native one's place, of which nothing is known.
+    """
+
+    rows: tuple[Row, ...]
+    not_compiled: Mapping[str, tuple[str, ...]]
+
+
 def survey(
     root: Path,
     names: Sequence[str],
     topology: str,
     overrides: Mapping[str, str],
     observe: Callable[[str], None],
-) -> list[Row]:
+) -> Survey:
     """Find out what videos need.
 
     Args:
@@ -42,10 +55,9 @@ def survey(
         topology: such as "v6e:2x4", or "" for this machine.
         overrides: parameters by dotted name, as on doit's command line.
         observe: told what goes on, in words.
-    Returns:
-        A row for each program; programs of several videos that are alike share one. Denoise first.
     Raises:
-        StagesError: parameters are wrong, something is not installed, or a program cannot be compiled.
+        StagesError: parameters are wrong, something is not installed, or the store is damaged. What is wrong with one
+            program is told in its row.
     """
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
@@ -57,7 +69,8 @@ def survey(
     store = Store(root / Path(params.machine.artifacts).expanduser())
     with _surveyor(root, store, topology, params.machine, observe) as surveyor:
         rows = surveyor.rows(videos)
-        return [row if row.fits else surveyor.find_ways_out(row, videos[row.videos[0]]) for row in rows]
+        rows = [row if row.fits or row.error else surveyor.find_ways_out(row, videos[row.videos[0]]) for row in rows]
+    return Survey(tuple(rows), _not_compiled(videos))
 
 
 @contextmanager
@@ -92,38 +105,75 @@ class _Surveyor:
         target = describe_target(self.topology, self.machine)
         asked: dict[tuple[str, str, int], tuple[Question, list[str]]] = {}
         for name, video in videos.items():
-            for question in ask(video, self.root, target, mesh=self.machine.mesh):
-                place = (question.stage, question.node.key, question.num_calls)
-                asked.setdefault(place, (question, []))[1].append(name)
+            for question in self._ask(name, video, target, self.machine):
+                program = (question.stage, question.node.key, question.num_calls)
+                asked.setdefault(program, (question, []))[1].append(name)
         in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
-        return [self._answer(question, tuple(names), self.machine) for question, names in in_order]
+        return [self._row(question, tuple(names), videos[names[0]]) for question, names in in_order]
 
     def find_ways_out(self, row: Row, video: VideoParams) -> Row:
         """The row with settings that were compiled and fit, at most one along each way."""
-        found = [self._follow(row, way) for way in propose(row, video, self.machine)]
-        return replace(row, ways_out=tuple(way_out for way_out in found if way_out))
+        found: list[WayOut] = []
+        try:
+            for way in propose(row, video, self.machine):
+                found += self._follow(row, way)
+        except StageError as error:
+            return replace(row, ways_out=tuple(found), error=str(error))
+        return replace(row, ways_out=tuple(found))
 
-    def _follow(self, row: Row, way: Iterator[Change]) -> WayOut | None:
+    def _ask(
+        self, name: str, video: VideoParams, target: TargetParameters, machine: MachineParams
+    ) -> Sequence[Question]:
+        try:
+            return ask(video, self.root, target, mesh=machine.mesh)
+        except StagesError as error:
+            raise type(error)(f"{name}: {error}") from error
+
+    def _row(self, question: Question, names: tuple[str, ...], video: VideoParams) -> Row:
+        try:
+            return self._answer(question, names, video, self.machine)
+        except StageError as error:
+            return Row(question, names, figures=None, run={}, error=str(error))
+
+    def _follow(self, row: Row, way: Iterator[Change]) -> list[WayOut]:
+        """The first change along a way that fits, if one of the nearest does."""
         for change in islice(way, _MAX_TRIES):
             target = describe_target(self.topology, change.machine)
-            questions = ask(change.video, self.root, target, mesh=change.machine.mesh)
+            questions = self._ask(row.videos[0], change.video, target, change.machine)
             question = next(question for question in questions if question.stage == row.question.stage)
-            with suppress(StageError):  # what the compiler refuses is no way out
-                answer = self._answer(question, (f"{row.videos[0]} with {change.setting}",), change.machine)
-                if answer.fits:
-                    return WayOut(change.setting, answer.total_bytes)
-        return None
+            names = (f"{row.videos[0]} with {change.setting}",)
+            answer = self._answer(question, names, change.video, change.machine)
+            if answer.fits and answer.total_bytes is not None:
+                return [WayOut(change.setting, answer.total_bytes)]
+        return []
 
-    def _answer(self, question: Question, videos: tuple[str, ...], machine: MachineParams) -> Row:
+    def _answer(self, question: Question, names: tuple[str, ...], video: VideoParams, machine: MachineParams) -> Row:
+        """The answer in the store, or a new one. Raises StageError, which names program and checkpoint."""
         if not self.store.verdict(question.node, self.code).is_fresh:
-            where = f" for {self.topology}" if self.topology else ""
-            what = f"{question.stage} of {', '.join(videos)}{where}"
+            where = f" for {question.topology}" if question.topology else ""
+            what = f"{question.stage} of {', '.join(names)}{where}"
             job = Job(question.node, Checkpoint(Path()), self.store.root, self.code, machine.model_dump())
             try:
-                self.workers.run(job, lambda event: self.observe(f"{what}: {event.get('name', '')}"))
+                self.workers.run(
+                    job, lambda event: self.observe(f"{what}: {event.get('name', event.get('message', ''))}")
+                )
+            except StageError as error:
+                raise StageError(f"{what}, checkpoint {video.model.checkpoint}: {error}") from error
             except OSError as error:
-                raise StageError(f"{what}: its process cannot be started ({error}).") from error
-        return read_answer(self.store, question, videos)
+                raise StageError(
+                    f"{what}: its process cannot be started ({error}). Look for room for its log, in "
+                    f"{self.store.root / _LOGS}, for memory, and for the number of processes that you may have."
+                ) from error
+        return read_answer(self.store, question, names)
+
+
+def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...]]:
+    """Videos by decoder, where it is not the native one."""
+    decoders = sorted({video.decode.decoder for video in videos.values()} - {NATIVE})
+    return {
+        decoder: tuple(name for name, video in videos.items() if video.decode.decoder == decoder)
+        for decoder in decoders
+    }
 
 
 def _select(videos: Mapping[str, VideoParams], names: Sequence[str]) -> Mapping[str, VideoParams]:

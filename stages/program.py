@@ -23,6 +23,10 @@ from stages.job import Job, Report, Run, perform
 from stages.keys import Digest, JsonValue
 from stages.stat_cache import StatCache
 
+_DESCRIPTION = """\
+Runs one node in the foreground, with everything that the stage and its libraries print.
+Without --video, serves jobs of doit: one JSON line on stdin each.
+"""
 _EXAMPLES = """\
 examples:
   python -m stages.{program} --video demo                      make this node of params/videos/demo.toml
@@ -33,14 +37,16 @@ The result goes to the store, as with doit. What the node reads must be there; `
 """
 
 
-def main(package: str) -> None:
+def main(package: str, *, instead: str = "") -> None:
     """Serve jobs from stdin, or run one node by hand. Called by each program's __main__ with its `__package__`.
+
+    `instead` is said by --help of a program that makes no video's node: how it is used.
 
     What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
     needed.
     """
     program = package.rpartition(".")[2]
-    options = _parse(program)
+    options = _parse(program, instead)
 
     def load() -> Run:
         run: Run = import_module(f"{package}.edge").run
@@ -54,12 +60,11 @@ def main(package: str) -> None:
     sys.exit(run_by_hand(load, program, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
 
 
-def _parse(program: str) -> argparse.Namespace:
+def _parse(program: str, instead: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{program}",
-        description="Runs one node in the foreground, with everything that the stage and its libraries print.\n"
-        "Without --video, serves jobs of doit: one JSON line on stdin each.",
-        epilog=_EXAMPLES.format(program=program),
+        description=instead or _DESCRIPTION,
+        epilog="" if instead else _EXAMPLES.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--video", metavar="NAME", help="run this program's node of params/videos/NAME.toml")

@@ -1,6 +1,8 @@
-"""The header of a safetensors file, read without the library, which loads numpy."""
+"""The header of a safetensors file, and what little else can be read without the library, which loads numpy."""
 
 import json
+import math
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -24,3 +26,19 @@ def read_header(path: Path) -> dict[str, Any]:
     if end != size_bytes:
         raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
     return entries
+
+
+def count_nonzero(path: Path, name: str) -> int:
+    """How many entries of a tensor are not 0. For small ones; of floats, -0 counts as well.
+
+    Raises:
+        OSError, ValueError, struct.error, KeyError: as `read_header`.
+    """
+    entry = read_header(path)[name]
+    start, end = entry["data_offsets"]
+    with path.open("rb") as file:
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+        file.seek(length + start, os.SEEK_CUR)
+        content = file.read(end - start)
+    item_size = max(len(content) // max(math.prod(entry["shape"]), 1), 1)
+    return sum(any(content[index : index + item_size]) for index in range(0, len(content), item_size))

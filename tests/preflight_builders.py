@@ -80,14 +80,19 @@ def build_figures(
 ) -> dict[str, JsonValue]:
     """What `figures.json` says; memory in GiB."""
     memory = {"weights": weights, "state": state, "temporaries": temporaries}
+    work: dict[str, JsonValue] = {"flops": 1e15, "read_bytes": int((weights + state) * GIB)}
     return {
         "device_kind": "TPU v5 lite",
         "num_devices": 8,
         "mesh": "2x4x1",
         "memory": {name: int(size * GIB) for name, size in memory.items()},
+        "growing_bytes": int((state + temporaries) * GIB),
         "limit_bytes": int(limit * GIB),
         "fits": weights + state + temporaries <= limit,
+        "refusal": "",
         "flops": 8e15,
+        "first": work,
+        "later": work,
         "collectives": [{"kind": "all-to-all", "count": 216, "size_bytes": 3 * GIB}],
         **others,
     }
@@ -98,4 +103,6 @@ def publish_answer(root: Path, question: Question, figures: dict[str, JsonValue]
     store = Store(root / "artifacts")
     with store.draft() as draft:
         (draft / CONTRACTS[PREFLIGHT].payload).write_text(json.dumps(figures))
-        store.publish(question.node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": 12.3})
+        store.publish(
+            question.node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": 12.3, "was_loaded": False}
+        )

@@ -1,13 +1,14 @@
 """Kinds of chips and slices of them."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 
 import pytest
 
-from stages.chips import CHIPS, TOPOLOGIES, chip_of_device, chip_of_topology
+from stages.chips import CHIPS, TOPOLOGIES, chip_of_device, chip_of_topology, host_bounds, host_of_topology
 from stages.errors import MeshError
 
 GIB = 2**30
@@ -28,24 +29,63 @@ def available(device):
 
 found = {}
 for name, chip in CHIPS.items():
-    devices = find_target(f"{name}:{chip.slices[1]}", "auto").devices
-    found[name] = devices[0].device_kind, len(devices), available(devices[0])
+    slices = {shape: find_target(f"{name}:{shape}", "auto").devices for shape in chip.slices}
+    hosts = {shape: len({device.process_index for device in devices}) for shape, devices in slices.items()}
+    sizes = {shape: len(devices) for shape, devices in slices.items()}
+    (smallest, *_) = slices.values()
+    found[name] = {"kind": smallest[0].device_kind, "sizes": sizes, "hosts": hosts, "gib": available(smallest[0])}
 print(json.dumps(found))
 """
 
 
-def test_the_compiler_knows_each_chip_by_this_name_with_this_memory():
+@pytest.fixture(scope="module")
+def told() -> dict[str, dict]:
+    """What the compiler says of each generation's slices."""
     pytest.importorskip("libtpu")
     command = [sys.executable, "-c", ASK_COMPILER.replace("\\\\", "\\")]
     done = subprocess.run(
         command, env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True, check=True
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert {name: kind for name, (kind, _, _) in found.items()} == {n: chip.device_kind for n, chip in CHIPS.items()}
-    # a device is a chip, but half of one of tpu7x
-    assert {name: num for name, (_, num, _) in found.items()} == {"v4": 8, "v5e": 4, "v5p": 8, "v6e": 4, "tpu7x": 16}
-    for name, (_, _, gib) in found.items():  # 0.0.42 and 0.0.52 differ by a hundredth
-        assert gib == pytest.approx(CHIPS[name].hbm_bytes / GIB, abs=0.02)
+    found: dict[str, dict] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_compiler_knows_each_chip_by_this_name_with_this_memory(told: dict[str, dict]):
+    assert {name: each["kind"] for name, each in told.items()} == {n: chip.device_kind for n, chip in CHIPS.items()}
+    for name, each in told.items():  # libtpu 0.0.42.1 and 0.0.52 differ by a hundredth
+        assert each["gib"] == pytest.approx(CHIPS[name].hbm_bytes / GIB, abs=0.02)
+
+
+def test_the_compiler_knows_all_slices_and_a_device_is_a_chip_but_half_of_one_of_tpu7x(told: dict[str, dict]):
+    for name, chip in CHIPS.items():
+        per_chip = 2 if name == "tpu7x" else 1
+        assert told[name]["sizes"] == {shape: per_chip * math.prod(map(int, shape.split("x"))) for shape in chip.slices}
+
+
+def test_the_compiler_has_as_many_hosts_as_a_slice_has(told: dict[str, dict]):
+    planes = {"1x1": 1, "2x2": 1, "2x4": 1, "4x4": 4, "4x8": 8, "8x8": 16, "8x16": 32, "16x16": 64}
+    assert told["v5e"]["hosts"] == told["v6e"]["hosts"] == planes
+    assert told["v5p"]["hosts"] == {shape: math.prod(map(int, shape.split("x"))) // 4 for shape in CHIPS["v5p"].slices}
+
+
+@pytest.mark.parametrize(
+    ("topology", "host"),
+    [
+        ("v5e:1x1", "v5e:1x1"),
+        ("v5e:2x4", "v5e:2x4"),
+        ("v6e:4x4", "v6e:2x2"),
+        ("v6e:16x16", "v6e:2x2"),
+        ("v4:2x2x1", "v4:2x2x1"),
+        ("tpu7x:4x4x4", "tpu7x:2x2x1"),
+    ],
+)
+def test_a_host_of_a_slice_is_a_slice(topology: str, host: str):
+    assert host_of_topology(topology) == host
+    assert math.prod(host_bounds(topology)) == math.prod(map(int, host.partition(":")[2].split("x")))
+
+
+def test_a_host_of_each_slice_is_one_that_can_be_asked_for():
+    assert {host_of_topology(name) for name in TOPOLOGIES} <= {*TOPOLOGIES}
 
 
 def test_a_slice_is_of_its_generations_chips():
@@ -76,4 +116,4 @@ GENERATIONS = "A name is a generation (v4, v5e, v5p, v6e, tpu7x) and a shape, su
 def test_an_unknown_slice_is_one_message_with_near_names(name: str, mend: str):
     with pytest.raises(MeshError) as caught:
         chip_of_topology(name)
-    assert str(caught.value) == f"--topology {name}: no such slice of TPUs. {mend}"
+    assert str(caught.value) == f"--topology {name}: not a slice of TPUs that preflight knows. {mend}"

@@ -50,6 +50,16 @@ def test_what_the_hubs_cache_holds_goes_before_what_ships(tmp_path: Path, hub: P
     assert read_config(f"{COMMUNITY}-480p_t2v", "", tmp_path, "vae").values == {"scaling_factor": 2.0}
 
 
+def test_what_ships_is_of_no_revision(tmp_path: Path):
+    checkpoint = f"{COMMUNITY}-480p_t2v"
+    with pytest.raises(CheckpointError) as caught:
+        read_config(checkpoint, "v2", tmp_path, "vae")
+    assert str(caught.value) == (
+        f"model.revision = 'v2': vae/config.json of {checkpoint} is not in the hub's cache, and what this package "
+        f'has is of no revision. Run `hf download {checkpoint} vae/config.json --revision v2` or set revision = "".'
+    )
+
+
 def test_what_the_hubs_cache_lacks_is_what_ships(tmp_path: Path, hub: Path):
     write_cached(hub, f"{COMMUNITY}-480p_t2v", {})
     assert read_config(f"{COMMUNITY}-480p_t2v", "", tmp_path, "transformer").values["num_layers"] == 54

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from preflight_builders import build_figures, publish_answer, write_project
+from safetensors.numpy import save_file
 
 from stages import preflight_survey
-from stages.errors import MeshError, ParamsError, StageError, StoreError
+from stages.errors import CheckpointError, MeshError, ParamsError, StageError, StoreError
 from stages.params import load_params
 from stages.preflight_answers import Row
 from stages.preflight_questions import ask, describe_target
@@ -22,9 +24,11 @@ def root(tmp_path: Path) -> Path:
     return write_project(tmp_path)
 
 
-def look(root: Path, *names: str, topology: str = SLICE, told: list[str] | None = None, **overrides: str) -> list[Row]:
+def look(
+    root: Path, *names: str, topology: str = SLICE, told: list[str] | None = None, **overrides: str
+) -> tuple[Row, ...]:
     dotted = {name.replace("__", "."): text for name, text in overrides.items()}
-    return survey(root, names, topology, dotted, (told if told is not None else []).append)
+    return survey(root, names, topology, dotted, (told if told is not None else []).append).rows
 
 
 def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
@@ -55,9 +59,10 @@ def test_a_program_for_this_machine_is_compiled_once(root: Path, monkeypatch: py
 def test_a_program_for_a_slice_is_compiled_without_a_tpu(root: Path):
     pytest.importorskip("libtpu")
     (row,) = look(root, topology="v6e:2x4", decode__decoder="diffusers")
+    assert row.figures is not None
     assert row.figures["device_kind"] == "TPU v6 lite"
     assert row.fits
-    assert row.total_bytes > 0
+    assert row.total_bytes
     assert row.least_s is not None
 
 
@@ -90,6 +95,66 @@ def test_settings_that_fit_are_told_where_a_program_does_not(root: Path):
     assert [way.setting for way in decode.ways_out] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
 
 
+def test_what_the_compiler_refuses_is_an_answer(root: Path):
+    pytest.importorskip("libtpu")
+    save_file({"latents": np.zeros((1, 32, 1, 256, 256), np.float32)}, root / "latents.safetensors")
+    (row,) = look(root, topology="v5e:1x1", denoise__from_file="latents.safetensors")
+    assert (row.fits, row.error) == (False, "")
+    assert row.figures is not None
+    assert "Ran out of memory" in row.figures["refusal"]
+    assert row.figures["limit_bytes"] == int(15.75 * 2**30)
+
+
+def break_checkpoint(root: Path, component: str, old: str, new: str) -> None:
+    config = root / "model" / component / "config.json"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+
+
+def test_a_program_that_cannot_be_compiled_is_a_row_and_hides_no_other(tmp_path: Path):
+    pytest.importorskip("libtpu")
+    root = write_project(tmp_path, "demo", "other")
+    answer(root, {})  # with the settings as they are, so that decode need not be compiled
+    break_checkpoint(root, "transformer", '"num_layers": 2', '"num_layers": 0')
+    (denoise, decode) = look(root)
+    assert denoise.figures is None
+    assert denoise.error.startswith(
+        f"denoise of demo, other for {SLICE}, checkpoint model: CheckpointError: transformer/config.json"
+    )
+    assert (decode.fits, decode.error) == (True, "")
+
+
+def test_an_error_along_a_way_out_is_told_beside_what_was_found(root: Path):
+    answer(root, {"denoise.num_frames": "241"}, temporaries=27)
+    (root / "artifacts" / "logs").write_text("no folder")  # no process can be started
+    denoise, _ = look(root, denoise__num_frames="241")
+    assert denoise.figures is not None
+    assert denoise.error.startswith(
+        "denoise of demo with denoise.num_frames=113 for v5e:2x4: its process cannot be started"
+    )
+    assert denoise.error.endswith(
+        "Look for room for its log, in "
+        f"{root / 'artifacts' / 'logs'}, for memory, and for the number of processes that you may have."
+    )
+
+
+def test_settings_that_cannot_be_read_name_the_video(root: Path):
+    with pytest.raises(CheckpointError, match=r"^demo: model.checkpoint = 'org/model': its transformer/config.json"):
+        look(root, model__checkpoint="org/model")
+
+
+def test_decoders_that_are_not_compiled_are_told(tmp_path: Path):
+    root = write_project(tmp_path, "demo", "other")
+    answer(root, {})
+    found = survey(root, (), SLICE, {"decode.decoder": "diffusers", "video": "other"}, print)
+    assert found.not_compiled == {"diffusers": ("other",)}
+    assert [(row.question.stage, row.videos) for row in found.rows] == [
+        ("denoise", ("demo", "other")),
+        ("decode", ("demo",)),
+    ]
+
+
 def test_a_damaged_answer_is_one_message(root: Path):
     answer(root, {})
     (damaged, _) = sorted((root / "artifacts" / "preflight").glob("*/run.json"))
@@ -105,7 +170,7 @@ def test_an_unknown_video_is_one_message(root: Path):
 
 
 def test_an_unknown_slice_is_told_before_anything_starts(root: Path):
-    with pytest.raises(MeshError, match="v5e:2x5: no such slice"):
+    with pytest.raises(MeshError, match="v5e:2x5: not a slice of TPUs that preflight knows"):
         look(root, topology="v5e:2x5")
     assert not has_started_a_process(root)
 

@@ -92,3 +92,10 @@ def test_help_tells_how_a_node_is_made_by_hand():
     assert "python -m stages.from_file --video demo" in text
     for option in ("--video", "--pdb", "--debug", "stage.name=value"):
         assert option in text
+
+
+def test_help_of_preflight_names_the_command_that_starts_it():
+    command = [sys.executable, "-m", "stages.preflight", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "see `doit help preflight`" in result.stdout
+    assert "examples:" not in result.stdout

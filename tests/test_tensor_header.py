@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.tensor_header import read_header
+from stages.tensor_header import count_nonzero, read_header
 
 
 @pytest.fixture
@@ -25,3 +25,10 @@ def test_a_file_cut_short_is_refused(file: Path):
         opened.truncate(whole - 1)
     with pytest.raises(ValueError, match=f"it has {whole - 1} bytes, its header says {whole}"):
         read_header(file)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])
+def test_entries_that_are_not_zero_are_counted(tmp_path: Path, dtype: type):
+    mask = np.array([[1, 1, 0, 1, 0]], dtype)
+    save_file({"before": np.ones(3, dtype), "mask": mask, "none": np.zeros((2, 2), dtype)}, tmp_path / "file")
+    assert [count_nonzero(tmp_path / "file", name) for name in ("mask", "none", "before")] == [3, 0, 3]

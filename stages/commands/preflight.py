@@ -10,10 +10,12 @@ from typing import Any
 
 from doit import doit_cmd
 from doit.cmd_base import Command
+from doit.cmdparse import CmdParseError
 
 from stages.commands.preflight_table import print_table, show_progress
 from stages.errors import StagesError
-from stages.preflight_survey import survey
+from stages.keys import JsonValue
+from stages.preflight_survey import Survey, survey
 
 _FITS, _FAILURE = 0, 1  # exit codes
 
@@ -25,8 +27,9 @@ class Preflight(Command):  # type: ignore[misc] # doit has no types
     doc_usage = "[VIDEO ...] [--topology NAME] [--json] [stage.name=value ...]"
     doc_description = """\
 Compiles the denoise step and the decode chunk of each video (default: all) and says whether they fit into the chips'
-memory. It needs no weights, no download and, with --topology, no TPU: the TPU compiler runs on any Linux machine with
-`pip install -e '.[preflight]'`. What has been compiled is kept: asking again takes no time.
+memory. It needs no weights, no download and, with --topology, no TPU: the TPU compiler runs on Linux on x86-64, with
+`pip install -e '.[preflight]'`. What was found out is kept: asking again takes no time. Sizes are per device (a chip;
+half a chip of tpu7x). Of several hosts each decodes by itself, so decode is compiled for the chips of one.
 
 Exit code: 0 when all of it fits, 1 when something does not, or when that could not be found out.
 
@@ -50,7 +53,7 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
             "long": "json",
             "type": bool,
             "default": False,
-            "help": "print JSON in place of the table; sizes are GiB per chip",
+            "help": "print JSON in place of the table; sizes are GiB per device (a chip; half a chip of tpu7x)",
         },
         {
             "name": "debug",
@@ -63,12 +66,12 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
     )
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
-        """As doit's own, but options may stand after names."""
+        """As doit's own, but options may stand after names. Raises CmdParseError, which doit prints."""
         known = self.cmdparser.get_long()  # those that take a value end with "="
         try:
             options, names = getopt.gnu_getopt(list(in_args), "", known)
-        except getopt.GetoptError:
-            return int(super().parse_execute(in_args))  # doit says what is wrong
+        except getopt.GetoptError as error:  # doit's own parser takes what stands after a name for more names
+            raise CmdParseError(f"doit preflight: {error}. `doit help preflight` says what there is.") from error
         first = [f"{name}={value}" if f"{name.strip('-')}=" in known else name for name, value in options]
         return int(super().parse_execute([*first, *names]))
 
@@ -77,7 +80,7 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
         try:
             with show_progress() as observe:
                 overrides = dict(doit_cmd._CMDLINE_VARS or {})
-                rows = survey(Path.cwd(), pos_args, opt_values["topology"], overrides, observe)
+                found = survey(Path.cwd(), pos_args, opt_values["topology"], overrides, observe)
         except StagesError as error:
             if opt_values["debug"]:
                 traceback.print_exc()
@@ -87,7 +90,17 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
             print("interrupted. What had been found out is kept.", file=sys.stderr)
             return _FAILURE
         if opt_values["json"]:
-            print(json.dumps({"topology": opt_values["topology"], "rows": [row.to_json() for row in rows]}, indent=2))
+            print(json.dumps({"topology": opt_values["topology"], **_to_json(found)}, indent=2))
         else:
-            print_table(opt_values["topology"], rows)
-        return _FITS if all(row.fits for row in rows) else _FAILURE
+            print_table(opt_values["topology"], found)
+        return _FITS if all(row.fits for row in found.rows) else _FAILURE
+
+
+def _to_json(found: Survey) -> dict[str, JsonValue]:
+    return {
+        "rows": [row.to_json() for row in found.rows],
+        "not_compiled": [
+            {"stage": "decode", "videos": [*videos], "decoder": decoder}
+            for decoder, videos in found.not_compiled.items()
+        ],
+    }

@@ -1,98 +1,29 @@
 """The whole decoder with explicit state: latent frames in, frames out, exact whatever the chunk.
 
-Owns the order of the blocks and what is remembered between latent frames; the blocks are in layers.py, where the
-latents come from and the frames go is left to stream.py and tiling.py.
+Owns the order of the blocks and when something is remembered between frames. The blocks are in layers.py, weights
+and memory in structure.py; where latents come from and frames go is left to stream.py and tiling.py.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from stages.decode.attention import AttentionMemory, AttentionWeights, attention
+from stages.decode.attention import AttentionMemory, attention
 from stages.decode.config import DecoderConfig, UpBlockPlan
-from stages.decode.layers import (
-    ConvWeights,
-    Leaf,
-    Past,
-    ResnetMemory,
-    ResnetWeights,
-    causal_conv,
-    resnet,
-    rms_norm,
-    silu,
-    upsample,
-)
+from stages.decode.layers import causal_conv, resnet, rms_norm, silu, upsample
 from stages.decode.strips import AXIS, BY_COLUMN, WHOLE, Strips, fill
+from stages.decode.structure import DecoderMemory, DecoderWeights, TailMemory, UpBlockMemory, UpBlockWeights
 
 WIDTH_AXIS = 3  # of frames, [b, f, h, w, rgb]
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
-@dataclass(frozen=True)
-class UpBlockWeights(Generic[Leaf]):
-    """Residual blocks, then the convolution of the upsampler where there is one."""
-
-    resnets: tuple[ResnetWeights[Leaf], ...]
-    upsample: ConvWeights[Leaf] | None
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["conv_in", "mid_resnets", "mid_attention", "up_blocks", "norm_out", "conv_out"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class DecoderWeights(Generic[Leaf]):
-    """All weights of the decoder, in the order in which a frame meets them."""
-
-    conv_in: ConvWeights[Leaf]
-    mid_resnets: tuple[ResnetWeights[Leaf], ResnetWeights[Leaf]]
-    mid_attention: AttentionWeights[Leaf]
-    up_blocks: tuple[UpBlockWeights[Leaf], ...]
-    norm_out: Leaf
-    conv_out: ConvWeights[Leaf]
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])
-@dataclass(frozen=True)
-class UpBlockMemory(Generic[Leaf]):
-    """What an up block remembers."""
-
-    resnets: tuple[ResnetMemory[Leaf], ...]
-    upsample: Past[Leaf] | None
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["up_blocks", "conv_out"], meta_fields=[])
-@dataclass(frozen=True)
-class TailMemory(Generic[Leaf]):
-    """What all after the mid-block remembers."""
-
-    up_blocks: tuple[UpBlockMemory[Leaf], ...]
-    conv_out: Past[Leaf]
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["conv_in", "mid_resnets", "mid_attention", "tail"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class DecoderMemory(Generic[Leaf]):
-    """What is remembered between latent frames: two frames per convolution, keys and values of all."""
-
-    conv_in: Past[Leaf]
-    mid_resnets: tuple[ResnetMemory[Leaf], ResnetMemory[Leaf]]
-    mid_attention: AttentionMemory[Leaf]
-    tail: TailMemory[Leaf]
-
-
-# What is remembered after a latent frame, and its frames, not clamped.
-Decoded: TypeAlias = tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]
+# What is remembered after a latent frame (None when none follows), and its frames, not clamped.
+Decoded: TypeAlias = tuple[DecoderMemory[Array] | None, Float[Array, "b f h_px w_px rgb"]]
 
 # Weights, latents, memory (None before the first latent frame) and position of a latent frame.
 Arguments: TypeAlias = tuple[
@@ -116,7 +47,7 @@ class FramePrograms:
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where a video's decoding stands; `memory` is None before its first latent frame."""
+    """Where a video's decoding stands; `memory` is None before its first latent frame, and of an image after it too."""
 
     num_latent_frames: int
     num_decoded: int
@@ -136,7 +67,7 @@ def decode_first(
     config: DecoderConfig,
     num_latent_frames: int,
     strips: Strips | None = None,
-) -> tuple[DecoderMemory[Array], Float[Array, "b 1 h_px w_px rgb"]]:
+) -> tuple[DecoderMemory[Array] | None, Float[Array, "b 1 h_px w_px rgb"]]:
     """Decode the first latent frame of a video, which is one frame.
 
     Args:
@@ -146,7 +77,8 @@ def decode_first(
         num_latent_frames: of the whole video; room for their keys and values is made.
         strips: how frames and memory are spread over devices, each of which holds all weights and latents; None: not.
     Returns:
-        The memory for the second latent frame, and [b, 1, H, W, 3], not clamped, of the weights' dtype.
+        The memory for the second latent frame, None where there is none (an image); and [b, 1, H, W, 3], not clamped,
+        of the weights' dtype.
     """
 
     def decode(weights: DecoderWeights[Array], latents: Array, memory: None, position: Array) -> Decoded:
@@ -155,7 +87,8 @@ def decode_first(
         cache = AttentionMemory(
             keys=jnp.zeros(cache_shape, latents.dtype), values=jnp.zeros(cache_shape, latents.dtype)
         )
-        return _decode_frame(weights, latents, memory, cache, position, config=config, strips=strips)
+        after, frames = _decode_frame(weights, latents, memory, cache, position, config=config, strips=strips)
+        return (after if num_latent_frames > 1 else None), frames
 
     return _decode_strips(decode, (weights, latents, None, jnp.int32(0)), strips)
 
@@ -188,7 +121,9 @@ def decode_next(
     ) -> Decoded:
         return _decode_frame(weights, latents, memory, memory.mid_attention, position, config=config, strips=strips)
 
-    return _decode_strips(decode, (weights, latents, memory, position), strips)
+    after, frames = _decode_strips(decode, (weights, latents, memory, position), strips)
+    assert after is not None  # `decode` always has one
+    return after, frames
 
 
 def decode_chunk(
@@ -258,7 +193,7 @@ def _decode_frame(
     *,
     config: DecoderConfig,
     strips: Strips | None,
-) -> Decoded:
+) -> tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]:
     repeats = config.block_channels[0] // config.latent_channels
     past, (before, after), tail = (
         (memory.conv_in, memory.mid_resnets, memory.tail) if memory else (None, (None, None), None)

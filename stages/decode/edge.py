@@ -20,7 +20,7 @@ from stages.decode.decoder import FramePrograms
 from stages.decode.plan import ChunkPlan, Compile, Devices, compile_programs, compile_tiles
 from stages.decode.stream import decode_video, to_stored
 from stages.decode.strips import count_used, place
-from stages.decode.tiling import TileGrid, one_tile, plan_tiles
+from stages.decode.tiling import TileGrid, choose_grid
 from stages.decode.weights import load_weights
 from stages.devices import pick_devices
 from stages.executables import Executables, Program
@@ -68,7 +68,7 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
         dtype = parameters["dtype"]
         decode = _HELD.get((vae, parameters["decoder"], dtype, devices), lambda: load(vae, config, dtype, devices))
     latents = LatentSize(*tensors["latents"].shape[2:])
-    grid = _choose_grid(latents, parameters, config)
+    grid = choose_grid(latents.height, latents.width, parameters, spatial_compression=config.spatial_compression)
     pieces = decode(jnp.moveaxis(tensors["latents"], 1, -1), grid, report)
     size = video_size(latents)
     shape = (1, size.num_frames, size.height, size.width, config.out_channels)
@@ -89,18 +89,6 @@ def _read_config(file: Path) -> DecoderConfig:
     config = parse_config(read_settings(file))
     check_geometry(config, where=file)
     return config
-
-
-def _choose_grid(latents: LatentSize, parameters: Mapping[str, Any], config: DecoderConfig) -> TileGrid:
-    if not parameters["enable_tiling"]:
-        return one_tile(latents.height, latents.width)
-    return plan_tiles(
-        latents.height,
-        latents.width,
-        tile_size_px=parameters["tile_size"],
-        tile_overlap=parameters["tile_overlap"],
-        spatial_compression=config.spatial_compression,
-    )
 
 
 def _load(folder: Path, config: DecoderConfig, dtype: str, devices: Devices, *, compile_program: Compile) -> Decode:

@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 
 import jax
 from jax.sharding import PartitionSpec
-from jax.stages import Compiled
+from jax.stages import Compiled, Traced
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderMemory, DecoderWeights, FramePrograms, decode_first, decode_next
+from stages.decode.decoder import FramePrograms, decode_first, decode_next
 from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
-from stages.decode.tiling import TileGrid, tile_sizes
+from stages.decode.structure import DecoderMemory, DecoderWeights
+from stages.decode.tiling import TileGrid, count_tiles
 from stages.decode.weights import describe_weights
 from stages.executables import Program
 from stages.flops import count_flops
@@ -48,12 +49,33 @@ class ChunkPlan:
     dtype: str
 
 
+@dataclass(frozen=True)
+class ChunkNeeds:
+    """What a video or tile needs, known before anything is compiled.
+
+    Attributes:
+        memory: shapes of what is kept between latent frames, each with its sharding; None of an image.
+        first_flops: operations of the first latent frame, of all devices together.
+        later_flops: of a later one in the middle of the video; 0 of an image, which has none.
+    """
+
+    memory: DecoderMemory[Any] | None
+    first_flops: int
+    later_flops: int
+
+
+def count_needs(plan: ChunkPlan, devices: Devices) -> ChunkNeeds:
+    """What decoding by both programs needs on `devices`; they are traced, not lowered."""
+    first, _ = _trace_first(plan, devices)
+    if plan.size.num_frames == 1:
+        return ChunkNeeds(None, count_flops(first.jaxpr.jaxpr), later_flops=0)
+    later, _, memory = _trace_next(plan, devices)
+    return ChunkNeeds(memory, count_flops(first.jaxpr.jaxpr), _count_middle_flops(later, plan))
+
+
 def lower_first(plan: ChunkPlan, devices: Devices) -> Program:
     """The program for the first latent frame of a video, lowered for `devices`; nothing is put on them."""
-    weights, latents = _describe_inputs(plan, devices)
-    traced = decode_first.trace(
-        weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
-    )
+    traced, weights = _trace_first(plan, devices)
     flops = count_flops(traced.jaxpr.jaxpr)
     return Program(
         "first decode chunk", traced.lower(), weights, state=(), flops=flops, compiler_options=COMPILER_OPTIONS
@@ -65,11 +87,8 @@ def lower_chunk(plan: ChunkPlan, devices: Devices) -> Program:
 
     Its operations are those of the middle of the video: attention sees one latent frame more from chunk to chunk.
     """
-    weights, latents = _describe_inputs(plan, devices)
-    memory = _describe_memory(plan, devices)
-    position = _describe((), "int32", devices)
-    traced = decode_next.trace(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
-    flops = count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
+    traced, weights, memory = _trace_next(plan, devices)
+    flops = _count_middle_flops(traced, plan)
     return Program(
         "decode chunk", traced.lower(), weights, state=memory, flops=flops, compiler_options=COMPILER_OPTIONS
     )
@@ -87,7 +106,7 @@ def compile_tiles(
     """
     return {
         (height, width): compile_size(replace(plan, size=LatentSize(plan.size.num_frames, height, width)))
-        for height, width in tile_sizes(plan.size.height, plan.size.width, grid)
+        for height, width in count_tiles(plan.size.height, plan.size.width, grid)
     }
 
 
@@ -96,6 +115,26 @@ def compile_programs(plan: ChunkPlan, *, devices: Devices, compile_program: Comp
     first = compile_program(lower_first(plan, devices))
     later = compile_program(lower_chunk(plan, devices)) if plan.size.num_frames > 1 else None
     return FramePrograms(first=first, later=later)
+
+
+def _trace_first(plan: ChunkPlan, devices: Devices) -> tuple[Traced, DecoderWeights[Any]]:
+    weights, latents = _describe_inputs(plan, devices)
+    traced = decode_first.trace(
+        weights, latents, config=plan.config, num_latent_frames=plan.size.num_frames, strips=_strips(plan, devices)
+    )
+    return traced, weights
+
+
+def _trace_next(plan: ChunkPlan, devices: Devices) -> tuple[Traced, DecoderWeights[Any], DecoderMemory[Any]]:
+    weights, latents = _describe_inputs(plan, devices)
+    memory = _describe_memory(plan, devices)
+    position = _describe((), "int32", devices)
+    traced = decode_next.trace(weights, latents, memory, position, config=plan.config, strips=_strips(plan, devices))
+    return traced, weights, memory
+
+
+def _count_middle_flops(traced: Traced, plan: ChunkPlan) -> int:
+    return count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
 
 
 def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:

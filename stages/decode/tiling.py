@@ -3,14 +3,15 @@
 Owns the geometry and the blending; decoding the tiles is left to stream.py.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-
-from stages.geometry import tile_step
 
 LatentTile = Float[Array, "b f _ _ c"]  # tiles of one frame differ in height and width
 Tile = Float[Array, "b f_px _ _ rgb"]
@@ -28,6 +29,24 @@ class TileGrid:
     step: int
     rows: tuple[int, ...]
     columns: tuple[int, ...]
+
+
+def choose_grid(height: int, width: int, parameters: Mapping[str, Any], *, spatial_compression: int) -> TileGrid:
+    """The grid of a frame, [height, width] latent cells, by the parameters of decode.
+
+    Args:
+        height, width, spatial_compression: as in `plan_tiles`.
+        parameters: `enable_tiling`, and where it is true `tile_size` and `tile_overlap`.
+    """
+    if not parameters["enable_tiling"]:
+        return one_tile(height, width)
+    return plan_tiles(
+        height,
+        width,
+        tile_size_px=parameters["tile_size"],
+        tile_overlap=parameters["tile_overlap"],
+        spatial_compression=spatial_compression,
+    )
 
 
 def one_tile(height: int, width: int) -> TileGrid:
@@ -55,15 +74,17 @@ def plan_tiles(
     tile_size = tile_size_px // spatial_compression
     if height <= tile_size and width <= tile_size:
         return one_tile(height, width)
-    step = tile_step(tile_size, tile_overlap)
+    step = max(int(tile_size * (1 - tile_overlap)), 1)
     return TileGrid(
         tile_size=tile_size, step=step, rows=tuple(range(0, height, step)), columns=tuple(range(0, width, step))
     )
 
 
-def tile_sizes(height: int, width: int, grid: TileGrid) -> set[tuple[int, int]]:
-    """Heights and widths that the grid's tiles of a frame, [height, width] latent cells, have."""
-    return {(min(grid.tile_size, height - y), min(grid.tile_size, width - x)) for y in grid.rows for x in grid.columns}
+def count_tiles(height: int, width: int, grid: TileGrid) -> Counter[tuple[int, int]]:
+    """How many of the grid's tiles of a frame, [height, width] latent cells, have which height and width."""
+    return Counter(
+        (min(grid.tile_size, height - y), min(grid.tile_size, width - x)) for y in grid.rows for x in grid.columns
+    )
 
 
 def cut_tiles(latents: Float[Array, "b f h w c"], grid: TileGrid) -> list[list[LatentTile]]:

@@ -12,8 +12,8 @@ from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
 from stages.decode.config import DecoderConfig, UpBlockPlan
-from stages.decode.decoder import DecoderWeights, UpBlockWeights
 from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
+from stages.decode.structure import DecoderWeights, UpBlockWeights
 from stages.tensors import DTYPES, WeightFiles
 from stages.weight_check import check_weights
 

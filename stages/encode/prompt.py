@@ -1,11 +1,12 @@
 """Text in, text out: what the two text encoders are given for a prompt.
 
-Owns the system message, the chat messages and the quoted text. Tokens and tensors are left to
+Owns the system message, the chat messages and the form of the quoted text. Tokens and tensors are left to
 text_encoders.py; nothing here loads torch.
 """
 
-import re
 from dataclasses import dataclass
+
+from stages.quotations import find_quotations
 
 # The gaps are tokens too: with other white space the text before the prompt is not NUM_SYSTEM_TOKENS long.
 _GAP = " " * 9
@@ -22,7 +23,6 @@ SYSTEM_MESSAGE = _GAP.join(
 NUM_SYSTEM_TOKENS = 108  # of the chat before the prompt's first token: the system turn and the user turn's head
 _EMPTY_PROMPT = " "  # an empty user turn is not what the checkpoint was trained with
 
-_QUOTED = re.compile(r'"([^"\n]*)"|“([^”\n]*)”')
 _MAX_SHOWN_CHARACTERS = 200  # of the words that a warning repeats
 
 
@@ -70,14 +70,11 @@ def extract_glyph_text(prompt: str) -> str | None:
     """The text that the video shall show in letters: all that stands in straight or curly double quotes.
 
     Args:
-        prompt: any text. A quotation does not cross a line break.
+        prompt: any text.
     Returns:
         `Text "..."` for each quotation, in order, each once, each followed by a full stop and a space; None
         when there is no quotation.
     Source:
         `extract_glyph_texts` of diffusers' HunyuanVideo15Pipeline.
     """
-    quotations = [straight or curly for straight, curly in _QUOTED.findall(prompt)]
-    if not quotations:
-        return None
-    return "".join(f'Text "{quotation}". ' for quotation in dict.fromkeys(quotations))
+    return "".join(f'Text "{quotation}". ' for quotation in find_quotations(prompt)) or None

@@ -3,4 +3,4 @@
 from stages.program import main
 
 if __name__ == "__main__":
-    main(__package__)
+    main(__package__, instead="`doit preflight` starts it: see `doit help preflight`. It makes no node of a video.")

@@ -17,6 +17,9 @@ from stages.preflight.figures import Figures, figures_of_compiled, figures_of_re
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
 
+# How messages begin of what says nothing of the program: the same question may have an answer the next time.
+_PASSING = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED")
+
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Compile the program that the node describes, for its devices, and write down what it needs."""
@@ -26,25 +29,26 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     with report.phase("lowering"):
         lowered = lower(parameters, target.devices)
     with report.phase("compiling"):
-        figures, details = _compile(lowered, target, Executables(job.store, warn=report.warn))
+        figures, details = compile_lowered(lowered, target, Executables(job.store, warn=report.warn))
     text = json.dumps(asdict(figures), indent=2, sort_keys=True) + "\n"
     (draft / CONTRACTS[PREFLIGHT].payload).write_text(text, encoding="utf-8")
     return {"device": figures.device_kind, **details}
 
 
-def _compile(lowered: Lowered, target: Target, executables: Executables) -> tuple[Figures, dict[str, JsonValue]]:
+def compile_lowered(lowered: Lowered, target: Target, executables: Executables) -> tuple[Figures, dict[str, JsonValue]]:
     """What the program needs, and for run.json what it took to find out.
 
     Raises:
-        StageError: the compiler refuses it for another reason than the chips' memory.
+        StageError: the compiler could not be asked.
     """
     start = time.perf_counter()
     try:
         executable = executables.compile(lowered.program)
     except jax.errors.JaxRuntimeError as error:
-        figures = figures_of_refused(lowered, target, str(error))
-        if figures is None:
-            raise StageError(f"{lowered.program.name}: the compiler refuses it: {shorten(str(error))}") from error
+        message = str(error)
+        if message.startswith(_PASSING):
+            raise StageError(f"the compiler gave no answer ({shorten(message)}). Ask again.") from error
+        figures = figures_of_refused(lowered, target, message)
         return figures, {"compile_s": round(time.perf_counter() - start, 3), "was_loaded": False}
     details: dict[str, JsonValue] = {"compile_s": round(executable.compile_s, 3), "was_loaded": executable.was_loaded}
     return figures_of_compiled(lowered, target, executable.compiled), details

@@ -2,28 +2,35 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 
 from stages.preflight.hlo import Collective, count_collectives
-from stages.preflight.lowering import Lowered
+from stages.preflight.lowering import Lowered, Work, bytes_on_device
 from stages.preflight.target import Target
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # libtpu 0.0.42 and 0.0.52. What they call temporaries is all that the program needs, its arguments too.
-_OUT_OF_HBM = re.compile(r"HLO temporaries \(([\d.]+)([KMGT])\) exceeds available HBM")
+_OUT_OF_HBM = re.compile(r"HLO temporaries \(([\d.]+)([KMGT])\) exceeds available HBM \(([\d.]+)([KMGT])\)")
 _MAX_SHOWN = 300  # characters of a compiler's message
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on a device. `state`: all arguments but the weights; `temporaries`: all else, also arguments' padding."""
+    """Bytes on a device.
+
+    Attributes:
+        weights: all of them, also those that the program drops.
+        state: all other arguments, those of all tiles.
+        temporaries: all else, also arguments' padding; None of a program that was refused for another reason than
+            memory.
+    """
 
     weights: int
     state: int
-    temporaries: int
+    temporaries: int | None
 
 
 @dataclass(frozen=True)
@@ -31,21 +38,31 @@ class Figures:
     """The content of `figures.json`.
 
     Attributes:
-        device_kind, num_devices, mesh: what it was compiled for.
-        memory: bytes on a device, and how many of them a program can have.
+        device_kind, num_devices, mesh: what it was compiled for, and how many devices hold a part of the video.
+        memory: bytes on a device.
+        growing_bytes: of these, what grows with the video's latent frames; None where that is not known.
+        limit_bytes: how many a program can have.
         fits: whether the compiler took it and the sum is within the limit.
-        flops: operations of a step or of a latent frame, with all its tiles, of all devices together.
-        collectives: of a call; None where not known: of a program that the compiler refused, or that this jaxlib
-            cannot read (0.10.2 cannot read what libtpu 0.0.52 makes for tpu7x).
+        refusal: the compiler's reason, cut where it is long; "" where it took the program.
+        flops: operations of a step or of a later latent frame (of an image, of the first) with all its tiles, of all
+            devices together.
+        first, later: what the first call cannot do without, and each later one; a call is a step or a latent frame.
+        collectives: of a call: those of the largest tile's program, as often as there are tiles. None where the
+            compiler refused the program, or this jaxlib cannot read its text (0.10.2 reads what libtpu 0.0.42.1 makes
+            for all chips here, and not what 0.0.52 makes for tpu7x).
     """
 
     device_kind: str
     num_devices: int
     mesh: str
     memory: Memory
+    growing_bytes: int | None
     limit_bytes: int
     fits: bool
+    refusal: str
     flops: int
+    first: Work
+    later: Work
     collectives: tuple[Collective, ...] | None
 
 
@@ -53,48 +70,62 @@ def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.C
     """What the compiler says of a program that it took."""
     needed: Any = compiled.memory_analysis()
     arguments = _arguments(lowered, compiled)
-    taken = sum(argument.bytes for argument in arguments if argument.is_taken)
+    taken = sum(argument.bytes for argument in arguments)
     padding = needed.argument_size_in_bytes - taken
     results = needed.output_size_in_bytes - needed.alias_size_in_bytes
     memory = Memory(
-        weights=_bytes_of(lowered.program.weights),
-        state=lowered.num_tiles * _bytes_of(lowered.program.state) + _others(arguments),
+        weights=bytes_on_device(lowered.program.weights),
+        state=lowered.state_bytes + sum(argument.bytes for argument in arguments if argument.is_other),
         temporaries=needed.temp_size_in_bytes + needed.generated_code_size_in_bytes + results + padding,
     )
-    return _figures(lowered, target, memory, _collectives_of(compiled))
+    dropped = memory.weights - sum(argument.bytes for argument in arguments if argument.is_weight)
+    collectives = _collectives_of(compiled, lowered.num_tiles)
+    return _figures(lowered, target, memory, dropped_bytes=dropped, collectives=collectives)
 
 
-def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figures | None:
-    """What the compiler says of a program that needs more memory than there is; None for another message."""
+def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figures:
+    """What the compiler's message says of a program that it did not take."""
+    weights = bytes_on_device(lowered.program.weights)
     found = _OUT_OF_HBM.search(message)
-    if found is None:
-        return None
-    weights, state = _bytes_of(lowered.program.weights), _bytes_of(lowered.program.state)
-    total = int(float(found[1]) * _UNITS[found[2]])
-    memory = Memory(weights, lowered.num_tiles * state, max(total - weights - state, 0))
-    return _figures(lowered, target, memory, collectives=None)
+    temporaries = None
+    if found:
+        own_state = bytes_on_device(lowered.program.state)  # of one tile
+        temporaries = max(_bytes_of(*found.group(1, 2)) - weights - own_state, 0)
+        target = replace(target, limit_bytes=_bytes_of(*found.group(3, 4)))
+    memory = Memory(weights, lowered.state_bytes, temporaries)
+    return _figures(lowered, target, memory, refusal=shorten(message))
 
 
 def shorten(message: str) -> str:
-    """A compiler's message on one line, without what is of use to the compiler's authors alone."""
+    """A compiler's message on one line, cut after so many characters as a person may read."""
     line = " ".join(message.split())
     return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}..."
 
 
-def _collectives_of(compiled: jax.stages.Compiled) -> tuple[Collective, ...] | None:
+def _bytes_of(number: str, unit: str) -> int:
+    return int(float(number) * _UNITS[unit])
+
+
+def _collectives_of(compiled: jax.stages.Compiled, num_tiles: int) -> tuple[Collective, ...] | None:
     try:
         text = compiled.as_text()
     except jax.errors.JaxRuntimeError:
         return None
-    return count_collectives(text or "")
+    return tuple(
+        replace(each, count=num_tiles * each.count, size_bytes=num_tiles * each.size_bytes)
+        for each in count_collectives(text or "")
+    )
 
 
 @dataclass(frozen=True)
 class _Argument:
-    """Bytes on a device; `is_taken`: not dropped because nothing depends on it; `is_other`: no weight, not donated."""
+    """Bytes on a device, 0 of one that was dropped because nothing depends on it.
+
+    `is_weight`: it stays from call to call; `is_other`: that neither, nor is it donated.
+    """
 
     bytes: int
-    is_taken: bool
+    is_weight: bool
     is_other: bool
 
 
@@ -109,36 +140,41 @@ def _arguments(lowered: Lowered, compiled: jax.stages.Compiled) -> list[_Argumen
     shardings = tree.flatten_up_to(compiled.input_shardings)  # type: ignore[attr-defined] # its stub lacks it
     return [
         _Argument(
-            bytes=_shard_bytes(info, sharding) if sharding else 0,
-            is_taken=sharding is not None,
-            is_other=place >= num_weights and not info.donated,
+            bytes=math.prod(sharding.shard_shape(info.shape)) * info.dtype.itemsize if sharding else 0,
+            is_weight=index < num_weights,
+            is_other=index >= num_weights and not info.donated,
         )
-        for place, (info, sharding) in enumerate(zip(infos, shardings, strict=True))
+        for index, (info, sharding) in enumerate(zip(infos, shardings, strict=True))
     ]
 
 
-def _others(arguments: list[_Argument]) -> int:
-    return sum(argument.bytes for argument in arguments if argument.is_other)
-
-
-def _figures(lowered: Lowered, target: Target, memory: Memory, collectives: tuple[Collective, ...] | None) -> Figures:
-    total = memory.weights + memory.state + memory.temporaries
+def _figures(
+    lowered: Lowered,
+    target: Target,
+    memory: Memory,
+    *,
+    dropped_bytes: int = 0,
+    refusal: str = "",
+    collectives: tuple[Collective, ...] | None = None,
+) -> Figures:
+    total = None if memory.temporaries is None else memory.weights + memory.state + memory.temporaries
+    growing = lowered.growing_bytes
+    if growing is None and total is not None:
+        growing = total - memory.weights
+    first, later = (
+        replace(work, read_bytes=work.read_bytes - dropped_bytes) for work in (lowered.first, lowered.later)
+    )
     return Figures(
         device_kind=target.devices[0].device_kind,
         num_devices=lowered.num_devices,
         mesh=lowered.mesh,
         memory=memory,
+        growing_bytes=growing,
         limit_bytes=target.limit_bytes,
-        fits=total <= target.limit_bytes,
-        flops=lowered.num_tiles * lowered.program.flops,
+        fits=not refusal and total is not None and total <= target.limit_bytes,
+        refusal=refusal,
+        flops=lowered.flops,
+        first=first,
+        later=later,
         collectives=collectives,
     )
-
-
-def _bytes_of(shapes: Any) -> int:
-    """Bytes of a tree of shapes on one device."""
-    return sum(_shard_bytes(leaf, leaf.sharding) for leaf in jax.tree.leaves(shapes))
-
-
-def _shard_bytes(array: Any, sharding: jax.sharding.Sharding) -> int:
-    return math.prod(sharding.shard_shape(array.shape)) * array.dtype.itemsize

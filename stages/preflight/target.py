@@ -4,13 +4,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import jax
 from jax.experimental import topologies
 
-from stages.chips import chip_of_device, chip_of_topology
+from stages.chips import chip_of_device, chip_of_topology, host_bounds
 from stages.devices import pick_devices
 from stages.errors import MeshError
+from stages.host_memory import host_memory_bytes
 
 # The compiler alone: it asks no metadata server for a TPU, takes no lock against others of its kind, and JAX starts no
 # TPU that is there.
@@ -40,7 +42,9 @@ def _of_topology(topology: str) -> Target:
     chip = chip_of_topology(topology)
     os.environ.update(_COMPILER_ALONE)
     jax.config.update("jax_platforms", "cpu")
-    options = {"chip_config_name": chip.chip_config} if chip.chip_config else {}
+    options: dict[str, Any] = {"chips_per_host_bounds": host_bounds(topology)}
+    if chip.chip_config:
+        options["chip_config_name"] = chip.chip_config
     try:
         found = topologies.get_topology_desc(topology_name=topology, platform="tpu", **options)
     except (RuntimeError, ValueError, NotImplementedError) as error:
@@ -54,8 +58,4 @@ def _at_hand(platform: str) -> Target:
         return Target(devices, chip.hbm_bytes)
     if statistics := devices[0].memory_stats():
         return Target(devices, statistics["bytes_limit"])
-    return Target(devices, _host_memory_bytes() // len(devices))  # CPU devices share the host's
-
-
-def _host_memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Target(devices, host_memory_bytes() // len(devices))  # CPU devices share the host's

@@ -1,8 +1,10 @@
 """The table for people."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from preflight_builders import GIB, build_figures, write_project
@@ -12,6 +14,7 @@ from stages.commands.preflight_table import print_table, show_progress
 from stages.params import load_params
 from stages.preflight_answers import Row, WayOut
 from stages.preflight_questions import ask, describe_target
+from stages.preflight_survey import Survey
 
 
 @pytest.fixture
@@ -20,12 +23,15 @@ def rows(tmp_path: Path) -> list[Row]:
     questions = ask(
         params.videos["demo"], tmp_path, describe_target("v5e:2x4", params.machine), mesh=params.machine.mesh
     )
-    return [Row(question, ("demo",), build_figures(), {"compile_s": 12.34}) for question in questions]
+    run = {"compile_s": 12.34, "was_loaded": False}
+    return [Row(question, ("demo",), build_figures(), run) for question in questions]
 
 
-def shown(rows: list[Row], topology: str = "v5e:2x4") -> list[str]:
+def shown(
+    rows: list[Row], topology: str = "v5e:2x4", not_compiled: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> list[str]:
     console = Console(file=io.StringIO(), width=120, highlight=False)
-    print_table(topology, rows, console)
+    print_table(topology, Survey(tuple(rows), not_compiled), console)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -34,8 +40,8 @@ def test_each_program_is_a_line_and_what_it_sends_another(rows: list[Row]):
         "v5e:2x4: TPU v5 lite",
         "stage    video  tokens  mesh   weights  state  temp.  sum GiB     of  fits  TFLOP  compile  run, at least",
         "denoise  demo       18  2x4x1     2.00   0.50   1.00     3.50  16.00  yes   8,000   12.3 s     1 min 42 s",
-        "denoise of demo sends per call and chip: 216 all-to-all (3.000 GiB)",
-        "GiB per chip. TFLOP: of a step or a latent frame, all chips together. run, at least: all calls at the peak.",
+        "denoise of demo sends per step and device: 216 all-to-all (3.000 GiB)",
+        "GiB per device. TFLOP: of a step or latent frame, all devices together. run, at least: at the chips' peak.",
     ]
 
 
@@ -49,12 +55,12 @@ def test_what_does_not_fit_stands_with_what_does(rows: list[Row]):
     row = replace(rows[0], figures=figures, ways_out=(WayOut("denoise.num_frames=5", 15 * GIB),))
     lines = shown([row])
     assert "NO" in lines[2]
-    assert lines[-1] == "denoise of demo does not fit. This does, compiled: denoise.num_frames=5 (15.00 GiB)."
+    assert lines[-1] == "denoise of demo does not fit. This fits, compiled: denoise.num_frames=5 (15.00 GiB)."
 
 
 def test_where_nothing_near_fits_a_larger_slice_is_the_mend(rows: list[Row]):
     lines = shown([replace(rows[0], figures=build_figures(weights=20))])
-    assert lines[-1] == "denoise of demo does not fit, and nothing near it does. Use a larger slice (--topology)."
+    assert lines[-1] == "denoise of demo does not fit, and nothing near it fits. Use a larger slice (--topology)."
 
 
 def test_without_a_program_there_is_nothing_to_compile():
@@ -68,5 +74,43 @@ def test_where_no_terminal_is_each_thing_is_a_line_on_stderr(capfd: pytest.Captu
 
 
 def test_what_chips_send_is_not_known_of_a_program_that_cannot_be_read(rows: list[Row]):
-    unread = replace(rows[0], figures={**rows[0].figures, "collectives": None})
-    assert "denoise of demo sends per call and chip: not known" in shown([unread])
+    unread = replace(rows[0], figures=build_figures(collectives=None))
+    assert "denoise of demo sends per step and device: not known" in shown([unread])
+
+
+def test_decode_of_several_hosts_shows_the_slice_of_one(rows: list[Row]):
+    assert "  2x4x1 of v5e:2x4  " in shown(rows[1:], topology="v5e:4x4")[2]
+
+
+def test_what_a_run_has_kept_is_loaded_and_took_no_time_to_compile(rows: list[Row]):
+    assert "   loaded  " in shown([replace(rows[0], run={"compile_s": 0.05, "was_loaded": True})])[2]
+
+
+def test_the_compilers_reason_stands_with_a_program_that_it_refuses(rows: list[Row]):
+    memory = {"weights": 2**30, "state": 2**30, "temporaries": None}
+    refused = replace(rows[0], figures=build_figures(memory=memory, fits=False, refusal="no [vmem]", collectives=None))
+    lines = shown([refused])
+    assert "?" in lines[2]
+    assert lines[-1] == (
+        "The compiler refuses denoise of demo (no [vmem]), and nothing near it fits. Use a larger slice (--topology)."
+    )
+
+
+def test_a_row_without_an_answer_is_its_error(rows: list[Row]):
+    failed = replace(rows[0], figures=None, run={}, error="denoise of demo: [killed]")
+    assert shown([failed]) == ["denoise of demo: [killed]"]
+    assert shown([failed, rows[1]])[-1] == "denoise of demo: [killed]"
+
+
+def test_a_decoder_that_is_not_compiled_is_a_line(rows: list[Row]):
+    line = "decode of demo, other: by diffusers, which is not compiled"
+    assert line in shown(rows[:1], not_compiled={"diffusers": ("demo", "other")})
+    assert shown([], not_compiled={"diffusers": ("demo", "other")}) == ["nothing to compile", line]
+
+
+def test_where_settings_could_not_be_tried_nothing_is_said_of_them(rows: list[Row]):
+    failed = replace(rows[0], figures=build_figures(weights=20), error="denoise of demo with fewer frames: killed")
+    assert shown([failed])[-2:] == [
+        "denoise of demo does not fit, and settings near it could not all be tried:",
+        "denoise of demo with fewer frames: killed",
+    ]

@@ -89,3 +89,13 @@ def test_every_product_of_float32_matrices_is_made_in_float32(folder: Path):
         precisions = list_precisions(program.jaxpr)
         assert len(precisions) > 20
         assert set(precisions) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}
+
+
+def test_an_image_leaves_nothing_to_remember(folder: Path):
+    config = load_config(folder)
+    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    latents = jnp.moveaxis(jnp.asarray(random_latents(1, 2, 3)), 1, -1)[:, 0]
+    memory, frames = decode_first(weights, latents, config=config, num_latent_frames=1)
+    assert memory is None
+    _, expected = decode_first(weights, latents, config=config, num_latent_frames=2)
+    np.testing.assert_allclose(frames, expected, atol=1e-5)  # compiled as another program

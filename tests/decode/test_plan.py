@@ -18,7 +18,7 @@ from stages.component_config import Settings
 from stages.decode.config import parse_config
 from stages.decode.decoder import decode_first, decode_next
 from stages.decode.layers import ConvWeights, causal_conv
-from stages.decode.plan import COMPILER_OPTIONS, ChunkPlan, compile_programs, lower_chunk, lower_first
+from stages.decode.plan import COMPILER_OPTIONS, ChunkPlan, compile_programs, count_needs, lower_chunk, lower_first
 from stages.decode.weights import load_weights
 from stages.executables import Program
 from stages.geometry import LatentSize
@@ -111,6 +111,16 @@ def test_the_work_of_a_chunk_is_that_of_the_middle_of_the_video():
         lower_chunk(replace(plan, size=LatentSize(num_frames, 2, 3)), jax.devices()).flops for num_frames in (4, 6)
     ]
     assert flops[1] - flops[0] == 4 * 6 * 6 * config.block_channels[0]  # one frame's keys and values more
+
+
+def test_needs_are_those_of_the_lowered_programs():
+    plan = ChunkPlan(parse_config(Settings(Path(), SETTINGS["vae"])), LatentSize(4, 2, 3), "float32")
+    first, later = lower_first(plan, jax.devices()), lower_chunk(plan, jax.devices())
+    needs = count_needs(plan, jax.devices())
+    assert (needs.first_flops, needs.later_flops) == (first.flops, later.flops)
+    assert needs.memory == later.state
+    image = count_needs(replace(plan, size=LatentSize(1, 2, 3)), jax.devices())
+    assert (image.memory, image.first_flops, image.later_flops) == (None, first.flops, 0)
 
 
 def makers_of_ynnpack(program: jax.stages.Compiled) -> list[str]:

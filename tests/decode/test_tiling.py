@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.decode.tiling import HEIGHT_AXIS, WIDTH_AXIS, blend, cut_tiles, join_tiles, one_tile, plan_tiles
+from stages.decode.tiling import (
+    HEIGHT_AXIS,
+    WIDTH_AXIS,
+    blend,
+    choose_grid,
+    count_tiles,
+    cut_tiles,
+    join_tiles,
+    one_tile,
+    plan_tiles,
+)
 
 CELL_PX = 16
 
@@ -26,6 +36,19 @@ def test_a_frame_that_fits_into_a_tile_is_decoded_whole():
 def test_an_overlap_of_part_of_a_cell_is_rounded_up_to_a_cell():
     grid = plan_tiles(6, 6, tile_size_px=48, tile_overlap=0.25, spatial_compression=CELL_PX)
     assert (grid.tile_size, grid.step) == (3, 2)
+
+
+def test_tiles_are_laid_where_they_are_asked_for():
+    tiles = {"enable_tiling": True, "tile_size": 256, "tile_overlap": 0.25}
+    assert choose_grid(45, 80, tiles, spatial_compression=CELL_PX) == plan_tiles(
+        45, 80, tile_size_px=256, tile_overlap=0.25, spatial_compression=CELL_PX
+    )
+    assert choose_grid(45, 80, {"enable_tiling": False}, spatial_compression=CELL_PX) == one_tile(45, 80)
+
+
+def test_tiles_of_720p_have_four_sizes():
+    grid = plan_tiles(45, 80, tile_size_px=256, tile_overlap=0.25, spatial_compression=CELL_PX)
+    assert count_tiles(45, 80, grid) == {(16, 16): 3 * 6, (16, 8): 3, (9, 16): 6, (9, 8): 1}
 
 
 def test_blending_by_hand():

@@ -1,18 +1,22 @@
 """What the process does with a job."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import jax
 import pytest
 from preflight_builders import write_project
 
 from stages.checkpoint import Checkpoint
-from stages.errors import CheckpointError
-from stages.executables import FOLDER
+from stages.errors import CheckpointError, StageError
+from stages.executables import FOLDER, Executables, Program
 from stages.job import Job, Report
 from stages.keys import Digest
 from stages.params import load_params
 from stages.preflight import edge
+from stages.preflight.lowering import lower
+from stages.preflight.target import Target
 from stages.preflight_questions import ask, describe_target
 
 QUIET = Report(lambda _event: None)
@@ -42,3 +46,31 @@ def test_a_checkpoint_that_cannot_be_run_is_told(tmp_path: Path):
     config.write_text(config.read_text().replace('"num_layers": 2', '"num_layers": 0'))
     with pytest.raises(CheckpointError, match="`num_layers` is 0, not a whole number from 1 to 1000"):
         edge.run(build_job(tmp_path, "denoise"), tmp_path, QUIET)
+
+
+def test_what_the_compiler_refuses_is_an_answer(tmp_path: Path):
+    job = build_job(write_project(tmp_path), "decode")
+    lowered = lower(job.node.parameters, jax.devices())
+    lowered = replace(lowered, program=replace(lowered.program, compiler_options={"no_such_option": "1"}))
+    figures, details = edge.compile_lowered(
+        lowered, Target(jax.devices(), 2**30), Executables(job.store, warn=pytest.fail)
+    )
+    assert not figures.fits
+    assert "no_such_option" in figures.refusal
+    assert details["was_loaded"] is False
+
+
+class Unreachable(Program):
+    """A program whose compiler cannot be asked."""
+
+    def compile(self) -> jax.stages.Compiled:
+        raise jax.errors.JaxRuntimeError("UNAVAILABLE: the TPU is in use")
+
+
+def test_what_says_nothing_of_the_program_is_no_answer(tmp_path: Path):
+    job = build_job(write_project(tmp_path), "decode")
+    lowered = lower(job.node.parameters, jax.devices())
+    lowered = replace(lowered, program=Unreachable(**vars(lowered.program)))
+    with pytest.raises(StageError) as caught:
+        edge.compile_lowered(lowered, Target(jax.devices(), 2**30), Executables(job.store, warn=pytest.fail))
+    assert str(caught.value) == "the compiler gave no answer (UNAVAILABLE: the TPU is in use). Ask again."

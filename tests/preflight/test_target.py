@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from stages.errors import MeshError
+from stages.host_memory import host_memory_bytes
 from stages.preflight.target import find_target
 
 FIND = """
@@ -27,8 +28,7 @@ def test_a_v4_chip_is_one_device_as_in_a_run():
 
 def test_cpu_devices_share_the_hosts_memory():
     target = find_target("", "cpu")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert target.limit_bytes == memory // len(target.devices)
+    assert target.limit_bytes == host_memory_bytes() // len(target.devices)
 
 
 def test_a_platform_that_is_not_here_is_one_message():
