@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from stages.keys import digest_file
 from stages.tensors import read_tensors
 from tests.from_file.builders import write_reference_embeddings
+from tests.interrupts import interruptible_children
 from training.shapes.metric import read_video
 from training.shapes.vocabulary import Combination
 
@@ -360,12 +361,10 @@ def stage_at_work(request: pytest.FixtureRequest, root: Path) -> Iterator[tuple[
     """A stage whose process is in the middle of its job, and doit, which waits for it."""
     stage = request.param
     run_doit(root, "clean", stage)
-    # an ignored SIGINT, as a shell's background job has it, would be inherited; a handled one is not
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "doit"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    signal.signal(signal.SIGINT, handler)
+    with interruptible_children():
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "doit"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
     with process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(f"{stage}:")

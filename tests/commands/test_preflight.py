@@ -13,6 +13,7 @@ from preflight_builders import build_figures, publish_answer, write_project
 
 from stages.params import load_params
 from stages.preflight_questions import ask, describe_target
+from tests.interrupts import interruptible_children
 
 SLICE = "v5e:2x4"
 PATIENCE_S = 60  # on a busy machine
@@ -123,7 +124,9 @@ def test_asking_again_loads_nothing_heavy(root: Path):
 
 def test_ctrl_c_is_one_message_and_leaves_no_process(root: Path):
     command = [sys.executable, "-m", "doit", "preflight"]
-    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
+    with interruptible_children():
+        process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    with process:
         assert process.stderr is not None
         assert process.stderr.readline() == "denoise of demo: starting\n"
         process.send_signal(signal.SIGINT)
