@@ -49,7 +49,7 @@ CHIPS: Mapping[str, Chip] = MappingProxyType(
         "v4": Chip("TPU v4", 2, int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
         "v5e": Chip("TPU v5 lite", 1, int(15.75 * _GIB), 197e12, 819e9, _PLANES),
         "v5p": Chip("TPU v5", 2, int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
-        "v6e": Chip("TPU v6 lite", 1, int(31.24 * _GIB), 918e12, 1640e9, _PLANES),
+        "v6e": Chip("TPU v6 lite", 1, int(31.24 * _GIB), 918e12, 1638e9, _PLANES),
         "tpu7x": Chip("TPU7x", 2, int(94.74 * _GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
     }
 )
