@@ -27,11 +27,9 @@ from stages.tensors import DTYPES
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]
 
-# On CPU, XLA gives convolutions to YNNPACK unless it is told otherwise. Its own, by Eigen, take less time
-# (docs/decisions/0013); matrix products and sums stay with YNNPACK. A TPU's compiler takes the option and ignores it.
-COMPILER_OPTIONS = MappingProxyType(
-    {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"}
-)
+# On CPU, XLA gives convolutions and sums to YNNPACK unless it is told otherwise. Its own take less time
+# (docs/decisions/0013); matrix products stay with YNNPACK. A TPU's compiler takes the option and ignores it.
+COMPILER_OPTIONS = MappingProxyType({"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"})
 
 
 @dataclass(frozen=True)
