@@ -15,10 +15,9 @@ from stages.programs import PROGRAMS, explain_missing, program_of
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import MANIFEST, Store, Verdict
 from stages.video_links import VideoLinks
-from stages.worker import Event, Workers
+from stages.worker import LOGS, Event, Workers
 
 _DATABASE = ".doit.db"
-_LOGS = "logs"
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,7 @@ class Build:
         try:
             return self.workers.run(self.job(node), observe)
         except OSError as error:
-            raise StageError(
-                f"{node.title}: its process cannot be started ({error}). Look for room for its log, in "
-                f"{self.store.root / _LOGS}, for memory, and for the number of processes that you may have."
-            ) from error
+            raise self.workers.explain_start(node.title, error) from error
         finally:
             self.store.sweep_drafts()
 
@@ -152,7 +148,7 @@ def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
         store=store,
         code={program: fingerprint(program, cache) for program in PROGRAMS},
         sources={program: stage_sources(program, cache) for program in PROGRAMS},
-        workers=Workers(root, store.root / _LOGS),
+        workers=Workers(root, store.root / LOGS),
     )
     cache.save()
     return build

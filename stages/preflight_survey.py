@@ -20,9 +20,8 @@ from stages.preflight_answers import Change, Row, WayOut, propose, read_answer
 from stages.preflight_questions import NATIVE, Question, TargetParameters, ask, describe_target
 from stages.stat_cache import STAT_CACHE, StatCache
 from stages.store import Store
-from stages.worker import Workers
+from stages.worker import LOGS, Workers
 
-_LOGS = "logs"
 _MAX_TRIES = 3  # programs that are compiled along a way out
 _INSTALL = "pip install -e '.[preflight]'"
 
@@ -80,7 +79,7 @@ def _surveyor(
     cache = StatCache(store.root / STAT_CACHE)
     code = fingerprint(PREFLIGHT, cache)
     cache.save()
-    workers = Workers(root, store.root / _LOGS)
+    workers = Workers(root, store.root / LOGS)
     try:
         yield _Surveyor(root, store, workers, code, topology, machine, observe)
     finally:
@@ -160,10 +159,7 @@ class _Surveyor:
             except StageError as error:
                 raise StageError(f"{what}, checkpoint {video.model.checkpoint}: {error}") from error
             except OSError as error:
-                raise StageError(
-                    f"{what}: its process cannot be started ({error}). Look for room for its log, in "
-                    f"{self.store.root / _LOGS}, for memory, and for the number of processes that you may have."
-                ) from error
+                raise self.workers.explain_start(what, error) from error
         return read_answer(self.store, question, names)
 
 

@@ -24,6 +24,7 @@ from stages.programs import DEVICE_OF, program_of
 
 Event: TypeAlias = Mapping[str, JsonValue]
 
+LOGS = "logs"  # the folder in a store
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
 # With other hosts all leave together, and perhaps one still writes; they wait for 100 s (hosts.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
@@ -46,6 +47,7 @@ class Workers:
 
         Raises:
             StageError: the stage failed, or its process ended.
+            OSError: its process cannot be started; see `explain_start`.
         """
         program = program_of(job.node)
         with self._turns[DEVICE_OF[program]].take([*CONTRACTS].index(job.node.stage)):
@@ -61,6 +63,13 @@ class Workers:
             error.add_note(str(ending["traceback"]))
             raise error
         return ending
+
+    def explain_start(self, what: str, error: OSError) -> StageError:
+        """The error of `what`, a job for people, whose process the system did not start."""
+        return StageError(
+            f"{what}: its process cannot be started ({error}). Look for room for its log, in {self._logs}, for memory, "
+            "and for the number of processes that you may have."
+        )
 
     def _worker(self, program: str) -> "_Worker":
         """The program's process, started if need be; others of its device are told to leave."""
