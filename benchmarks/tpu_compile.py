@@ -84,12 +84,11 @@ def preflight(project: Path, topology: str, *overrides: str) -> Sequence[Row]:
 
 def compile_reference(num_frames: int) -> Row:
     """Memory and seconds of `reference_way.lower_blocks` on MESH_TOPOLOGY."""
-    from jax.experimental import topologies  # noqa: PLC0415 (only in the process that compiles)
-
-    from benchmarks.reference_way import lower_blocks  # noqa: PLC0415
+    from benchmarks.reference_way import lower_blocks  # noqa: PLC0415 (only in the process that compiles)
     from stages.geometry import VideoSize, latent_size  # noqa: PLC0415
+    from stages.preflight.target import find_target  # noqa: PLC0415
 
-    devices = topologies.get_topology_desc(MESH_TOPOLOGY, "tpu").devices
+    devices = find_target(MESH_TOPOLOGY, "auto").devices
     lowered = lower_blocks(latent_size(VideoSize(num_frames, 720, 1280)), devices)
     start = time.perf_counter()
     try:
@@ -154,23 +153,23 @@ def _reference_table(rows: Mapping[tuple[str, int], Sequence[Row]]) -> list[str]
     lines = [
         f"## Beside the scripts' way, {MESH_TOPOLOGY}\n",
         "Theirs: one branch of guidance, two blocks, unrolled, hidden channels over the chips, dense attention with a "
-        "mask (`benchmarks/reference_way.py`). Ours: the whole step, both branches, 54 blocks.\n",
+        "mask (`benchmarks/reference_way.py`). Ours: the whole step, both branches, "
+        f"{NUM_BLOCKS} blocks.\n",
         "| frames | way | temporaries GiB per chip | compile s |",
         "|---|---|---|---|",
     ]
     for length in REFERENCE_LENGTHS:
         command = [sys.executable, "-m", "benchmarks.tpu_compile", "--reference", str(length)]
-        settings = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-        result = subprocess.run(  # noqa: S603 (no shell)
-            command, env=os.environ | settings, stdout=subprocess.PIPE, text=True, check=True
-        )
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 (no shell)
         found = json.loads(result.stdout.splitlines()[-1])
         size = found.get("refused") or f"{found['temporaries'] / _GIB:.2f}"
         lines.append(_cells(length, "the scripts', 2 blocks", size, f"{found['compile_s']:.0f}"))
         print(lines[-1], flush=True)
     for length in LENGTHS:
         row = _of_stage(rows[MESH_TOPOLOGY, length], "denoise")
-        lines.append(_cells(length, "ours, 54 blocks", f"{row['temporaries_gib']:.2f}", f"{row['compile_s']:.0f}"))
+        lines.append(
+            _cells(length, f"ours, {NUM_BLOCKS} blocks", f"{row['temporaries_gib']:.2f}", f"{row['compile_s']:.0f}")
+        )
     return lines
 
 

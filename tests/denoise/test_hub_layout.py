@@ -1,12 +1,13 @@
 """A checkpoint in the hub's layout, its transformer in shards: checked before it is read, loaded in its own size."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from denoise.builders import MESH, load
+from denoise.builders import MESH, TOY, load
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.hub_checkpoint import all_shapes, write_hub_checkpoint
@@ -19,15 +20,7 @@ from stages.errors import CheckpointError
 from stages.stat_cache import StatCache
 from stages.tensors import WeightFiles
 
-SMALL = TransformerConfig(
-    num_attention_heads=2,
-    attention_head_dim=12,
-    num_layers=2,
-    text_embed_dim=20,
-    text_embed_2_dim=10,
-    image_embed_dim=6,
-    rope_axes_dim=(4, 4, 4),
-)
+SMALL = replace(TOY, num_layers=2)
 # Half the real width: 231 MB in bfloat16.
 HALF = TransformerConfig(num_attention_heads=8, num_layers=2, num_refiner_layers=1)
 MOST = 1.1  # of the weights' bytes may be resident while they are loaded; measured: 1.02 (1 device), 1.01 (8)
