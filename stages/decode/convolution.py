@@ -5,7 +5,7 @@ order of sums, which are float32.
 """
 
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ from jaxtyping import Array, Float, Float32
 
 PaddedFrame: TypeAlias = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
 Taps: TypeAlias = tuple[PaddedFrame, PaddedFrame, PaddedFrame]
+WholeKernel: TypeAlias = Float[Array, "3 3 3 i o"]  # [t, h, w, i, o]
+KernelTaps: TypeAlias = tuple[Float[Array, "3 3 i o"], Float[Array, "3 3 i o"], Float[Array, "3 3 i o"]]
+Kernel: TypeAlias = WholeKernel | KernelTaps
 # Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
 # on a TPU so far; that every product asks for it is tested.)
 PRECISION = jax.lax.Precision.HIGHEST
@@ -25,26 +28,42 @@ _convolve = partial(
 )
 
 
-def convolve(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
-    """3x3x3 convolution at one point in time.
+def arrange_kernel(kernel: Any, platform: str) -> Any:
+    """A whole kernel, of JAX or numpy, as the platform's form takes it: on all but TPUs in an array per tap in time.
+
+    Taken out of a whole kernel, each tap would be copied at each call (docs/decisions/0013).
+    """
+    return kernel if platform == "tpu" else (kernel[0], kernel[1], kernel[2])
+
+
+def convolve(taps: Taps, kernel: Kernel) -> Float32[Array, "b h w o"]:
+    """3x3x3 convolution at one point in time, in the form that the kernel is arranged for.
 
     Args:
         taps: the frame and the two before it, padded, the oldest first.
-        kernel: [t, h, w, i, o], of the taps' dtype.
+        kernel: of the taps' dtype.
     """
-    return jax.lax.platform_dependent(taps, kernel, tpu=convolve_on_tpu, default=convolve_each_tap)
+    return convolve_each_tap(taps, kernel) if isinstance(kernel, tuple) else convolve_on_tpu(taps, kernel)
 
 
-def convolve_each_tap(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+def convolve_still(frame: PaddedFrame, kernel: Kernel) -> Float32[Array, "b h w o"]:
+    """3x3x3 convolution where all three taps are one frame, as in the first of a video.
+
+    The taps of the kernel are added up first, which leaves a third of the products; not in bfloat16, where their sum
+    would be rounded.
+    """
+    if isinstance(kernel, tuple) and frame.dtype == jnp.float32:
+        return _convolve_2d(frame, kernel[0] + kernel[1] + kernel[2])
+    return convolve((frame, frame, frame), kernel)
+
+
+def convolve_each_tap(taps: Taps, kernel: KernelTaps) -> Float32[Array, "b h w o"]:
     """Three 2-D convolutions, one per tap in time: the fastest form in sum on CPU (benchmarks/conv_forms.py)."""
-    totals = [
-        _convolve(tap, kernel[time], (1, 1), dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        for time, tap in enumerate(taps)
-    ]
+    totals = [_convolve_2d(tap, weights) for tap, weights in zip(taps, kernel, strict=True)]
     return totals[0] + totals[1] + totals[2]
 
 
-def convolve_on_tpu(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+def convolve_on_tpu(taps: Taps, kernel: WholeKernel) -> Float32[Array, "b h w o"]:
     """One matrix product where that is small, else a convolution per row of the kernel (docs/decisions/0012).
 
     The TPU compiler takes a batch of one image apart into a batch of strips, with copies before and after each layer
@@ -55,7 +74,7 @@ def convolve_on_tpu(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Ar
     return (convolve_by_product if matrix_bytes <= _MAX_MATRIX_BYTES else convolve_each_row)(taps, kernel)
 
 
-def convolve_by_product(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+def convolve_by_product(taps: Taps, kernel: WholeKernel) -> Float32[Array, "b h w o"]:
     """One product of a matrix that has the 27 i inputs of a cell in its row."""
     height, width = (size - _KERNEL_SIZE + 1 for size in taps[0].shape[1:3])
     places = [(y, x) for y in range(_KERNEL_SIZE) for x in range(_KERNEL_SIZE)]
@@ -65,7 +84,7 @@ def convolve_by_product(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float3
     return total
 
 
-def convolve_each_row(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[Array, "b h w o"]:
+def convolve_each_row(taps: Taps, kernel: WholeKernel) -> Float32[Array, "b h w o"]:
     """Three 1-D convolutions along the width, one per row of the kernel; all rows of the frame are their batch."""
     batch, height, width, _ = taps[0].shape
     stacked = jnp.concatenate(taps, axis=-1)
@@ -81,3 +100,7 @@ def convolve_each_row(taps: Taps, kernel: Float[Array, "3 3 3 i o"]) -> Float32[
         for y in range(_KERNEL_SIZE)
     ]
     return (totals[0] + totals[1] + totals[2]).reshape(batch, height, width, -1)
+
+
+def _convolve_2d(frame: PaddedFrame, kernel: Float[Array, "3 3 i o"]) -> Float32[Array, "b h w o"]:
+    return _convolve(frame, kernel, (1, 1), dimension_numbers=("NHWC", "HWIO", "NHWC"))

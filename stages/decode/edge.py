@@ -19,7 +19,7 @@ from stages.decode.config import DecoderConfig, check_geometry, parse_config
 from stages.decode.decoder import FramePrograms
 from stages.decode.plan import ChunkPlan, Compile, Devices, compile_programs, compile_tiles
 from stages.decode.stream import decode_video, to_stored
-from stages.decode.strips import count_used, place
+from stages.decode.strips import count_used
 from stages.decode.tiling import TileGrid, choose_grid
 from stages.decode.weights import load_weights
 from stages.devices import pick_devices
@@ -93,7 +93,7 @@ def _read_config(file: Path) -> DecoderConfig:
 
 def _load(folder: Path, config: DecoderConfig, dtype: str, devices: Devices, *, compile_program: Compile) -> Decode:
     """The native decoder: weights on all devices, and programs that are compiled once for each size."""
-    weights = load_weights(folder, config, dtype=dtype, device=place(devices))
+    weights = load_weights(folder, config, dtype=dtype, devices=devices)
 
     @cache
     def compile_size(plan: ChunkPlan) -> FramePrograms:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from stages.decode.convolution import PRECISION, PaddedFrame, convolve
+from stages.decode.convolution import PRECISION, PaddedFrame, convolve, convolve_still
 from stages.decode.strips import Strips, add_neighbours
 
 Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
@@ -27,9 +27,12 @@ NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
 @partial(jax.tree_util.register_dataclass, data_fields=["kernel", "bias"], meta_fields=[])
 @dataclass(frozen=True)
 class ConvWeights(Generic[Leaf]):
-    """Causal convolution: kernel [t, h, w, i, o] with t from the oldest frame to the present, bias [o]."""
+    """Causal convolution: kernel [t, h, w, i, o] with t from the oldest frame to the present, bias [o].
 
-    kernel: Leaf
+    The kernel is whole or in its three taps, [h, w, i, o] each: `arrange_kernel` in convolution.py.
+    """
+
+    kernel: Leaf | tuple[Leaf, Leaf, Leaf]
     bias: Leaf
 
 
@@ -78,14 +81,14 @@ def causal_conv(
     Args:
         frame: [b, h, w, i], the present frame.
         weights: kernel [3, 3, 3, i, o], bias [o], of the frame's dtype.
-        past: the two frames before, padded, the older first.
+        past: the two frames before, padded, the older first; None: there are none, the frame itself stands for them.
         strips: how the frame is spread over devices.
     Returns:
         [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
     """
     padded = _pad_edges(frame, strips)
-    older, newer = past or (padded, padded)
-    total = convolve((older, newer, padded), weights.kernel)
+    total = convolve((*past, padded), weights.kernel) if past else convolve_still(padded, weights.kernel)
+    newer = past[1] if past else padded
     return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 
@@ -142,21 +145,34 @@ def upsample(
     Args:
         frame: [b, h, w, i].
         weights: kernel [3, 3, 3, i, p], with p = out_channels times the cells made of one.
-        past: None for the first frame of the video, which stays alone: half of its channels are not used.
+        past: None for the first frame of the video, which stays alone.
         out_channels: channels of the result.
         doubles_time: whether one frame becomes two.
         strips: how the frame is spread over devices.
     Returns:
         [f, b, 2h, 2w, out_channels] with f = 1 or 2, and the past of the next frame.
     """
+    if doubles_time and past is None:
+        weights = _keep_one_frame(weights, out_channels)
     packed, next_past = causal_conv(frame, weights, past, strips)
     num_frames = 2 if doubles_time and past is not None else 1
     batch, height, width, _ = frame.shape
-    packed = packed.reshape(batch, height, width, num_frames, 2, 2, -1)[..., :out_channels]
+    packed = packed.reshape(batch, height, width, num_frames, 2, 2, out_channels)
     repeats = num_frames * 4 * out_channels // frame.shape[-1]
     packed = packed + jnp.repeat(frame, repeats, axis=-1).reshape(packed.shape)
     spread = packed.transpose(3, 0, 1, 4, 2, 5, 6)
     return spread.reshape(num_frames, batch, 2 * height, 2 * width, out_channels), next_past
+
+
+def _keep_one_frame(weights: ConvWeights[Array], out_channels: int) -> ConvWeights[Array]:
+    """Of an upsampler that makes two frames of one, half of each cell's channels: the one frame made of the first."""
+
+    def keep(array: Float[Array, "*sizes p"]) -> Float[Array, "*sizes half"]:
+        cells = array.reshape(*array.shape[:-1], 4, 2 * out_channels)
+        return cells[..., :out_channels].reshape(*array.shape[:-1], 4 * out_channels)
+
+    kept: ConvWeights[Array] = jax.tree.map(keep, weights)
+    return kept
 
 
 def _add_bias(total: Float32[Array, "*cells o"], bias: Float[Array, " o"]) -> Float32[Array, "*cells o"]:

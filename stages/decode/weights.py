@@ -3,22 +3,27 @@
 Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
-from jax.sharding import Sharding
 from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
 from stages.decode.config import DecoderConfig, UpBlockPlan
+from stages.decode.convolution import arrange_kernel
 from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
+from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights, UpBlockWeights
 from stages.tensors import DTYPES, WeightFiles
 from stages.weight_check import check_weights
 
 PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
+_KERNEL_AXES = 5
 _CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
 
 
@@ -33,7 +38,7 @@ class WeightSpec:
 
 
 def load_weights(
-    folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device | Sharding
+    folder: Path, config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]
 ) -> DecoderWeights[Array]:
     """Load the decoder's weights, tensor by tensor.
 
@@ -41,19 +46,31 @@ def load_weights(
         folder: the VAE's folder, with one safetensors file or shards and their index.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
-        device: where each array is put; a sharding may name several devices.
+        devices: of one platform; each holds all weights, in that platform's form.
     Raises:
         CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
     """
     files, specs = open_weights(folder, config)
+    platform, sharding = devices[0].platform, place(devices)
 
-    def load(spec: WeightSpec) -> Array:
+    def load(spec: WeightSpec) -> Any:
         values = files.read(spec.name).astype(DTYPES[dtype], copy=False)
-        array: Array = jax.device_put(values.transpose(spec.axes).reshape(spec.shape), device)
-        return array
+        return jax.device_put(_arrange(values.transpose(spec.axes).reshape(spec.shape), platform), sharding)
 
     weights: DecoderWeights[Array] = jax.tree.map(load, specs)
     return weights
+
+
+def shape_weights(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]) -> DecoderWeights[Any]:
+    """Shape and sharding of each array that `load_weights` gives."""
+    platform, sharding = devices[0].platform, place(devices)
+
+    def shape(spec: WeightSpec) -> Any:
+        parts = jax.eval_shape(partial(_arrange, platform=platform), jax.ShapeDtypeStruct(spec.shape, DTYPES[dtype]))
+        return jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding), parts)
+
+    shapes: DecoderWeights[Any] = jax.tree.map(shape, describe_weights(config))
+    return shapes
 
 
 def open_weights(folder: Path, config: DecoderConfig) -> tuple[WeightFiles, DecoderWeights[WeightSpec]]:
@@ -78,6 +95,11 @@ def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:
         norm_out=_gain("norm_out", last),
         conv_out=_conv("conv_out", last, config.out_channels),
     )
+
+
+def _arrange(weight: Any, platform: str) -> Any:
+    """A weight as the platform's programs take it; what has five axes is the kernel of a causal convolution."""
+    return arrange_kernel(weight, platform) if weight.ndim == _KERNEL_AXES else weight
 
 
 def _up_block(name: str, plan: UpBlockPlan) -> UpBlockWeights[WeightSpec]:

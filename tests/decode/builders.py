@@ -96,7 +96,7 @@ def decode_here(
 ) -> np.ndarray:
     """All frames, [f, h, w, 3], float32, not clamped."""
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype=dtype, device=DEVICE)
+    weights = load_weights(folder, config, dtype=dtype, devices=[DEVICE])
     grid = grid or one_tile(*latents.shape[3:])
     channels_last = jnp.moveaxis(jnp.asarray(latents), 1, -1)
     programs = compile_here(config, channels_last, grid, dtype=dtype)

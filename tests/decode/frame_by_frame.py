@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
+from stages.decode.convolution import arrange_kernel
 from stages.decode.layers import ConvWeights, PointwiseWeights
 
 TOLERANCE = 2e-5  # float32, sums of a few hundred products in another order
@@ -22,7 +23,9 @@ def array(tensor: torch.Tensor) -> jnp.ndarray:
 
 
 def conv_weights(module: Any) -> ConvWeights:
-    return ConvWeights(array(module.conv.weight.permute(2, 3, 4, 1, 0)), array(module.conv.bias))
+    """In a CPU's form."""
+    kernel = array(module.conv.weight.permute(2, 3, 4, 1, 0))
+    return ConvWeights(arrange_kernel(kernel, "cpu"), array(module.conv.bias))
 
 
 def pointwise_weights(module: torch.nn.Conv3d) -> PointwiseWeights:

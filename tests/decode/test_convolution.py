@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +12,13 @@ import pytest
 import torch
 
 from stages.decode.convolution import (
+    Taps,
+    arrange_kernel,
     convolve,
     convolve_by_product,
     convolve_each_row,
-    convolve_each_tap,
     convolve_on_tpu,
+    convolve_still,
 )
 from tests.products import list_precisions
 
@@ -22,7 +26,14 @@ KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 4, 5)).astype(np.float32
 TAPS = np.random.default_rng(1).normal(size=(3, 2, 5, 6, 4)).astype(np.float32)  # frames of 3 x 4 cells, two of them
 
 
-@pytest.mark.parametrize("form", [convolve, convolve_each_tap, convolve_by_product, convolve_each_row])
+def convolve_arranged(taps: Taps, kernel: jax.Array, platform: str = "cpu") -> jax.Array:
+    return convolve(taps, arrange_kernel(kernel, platform))
+
+
+FORMS = [convolve_arranged, partial(convolve_arranged, platform="tpu"), convolve_by_product, convolve_each_row]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_torchs_3d_convolution(form: Callable):
     kernel = torch.from_numpy(KERNEL).permute(4, 3, 0, 1, 2)
     expected = torch.nn.functional.conv3d(torch.from_numpy(TAPS).permute(1, 4, 0, 2, 3), kernel)
@@ -30,10 +41,25 @@ def test_every_form_is_torchs_3d_convolution(form: Callable):
     np.testing.assert_allclose(result, expected[:, :, 0].permute(0, 2, 3, 1), atol=2e-5)
 
 
-@pytest.mark.parametrize("form", [convolve_each_tap, convolve_by_product, convolve_each_row])
+@pytest.mark.parametrize("form", FORMS)
 def test_every_form_sums_bfloat16_in_float32(form: Callable):
     taps, kernel = tuple(jnp.asarray(TAPS, jnp.bfloat16)), jnp.asarray(KERNEL, jnp.bfloat16)
     assert form(taps, kernel).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_a_still_frame_is_three_equal_taps(dtype: Any, platform: str):
+    frame, kernel = jnp.asarray(TAPS[0], dtype), arrange_kernel(jnp.asarray(KERNEL, dtype), platform)
+    expected = convolve((frame, frame, frame), kernel)
+    np.testing.assert_allclose(convolve_still(frame, kernel), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("dtype", "num_products"), [(jnp.float32, 1), (jnp.bfloat16, 3)])
+def test_a_cpu_convolves_a_still_frame_once_where_no_sum_of_taps_is_rounded(dtype: Any, num_products: int):
+    kernel = arrange_kernel(jnp.asarray(KERNEL, dtype), "cpu")
+    program = jax.make_jaxpr(convolve_still)(jnp.asarray(TAPS[0], dtype), kernel)
+    assert len(list_precisions(program.jaxpr)) == num_products
 
 
 @pytest.mark.parametrize(("cells", "num_products"), [((45, 10), 1), ((90, 20), 3)])
@@ -44,17 +70,8 @@ def test_a_tpu_makes_one_product_of_a_small_frame_and_three_of_a_large_one(cells
     assert len(list_precisions(program.jaxpr)) == num_products
 
 
-def convolutions(form: Callable) -> list[str]:
-    """Shapes and windows of the convolutions in a compiled program."""
-    text = jax.jit(form).lower(tuple(map(jnp.asarray, TAPS)), jnp.asarray(KERNEL)).compile().as_text()
-    return sorted(
-        f"{shape} {window}" for shape, window in re.findall(r"= (\S+) convolution\(.*?(window=\{.*?\})", text)
-    )
-
-
-def test_a_cpu_convolves_each_tap():
-    found = convolutions(convolve)
-    assert found == convolutions(convolve_each_tap)
-    assert len(found) == 3  # in time, each 3x3
-    assert all("f32[2,3,4,5]" in line and "window={size=3x3}" in line for line in found)
-    assert found != convolutions(convolve_each_row)
+def test_a_cpu_convolves_each_tap_by_a_kernel_that_is_not_copied():
+    taps, kernel = tuple(map(jnp.asarray, TAPS)), arrange_kernel(jnp.asarray(KERNEL), "cpu")
+    text = jax.jit(convolve).lower(taps, kernel).compile().as_text()
+    operands = re.findall(r" convolution\(%(\w+)[.\d]*, %(\w+)[.\d]*\), window=\{size=3x3\}", text)
+    assert operands == [(f"taps_{tap}_", f"kernel_{tap}_") for tap in range(3)]  # the program's own arguments

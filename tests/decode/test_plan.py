@@ -78,7 +78,7 @@ def test_the_chunks_memory_has_room_for_all_latent_frames():
 def test_planned_programs_take_what_a_run_gives_them_and_give_the_same_frames(tmp_path: Path):
     folder = write_vae(tmp_path / "vae", **SMALL)
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", device=DEVICE)
+    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
     plan = ChunkPlan(config, LatentSize(2, 2, 3), "float32")
     programs = compile_programs(plan, devices=[DEVICE], compile_program=Program.compile)
     first, second = jnp.moveaxis(random_latents(2, 2, 3), 1, -1)[0][:, None]
@@ -131,7 +131,7 @@ def makers_of_ynnpack(program: jax.stages.Compiled) -> list[str]:
 @pytest.mark.parametrize(("options", "is_ynnpacks"), [({}, True), (COMPILER_OPTIONS, False)])
 def test_the_compiler_options_and_nothing_else_keep_a_convolution_from_ynnpack(options, is_ynnpacks: bool):
     """When the first case fails, XLA has changed its mind and the options are due for another look."""
-    weights = ConvWeights(jnp.ones((3, 3, 3, 64, 64)), jnp.ones(64))
+    weights = ConvWeights((jnp.ones((3, 3, 64, 64)),) * 3, jnp.ones(64))
     convolve = jax.jit(lambda frame: causal_conv(frame, weights, None)[0])
     program = convolve.lower(jnp.ones((1, 12, 12, 64))).compile(compiler_options=dict(options))
     assert any("conv_general_dilated" in maker for maker in makers_of_ynnpack(program)) == is_ynnpacks
