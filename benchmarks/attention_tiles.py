@@ -52,12 +52,7 @@ def main() -> None:
 def count_bundles(topology: str, tiles: tuple[int, int, int]) -> int | None:
     """Bundles of one tile in the compiler's last schedule; None when it refuses."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "JAX_PLATFORMS": "cpu",
-            "TPU_SKIP_MDS_QUERY": "1",
-            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-            "LIBTPU_INIT_ARGS": f"--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true",
-        }
+        settings = {"LIBTPU_INIT_ARGS": f"--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true"}
         command = [sys.executable, "-m", "benchmarks.attention_tiles", "--one", topology, *map(str, tiles)]
         result = subprocess.run(  # noqa: S603 (no shell)
             command, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
@@ -76,13 +71,13 @@ def compile_one(topology: str, query: int, key: int, compute: int) -> None:
     import jax  # noqa: PLC0415
     import jax.numpy as jnp  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
-    from jax.experimental import topologies  # noqa: PLC0415
     from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: PLC0415
 
     from stages.denoise.splash import Tiles, splash_attention  # noqa: PLC0415
+    from stages.preflight.target import find_target  # noqa: PLC0415
 
-    devices = topologies.get_topology_desc(topology, "tpu").devices[:1]
-    alone = NamedSharding(Mesh(np.array(devices), "chip"), PartitionSpec())
+    device = find_target(topology, platform="").devices[0]
+    alone = NamedSharding(Mesh(np.array([device]), "chip"), PartitionSpec())
     heads = jax.ShapeDtypeStruct((1, _NUM_HEADS, _LENGTH, _SIZE), jnp.bfloat16, sharding=alone)
     mask = jax.ShapeDtypeStruct((1, 0), jnp.bool_, sharding=alone)
     tiles = Tiles(query, key, compute)

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stages.decode.convolution import arrange_kernel
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.plan import COMPILER_OPTIONS
 
@@ -49,7 +48,7 @@ class Form:
 
     arrange: Callable[[Array], Any]
     convolve: Callable[[tuple[Array, Array, Array], Any], Array]
-    options: Mapping[str, str] = field(default_factory=lambda: COMPILER_OPTIONS)
+    options: Mapping[str, str] = field(default_factory=lambda: COMPILER_OPTIONS)  # 3.11 cannot hash it as a default
 
 
 def main() -> None:
@@ -93,8 +92,7 @@ def _convolve(frame: Float[Array, "b h w i"], kernel: Float[Array, "y x i o"]) -
 
 def split(kernel: Array) -> tuple[Array, Array, Array]:
     """An array for each tap in time, as the decoder has it."""
-    taps: tuple[Array, Array, Array] = arrange_kernel(kernel, "cpu")
-    return taps
+    return kernel[0], kernel[1], kernel[2]
 
 
 def whole(kernel: Array) -> Array:

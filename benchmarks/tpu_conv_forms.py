@@ -32,7 +32,7 @@ LAYERS = (  # height, width, channels in and out
 
 
 def each_tap(taps: Taps, kernel: Array) -> Array:
-    """The form of a CPU."""
+    """The form of a CPU, but that the taps are taken out of a whole kernel."""
     return convolve_each_tap(taps, (kernel[0], kernel[1], kernel[2]))
 
 

@@ -5,17 +5,19 @@ order of sums, which are float32.
 """
 
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
+from numpy.typing import NDArray
 
 PaddedFrame: TypeAlias = Float[Array, "b _ _ _"]  # [b, h + 2, w + 2, c]; other sizes in every layer
 Taps: TypeAlias = tuple[PaddedFrame, PaddedFrame, PaddedFrame]
 WholeKernel: TypeAlias = Float[Array, "3 3 3 i o"]  # [t, h, w, i, o]
 KernelTaps: TypeAlias = tuple[Float[Array, "3 3 i o"], Float[Array, "3 3 i o"], Float[Array, "3 3 i o"]]
 Kernel: TypeAlias = WholeKernel | KernelTaps
+AnyArray = TypeVar("AnyArray", Array, NDArray[Any])
 # Of every product: on a TPU float32 matrices are otherwise multiplied as bfloat16 ones. No effect on bfloat16. (Not run
 # on a TPU so far; that every product asks for it is tested.)
 PRECISION = jax.lax.Precision.HIGHEST
@@ -28,8 +30,8 @@ _convolve = partial(
 )
 
 
-def arrange_kernel(kernel: Any, platform: str) -> Any:
-    """A whole kernel, of JAX or numpy, as the platform's form takes it: on all but TPUs in an array per tap in time.
+def arrange_kernel(kernel: AnyArray, platform: str) -> AnyArray | tuple[AnyArray, AnyArray, AnyArray]:
+    """A whole kernel, [3, 3, 3, i, o], as the platform's form takes it: on all but TPUs an array for each tap in time.
 
     Taken out of a whole kernel, each tap would be copied at each call (docs/decisions/0013).
     """
@@ -49,12 +51,17 @@ def convolve(taps: Taps, kernel: Kernel) -> Float32[Array, "b h w o"]:
 def convolve_still(frame: PaddedFrame, kernel: Kernel) -> Float32[Array, "b h w o"]:
     """3x3x3 convolution where all three taps are one frame, as in the first of a video.
 
-    The taps of the kernel are added up first, which leaves a third of the products; not in bfloat16, where their sum
-    would be rounded.
+    Of a kernel in taps, their sum is taken first, in float32: a third of the products are left. A whole kernel is a
+    TPU's, whose products are bfloat16 ones, for which the sum would have to be rounded.
+
+    Args:
+        frame: padded.
+        kernel: of the frame's dtype.
     """
-    if isinstance(kernel, tuple) and frame.dtype == jnp.float32:
-        return _convolve_2d(frame, kernel[0] + kernel[1] + kernel[2])
-    return convolve((frame, frame, frame), kernel)
+    if not isinstance(kernel, tuple):
+        return convolve((frame, frame, frame), kernel)
+    first, second, third = (tap.astype(jnp.float32) for tap in kernel)
+    return _convolve_2d(frame.astype(jnp.float32), first + second + third)
 
 
 def convolve_each_tap(taps: Taps, kernel: KernelTaps) -> Float32[Array, "b h w o"]:

@@ -80,7 +80,7 @@ def causal_conv(
 
     Args:
         frame: [b, h, w, i], the present frame.
-        weights: kernel [3, 3, 3, i, o], bias [o], of the frame's dtype.
+        weights: kernel [3, 3, 3, i, o], whole or in taps, and bias [o], of the frame's dtype.
         past: the two frames before, padded, the older first; None: there are none, the frame itself stands for them.
         strips: how the frame is spread over devices.
     Returns:
@@ -144,7 +144,7 @@ def upsample(
 
     Args:
         frame: [b, h, w, i].
-        weights: kernel [3, 3, 3, i, p], with p = out_channels times the cells made of one.
+        weights: kernel [3, 3, 3, i, p], whole or in taps, with p = out_channels times the cells made of one.
         past: None for the first frame of the video, which stays alone.
         out_channels: channels of the result.
         doubles_time: whether one frame becomes two.
@@ -165,7 +165,10 @@ def upsample(
 
 
 def _keep_one_frame(weights: ConvWeights[Array], out_channels: int) -> ConvWeights[Array]:
-    """Of an upsampler that makes two frames of one, half of each cell's channels: the one frame made of the first."""
+    """Of an upsampler that makes two frames of one, half of each cell's channels: the one frame made of the first.
+
+    Taken of the weights and not of the result, so that the other half is not computed.
+    """
 
     def keep(array: Float[Array, "*sizes p"]) -> Float[Array, "*sizes half"]:
         cells = array.reshape(*array.shape[:-1], 4, 2 * out_channels)

@@ -18,7 +18,7 @@ from stages.decode.decoder import FramePrograms, decode_first, decode_next
 from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
 from stages.decode.structure import DecoderMemory, DecoderWeights
 from stages.decode.tiling import TileGrid, count_tiles
-from stages.decode.weights import shape_weights
+from stages.decode.weights import describe_arrays
 from stages.executables import Program
 from stages.flops import count_flops
 from stages.geometry import LatentSize
@@ -142,7 +142,7 @@ def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:
 def _describe_inputs(plan: ChunkPlan, devices: Devices) -> tuple[DecoderWeights[Any], jax.ShapeDtypeStruct]:
     """The weights and one latent frame, which all devices hold."""
     config, size = plan.config, plan.size
-    weights = shape_weights(config, dtype=plan.dtype, devices=devices)
+    weights = describe_arrays(config, dtype=plan.dtype, devices=devices)
     return weights, _describe((1, size.height, size.width, config.latent_channels), DTYPES[plan.dtype], devices)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
 from stages.decode.config import DecoderConfig, UpBlockPlan
-from stages.decode.convolution import arrange_kernel
+from stages.decode.convolution import AnyArray, arrange_kernel
 from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
 from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights, UpBlockWeights
@@ -23,7 +23,6 @@ from stages.weight_check import check_weights
 
 PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
-_KERNEL_AXES = 5
 _CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
 
 
@@ -35,6 +34,7 @@ class WeightSpec:
     file_shape: tuple[int, ...]
     axes: tuple[int, ...]  # the file's axes in the decoder's order
     shape: tuple[int, ...]  # after the axes are reordered and those of size 1 dropped
+    is_causal_kernel: bool = False  # which each platform has arranged in its own way (convolution.py)
 
 
 def load_weights(
@@ -46,7 +46,9 @@ def load_weights(
         folder: the VAE's folder, with one safetensors file or shards and their index.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
-        devices: of one platform; each holds all weights, in that platform's form.
+        devices: of one platform; each holds all weights.
+    Returns:
+        Kernels of causal convolutions are whole or in taps, as the platform has them.
     Raises:
         CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
     """
@@ -55,22 +57,23 @@ def load_weights(
 
     def load(spec: WeightSpec) -> Any:
         values = files.read(spec.name).astype(DTYPES[dtype], copy=False)
-        return jax.device_put(_arrange(values.transpose(spec.axes).reshape(spec.shape), platform), sharding)
+        return jax.device_put(_arrange(values.transpose(spec.axes).reshape(spec.shape), spec, platform), sharding)
 
     weights: DecoderWeights[Array] = jax.tree.map(load, specs)
     return weights
 
 
-def shape_weights(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]) -> DecoderWeights[Any]:
-    """Shape and sharding of each array that `load_weights` gives."""
+def describe_arrays(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]) -> DecoderWeights[Any]:
+    """Shape, dtype and sharding of each array that `load_weights` gives for the same arguments."""
     platform, sharding = devices[0].platform, place(devices)
 
-    def shape(spec: WeightSpec) -> Any:
-        parts = jax.eval_shape(partial(_arrange, platform=platform), jax.ShapeDtypeStruct(spec.shape, DTYPES[dtype]))
+    def describe(spec: WeightSpec) -> Any:
+        whole = jax.ShapeDtypeStruct(spec.shape, DTYPES[dtype])
+        parts = jax.eval_shape(partial(_arrange, spec=spec, platform=platform), whole)
         return jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding), parts)
 
-    shapes: DecoderWeights[Any] = jax.tree.map(shape, describe_weights(config))
-    return shapes
+    arrays: DecoderWeights[Any] = jax.tree.map(describe, describe_weights(config))
+    return arrays
 
 
 def open_weights(folder: Path, config: DecoderConfig) -> tuple[WeightFiles, DecoderWeights[WeightSpec]]:
@@ -97,9 +100,8 @@ def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:
     )
 
 
-def _arrange(weight: Any, platform: str) -> Any:
-    """A weight as the platform's programs take it; what has five axes is the kernel of a causal convolution."""
-    return arrange_kernel(weight, platform) if weight.ndim == _KERNEL_AXES else weight
+def _arrange(weight: AnyArray, spec: WeightSpec, platform: str) -> AnyArray | tuple[AnyArray, AnyArray, AnyArray]:
+    return arrange_kernel(weight, platform) if spec.is_causal_kernel else weight
 
 
 def _up_block(name: str, plan: UpBlockPlan) -> UpBlockWeights[WeightSpec]:
@@ -141,6 +143,7 @@ def _conv(name: str, in_channels: int, out_channels: int) -> ConvWeights[WeightS
         (out_channels, in_channels, *size),
         _CHANNELS_LAST,
         (*size, in_channels, out_channels),
+        is_causal_kernel=True,
     )
     return ConvWeights(kernel=kernel, bias=_vector(f"{name}.conv.bias", out_channels))
 

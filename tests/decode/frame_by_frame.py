@@ -22,10 +22,10 @@ def array(tensor: torch.Tensor) -> jnp.ndarray:
     return jnp.asarray(tensor.detach().numpy())
 
 
-def conv_weights(module: Any) -> ConvWeights:
-    """In a CPU's form."""
+def conv_weights(module: Any, platform: str = "cpu") -> ConvWeights:
+    """In the form of a platform, which runs on any."""
     kernel = array(module.conv.weight.permute(2, 3, 4, 1, 0))
-    return ConvWeights(arrange_kernel(kernel, "cpu"), array(module.conv.bias))
+    return ConvWeights(arrange_kernel(kernel, platform), array(module.conv.bias))
 
 
 def pointwise_weights(module: torch.nn.Conv3d) -> PointwiseWeights:

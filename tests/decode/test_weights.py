@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stages.decode.weights import describe_weights, load_weights, shape_weights
+from stages.decode.weights import describe_arrays, describe_weights, load_weights
 from stages.errors import CheckpointError
 from tests.decode.builders import DEVICE, build_vae, edit_config, load_config, write_vae
 
@@ -35,12 +35,12 @@ def test_kernels_are_channels_last_and_on_a_cpu_in_taps(folder: Path):
     np.testing.assert_array_equal(weights.conv_in.kernel[2][1, 0, 5, 7], stored[7, 5, 2, 1, 0])
 
 
-def test_shapes_are_those_of_the_loaded_weights(folder: Path):
+def test_the_described_arrays_are_the_loaded_ones(folder: Path):
     config = load_config(folder)
     weights = load_weights(folder, config, dtype="bfloat16", devices=[DEVICE])
-    shapes = shape_weights(config, dtype="bfloat16", devices=[DEVICE])
+    described = describe_arrays(config, dtype="bfloat16", devices=[DEVICE])
     assert jax.tree.map(lambda array: (array.shape, array.dtype, array.sharding), weights) == jax.tree.map(
-        lambda array: (array.shape, array.dtype, array.sharding), shapes
+        lambda array: (array.shape, array.dtype, array.sharding), described
     )
 
 
