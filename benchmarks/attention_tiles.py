@@ -76,7 +76,7 @@ def compile_one(topology: str, query: int, key: int, compute: int) -> None:
     from stages.denoise.splash import Tiles, splash_attention  # noqa: PLC0415
     from stages.preflight.target import find_target  # noqa: PLC0415
 
-    device = find_target(topology, platform="").devices[0]
+    device = find_target(topology, "auto").devices[0]
     alone = NamedSharding(Mesh(np.array([device]), "chip"), PartitionSpec())
     heads = jax.ShapeDtypeStruct((1, _NUM_HEADS, _LENGTH, _SIZE), jnp.bfloat16, sharding=alone)
     mask = jax.ShapeDtypeStruct((1, 0), jnp.bool_, sharding=alone)

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stages.decode.convolution import split_taps
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.plan import COMPILER_OPTIONS
 
@@ -66,7 +67,6 @@ def time_form(form: Form, height: int, width: int, channels: int) -> float:
     """CPU seconds of one frame through the layers."""
     frame = jax.random.normal(jax.random.key(0), (1, height, width, channels))
     kernels = jax.random.normal(jax.random.key(1), (NUM_LAYERS, 3, 3, 3, channels, channels)) / (27 * channels) ** 0.5
-
     arranged = jax.block_until_ready([form.arrange(kernel) for kernel in kernels])
 
     @partial(jax.jit, compiler_options=dict(form.options))
@@ -90,11 +90,6 @@ def _convolve(frame: Float[Array, "b h w i"], kernel: Float[Array, "y x i o"]) -
     return jax.lax.conv_general_dilated(frame, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def split(kernel: Array) -> tuple[Array, Array, Array]:
-    """An array for each tap in time, as the decoder has it."""
-    return kernel[0], kernel[1], kernel[2]
-
-
 def whole(kernel: Array) -> Array:
     """As it is."""
     return kernel
@@ -114,7 +109,7 @@ def one_per_tap(frames: tuple[Array, Array, Array], kernel: tuple[Array, Array, 
 
 def one_per_slice(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
     """The same, the taps taken out of a whole kernel."""
-    return one_per_tap(frames, split(kernel))
+    return one_per_tap(frames, split_taps(kernel))
 
 
 def taps_in_channels(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
@@ -162,8 +157,8 @@ def blocks_of_rows(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "a 2-D convolution per tap": Form(split, one_per_tap),
-        "the same, by YNNPACK": Form(split, one_per_tap, options={}),
+        "a 2-D convolution per tap": Form(split_taps, one_per_tap),
+        "the same, by YNNPACK": Form(split_taps, one_per_tap, options={}),
         "the same, of a whole kernel": Form(whole, one_per_slice),
         "taps folded into channels": Form(fold, taps_in_channels),
         "nine matrix products": Form(lambda kernel: tuple(map(tuple, fold(kernel))), nine_products),

@@ -1,6 +1,6 @@
 """Forms of the decoder's causal convolution on one TPU chip, by what its compiler says: no TPU is needed.
 
-    JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1 ALLOW_MULTIPLE_LIBTPU_LOAD=1 python -m benchmarks.tpu_conv_forms [TOPOLOGY]
+    python -m benchmarks.tpu_conv_forms [TOPOLOGY]
 
 Needs libtpu (the extra `preflight`). For each layer of a strip of 720p over eight chips, bfloat16, and each form: the
 cycles that the compiler expects, millions; CPU seconds of compiling it; MiB of temporaries. Without a run on a chip the
@@ -15,11 +15,11 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 from jaxtyping import Array
 
-from stages.decode.convolution import Taps, convolve_by_product, convolve_each_row, convolve_each_tap
+from stages.decode.convolution import Taps, convolve_by_product, convolve_each_row, convolve_each_tap, split_taps
+from stages.preflight.target import find_target
 
 LAYERS = (  # height, width, channels in and out
     (45, 10, 1024, 1024),
@@ -33,7 +33,7 @@ LAYERS = (  # height, width, channels in and out
 
 def each_tap(taps: Taps, kernel: Array) -> Array:
     """The form of a CPU, but that the taps are taken out of a whole kernel."""
-    return convolve_each_tap(taps, (kernel[0], kernel[1], kernel[2]))
+    return convolve_each_tap(taps, split_taps(kernel))
 
 
 FORMS: Mapping[str, Callable[[Taps, Array], Array]] = MappingProxyType(
@@ -45,7 +45,7 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 def main() -> None:
     """Compile all forms of all layers and print a table."""
     topology = sys.argv[1] if len(sys.argv) > 1 else "v5e:2x4"
-    device = topologies.get_topology_desc(topology, "tpu").devices[0]
+    device = find_target(topology, "auto").devices[0]
     print(f"{topology}, jax {jax.__version__}; million cycles, s of compiling, MiB\n")
     print("| height x width x channels | " + " | ".join(FORMS) + " |")
     print("|---|" + "---|" * len(FORMS))

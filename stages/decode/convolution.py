@@ -31,11 +31,16 @@ _convolve = partial(
 
 
 def arrange_kernel(kernel: AnyArray, platform: str) -> AnyArray | tuple[AnyArray, AnyArray, AnyArray]:
-    """A whole kernel, [3, 3, 3, i, o], as the platform's form takes it: on all but TPUs an array for each tap in time.
+    """A whole kernel, [3, 3, 3, i, o], as the platform's form takes it: whole on a TPU, elsewhere in taps.
 
     Taken out of a whole kernel, each tap would be copied at each call (docs/decisions/0013).
     """
-    return kernel if platform == "tpu" else (kernel[0], kernel[1], kernel[2])
+    return kernel if platform == "tpu" else split_taps(kernel)
+
+
+def split_taps(kernel: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """An array, [3, 3, i, o], for each tap in time of a whole kernel."""
+    return kernel[0], kernel[1], kernel[2]
 
 
 def convolve(taps: Taps, kernel: Kernel) -> Float32[Array, "b h w o"]:

@@ -87,8 +87,10 @@ def causal_conv(
         [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
     """
     padded = _pad_edges(frame, strips)
-    total = convolve((*past, padded), weights.kernel) if past else convolve_still(padded, weights.kernel)
-    newer = past[1] if past else padded
+    if past is None:
+        total, newer = convolve_still(padded, weights.kernel), padded
+    else:
+        total, newer = convolve((*past, padded), weights.kernel), past[1]
     return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
 
 

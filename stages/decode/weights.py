@@ -5,11 +5,11 @@ Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
@@ -68,9 +68,11 @@ def describe_arrays(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.
     platform, sharding = devices[0].platform, place(devices)
 
     def describe(spec: WeightSpec) -> Any:
-        whole = jax.ShapeDtypeStruct(spec.shape, DTYPES[dtype])
-        parts = jax.eval_shape(partial(_arrange, spec=spec, platform=platform), whole)
-        return jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding), parts)
+        whole = np.broadcast_to(np.zeros((), DTYPES[dtype]), spec.shape)  # one number in memory
+        return jax.tree.map(
+            lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding),
+            _arrange(whole, spec, platform),
+        )
 
     arrays: DecoderWeights[Any] = jax.tree.map(describe, describe_weights(config))
     return arrays

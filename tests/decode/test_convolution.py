@@ -78,5 +78,6 @@ def test_a_tpu_makes_one_product_of_a_small_frame_and_three_of_a_large_one(cells
 def test_a_cpu_convolves_each_tap_by_a_kernel_that_is_not_copied_in_float32():
     taps, kernel = tuple(map(jnp.asarray, TAPS)), arrange_kernel(jnp.asarray(KERNEL), "cpu")
     text = jax.jit(convolve).lower(taps, kernel).compile().as_text()
-    operands = re.findall(r" convolution\(%(\w+)[.\d]*, %(\w+)[.\d]*\), window=\{size=3x3\}", text)
-    assert operands == [(f"taps_{tap}_", f"kernel_{tap}_") for tap in range(3)]  # the program's own arguments
+    found = re.findall(r"= (\S+)\{\S+ convolution\(%(\w+)[.\d]*, %(\w+)[.\d]*\), window=\{size=3x3\}", text)
+    # of the program's own arguments
+    assert found == [("f32[2,3,4,5]", f"taps_{tap}_", f"kernel_{tap}_") for tap in range(3)]
