@@ -10,12 +10,12 @@ from typing import Any
 from doit import doit_cmd
 from doit.exceptions import TaskFailed
 
-from stages.build import load_build
 from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
-from stages.contracts import STAGES
 from stages.errors import StagesError
 from stages.keys import Node
+from stages.pipeline.contract import STAGES
+from stages.run.build import load_build
 
 DEBUG = "--debug" in sys.argv  # doit reads the options of `run` after this file
 
@@ -33,8 +33,8 @@ except KeyboardInterrupt:
 def finish() -> None:
     """End all processes and give the terminal back."""
     BUILD.workers.close()
-    if "stages.commands.display" in sys.modules:  # slow to load, and only there when a node has run
-        sys.modules["stages.commands.display"].DISPLAY.close()
+    if "stages.run.display" in sys.modules:  # slow to load, and only there when a node has run
+        sys.modules["stages.run.display"].DISPLAY.close()
 
 
 DOIT_CONFIG = {
@@ -72,7 +72,7 @@ def make(node: Node) -> None:
     verdict = BUILD.verdict(node)
     if verdict.is_fresh:
         return
-    from stages.commands.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
+    from stages.run.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
 
     with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
         shown.finish(BUILD.run(node, shown))

@@ -8,7 +8,7 @@ from diffusers import AutoencoderKLHunyuanVideo15, HunyuanVideo15Transformer3DMo
 
 import stages
 
-BUILT_IN = Path(stages.__file__).parent / "builtin/shapes"
+BUILT_IN = Path(stages.__file__).parent / "models/builtin/shapes"
 
 
 def write_checkpoint(folder: Path, *, vae_channels: tuple[int, ...]) -> None:

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline
 
-from stages.build import Build, load_build
 from stages.decode import edge as decode
 from stages.denoise import edge as denoise
-from stages.job import Job, Report, Run
 from stages.keys import JsonValue, Node
-from stages.tensors import read_tensors
+from stages.run.build import Build, load_build
+from stages.run.job import Job, Report, Run
+from stages.tensors.files import read_tensors
 
 Measures: TypeAlias = dict[str, float]
 # Kinds of event, with the name of the phase or the unit of the progress, at which the clock ticks.

@@ -22,13 +22,13 @@ from typing import Any
 import jax
 
 from benchmarks.hub_checkpoint import write_hub_checkpoint
-from stages.component_config import read_settings
 from stages.denoise.config import TransformerConfig, parse_transformer_config
-from stages.denoise.mesh import build_mesh
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.torch_bridge import weight_shapes
 from stages.denoise.weights import load_weights
-from stages.hosts import find_place, join
-from stages.tensors import WeightFiles
+from stages.machine.hosts import find_place, join
+from stages.models.settings import read_settings
+from stages.tensors.files import WeightFiles
 
 MB = 10**6
 NUM_BLOCKS = 2

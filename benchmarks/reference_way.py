@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from stages.denoise.attention import Heads
+from stages.denoise.attention.plain import Heads
 from stages.denoise.config import TransformerConfig
 from stages.denoise.torch_bridge import BLOCK, Surroundings, build_module, call, weight_shapes
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS, LatentSize

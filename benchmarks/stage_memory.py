@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.project import demo_tables, run_doit, write_project
 from stages.geometry import VideoSize, latent_size
-from stages.tensors import write_tensors
+from stages.tensors.files import write_tensors
 
 MIB = 2**20
 

@@ -4,11 +4,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-from stages.contracts import CONTRACTS
-from stages.fingerprint import fingerprint
 from stages.keys import Digest, Key, Node
-from stages.stat_cache import StatCache
-from stages.store import Published, Store
+from stages.pipeline.contract import CONTRACTS
+from stages.run.fingerprint import fingerprint
+from stages.store.artifacts import Published, Store
+from stages.store.stat_cache import StatCache
 
 CODE = Digest("c" * 32)
 

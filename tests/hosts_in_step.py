@@ -1,4 +1,4 @@
-"""What a host does in tests/test_hosts.py: a program, because each host is a process.
+"""What a host does in tests/machine/test_hosts.py: a program, because each host is a process.
 
     python -m tests.hosts_in_step
 
@@ -14,9 +14,9 @@ from dataclasses import asdict
 
 import jax
 
-from stages.devices import pick_devices
 from stages.errors import CheckpointError, StagesError
-from stages.hosts import Hosts, find_place, join
+from stages.machine.devices import pick_devices
+from stages.machine.hosts import Hosts, find_place, join
 
 HEARTBEAT_S = 10  # the shortest that JAX takes
 PATIENCE_S = 5

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from builders import code_of
-
-from stages.contracts import CONTRACTS, PREFLIGHT
 from stages.keys import JsonValue
-from stages.preflight_questions import Question
-from stages.store import Store
+from stages.pipeline.contract import CONTRACTS, PREFLIGHT
+from stages.preflight.questions import Question
+from stages.store.artifacts import Store
+from tests.builders import code_of
 
 GIB = 2**30
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ def free_port() -> int:
 def host_environment(*, num_devices: int) -> dict[str, str]:
     """The environment of a host with so many virtual devices."""
     flags = f"--xla_force_host_platform_device_count={num_devices}"
-    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests"}
+    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def run_on_hosts(

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from builders import code_of
-
-from stages.job import Job
+from stages.run.job import Job
+from tests.builders import code_of
 
 PROJECT = Path(__file__).parent.parent
 # Half the compile time, for programs that run once on a few cells.

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from stages.contracts import CONTRACTS
+from stages.pipeline.contract import CONTRACTS
 
 PROJECT = Path(__file__).parent.parent
-SHAPES = PROJECT / "stages/builtin/shapes"
+SHAPES = PROJECT / "stages/models/builtin/shapes"
 MIB = 1024**2
 
 

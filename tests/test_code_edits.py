@@ -37,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(PROJECT / name, root / name)
     shutil.copytree(PROJECT / "params", root / "params")
     shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("builtin", "__pycache__"))
-    shutil.copytree(PROJECT / "stages/builtin/shapes", root / "model")
+    shutil.copytree(PROJECT / "stages/models/builtin/shapes", root / "model")
     edit(root / "params/model.toml", '"builtin:shapes"', '"model"')
     assert stages_run(root) == ALL
     return root

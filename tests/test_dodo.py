@@ -13,11 +13,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from builders import files_below
 from safetensors.numpy import save_file
 
 from stages.keys import digest_file
-from stages.tensors import read_tensors
+from stages.tensors.files import read_tensors
+from tests.builders import files_below
 from tests.from_file.builders import write_reference_embeddings
 from tests.interrupts import interruptible_children
 from training.shapes.metric import read_video
@@ -212,7 +212,7 @@ def test_wrong_parameters_give_one_message_and_exit_code_1(tmp_path: Path, comma
 def test_a_failing_stage_gives_one_message_and_exit_code_1(tmp_path: Path):
     root = copy_project(tmp_path)
     model = tmp_path / "model"
-    shutil.copytree(PROJECT / "stages/builtin/shapes", model)
+    shutil.copytree(PROJECT / "stages/models/builtin/shapes", model)
     weights = model / "text_encoder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     result = run_doit(root, f"model.checkpoint={model}")

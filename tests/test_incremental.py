@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from builders import publish
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.build import Build, load_build
-from stages.contracts import STAGES
 from stages.keys import Node, digest_bytes
-from stages.programs import DIFFUSERS_DECODE, program_of
+from stages.pipeline.contract import STAGES
+from stages.pipeline.programs import DIFFUSERS_DECODE, program_of
+from stages.run.build import Build, load_build
+from tests.builders import publish
 
 PROJECT = Path(__file__).parent.parent
 VIDEOS = ("first", "second")

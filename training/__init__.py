@@ -1,1 +1,1 @@
-"""Programs that make the checkpoints in `stages/builtin`; not part of the installed package."""
+"""Programs that make the checkpoints in `stages/models/builtin`; not part of the installed package."""

@@ -7,7 +7,7 @@ from doit.cmd_base import check_tasks_exist, subtasks_iter, tasks_and_deps_iter
 from doit.cmd_forget import Forget as DoitForget
 
 from stages.commands.one_message import OneMessage
-from stages.store import forget_artifact
+from stages.store.artifacts import forget_artifact
 
 
 class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types

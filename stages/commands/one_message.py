@@ -8,8 +8,8 @@ from typing import Any
 from doit.dependency import DatabaseException
 from doit.exceptions import InvalidCommand
 
-from stages.param_files import near
-from stages.params import RESERVED_NAMES
+from stages.request.layers import near
+from stages.request.params import RESERVED_NAMES
 
 _FAILURE = 1
 

@@ -12,10 +12,10 @@ from doit import doit_cmd
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
 
-from stages.commands.preflight_table import print_table, show_progress
 from stages.errors import StagesError
 from stages.keys import JsonValue
-from stages.preflight_survey import Survey, survey
+from stages.preflight.survey import Survey, survey
+from stages.preflight.table import print_table, show_progress
 
 _FITS, _FAILURE = 0, 1  # exit codes
 

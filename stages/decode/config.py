@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from stages.component_config import (
+from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
+from stages.models.settings import (
     TRUE_OR_FALSE,
     Rule,
     Settings,
@@ -20,7 +21,6 @@ from stages.component_config import (
     refuse_faulty,
     require_class,
 )
-from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
 
 ARCHITECTURE = "AutoencoderKLHunyuanVideo15"
 NUM_COLORS = 3

@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stages.component_config import read_settings
-from stages.contracts import CONTRACTS, check_shapes
 from stages.decode.config import DecoderConfig, check_geometry, parse_config
 from stages.decode.decoder import FramePrograms
 from stages.decode.plan import ChunkPlan, Compile, Devices, compile_programs, compile_tiles
@@ -22,14 +20,16 @@ from stages.decode.stream import decode_video, to_stored
 from stages.decode.strips import count_used
 from stages.decode.tiling import TileGrid, choose_grid
 from stages.decode.weights import load_weights
-from stages.devices import pick_devices
-from stages.executables import Executables, Program
-from stages.finite import require_finite
 from stages.geometry import LatentSize, video_size
-from stages.held_model import HeldModel
-from stages.job import Job, Report
 from stages.keys import JsonValue
-from stages.tensors import TensorWriter, read_tensors
+from stages.machine.devices import pick_devices
+from stages.machine.executables import Executables, Program
+from stages.models.settings import read_settings
+from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.run.held_model import HeldModel
+from stages.run.job import Job, Report
+from stages.tensors.files import TensorWriter, read_tensors
+from stages.tensors.finite import require_finite
 
 Latents: TypeAlias = Float[Array, "1 f h w c"]
 Frames: TypeAlias = Float[Array, "f_px h_px w_px rgb"]

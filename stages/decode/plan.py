@@ -19,10 +19,10 @@ from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
 from stages.decode.structure import DecoderMemory, DecoderWeights
 from stages.decode.tiling import TileGrid, count_tiles
 from stages.decode.weights import describe_arrays
-from stages.executables import Program
-from stages.flops import count_flops
 from stages.geometry import LatentSize
-from stages.tensors import DTYPES
+from stages.machine.executables import Program
+from stages.machine.flops import count_flops
+from stages.tensors.files import DTYPES
 
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]

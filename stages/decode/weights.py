@@ -18,8 +18,8 @@ from stages.decode.convolution import AnyArray, arrange_kernel
 from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
 from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights, UpBlockWeights
-from stages.tensors import DTYPES, WeightFiles
-from stages.weight_check import check_weights
+from stages.models.weights import check_weights
+from stages.tensors.files import DTYPES, WeightFiles
 
 PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from stages.component_config import (
+from stages.geometry import LATENT_CHANNELS
+from stages.models.settings import (
     TEXT,
     Rule,
     Settings,
@@ -22,7 +23,6 @@ from stages.component_config import (
     refuse_faulty,
     require_class,
 )
-from stages.geometry import LATENT_CHANNELS
 
 TRANSFORMER_CLASS = "HunyuanVideo15Transformer3DModel"
 SCHEDULER_CLASS = "FlowMatchEulerDiscreteScheduler"

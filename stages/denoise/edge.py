@@ -10,8 +10,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from stages.component_config import read_settings
-from stages.contracts import CONTRACTS, check_shapes
 from stages.denoise.config import (
     SchedulerConfig,
     TransformerConfig,
@@ -19,23 +17,25 @@ from stages.denoise.config import (
     parse_scheduler_config,
     parse_transformer_config,
 )
-from stages.denoise.mesh import build_mesh, max_devices
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import PromptEmbeds, TextTokens, check_masks, check_widths, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights, load_weights
-from stages.devices import pick_devices
-from stages.executables import Executables, find_compiler_facts
-from stages.finite import require_finite
 from stages.geometry import LatentSize, VideoSize, latent_size
-from stages.held_model import HeldModel
-from stages.hosts import Hosts, find_place, join
-from stages.job import JOIN, Job, Report
 from stages.keys import JsonValue
-from stages.store import Store
-from stages.tensors import DTYPES, WeightFiles, read_tensors, write_tensors
-from stages.versions import versions_of
+from stages.machine.devices import pick_devices
+from stages.machine.executables import Executables, find_compiler_facts
+from stages.machine.hosts import Hosts, find_place, join
+from stages.machine.versions import versions_of
+from stages.models.settings import read_settings
+from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.run.held_model import HeldModel
+from stages.run.job import JOIN, Job, Report
+from stages.store.artifacts import Store
+from stages.tensors.files import DTYPES, WeightFiles, read_tensors, write_tensors
+from stages.tensors.finite import require_finite
 
 _MIB = 2**20
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX

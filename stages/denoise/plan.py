@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from stages.denoise.collectives import num_places
 from stages.denoise.config import TransformerConfig
-from stages.denoise.mesh import NUM_BRANCHES, sharding
+from stages.denoise.sharding.collectives import num_places
+from stages.denoise.sharding.mesh import NUM_BRANCHES, sharding
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.weights import describe_weights
-from stages.executables import Program
-from stages.flops import count_flops
 from stages.geometry import LatentSize
-from stages.tensors import DTYPES
+from stages.machine.executables import Program
+from stages.machine.flops import count_flops
+from stages.tensors.files import DTYPES
 
 
 @dataclass(frozen=True)

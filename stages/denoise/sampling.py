@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from stages.denoise.config import SchedulerConfig, TransformerConfig
-from stages.denoise.mesh import sharding
+from stages.denoise.sharding.mesh import sharding
 from stages.denoise.step import place_constants
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.weights import DiTWeights

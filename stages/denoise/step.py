@@ -13,11 +13,11 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
-from stages.denoise.attention import Attention, plain_attention
-from stages.denoise.collectives import all_branches, all_tokens, num_places
+from stages.denoise.attention.plain import Attention, plain_attention
+from stages.denoise.attention.splash import splash_attention, tiles_of
 from stages.denoise.config import TransformerConfig
-from stages.denoise.mesh import sharding, spec
-from stages.denoise.splash import splash_attention, tiles_of
+from stages.denoise.sharding.collectives import all_branches, all_tokens, num_places
+from stages.denoise.sharding.mesh import sharding, spec
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.torch_bridge import rotary_embedding
 from stages.denoise.transformer import predict_velocity

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from stages.denoise.attention.padding import round_up
 from stages.denoise.config import TransformerConfig
-from stages.denoise.padding import round_up
 from stages.errors import ContractError
 
 Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape

@@ -30,7 +30,7 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
 )
 from jaxtyping import Array, Float
 
-from stages.denoise.attention import Heads, plain_attention
+from stages.denoise.attention.plain import Heads, plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
 from stages.geometry import LatentSize
 

@@ -13,16 +13,16 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
 from stages.denoise import torch_bridge
-from stages.denoise.attention import Attention
-from stages.denoise.collectives import (
+from stages.denoise.attention.plain import Attention
+from stages.denoise.config import TransformerConfig
+from stages.denoise.sharding.collectives import (
     attend_across,
     collect_weights,
     gather_channels,
     local_tokens,
     sum_over_heads,
 )
-from stages.denoise.config import TransformerConfig
-from stages.denoise.layouts import MODULATIONS, OUTPUT_MODULATION, ROW_PARALLEL, Layout
+from stages.denoise.sharding.layouts import MODULATIONS, OUTPUT_MODULATION, ROW_PARALLEL, Layout
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.torch_bridge import BLOCK, Surroundings
 from stages.denoise.weights import DiTWeights, part, weight_layouts

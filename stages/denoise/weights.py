@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from stages.denoise import torch_bridge
 from stages.denoise.config import TransformerConfig
-from stages.denoise.layouts import Layout, block_layouts, rest_layouts
-from stages.tensors import DTYPES, WeightFiles
-from stages.weight_check import Shape, check_weights
+from stages.denoise.sharding.layouts import Layout, block_layouts, rest_layouts
+from stages.models.weights import Shape, check_weights
+from stages.tensors.files import DTYPES, WeightFiles
 
 _BLOCKS = "transformer_blocks"
 _UNUSED = (

@@ -9,9 +9,9 @@ from stages.decode.edge import Decode, decode_node
 from stages.decode.plan import Devices
 from stages.diffusers_decode.whole import DecodeTile, decode_whole
 from stages.errors import StageError
-from stages.job import Job, Report
 from stages.keys import JsonValue
-from stages.programs import INSTALL_FORK
+from stages.pipeline.programs import INSTALL_FORK
+from stages.run.job import Job, Report
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.contracts import CONTRACTS
 from stages.encode.text_encoders import TextEncoders, encode_prompts, find_cuts, load_text_encoders
-from stages.held_model import HeldModel
-from stages.job import Job, Report
 from stages.keys import JsonValue
-from stages.tensors import write_tensors
+from stages.pipeline.contract import CONTRACTS
+from stages.run.held_model import HeldModel
+from stages.run.job import Job, Report
+from stages.tensors.files import write_tensors
 
 _HELD: HeldModel[TextEncoders] = HeldModel()  # the next job of this process mostly wants the same model
 

@@ -6,7 +6,7 @@ text_encoders.py; nothing here loads torch.
 
 from dataclasses import dataclass
 
-from stages.quotations import find_quotations
+from stages.encode.quotations import find_quotations
 
 # The gaps are tokens too: with other white space the text before the prompt is not NUM_SYSTEM_TOKENS long.
 _GAP = " " * 9

@@ -27,12 +27,12 @@ from transformers import (
     T5EncoderModel,
 )
 
-from stages.component_config import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
-from stages.contracts import CONTRACTS
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_glyph_text
 from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.tensors import WeightFiles
+from stages.models.settings import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
+from stages.pipeline.contract import CONTRACTS
+from stages.tensors.files import WeightFiles
 
 Array: TypeAlias = NDArray[Any]
 Model = TypeVar("Model", bound=PreTrainedModel)

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.contracts import CONTRACTS, check_shapes
 from stages.export.provenance import describe_provenance
 from stages.export.video import write_video
 from stages.geometry import VideoSize
-from stages.job import Job, Report
 from stages.keys import JsonValue
-from stages.lineage import read_lineage
-from stages.store import Store
-from stages.tensors import TensorReader
+from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.run.job import Job, Report
+from stages.store.artifacts import Store
+from stages.store.lineage import read_lineage
+from stages.tensors.files import TensorReader
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:

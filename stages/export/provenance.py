@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from stages.keys import Node
-from stages.manifest import Manifest
+from stages.store.manifest import Manifest
 
 FORMAT = 1  # of the line; grows when a name in it changes its meaning
 

@@ -1,6 +1,6 @@
 """`python -m stages.from_file`. What it does is in edge.py, loaded when the command line has been read."""
 
-from stages.program import main
+from stages.run.program import main
 
 if __name__ == "__main__":
     main(__package__)

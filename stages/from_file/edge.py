@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.contracts import CONTRACTS
 from stages.from_file.outside_file import describe_rounding, read_outside_file, refuse_non_finite, restore_bfloat16
-from stages.job import Job, Report
 from stages.keys import FROM_FILE, Digest, JsonValue
-from stages.tensors import write_tensors
+from stages.pipeline.contract import CONTRACTS
+from stages.run.job import Job, Report
+from stages.tensors.files import write_tensors
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:

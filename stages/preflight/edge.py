@@ -8,14 +8,14 @@ from pathlib import Path
 
 import jax
 
-from stages.contracts import CONTRACTS, PREFLIGHT
 from stages.errors import StageError
-from stages.executables import Executables
-from stages.job import Job, Report
 from stages.keys import JsonValue
+from stages.machine.executables import Executables
+from stages.pipeline.contract import CONTRACTS, PREFLIGHT
 from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
+from stages.run.job import Job, Report
 
 # How messages begin of what says nothing of the program: the same question may have an answer the next time.
 _PASSING = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED")

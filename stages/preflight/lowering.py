@@ -8,17 +8,17 @@ from typing import Any
 
 import jax
 
-from stages.component_config import Settings
 from stages.decode.config import check_geometry, parse_config
 from stages.decode.plan import ChunkPlan, count_needs, lower_chunk, lower_first
 from stages.decode.strips import count_used
 from stages.decode.tiling import choose_grid, count_tiles
 from stages.denoise.config import parse_transformer_config
-from stages.denoise.mesh import build_mesh
 from stages.denoise.plan import StepPlan, lower_step
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import bucket_size
-from stages.executables import Program, Shapes
 from stages.geometry import LatentSize
+from stages.machine.executables import Program, Shapes
+from stages.models.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 from jax.experimental import topologies
 
-from stages.chips import chip_of_device, chip_of_topology, host_bounds
-from stages.devices import pick_devices
 from stages.errors import MeshError
-from stages.host_memory import host_memory_bytes
+from stages.machine.chips import chip_of_device, chip_of_topology, host_bounds
+from stages.machine.devices import pick_devices
+from stages.machine.host_memory import host_memory_bytes
 
 # The compiler alone: it asks no metadata server for a TPU, takes no lock against others of its kind, and JAX starts no
 # TPU that is there.

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from preflight_builders import build_figures, publish_answer, write_project
 
-from stages.params import load_params
-from stages.preflight_questions import ask, describe_target
+from stages.preflight.questions import ask, describe_target
+from stages.request.params import load_params
 from tests.interrupts import interruptible_children
 
 SLICE = "v5e:2x4"

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
-from stages.component_config import read_settings
 from stages.decode.config import DecoderConfig, parse_config
 from stages.decode.decoder import FramePrograms
 from stages.decode.plan import ChunkPlan, compile_programs, compile_tiles
 from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
 from stages.decode.weights import load_weights
-from stages.executables import Program
 from stages.geometry import LatentSize
+from stages.machine.executables import Program
+from stages.models.settings import read_settings
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {

@@ -21,8 +21,8 @@ from stages.decode.stream import decode_video
 from stages.decode.strips import place
 from stages.decode.tiling import one_tile, plan_tiles
 from stages.decode.weights import load_weights
-from stages.executables import Program
 from stages.geometry import LatentSize
+from stages.machine.executables import Program
 from tests.decode.builders import load_config, random_latents
 
 NUM_FRAMES, HEIGHT = 3, 2

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from diffusers import AutoencoderKLHunyuanVideo15
 
-from stages.component_config import Settings
 from stages.decode.config import DecoderConfig, UpBlockPlan, check_geometry, parse_config
 from stages.errors import CheckpointError
+from stages.models.settings import Settings
 
 WHERE = Path("vae/config.json")
 REAL = {

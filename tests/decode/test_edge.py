@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stages.checkpoint import Checkpoint
-from stages.job import Job
 from stages.keys import Node
-from stages.store import Store
-from stages.tensors import read_tensors, write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job
+from stages.store.artifacts import Store
+from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess

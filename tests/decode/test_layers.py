@@ -21,7 +21,7 @@ from stages.decode.layers import (
     silu,
     upsample,
 )
-from stages.flops import count_flops
+from stages.machine.flops import count_flops
 from tests.decode.frame_by_frame import (
     FRAMES,
     array,

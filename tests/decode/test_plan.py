@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from preflight_builders import SETTINGS
 
-from stages.component_config import Settings
 from stages.decode.config import parse_config
 from stages.decode.decoder import decode_first, decode_next
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.plan import COMPILER_OPTIONS, ChunkPlan, compile_programs, count_needs, lower_chunk, lower_first
 from stages.decode.weights import load_weights
-from stages.executables import Program
 from stages.geometry import LatentSize
+from stages.machine.executables import Program
+from stages.models.settings import Settings
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 
 PROJECT = Path(__file__).parents[2]

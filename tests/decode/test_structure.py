@@ -6,9 +6,9 @@ import jax
 import pytest
 from preflight_builders import SETTINGS
 
-from stages.component_config import Settings
 from stages.decode.config import parse_config
 from stages.decode.weights import describe_weights
+from stages.models.settings import Settings
 
 
 @pytest.fixture

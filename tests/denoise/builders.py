@@ -9,11 +9,11 @@ import torch
 from diffusers import HunyuanVideo15Transformer3DModel
 
 from stages.denoise.config import TransformerConfig, as_arguments
-from stages.denoise.mesh import build_mesh
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import PromptEmbeds
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.geometry import LatentSize
-from stages.tensors import WeightFiles
+from stages.tensors.files import WeightFiles
 
 TOY = TransformerConfig(
     num_attention_heads=2,

@@ -16,15 +16,15 @@ import jax
 import numpy as np
 
 from stages.denoise.config import SchedulerConfig
-from stages.denoise.mesh import build_mesh
 from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import LatentSize
-from stages.hosts import find_place, join
-from stages.tensors import WeightFiles
+from stages.machine.hosts import find_place, join
+from stages.tensors.files import WeightFiles
 
 SIZE = LatentSize(2, 3, 5)  # 30 tokens: no number of devices divides them
 LAYOUTS = ("1x1x1", "1x1x8", "2x1x4", "2x2x2", "1x8x1", "1x4x2", "2x4x1", "auto")

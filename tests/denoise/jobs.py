@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler
 
-from stages.checkpoint import Checkpoint
 from stages.denoise.config import TransformerConfig
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.job import Job
 from stages.keys import Node
-from stages.store import Store
-from stages.tensors import write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job
+from stages.store.artifacts import Store
+from stages.tensors.files import write_tensors
 from tests.builders import CODE, publish
 from tests.denoise.builders import TOY, write_checkpoint
 

@@ -8,7 +8,6 @@ import pytest
 from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler, HunyuanVideo15Transformer3DModel
 
 import stages
-from stages.component_config import Settings, read_settings
 from stages.denoise.config import (
     GuiderConfig,
     SchedulerConfig,
@@ -19,8 +18,9 @@ from stages.denoise.config import (
     parse_transformer_config,
 )
 from stages.errors import CheckpointError
+from stages.models.settings import Settings, read_settings
 
-SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
+SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 WHERE = Path("checkpoint/config.json")
 REFUSED = "checkpoint/config.json: this checkpoint cannot be run:\n  "
 MEND = "\n  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."

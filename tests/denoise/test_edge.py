@@ -15,7 +15,7 @@ from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from safetensors.numpy import load_file, save_file
 
 from stages.denoise import edge
-from stages.tensors import read_tensors
+from stages.tensors.files import read_tensors
 from tests.stage_process import Event, StageProcess
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"

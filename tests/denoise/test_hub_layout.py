@@ -12,13 +12,13 @@ from safetensors.numpy import load_file, save_file
 
 from benchmarks.hub_checkpoint import all_shapes, write_hub_checkpoint
 from benchmarks.loader import measure_apart
-from stages.checkpoint import component_folder, component_identity, resolve
-from stages.contracts import CONTRACTS
 from stages.denoise.config import TransformerConfig
 from stages.denoise.weights import load_weights
 from stages.errors import CheckpointError
-from stages.stat_cache import StatCache
-from stages.tensors import WeightFiles
+from stages.models.checkpoint import component_folder, component_identity, resolve
+from stages.pipeline.contract import CONTRACTS
+from stages.store.stat_cache import StatCache
+from stages.tensors.files import WeightFiles
 
 SMALL = replace(TOY, num_layers=2)
 # Half the real width: 231 MB in bfloat16.

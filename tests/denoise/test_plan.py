@@ -25,7 +25,7 @@ import json, re, jax
 from dataclasses import replace
 from jax.experimental import topologies
 from stages.denoise.config import TransformerConfig
-from stages.denoise.mesh import build_mesh
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.plan import StepPlan, lower_step
 from tests.denoise.min_flops import min_flops
 from stages.geometry import VideoSize, latent_size

@@ -14,8 +14,8 @@ import torch
 from denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
 from diffusers.utils.torch_utils import randn_tensor
 
-from stages.denoise.attention import plain_attention
-from stages.denoise.collectives import attend_across
+from stages.denoise.attention.plain import plain_attention
+from stages.denoise.sharding.collectives import attend_across
 from stages.denoise.torch_bridge import (
     REMOVED_OVERLOADS,
     Surroundings,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.checkpoint import Checkpoint
 from stages.diffusers_decode.edge import load_decoder
 from stages.errors import StageError
-from stages.job import Job
 from stages.keys import Node
-from stages.programs import INSTALL_FORK
-from stages.store import RUN, Store
-from stages.tensors import read_tensors, write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.programs import INSTALL_FORK
+from stages.run.job import Job
+from stages.store.artifacts import RUN, Store
+from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, publish
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess

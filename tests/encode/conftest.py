@@ -12,5 +12,5 @@ from tests.threads import one_thread  # noqa: F401 (pytest finds it here)
 @pytest.fixture(scope="session")
 def shapes() -> dict[str, Path]:
     """Folders of the built-in checkpoint's text components."""
-    checkpoint = Path(stages.__file__).parent / "builtin" / "shapes"
+    checkpoint = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
     return {name: checkpoint / name for name in COMPONENTS}

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 import stages
-from stages.checkpoint import Checkpoint
-from stages.contracts import CONTRACTS
-from stages.job import Job
 from stages.keys import Node
-from stages.store import RUN, Store
-from stages.tensors import read_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.contract import CONTRACTS
+from stages.run.job import Job
+from stages.store.artifacts import RUN, Store
+from stages.tensors.files import read_tensors
 from tests.builders import CODE
 from tests.stage_process import Event, StageProcess
 
-SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
+SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 
 
 @pytest.fixture(scope="module")

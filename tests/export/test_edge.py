@@ -7,13 +7,13 @@ import av
 import numpy as np
 import pytest
 
-from stages.checkpoint import Checkpoint
 from stages.errors import ContractError
 from stages.export.edge import run
-from stages.job import Job, Report
 from stages.keys import Node
-from stages.store import Store
-from stages.tensors import write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job, Report
+from stages.store.artifacts import Store
+from stages.tensors.files import write_tensors
 from tests.builders import CODE, publish
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.contracts import CONTRACTS, STAGES
 from stages.export.provenance import describe_provenance
 from stages.keys import FORMAT, Digest, JsonValue, Node
-from stages.manifest import Input, Manifest
+from stages.pipeline.contract import CONTRACTS, STAGES
+from stages.store.manifest import Input, Manifest
 
 DIGEST = Digest("0" * 32)
 

@@ -19,7 +19,7 @@ from stages.errors import ContractError, StoreError
 from stages.export.codecs import CODECS
 from stages.export.video import to_levels, write_video
 from stages.geometry import VideoSize
-from stages.tensors import TensorReader, TensorWriter
+from stages.tensors.files import TensorReader, TensorWriter
 from training.shapes.vocabulary import BACKGROUNDS, COLORS
 
 WORST_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.checkpoint import Checkpoint
-from stages.contracts import CONTRACTS
-from stages.job import Job
 from stages.keys import Node, digest_file
-from stages.store import RUN, Store
-from stages.tensors import write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.contract import CONTRACTS
+from stages.run.job import Job
+from stages.store.artifacts import RUN, Store
+from stages.tensors.files import write_tensors
 from tests.builders import code_of
 from tests.from_file.builders import (
     random_embeddings,

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 import stages
-from stages.checkpoint import Checkpoint
-from stages.job import Job
 from stages.keys import Node
-from stages.programs import program_of
-from stages.store import Store
-from stages.tensors import read_tensors, write_tensors
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.programs import program_of
+from stages.run.job import Job
+from stages.store.artifacts import Store
+from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, publish
 from tests.decode.builders import random_latents
 from tests.fork import NO_FORK, is_fork_installed
 from tests.stage_process import StageProcess
 
-SHAPES = Checkpoint(Path(stages.__file__).parent / "builtin" / "shapes")
+SHAPES = Checkpoint(Path(stages.__file__).parent / "models" / "builtin" / "shapes")
 LATENTS = random_latents(3, 5, 6)
 UNIT = 2**-8  # of bfloat16 from 0.5 to 1: frames that are equal in float32 are stored at most this far apart
 WHOLE = {"enable_tiling": False, "tile_size": 256, "tile_overlap": 0.25, "dtype": "float32"}

@@ -13,19 +13,19 @@ from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline, HunyuanVid
 from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5EncoderModel
 
 import stages
-from stages.component_config import read_settings
 from stages.denoise.config import parse_guider_config, parse_scheduler_config, parse_transformer_config
-from stages.denoise.mesh import build_mesh
 from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import VideoSize, latent_size
-from stages.tensors import WeightFiles
+from stages.models.settings import read_settings
+from stages.tensors.files import WeightFiles
 from tests.fork import in_dtype
 
-SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
+SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 NUM_STEPS = 8
 SEED = 20
 # float32, eight steps, sums in another order. Measured: 4.4e-6, and 3.1e-5 where the built-in

@@ -19,7 +19,7 @@ from stages.encode.text_encoders import COMPONENTS, encode_prompt, encode_prompt
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from tests.fork import in_dtype
 
-SHAPES = Path(stages.__file__).parent / "builtin" / "shapes"
+SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 NAMES = ("prompt_embeds", "prompt_embeds_mask", "prompt_embeds_2", "prompt_embeds_mask_2")
 PROMPTS = {
     "plain": "a red circle moves right on a black background",

@@ -8,16 +8,16 @@ import jax
 import pytest
 from preflight_builders import write_project
 
-from stages.checkpoint import Checkpoint
 from stages.errors import CheckpointError, StageError
-from stages.executables import FOLDER, Executables, Program
-from stages.job import Job, Report
 from stages.keys import Digest
-from stages.params import load_params
+from stages.machine.executables import FOLDER, Executables, Program
+from stages.models.checkpoint import Checkpoint
 from stages.preflight import edge
 from stages.preflight.lowering import lower
+from stages.preflight.questions import ask, describe_target
 from stages.preflight.target import Target
-from stages.preflight_questions import ask, describe_target
+from stages.request.params import load_params
+from stages.run.job import Job, Report
 
 QUIET = Report(lambda _event: None)
 

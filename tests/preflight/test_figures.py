@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import Sharding, SingleDeviceSharding
 
-from stages.executables import Program
+from stages.machine.executables import Program
 from stages.preflight.figures import figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, Work
 from stages.preflight.target import Target

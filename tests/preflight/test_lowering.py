@@ -10,9 +10,9 @@ from stages.denoise.sampling import is_guided
 from stages.denoise.text_tokens import bucket_size
 from stages.errors import MeshError
 from stages.geometry import VideoSize, latent_size
-from stages.params import load_params
 from stages.preflight.lowering import Lowered, bytes_on_device, lower
-from stages.preflight_questions import NUM_PROMPT_TOKENS, ask, describe_target
+from stages.preflight.questions import NUM_PROMPT_TOKENS, ask, describe_target
+from stages.request.params import load_params
 
 
 def lowered(root: Path, stage: str, **overrides: str) -> Lowered:

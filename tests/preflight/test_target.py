@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from stages.errors import MeshError
-from stages.host_memory import host_memory_bytes
+from stages.machine.host_memory import host_memory_bytes
 from stages.preflight.target import find_target
 
 FIND = """

@@ -22,7 +22,9 @@ PHASES = ("vae", "dit", "decoder", "export")
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m training.shapes", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("stages/builtin/shapes"), help="the checkpoint's folder")
+    parser.add_argument(
+        "--out", type=Path, default=Path("stages/models/builtin/shapes"), help="the checkpoint's folder"
+    )
     parser.add_argument("--work", type=Path, default=Path(".training/shapes"), help="training state and log")
     parser.add_argument("--only", choices=PHASES, help="this phase alone; export also works halfway")
     parser.add_argument("--threads", type=int, default=1, help="of torch; other counts round differently")

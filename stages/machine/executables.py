@@ -1,0 +1,231 @@
+"""Compiled programs, kept in the store and loaded instead of being compiled again.
+
+Owns the folder `<store>/.executables` and the name of a program in it. How others are kept from writing there is said
+in private_folder.py; what a program computes, and when it is compiled, is left to the stages.
+docs/decisions/0014-compiled-executables.md says why.
+
+A kept program is code: whoever can write to the folder runs what they like as the user. So nothing in it ever comes
+from elsewhere. Whatever is wrong with it is a warning and stops nothing: then programs are compiled.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+from jax.experimental import serialize_executable
+from jax.sharding import NamedSharding
+from jaxlib import xla_client
+
+from stages.errors import StoreError
+from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.machine.private_folder import PrivateFolder, open_private
+from stages.machine.versions import versions_of
+
+FOLDER = ".executables"  # in a store's root
+_LAYOUT = 2  # of a file and of what its name is made of; another number finds nothing that was kept before
+_MAX_BYTES = 4 * 2**30  # of all files together; the least recently used go first
+_VERSIONS_OF = ("jax", "jaxlib", "libtpu")
+_FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
+# Settings that say where JAX looks for something or puts it. The devices of a program are in its name.
+_WHERE = ("jax_platforms", "jax_compilation_cache_dir", "jax_dump_ir_to", "jax_cross_host_transfer_socket_address")
+
+Shapes: TypeAlias = Any  # a tree of jax.ShapeDtypeStruct, each with its sharding
+
+
+@dataclass(frozen=True)
+class Program:
+    """A jitted function for given devices, lowered but not compiled, and what its arguments are for.
+
+    Attributes:
+        name: "denoise step", "decode chunk": shown to people.
+        lowered: what is to be compiled.
+        weights: arguments that stay from call to call.
+        state: arguments that are donated.
+        flops: operations of a call in matrix products and convolutions, of all devices together (flops.py).
+        compiler_options: XLA's, by name.
+    """
+
+    name: str
+    lowered: jax.stages.Lowered
+    weights: Shapes
+    state: Shapes
+    flops: int
+    compiler_options: Mapping[str, str] = field(default_factory=dict)
+
+    def compile(self) -> jax.stages.Compiled:
+        """Compile it anew."""
+        return self.lowered.compile(compiler_options=dict(self.compiler_options))
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A compiled program.
+
+    Attributes:
+        compiled: takes the arguments of the jitted function, without the static ones.
+        compile_s: seconds that it took to get it now, compiled or loaded.
+        was_loaded: whether it had been kept; nothing was compiled then.
+    """
+
+    compiled: jax.stages.Compiled
+    compile_s: float
+    was_loaded: bool
+
+
+class Executables:
+    """The compiled programs of one store. Any number of processes may use it at a time."""
+
+    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = _MAX_BYTES) -> None:
+        """The folder is made when something is compiled.
+
+        Args:
+            store: the store's root.
+            warn: is told, once each, what cannot be kept or loaded, and how to mend it.
+            max_bytes: of all files together; the least recently used go first.
+        """
+        self._path = store / FOLDER
+        self._max_bytes = max_bytes
+        self._tell = warn
+        self._told: set[str] = set()
+
+    def compile(self, program: Program) -> Executable:
+        """Load a program that has been compiled before, or compile it and keep it.
+
+        A program for devices that are not at hand (of `jax.experimental.topologies`) is compiled each time: libtpu
+        refuses to load it without a TPU.
+
+        Raises:
+            jax.errors.JaxRuntimeError: the compiler refuses it.
+        """
+        devices = _devices_of(program)
+        if not _are_at_hand(devices):
+            return _timed(program.compile)
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(open_private(self._path))
+            except StoreError as error:
+                self._warn(f"{error} Until then nothing is kept, and each process compiles its programs again.")
+                return _timed(program.compile)
+            name = _name_of(program, devices)
+            executable = self._load(folder, name, program, devices)
+            if executable is None:
+                executable = _timed(program.compile)
+                self._keep(folder, name, program, executable.compiled)
+            return executable
+
+    def _load(
+        self, folder: PrivateFolder, name: Digest, program: Program, devices: Sequence[jax.Device]
+    ) -> Executable | None:
+        """The program as it was kept; None where it is not, or cannot be loaded: compiling is the whole remedy."""
+        try:
+            payload = folder.read(name)
+            if payload is None:
+                return None
+            return _timed(lambda: _deserialize(payload, program, devices), was_loaded=True)
+        except Exception as error:  # the system's, pickle's, JAX's
+            self._warn(
+                f"the {program.name} that was kept cannot be loaded ({_explain(error)}). It is compiled again and "
+                "replaced."
+            )
+            return None
+
+    def _keep(self, folder: PrivateFolder, name: Digest, program: Program, compiled: jax.stages.Compiled) -> None:
+        """Write a program's file and delete what is too much. Where that fails it costs time only."""
+        try:
+            folder.write(name, serialize_executable.serialize(compiled)[0])
+            folder.trim(self._max_bytes)
+        except OSError as error:
+            self._warn(
+                f"{self._path}: cannot be written ({error.strerror}), so that each process compiles the {program.name} "
+                "again. Make room, or set `artifacts` in params/machine.toml to a folder that can be written."
+            )
+        except Exception as error:  # pickle's and JAX's, for a program that cannot be taken apart
+            self._warn(f"the {program.name} cannot be kept ({_explain(error)}); each process compiles it again.")
+
+    def _warn(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)
+
+
+def find_compiler_facts() -> dict[str, str]:
+    """What decides in this process what the compiler makes of a program: versions, flags, JAX's settings; by name."""
+    settings = {name: repr(value) for name, value in jax.config.values.items() if name not in _WHERE}
+    return {**versions_of(_VERSIONS_OF), **{name: os.environ.get(name, "") for name in _FLAGS}, **settings}
+
+
+def _devices_of(program: Program) -> tuple[jax.Device, ...]:
+    """The program's devices in the order in which it counts them."""
+    shardings = [leaf.sharding for leaf in jax.tree.leaves((program.weights, program.state))]
+    for sharding in shardings:
+        if isinstance(sharding, NamedSharding):
+            return tuple(sharding.mesh.devices.flat)
+    (device,) = shardings[0].device_set
+    return (device,)
+
+
+def _are_at_hand(devices: Sequence[jax.Device]) -> bool:
+    try:
+        return devices[0] in jax.devices(devices[0].platform)
+    except RuntimeError:  # JAX has no such platform here
+        return False
+
+
+def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
+    """XXH3-128 of all that decides what the compiler makes, and for whom."""
+    return digest_bytes(
+        canonical_json(
+            {
+                "layout": _LAYOUT,
+                "program": program.lowered.as_text(),
+                "arguments": _describe_arguments(program.lowered),
+                "options": dict(program.compiler_options),
+                "devices": [[device.id, device.device_kind, device.process_index] for device in devices],
+                "process": jax.process_index(),
+                # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has
+                "topology": xla_client.get_topology_for_devices(list(devices)).fingerprint(),
+                "compiler": find_compiler_facts(),
+            }
+        )
+    )
+
+
+def _describe_arguments(lowered: jax.stages.Lowered) -> JsonValue:
+    """What a program's text does not tell: the arguments' trees, and which of them it takes.
+
+    An argument that nothing depends on is dropped, and of two equal ones the text does not tell which.
+    """
+    internals: Any = lowered
+    return {
+        "trees": [str(lowered.in_tree), str(lowered.out_tree)],
+        "all": [[list(info.shape), str(info.dtype), info.donated] for info in jax.tree.leaves(lowered.args_info)],
+        # jax 0.10 has no public name for it
+        "taken": sorted(internals._lowering.compile_args["kept_var_idx"]),
+    }
+
+
+def _explain(error: Exception) -> str:
+    """One line of an error of any kind."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, StoreError) else f"{type(error).__name__}: {text}"
+
+
+def _timed(get: Callable[[], jax.stages.Compiled], *, was_loaded: bool = False) -> Executable:
+    start = time.perf_counter()
+    compiled = get()
+    return Executable(compiled, time.perf_counter() - start, was_loaded)
+
+
+def _deserialize(payload: bytes, program: Program, devices: Sequence[jax.Device]) -> jax.stages.Compiled:
+    return serialize_executable.deserialize_and_load(
+        payload,
+        program.lowered.in_tree,
+        program.lowered.out_tree,
+        backend=devices[0].client,
+        execution_devices=devices,
+    )

@@ -1,0 +1,4 @@
+"""Checkpoints: where they are, what identifies them, their settings and weights; those that ship with the package.
+
+Begin with checkpoint.py.
+"""

@@ -1,0 +1,49 @@
+"""Settings of a checkpoint's component, without weights: from its folder, the hub's cache, or this package.
+
+The hub is never asked. What ships with the package is described in hub_configs/README.md.
+"""
+
+from pathlib import Path
+
+from stages.errors import CheckpointError
+from stages.models.checkpoint import resolve_offline
+from stages.models.settings import Settings, read_settings
+
+_FILE = "config.json"
+_SHIPPED = Path(__file__).parent / "hub_configs"
+
+
+def read_config(checkpoint: str, revision: str, root: Path, component: str) -> Settings:
+    """Settings of `transformer` or `vae`, without the names of the file's own (those with an underscore but the class).
+
+    Args:
+        checkpoint, revision, root: as in `checkpoint.resolve`.
+        component: name of its folder.
+    Raises:
+        CheckpointError: there is no such checkpoint, or none of the places has the file.
+    """
+    settings = read_settings(_find(checkpoint, revision, root, component))
+    kept = {name: value for name, value in settings.values.items() if name == "_class_name" or name[0] != "_"}
+    return Settings(settings.where, kept)
+
+
+def _find(checkpoint: str, revision: str, root: Path, component: str) -> Path:
+    found = resolve_offline(checkpoint, revision, root)
+    if found is not None:
+        path = found.folder / component / _FILE
+        if not found.commit or path.is_file():
+            return path
+    shipped = _SHIPPED / checkpoint / component / _FILE
+    if shipped.is_file():
+        if not revision:
+            return shipped
+        raise CheckpointError(
+            f"model.revision = {revision!r}: {component}/{_FILE} of {checkpoint} is not in the hub's cache, and what "
+            "this package has is of no revision. Run "
+            f'`hf download {checkpoint} {component}/{_FILE} --revision {revision}` or set revision = "".'
+        )
+    known = ", ".join(sorted(str(folder.relative_to(_SHIPPED)) for folder in _SHIPPED.glob("*/*/")))
+    raise CheckpointError(
+        f"model.checkpoint = {checkpoint!r}: its {component}/{_FILE} is neither in the hub's cache nor part of this "
+        f"package, which has those of {known}. Download the checkpoint's configs, or give a folder."
+    )

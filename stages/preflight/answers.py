@@ -1,0 +1,171 @@
+"""What the answers of `doit preflight` mean: rows of its table, and settings that may fit where a program does not.
+
+Owns the form of `--json`. Loads nothing heavy.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.errors import StoreError
+from stages.geometry import TEMPORAL_COMPRESSION
+from stages.keys import JsonValue
+from stages.machine.chips import chip_of_device
+from stages.pipeline.contract import PREFLIGHT
+from stages.preflight.questions import Question
+from stages.request.params import MachineParams, VideoParams
+from stages.store.artifacts import RUN, Store
+
+GIB = 2**30
+_AUTO = "auto"
+# Of the memory that an estimate may fill: what grows with the video is not quite proportional to its length.
+_ROOM = 0.97
+
+
+@dataclass(frozen=True)
+class Row:
+    """The answer to a question, and the videos that ask it.
+
+    Attributes:
+        figures: the payload; stages/preflight/figures.py says what is in it. None when there is no answer.
+        run: run.json: seconds that it took to compile or load.
+        ways_out: of a program that does not fit: what was compiled with other settings, and fits.
+        error: why there is no answer, or why no more settings were tried; "" when all went well.
+    """
+
+    question: Question
+    videos: tuple[str, ...]
+    figures: Mapping[str, Any] | None
+    run: Mapping[str, Any]
+    ways_out: "tuple[WayOut, ...]" = ()
+    error: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is known that the program can run."""
+        return self.figures is not None and bool(self.figures["fits"])
+
+    @property
+    def total_bytes(self) -> int | None:
+        """What the program takes of a device's memory; None where the compiler did not come so far."""
+        if self.figures is None or self.figures["memory"]["temporaries"] is None:
+            return None
+        return sum(self.figures["memory"].values())
+
+    @property
+    def least_s(self) -> float | None:
+        """Seconds that a run cannot stay below: of each call the arithmetic at the chips' peak, or the reading.
+
+        Read are weights and state, once a call; of the decoder's keys and values none is counted. None for devices
+        whose peak is not known.
+        """
+        chip = chip_of_device(self.figures["device_kind"]) if self.figures else None
+        if self.figures is None or chip is None:
+            return None
+        first_s, later_s = (
+            max(work["flops"] / chip.peak_flops, work["read_bytes"] / chip.hbm_bandwidth)
+            for work in (self.figures["first"], self.figures["later"])
+        )
+        return first_s + (self.question.num_calls - 1) * later_s
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The row of `doit preflight --json`. Its fields are an interface; sizes are per device, in GiB."""
+        figures = self.figures or {}
+        memory = figures.get("memory", {})
+        return {
+            "stage": self.question.stage,
+            "tokens": self.question.num_tokens,
+            "topology": self.question.topology,
+            "weights_gib": _gib(memory.get("weights")),
+            "state_gib": _gib(memory.get("state")),
+            "temporaries_gib": _gib(memory.get("temporaries")),
+            "total_gib": _gib(self.total_bytes),
+            "limit_gib": _gib(figures.get("limit_bytes")),
+            "fits": self.fits,
+            "refusal": figures.get("refusal"),
+            "flops": figures.get("flops"),
+            "compile_s": self.run.get("compile_s"),
+            "was_loaded": self.run.get("was_loaded"),
+            "videos": [*self.videos],
+            "device_kind": figures.get("device_kind"),
+            "num_devices": figures.get("num_devices"),
+            "mesh": figures.get("mesh"),
+            "num_calls": self.question.num_calls,
+            "least_s": self.least_s,
+            "collectives": figures.get("collectives"),
+            "ways_out": [{"setting": way.setting, "total_gib": _gib(way.total_bytes)} for way in self.ways_out],
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class WayOut:
+    """A setting, as it is written on the command line, with which a program fits, and its bytes on a device then."""
+
+    setting: str
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """Other settings: as they are written on the command line, and what they make of a video and of the machine's."""
+
+    setting: str
+    video: VideoParams
+    machine: MachineParams
+
+
+def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Row:
+    """The answer to a question that has one in the store.
+
+    Raises:
+        StoreError: its files are damaged.
+    """
+    figures = store.payload(PREFLIGHT, question.node.key)
+    return Row(question, videos, _read_json(figures), _read_json(figures.with_name(RUN)))
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}). Delete {path.parent}; it is made again.") from error
+    return content
+
+
+def propose(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[Iterator[Change]]:
+    """Ways out for a program that does not fit.
+
+    They are estimates, to be compiled before anybody is told.
+
+    Yields:
+        A way each: changes of one parameter, the nearest to what was asked for first.
+    """
+    if row.question.stage == "denoise" and machine.mesh != _AUTO:
+        yield iter([Change("machine.mesh=auto", video, machine.model_copy(update={"mesh": _AUTO}))])
+    if row.question.stage == "decode" and not video.decode.enable_tiling:
+        tiled = video.decode.model_copy(update={"enable_tiling": True})
+        yield iter([Change("decode.enable_tiling=true", video.model_copy(update={"decode": tiled}), machine)])
+    if not video.file_of_stage("denoise"):
+        yield _shorten(row, video, machine)
+
+
+def _shorten(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[Change]:
+    """Fewer frames: the most that fit if what grows with the latent frames grows evenly, then ever fewer."""
+    if row.figures is None or row.total_bytes is None or not row.figures["growing_bytes"]:
+        return
+    growing = row.figures["growing_bytes"]
+    present = (video.denoise.num_frames - 1) // TEMPORAL_COMPRESSION + 1
+    room = row.figures["limit_bytes"] * _ROOM - (row.total_bytes - growing)
+    num_latent = min(int(present * room / growing), present - 1)
+    while num_latent >= 1:
+        num_frames = (num_latent - 1) * TEMPORAL_COMPRESSION + 1
+        denoise = video.denoise.model_copy(update={"num_frames": num_frames})
+        yield Change(f"denoise.num_frames={num_frames}", video.model_copy(update={"denoise": denoise}), machine)
+        num_latent = min(int(num_latent * _ROOM), num_latent - 1)
+
+
+def _gib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else round(size_bytes / GIB, 3)

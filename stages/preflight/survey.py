@@ -1,0 +1,187 @@
+"""What `doit preflight` does: asks for the programs of videos, from the store or by a process that compiles them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+from stages.errors import ParamsError, StageError, StagesError
+from stages.keys import Digest
+from stages.machine.chips import chip_of_topology
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.contract import PREFLIGHT
+from stages.preflight.answers import Change, Row, WayOut, propose, read_answer
+from stages.preflight.questions import NATIVE, Question, TargetParameters, ask, describe_target
+from stages.request.layers import near
+from stages.request.params import MachineParams, VideoParams, load_params
+from stages.run.fingerprint import fingerprint
+from stages.run.job import Job
+from stages.run.worker import LOGS, Workers
+from stages.store.artifacts import Store
+from stages.store.stat_cache import STAT_CACHE, StatCache
+
+_MAX_TRIES = 3  # programs that are compiled along a way out
+_INSTALL = "pip install -e '.[preflight]'"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found out.
+
+    Attributes:
+        rows: one for each program; programs of several videos that are alike share one. Denoise first.
+        not_compiled: videos by the decoder that takes the native one's place, of which nothing is known.
+    """
+
+    rows: tuple[Row, ...]
+    not_compiled: Mapping[str, tuple[str, ...]]
+
+
+def survey(
+    root: Path,
+    names: Sequence[str],
+    topology: str,
+    overrides: Mapping[str, str],
+    observe: Callable[[str], None],
+) -> Survey:
+    """Find out what videos need.
+
+    Args:
+        root: the project's folder.
+        names: of videos; none means all.
+        topology: such as "v6e:2x4", or "" for this machine.
+        overrides: parameters by dotted name, as on doit's command line.
+        observe: told what goes on, in words.
+    Raises:
+        StagesError: parameters are wrong, something is not installed, or the store is damaged. What is wrong with one
+            program is told in its row.
+    """
+    if not (root / "params").is_dir():
+        raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
+    params = load_params(root, overrides)
+    videos = _select(params.videos, names)
+    if topology:
+        chip_of_topology(topology)
+        _require_compiler(topology)
+    store = Store(root / Path(params.machine.artifacts).expanduser())
+    with _surveyor(root, store, topology, params.machine, observe) as surveyor:
+        rows = surveyor.rows(videos)
+        rows = [row if row.fits or row.error else surveyor.find_ways_out(row, videos[row.videos[0]]) for row in rows]
+    return Survey(tuple(rows), _not_compiled(videos))
+
+
+@contextmanager
+def _surveyor(
+    root: Path, store: Store, topology: str, machine: MachineParams, observe: Callable[[str], None]
+) -> Iterator["_Surveyor"]:
+    cache = StatCache(store.root / STAT_CACHE)
+    code = fingerprint(PREFLIGHT, cache)
+    cache.save()
+    workers = Workers(root, store.root / LOGS)
+    try:
+        yield _Surveyor(root, store, workers, code, topology, machine, observe)
+    finally:
+        workers.close()
+        store.sweep_drafts()
+
+
+@dataclass(frozen=True)
+class _Surveyor:
+    """Asks with the present code; starts a process when the store has no answer."""
+
+    root: Path
+    store: Store
+    workers: Workers
+    code: Digest
+    topology: str
+    machine: MachineParams
+    observe: Callable[[str], None]
+
+    def rows(self, videos: Mapping[str, VideoParams]) -> list[Row]:
+        """The answers for all videos."""
+        target = describe_target(self.topology, self.machine)
+        asked: dict[tuple[str, str, int], tuple[Question, list[str]]] = {}
+        for name, video in videos.items():
+            for question in self._ask(name, video, target, self.machine):
+                program = (question.stage, question.node.key, question.num_calls)
+                asked.setdefault(program, (question, []))[1].append(name)
+        in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
+        return [self._row(question, tuple(names), videos[names[0]]) for question, names in in_order]
+
+    def find_ways_out(self, row: Row, video: VideoParams) -> Row:
+        """The row with settings that were compiled and fit, at most one along each way."""
+        found: list[WayOut] = []
+        try:
+            for way in propose(row, video, self.machine):
+                found += self._follow(row, way)
+        except StageError as error:
+            return replace(row, ways_out=tuple(found), error=str(error))
+        return replace(row, ways_out=tuple(found))
+
+    def _ask(
+        self, name: str, video: VideoParams, target: TargetParameters, machine: MachineParams
+    ) -> Sequence[Question]:
+        try:
+            return ask(video, self.root, target, mesh=machine.mesh)
+        except StagesError as error:
+            raise type(error)(f"{name}: {error}") from error
+
+    def _row(self, question: Question, names: tuple[str, ...], video: VideoParams) -> Row:
+        try:
+            return self._answer(question, names, video, self.machine)
+        except StageError as error:
+            return Row(question, names, figures=None, run={}, error=str(error))
+
+    def _follow(self, row: Row, way: Iterator[Change]) -> list[WayOut]:
+        """The first change along a way that fits, if one of the nearest does."""
+        for change in islice(way, _MAX_TRIES):
+            target = describe_target(self.topology, change.machine)
+            questions = self._ask(row.videos[0], change.video, target, change.machine)
+            question = next(question for question in questions if question.stage == row.question.stage)
+            names = (f"{row.videos[0]} with {change.setting}",)
+            answer = self._answer(question, names, change.video, change.machine)
+            if answer.fits and answer.total_bytes is not None:
+                return [WayOut(change.setting, answer.total_bytes)]
+        return []
+
+    def _answer(self, question: Question, names: tuple[str, ...], video: VideoParams, machine: MachineParams) -> Row:
+        """The answer in the store, or a new one. Raises StageError, which names program and checkpoint."""
+        if not self.store.verdict(question.node, self.code).is_fresh:
+            where = f" for {question.topology}" if question.topology else ""
+            what = f"{question.stage} of {', '.join(names)}{where}"
+            job = Job(question.node, Checkpoint(Path()), self.store.root, self.code, machine.model_dump())
+            try:
+                self.workers.run(
+                    job, lambda event: self.observe(f"{what}: {event.get('name', event.get('message', ''))}")
+                )
+            except StageError as error:
+                raise StageError(f"{what}, checkpoint {video.model.checkpoint}: {error}") from error
+            except OSError as error:
+                raise self.workers.explain_start(what, error) from error
+        return read_answer(self.store, question, names)
+
+
+def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...]]:
+    """Videos by decoder, where it is not the native one."""
+    decoders = sorted({video.decode.decoder for video in videos.values()} - {NATIVE})
+    return {
+        decoder: tuple(name for name, video in videos.items() if video.decode.decoder == decoder)
+        for decoder in decoders
+    }
+
+
+def _select(videos: Mapping[str, VideoParams], names: Sequence[str]) -> Mapping[str, VideoParams]:
+    for name in names:
+        if name not in videos:
+            raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, videos)}")
+    return {name: videos[name] for name in names or videos}
+
+
+def _require_compiler(topology: str) -> None:
+    if find_spec("libtpu") is None:
+        raise StageError(
+            f"--topology {topology}: the TPU compiler, libtpu, is not installed. It needs no TPU, but Linux on x86-64: "
+            f"{_INSTALL}"
+        )

@@ -1,0 +1,126 @@
+"""How a running node looks: a progress bar on a terminal, a line now and then elsewhere.
+
+Imported when the first node runs, never by a run that has nothing to do.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TimeElapsedColumn
+
+from stages.keys import Node
+from stages.run.worker import Event
+
+_MAX_NAMES = 3  # of videos that share a node, in the line that says that it runs
+
+
+class NodeDisplay:
+    """Shows one node's events. Call it with each."""
+
+    def __init__(self, console: Console, node: Node, bar: Progress, line_every_s: float) -> None:
+        """`bar` is shared by all nodes that run; where there is no terminal, lines take its place."""
+        self._line_every_s = line_every_s
+        self._console = console
+        self._node = node
+        self._bar = bar
+        self._task = bar.add_task("", node=node.title, detail="waiting", total=None)
+        self._start = self._last_line = time.monotonic()
+        self._first: tuple[int, float] | None = None  # units done and time when the phase's first unit was done
+
+    def close(self) -> None:
+        """Take the node's bar away."""
+        self._bar.remove_task(self._task)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event of job.py."""
+        if event["event"] == "warning":
+            self._console.print(f"{self._node.title}: warning: {escape(str(event['message']))}", highlight=False)
+        elif event["event"] == "phase":
+            self._first = None
+            self._show(str(event["name"]), None, None)
+        elif event["event"] == "progress":
+            done, total = int(str(event["done"])), int(str(event["total"]))
+            self._show(f"{event['unit']} {done}/{total}{self._speed(done, total, str(event['unit']))}", done, total)
+
+    def finish(self, result: Event) -> None:
+        """Show the event that ended the run."""
+        endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
+        wall_time = duration(time.monotonic() - self._start)
+        ending = endings[str(result["is_same_as_before"])]
+        self._console.print(f"{self._node.title}  made in {wall_time}{ending}", highlight=False)
+
+    def _speed(self, done: int, total: int, unit: str) -> str:
+        """Pace and time left, from the second unit on: the first one includes compiling."""
+        if self._first is None and done:
+            self._first = done, time.monotonic()
+        if self._first is None or done == self._first[0]:
+            return ""
+        seconds = (time.monotonic() - self._first[1]) / (done - self._first[0])
+        return f", {seconds:.2f} s/{unit}, {duration(seconds * (total - done))} left"
+
+    def _show(self, detail: str, done: int | None, total: int | None) -> None:
+        if self._console.is_terminal:
+            self._bar.update(self._task, detail=detail, completed=done or 0, total=total)
+        elif time.monotonic() - self._last_line >= self._line_every_s:
+            self._last_line = time.monotonic()
+            self._console.print(f"{self._node.title}: {detail}", highlight=False)
+
+
+class Display:
+    """What runs at present: a bar per node. May be used by several threads."""
+
+    def __init__(self, console: Console, *, line_every_s: float = 10.0) -> None:
+        """Shown on `console`; if that is no terminal, a node tells how far it is every `line_every_s`."""
+        self._line_every_s = line_every_s
+        self._console = console
+        columns = ("  {task.fields[node]}", BarColumn(), TimeElapsedColumn(), "{task.fields[detail]}")
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._lock = threading.Lock()
+        self._num_shown = 0
+
+    @contextmanager
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
+        """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
+        self._console.print(f"{node.title}  {_name_some(videos)}  ({escape(reason)})", highlight=False)
+        self._count(+1)
+        shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
+        try:
+            yield shown
+        finally:
+            shown.close()
+            self._count(-1)
+
+    def close(self) -> None:
+        """Take all bars away, also those of nodes that nobody waits for any more."""
+        self._bar.stop()
+
+    def _count(self, change: int) -> None:
+        """The bars are on the screen while there is a node to show: nothing else can be printed well meanwhile."""
+        with self._lock:
+            self._num_shown += change
+            if self._num_shown == 0:
+                self._bar.stop()
+            elif change > 0:
+                self._bar.start()
+
+
+def _name_some(videos: tuple[str, ...]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(videos[:_MAX_NAMES])
+    return shown if len(videos) <= _MAX_NAMES else f"{shown} and {len(videos) - _MAX_NAMES} more"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+DISPLAY = Display(Console(soft_wrap=True))

@@ -1,0 +1,207 @@
+"""One job of a stage's process: what it is told, what it tells, and how what it has made is published."""
+
+import json
+import resource
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeAlias
+
+from stages.errors import CheckpointError, ContractError, StoreError
+from stages.keys import Digest, JsonValue, Node
+from stages.machine.versions import versions_of
+from stages.models.checkpoint import Checkpoint, component_folder, component_identity
+from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.store.artifacts import Store
+from stages.store.stat_cache import STAT_CACHE, StatCache
+from stages.tensors.header import read_header
+
+JOIN = "join"  # the phase in which a stage's process waits for those of other hosts
+_VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
+_COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a stage's process is told.
+
+    Attributes:
+        node: what to make.
+        checkpoint: where the model is.
+        store: root folder of the artifact store.
+        code: fingerprint of the stage's code, for the manifest.
+        machine: the machine's settings (see params.MachineParams).
+        from_file: the file that holds the result already, for a node that is made from one.
+        number: of the job among those of its process, from 1; the process counts (program.py).
+    """
+
+    node: Node
+    checkpoint: Checkpoint
+    store: Path
+    code: Digest
+    machine: Mapping[str, str]
+    from_file: Path | None = None
+    number: int = 1
+
+    def to_json(self) -> str:
+        """The job as one line."""
+        return json.dumps(asdict(self), default=str)
+
+    @staticmethod
+    def from_json(line: str) -> "Job":
+        """The inverse of `to_json`."""
+        fields: dict[str, Any] = json.loads(line)
+        checkpoint, from_file = fields["checkpoint"], fields["from_file"]
+        return Job(
+            node=Node(**fields["node"]),
+            checkpoint=Checkpoint(**(checkpoint | {"folder": Path(checkpoint["folder"])})),
+            store=Path(fields["store"]),
+            code=Digest(fields["code"]),
+            machine=fields["machine"],
+            from_file=None if from_file is None else Path(from_file),
+        )
+
+    def component(self, name: str) -> Path:
+        """Folder of a checkpoint component that the stage's contract lists."""
+        assert name in CONTRACTS[self.node.stage].components, name
+        return component_folder(self.checkpoint, name)
+
+    def input(self, stage: str) -> Path:
+        """Payload of an artifact that the stage's contract lists; `perform` has compared it with its manifest."""
+        return Store(self.store).payload(stage, self.node.inputs[stage])
+
+
+class Report:
+    """What a running stage tells: how far it is, warnings, and how long each phase took.
+
+    Attributes:
+        wall_s: seconds of each phase, of all the times that it was entered.
+        steady_s: seconds per unit of each phase that tells its progress: the median, without the first unit.
+    """
+
+    def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
+        """`send` passes one event on."""
+        self._send = send
+        self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
+        self.wall_s: dict[str, float] = {}
+        self.steady_s: dict[str, JsonValue] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the work; its name is shown until the next one starts."""
+        self._send({"event": "phase", "name": name})
+        entered = time.perf_counter()
+        self._ends = {}
+        yield
+        self.wall_s[name] = round(self.wall_s.get(name, 0) + time.perf_counter() - entered, 3)
+        for unit, ends in self._ends.items():
+            paces = [
+                (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
+            ]
+            if paces:
+                self.steady_s[unit] = round(median(paces), 4)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """`done` of `total` units (such as "step") of the present phase are finished."""
+        self._ends.setdefault(unit, []).append((done, time.perf_counter()))
+        self._send({"event": "progress", "done": done, "total": total, "unit": unit})
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know, though it stops nothing."""
+        self._send({"event": "warning", "message": message})
+
+
+# Makes the payload of a job in the draft folder; returns what run.json shall say besides times and versions.
+Run: TypeAlias = Callable[[Job, Path, Report], Mapping[str, JsonValue]]
+
+
+def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
+    """Do a job and publish what it has made.
+
+    Returns:
+        The event that ends it: `is_same_as_before` (None, when there was nothing before) and `wall_s`, seconds.
+    Raises:
+        StagesError: it cannot be done; nothing half-made is kept.
+    """
+    store, start = Store(job.store), time.perf_counter()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with store.draft() as draft:
+            inputs = store.check_inputs(job.node)
+            _check_components(job)
+            details = run(job, draft, report)
+            _check_components(job)
+            _check_payload(job.node, draft)
+            facts = _facts(job, started, report) | dict(details)
+            published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
+    except OSError as error:
+        if error.errno is None:
+            raise  # no error of the system: a library's, which has a text of its own
+        where = error.filename or store.root
+        raise StoreError(
+            f"{where}: {error.strerror}. Mend that and run it again; nothing half-made was kept."
+        ) from error
+    wall_s = round(time.perf_counter() - start, 3)
+    return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
+
+
+def _check_components(job: Job) -> None:
+    """Compare the parts of the checkpoint that the node is made from with what its key says, by their files' stamps.
+
+    Raises:
+        CheckpointError: a file has been changed since doit looked at it.
+    """
+    cache = StatCache(job.store / STAT_CACHE)
+    for name, identity in job.node.components.items():
+        if component_identity(job.checkpoint, name, cache) != identity:
+            raise CheckpointError(
+                f"{job.checkpoint.folder / name}: was changed while it was in use. Run `doit` again: it makes what "
+                "the files are now."
+            )
+
+
+def _check_payload(node: Node, draft: Path) -> None:
+    """Compare what a stage has made with its contract, from the header of the file alone.
+
+    Raises:
+        ContractError: a tensor is missing, spare, misshapen or of a wrong dtype, or the file is not whole.
+    """
+    contract = CONTRACTS[node.stage]
+    if not contract.tensors:
+        return
+    where = f"{node.title}, {contract.payload}"
+    try:
+        entries = read_header(draft / contract.payload)
+        shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        dtypes = {name: entry["dtype"] for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ContractError(f"{where}: {node.stage} has not written a whole safetensors file ({error}).") from error
+    check_shapes(node.stage, shapes, where=where, dtypes=dtypes)
+
+
+def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
+    """What run.json says of every job.
+
+    `peak_memory_bytes` is the most that the process has had since it started, also in jobs before this one.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loaded = {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules}
+    compilers = versions_of(_COMPILERS) if "jax" in sys.modules else {}
+    return {
+        "started": started,
+        "host": socket.gethostname(),
+        "machine": dict(job.machine),
+        "peak_memory_bytes": peak * _PEAK_UNIT,
+        "versions": loaded | {name: version for name, version in compilers.items() if version},
+        "wall_s": dict[str, JsonValue](report.wall_s),
+        "steady_s": dict(report.steady_s),
+    }

@@ -1,0 +1,135 @@
+"""The command line of a stage's program, `python -m stages.<program>`: jobs from doit, or one node by hand.
+
+A job comes in as a JSON line on stdin. Events go out as JSON lines on a pipe of their own, or on stdout where none is
+named. stdout and stderr belong to the libraries, whatever they print. This is the child's half of worker.py.
+"""
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TextIO
+
+from stages.errors import StageError, StagesError
+from stages.keys import Digest, JsonValue
+from stages.run.fingerprint import fingerprint
+from stages.run.job import Job, Report, Run, perform
+from stages.store.stat_cache import StatCache
+
+_DESCRIPTION = """\
+Runs one node in the foreground, with everything that the stage and its libraries print.
+Without --video, serves jobs of doit: one JSON line on stdin each.
+"""
+_EXAMPLES = """\
+examples:
+  python -m stages.{program} --video demo                      make this node of params/videos/demo.toml
+  python -m stages.{program} --video demo denoise.seed=7       with parameters as on doit's command line
+  python -m stages.{program} --video demo --pdb                and look around where it fails
+
+The result goes to the store, as with doit. What the node reads must be there; `doit <stage>` makes it.
+"""
+
+
+def main(package: str, *, instead: str = "") -> None:
+    """Serve jobs from stdin, or run one node by hand. Called by each program's __main__ with its `__package__`.
+
+    `instead` is said by --help of a program that makes no video's node: how it is used.
+
+    What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
+    needed.
+    """
+    program = package.rpartition(".")[2]
+    options = _parse(program, instead)
+
+    def load() -> Run:
+        run: Run = import_module(f"{package}.edge").run
+        return run
+
+    if options.video is None:
+        _serve(load(), program, options.events_fd)
+        return
+    from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
+
+    sys.exit(run_by_hand(load, program, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
+
+
+def _parse(program: str, instead: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{program}",
+        description=instead or _DESCRIPTION,
+        epilog="" if instead else _EXAMPLES.format(program=program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--video", metavar="NAME", help="run this program's node of params/videos/NAME.toml")
+    parser.add_argument("overrides", nargs="*", metavar="stage.name=value", help="parameters that override the files'")
+    parser.add_argument("--pdb", action="store_true", help="on an error, start the debugger where it happened")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
+    parser.add_argument("--events-fd", type=int, metavar="N", help="with doit: write events to this file descriptor")
+    options = parser.parse_intermixed_args()
+    if options.video is None and (options.overrides or options.pdb or options.debug):
+        parser.error("these options go with --video")
+    if options.video is not None and options.events_fd is not None:
+        parser.error("--events-fd does not go with --video")
+    return options
+
+
+def _serve(run: Run, program: str, descriptor: int | None) -> None:
+    code = fingerprint(program, StatCache(Path(os.devnull)))  # of what has just been imported
+    if descriptor is None:
+        jobs: Iterator[str] = iter(sys.stdin)
+        events: TextIO = sys.stdout
+    else:
+        jobs = _lines_until_parent_ends()
+        events = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
+
+    def send(event: Mapping[str, JsonValue]) -> None:
+        events.write(json.dumps(event) + "\n")
+        events.flush()
+
+    for number, line in enumerate(jobs, 1):
+        print(line, end="", file=sys.stderr, flush=True)
+        send(_serve_one(replace(Job.from_json(line), number=number), run, Report(send), code))
+
+
+def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:
+    """Do one job by the code with this fingerprint; the event that ends it."""
+    try:
+        if job.code != code:
+            raise StageError(f"{job.node.title}: the code that makes it was changed meanwhile. Run `doit` again.")
+        return perform(job, run, report)
+    except Exception as error:
+        traceback.print_exc()
+        name, is_fault = type(error).__name__, not isinstance(error, StagesError)
+        return {
+            "event": "error",
+            "kind": "" if is_fault else name,
+            "message": f"{name}: {error}" if is_fault else str(error),
+            "traceback": traceback.format_exc(),
+        }
+
+
+def _lines_until_parent_ends() -> Iterator[str]:
+    """Lines of stdin. When it ends in the middle of a job, doit is gone, and this process ends at once."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    idle = threading.Event()
+    idle.set()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        if not idle.is_set():
+            os._exit(1)  # in the middle of a computation nothing gentler is heard
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (line := lines.get()) is not None:
+        idle.clear()
+        yield line
+        idle.set()

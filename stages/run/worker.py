@@ -1,0 +1,215 @@
+"""Processes of the stages: started when first needed, kept for the next job, told to leave for another's device.
+
+The parent's half; program.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from stages.errors import StageError
+from stages.keys import JsonValue
+from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.programs import DEVICE_OF, program_of
+from stages.run.job import JOIN, Job
+
+Event: TypeAlias = Mapping[str, JsonValue]
+
+LOGS = "logs"  # the folder in a store
+_PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
+# With other hosts all leave together, and perhaps one still writes; they wait for 100 s (hosts.py).
+_PATIENCE_WITH_HOSTS_S = 120.0
+
+
+class Workers:
+    """At most one process per program, and one per device."""
+
+    def __init__(self, root: Path, logs: Path) -> None:
+        """`root` is the processes' working folder, `logs` takes what they print."""
+        self._root = root
+        self._logs = logs
+        self._running: dict[str, _Worker] = {}
+        self._turns = {device: Turns() for device in DEVICE_OF.values()}
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """Do one job and return the event that ended it; `observe` sees those before.
+
+        Waits while another thread's job has the device.
+
+        Raises:
+            StageError: the stage failed, or its process ended.
+            OSError: its process cannot be started; see `explain_start`.
+        """
+        program = program_of(job.node)
+        with self._turns[DEVICE_OF[program]].take([*CONTRACTS].index(job.node.stage)):
+            observe({"event": "phase", "name": "starting"})
+            worker = self._worker(program)
+            try:
+                ending = worker.run(job, observe)
+            except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
+                self._running.pop(program, worker).kill()
+                raise
+        if ending["event"] == "error":
+            error = StageError(worker.explain(ending))
+            error.add_note(str(ending["traceback"]))
+            raise error
+        return ending
+
+    def explain_start(self, what: str, error: OSError) -> StageError:
+        """The error of `what`, a job for people, whose process the system did not start."""
+        return StageError(
+            f"{what}: its process cannot be started ({error}). Look for room for its log, in {self._logs}, for memory, "
+            "and for the number of processes that you may have."
+        )
+
+    def _worker(self, program: str) -> "_Worker":
+        """The program's process, started if need be; others of its device are told to leave."""
+        for other in DEVICE_OF:
+            if other != program and DEVICE_OF[other] == DEVICE_OF[program] and other in self._running:
+                self._running.pop(other).close()
+        if program not in self._running:
+            self._running[program] = _Worker(program, self._root, self._logs)
+        return self._running[program]
+
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Process id of each program that is running or waits for a job."""
+        return {program: worker.process_id for program, worker in self._running.items()}
+
+    def close(self) -> None:
+        """Tell all processes to leave, and wait until they have. One in the middle of a job is killed."""
+        while self._running:
+            worker = self._running.popitem()[1]
+            if worker.is_busy:
+                worker.kill()
+            else:
+                worker.close()
+
+
+class Turns:
+    """Who may use a device: one job at a time, of those that wait the earliest stage's first.
+
+    Otherwise a model would leave for one job of a later stage and come back for the next of its own.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has it."""
+        self._changed = threading.Condition()
+        self._waiting: list[int] = []
+        self._is_taken = False
+
+    @property
+    def num_waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._waiting)
+
+    @contextmanager
+    def take(self, rank: int) -> Iterator[None]:
+        """Wait for a turn; a lower `rank` goes first."""
+        with self._changed:
+            self._waiting.append(rank)
+            self._changed.wait_for(lambda: not self._is_taken and rank == min(self._waiting))
+            self._waiting.remove(rank)
+            self._is_taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_taken = False
+                self._changed.notify_all()
+
+
+class _Worker:
+    """One process of one program."""
+
+    def __init__(self, program: str, root: Path, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        # the host, because two that share a store can have equal process ids
+        self._log = logs / f"{program}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
+        reader, writer = os.pipe()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+                [sys.executable, "-m", f"stages.{program}", "--events-fd", str(writer)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer],
+                cwd=root,
+                start_new_session=True,  # Ctrl-C reaches doit alone, which then ends this process
+            )
+        os.close(writer)
+        self._events = os.fdopen(reader)
+        self._has_joined = False
+        self.is_busy = False
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """Pass a job on; the event that ends it, a result or an error. Raises StageError when the process ends."""
+        assert self._process.stdin is not None
+        self.is_busy = True
+        try:
+            self._process.stdin.write(job.to_json().encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; there will be no event
+        for line in self._events:
+            event: Event = json.loads(line)
+            if event["event"] in ("result", "error"):
+                self.is_busy = False
+                return event
+            self._has_joined |= event.get("name") == JOIN
+            observe(event)
+        raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
+
+    def close(self) -> None:
+        """Let the process end by ending its stdin."""
+        self._close_stdin()
+        try:
+            self._process.wait(_PATIENCE_WITH_HOSTS_S if self._has_joined else _PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._events.close()
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing. May be called again, and by another thread than waits for it."""
+        self._process.kill()
+        self._process.wait()
+        self._close_stdin()
+        self._events.close()
+
+    def _close_stdin(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
+            self._process.stdin.close()
+
+    def explain(self, event: Event) -> str:
+        """The message of an error event."""
+        if event["kind"]:
+            return f"{event['kind']}: {event['message']}"
+        return f"{event['message']}\n  This is a fault of the program. Where it happened: {self._log}"
+
+    def _how_it_ended(self) -> str:
+        code = self._process.wait()
+        if code >= 0:
+            return f"ended with exit code {code}"
+        name = signal.Signals(-code).name
+        if name == "SIGABRT" and self._has_joined:
+            return (
+                f"was ended by {name}, as JAX does when another host has ended, cannot be reached or was never started "
+                "(docs/many-hosts.md)"
+            )
+        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+        return f"was ended by {name}{memory}"

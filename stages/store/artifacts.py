@@ -1,0 +1,300 @@
+"""The artifact store: folders `<root>/<stage>/<key>/` of payload, manifest.json and run.json.
+
+The store is the truth about what has been made. A folder under its final name is whole: it was written elsewhere,
+synced to disk, then renamed. Any number of processes may use one store at a time. Owns publishing, verdicts,
+forgetting and removing; knows nothing of doit.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from stages.errors import StoreError
+from stages.keys import FORMAT, Digest, JsonValue, Key, Node, digest_file
+from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.programs import program_of
+from stages.store.drafts import WorkSpaces, make_durable, sync
+from stages.store.manifest import Input, Manifest
+
+MANIFEST = "manifest.json"
+RUN = "run.json"
+_FORGOTTEN = "manifest.forgotten.json"  # the manifest of an artifact that is to be made again
+_NEW, _OLD = "new", "old"  # in a work space: the artifact that is being written, and what it has replaced
+
+State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the store says of a node, and why."""
+
+    state: State
+    reason: str = ""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the node needs no run."""
+        return self.state == "fresh"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A new artifact, and whether its bytes equal those of the one it replaced (None: it replaced none)."""
+
+    manifest: Manifest
+    is_same_as_before: bool | None
+
+
+class Store:
+    """The artifacts below one folder. Verdicts create nothing."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is created when the first artifact is published."""
+        self.root = root
+        self._work_spaces = WorkSpaces(root)
+
+    def folder(self, stage: str, key: Key) -> Path:
+        """Where the artifact is or will be."""
+        return self.root / stage / key
+
+    def payload(self, stage: str, key: Key) -> Path:
+        """The file that the next stage reads."""
+        return self.folder(stage, key) / CONTRACTS[stage].payload
+
+    def manifest(self, stage: str, key: Key) -> Manifest | None:
+        """The artifact's manifest, or None when there is no such artifact.
+
+        Raises:
+            StoreError: the manifest is damaged, or that of another artifact.
+        """
+        return self._read_manifest(stage, key, MANIFEST)
+
+    def present_manifest(self, stage: str, key: Key) -> Manifest:
+        """The artifact's manifest.
+
+        Raises:
+            StoreError: as `manifest`, or there is no such artifact.
+        """
+        manifest = self.manifest(stage, key)
+        if manifest is None:
+            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
+        return manifest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No artifact is renamed by others meanwhile: for what was seen between two renames."""
+        return self._work_spaces.alone()
+
+    def check_inputs(self, node: Node) -> dict[str, Digest]:
+        """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
+
+        A damaged artifact is forgotten: the next `doit` makes it again.
+
+        Returns:
+            The payloads' digests by stage, for `publish`.
+        Raises:
+            StoreError: an artifact has been removed or is damaged.
+        """
+        return {stage: self._check_payload(stage, key) for stage, key in node.inputs.items()}
+
+    def verdict(self, node: Node, code: Digest) -> Verdict:
+        """Whether the node's artifact can stay, from the store alone; payload bytes are not read."""
+        verdict = self._judge(node, code)
+        if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
+            with suppress(OSError), self._work_spaces.undisturbed():  # what cannot be locked stays as it was seen
+                verdict = self._judge(node, code)
+        return verdict
+
+    def _judge(self, node: Node, code: Digest) -> Verdict:
+        try:
+            manifest = self.manifest(node.stage, node.key)
+            if manifest is None:
+                forgotten = self.folder(node.stage, node.key) / _FORGOTTEN
+                return Verdict("forgotten" if forgotten.is_file() else "absent")
+            fault = self._payload_fault(node, manifest)
+            if fault:
+                return Verdict("corrupt", fault)
+            reasons = self._changes(node, manifest, code)
+        except StoreError as error:
+            return Verdict("corrupt", str(error))
+        return Verdict("stale", "; ".join(reasons)) if reasons else Verdict("fresh")
+
+    def _payload_fault(self, node: Node, manifest: Manifest) -> str:
+        path = self.payload(node.stage, node.key)
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return f"{path}: is not there."
+        return (
+            "" if size == manifest.size_bytes else f"{path}: has {size} bytes, the manifest says {manifest.size_bytes}."
+        )
+
+    def _changes(self, node: Node, manifest: Manifest, code: Digest) -> list[str]:
+        reasons = []
+        if manifest.code != code:
+            reasons.append(f"the code of {program_of(node)} has changed")
+        for stage, key in node.inputs.items():
+            parent = self.manifest(stage, key)
+            if parent is None:
+                reasons.append(f"{stage} is to be made")
+            elif parent.digest != manifest.inputs[stage].digest:
+                reasons.append(f"{stage} has other bytes now")
+        return reasons
+
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """A folder to write the payload into. It is removed afterwards, unless `publish` has moved it."""
+        with self._work_spaces.new() as space:
+            draft = space / _NEW
+            draft.mkdir()
+            yield draft
+
+    def publish(
+        self,
+        node: Node,
+        draft: Path,
+        *,
+        inputs: Mapping[str, Digest],
+        code: Digest,
+        run: Mapping[str, JsonValue],
+    ) -> Published:
+        """Make a finished draft the node's artifact, in one step that a crash cannot split.
+
+        Args:
+            draft: holds the payload; given by `draft`.
+            inputs: what `check_inputs` gave before they were read.
+            code: fingerprint of the code that made it.
+            run: what run.json shall say of this run.
+        Returns:
+            The manifest. Of equal artifacts that were being made at the same time the first stays.
+        Raises:
+            StoreError: an input has been removed, or made again with other bytes, since then. Nothing is published.
+        """
+        payload = draft / CONTRACTS[node.stage].payload
+        manifest = Manifest(
+            format=FORMAT,
+            stage=node.stage,
+            key=node.key,
+            parameters=node.parameters,
+            components=node.components,
+            inputs={stage: Input(key, inputs[stage]) for stage, key in node.inputs.items()},
+            code=code,
+            payload=payload.name,
+            size_bytes=payload.stat().st_size,
+            digest=digest_file(payload),
+        )
+        (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        make_durable(draft)
+        with self._work_spaces.alone():
+            self._check_still(node, inputs)
+            before = self._before(node)
+            if before != manifest or not self._has_appeared_since(draft, node):
+                self._replace(draft, self.folder(node.stage, node.key))
+        sync(self.root / node.stage)
+        return Published(manifest, None if before is None else before.digest == manifest.digest)
+
+    def forget(self, stage: str, key: Key) -> bool:
+        """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
+        return forget_artifact(self.folder(stage, key))
+
+    def remove(self, stage: str, key: Key) -> bool:
+        """Delete an artifact, so that it is never seen half-deleted. False when there is none."""
+        folder = self.folder(stage, key)
+        if not folder.is_dir():
+            return False
+        with self._work_spaces.new() as space, self._work_spaces.alone():
+            try:
+                folder.rename(space / _OLD)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def sweep_drafts(self) -> None:
+        """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
+        self._work_spaces.sweep()
+
+    def _read_manifest(self, stage: str, key: Key, name: str) -> Manifest | None:
+        path = self.folder(stage, key) / name
+        try:
+            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
+        if (manifest.stage, manifest.key) != (stage, key):
+            raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
+        return manifest
+
+    def _check_payload(self, stage: str, key: Key) -> Digest:
+        with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
+            return self._matching_digest(stage, key)
+        with self._work_spaces.alone():
+            try:
+                return self._matching_digest(stage, key)
+            except StoreError:
+                self.forget(stage, key)
+                raise
+
+    def _matching_digest(self, stage: str, key: Key) -> Digest:
+        """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
+        manifest, path = self.present_manifest(stage, key), self.payload(stage, key)
+        try:
+            digest = digest_file(path)
+        except FileNotFoundError as error:
+            raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
+        if digest != manifest.digest:
+            raise StoreError(
+                f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
+                "Run `doit` again: it is made anew."
+            )
+        return digest
+
+    def _check_still(self, node: Node, inputs: Mapping[str, Digest]) -> None:
+        """Raise StoreError unless the node's inputs are still those whose digests are given."""
+        for stage, key in node.inputs.items():
+            if self.present_manifest(stage, key).digest != inputs[stage]:
+                path = self.payload(stage, key)
+                raise StoreError(f"{path}: was made again meanwhile, with other bytes. Run `doit` again.")
+
+    def _before(self, node: Node) -> Manifest | None:
+        try:
+            return self.manifest(node.stage, node.key) or self._read_manifest(node.stage, node.key, _FORGOTTEN)
+        except StoreError:
+            return None  # damaged, which is why it was made again
+
+    def _has_appeared_since(self, draft: Path, node: Node) -> bool:
+        """Whether another host has published the artifact since the draft was begun.
+
+        The first of equal ones stays: somebody may be reading it, and over a network file system what is replaced can
+        no longer be read.
+        """
+        try:
+            published = (self.folder(node.stage, node.key) / MANIFEST).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        return published > draft.parent.stat().st_mtime_ns
+
+    def _replace(self, draft: Path, final: Path) -> None:
+        """Put a draft in an artifact's place; if that fails, the old one is back in it."""
+        old = draft.with_name(_OLD)  # deleted with the draft's work space
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            final.rename(old)
+        try:
+            draft.rename(final)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                old.rename(final)
+            raise
+
+
+def forget_artifact(folder: Path) -> bool:
+    """`Store.forget` of the artifact in `folder`."""
+    try:
+        (folder / MANIFEST).replace(folder / _FORGOTTEN)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,118 @@
+"""The manifest of an artifact: what it is and what it was made from, as a deterministic JSON file.
+
+Owns the form of the file and what can be told wrong from it alone; store.py compares it with the files around it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stages.keys import FORMAT, FROM_FILE, Digest, JsonValue, Key, Node
+from stages.pipeline.contract import CONTRACTS
+
+_XXH3_128 = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Input:
+    """An artifact that another was made from."""
+
+    key: Key
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is. Deterministic: the same inputs and the same bytes give the same manifest.
+
+    Attributes:
+        format: FORMAT of keys.py when it was made.
+        stage, key, parameters, components: those of the node.
+        inputs: key and payload digest of each artifact that was read, by stage.
+        code: fingerprint of the code that made it.
+        payload: name, size in bytes and XXH3-128 of the file that was made.
+    """
+
+    format: int
+    stage: str
+    key: Key
+    parameters: Mapping[str, JsonValue]
+    components: Mapping[str, str]
+    inputs: Mapping[str, Input]
+    code: Digest
+    payload: str
+    size_bytes: int
+    digest: Digest
+
+    @property
+    def node(self) -> Node:
+        """The node that the artifact was made for."""
+        inputs = {stage: entry.key for stage, entry in self.inputs.items()}
+        return Node(stage=self.stage, parameters=self.parameters, components=self.components, inputs=inputs)
+
+    def to_json(self) -> str:
+        """The manifest file's text: sorted, indented, ends with a line break."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Manifest":
+        """The inverse of `to_json`, for a text of which nothing is known.
+
+        Raises:
+            ValueError: it is no manifest of this FORMAT, or says things that cannot be true together.
+        """
+        try:
+            fields: Any = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        _check_fields(fields)
+        inputs = {stage: Input(**entry) for stage, entry in fields["inputs"].items()}
+        manifest = Manifest(**(fields | {"inputs": inputs}))
+        _check_claims(manifest)
+        return manifest
+
+
+def _is_xxh3(value: object) -> bool:
+    return isinstance(value, str) and _XXH3_128.fullmatch(value) is not None
+
+
+def _is_input(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {"key", "digest"} and all(map(_is_xxh3, value.values()))
+
+
+_FIELDS: Mapping[str, Callable[[Any], bool]] = {
+    "format": lambda value: type(value) is int and value == FORMAT,  # JSON's true is not 1
+    "stage": lambda value: isinstance(value, str) and value in CONTRACTS,
+    "key": _is_xxh3,
+    "parameters": lambda value: isinstance(value, dict),
+    "components": lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
+    "inputs": lambda value: isinstance(value, dict) and all(map(_is_input, value.values())),
+    "code": _is_xxh3,
+    "payload": lambda value: isinstance(value, str),
+    "size_bytes": lambda value: type(value) is int and value >= 0,
+    "digest": _is_xxh3,
+}
+
+
+def _check_fields(fields: object) -> None:
+    """Raise ValueError unless these are a manifest's fields, each of its type."""
+    if not isinstance(fields, dict):
+        raise ValueError("it is not a JSON object")
+    faults = [name for name, is_right in _FIELDS.items() if name not in fields or not is_right(fields[name])]
+    faults += fields.keys() - _FIELDS.keys()
+    if faults:
+        raise ValueError(f"wrong, missing or unknown: {', '.join(sorted(faults))}")
+
+
+def _check_claims(manifest: Manifest) -> None:
+    """Raise ValueError unless the fields agree with each other and with the stage's contract."""
+    contract = CONTRACTS[manifest.stage]
+    if manifest.payload != contract.payload:
+        raise ValueError(f"its payload is {manifest.payload!r}, but {manifest.stage} makes {contract.payload!r}")
+    inputs = () if FROM_FILE in manifest.parameters else contract.inputs
+    if manifest.inputs.keys() != set(inputs):
+        raise ValueError(f"its inputs are {sorted(manifest.inputs)}, not {[*inputs]}")
+    if manifest.key != manifest.node.key:
+        raise ValueError("its key is not that of its stage, parameters, components and inputs")

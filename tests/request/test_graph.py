@@ -1,0 +1,186 @@
+"""From parameters to nodes."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.errors import ParamsError
+from stages.keys import Node, digest_bytes
+from stages.request.graph import Graph, build_graph
+from stages.request.params import load_params
+from stages.store.stat_cache import StatCache
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    return tmp_path
+
+
+def graph(root: Path, **overrides: str) -> Graph:
+    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
+    return build_graph(params, root, StatCache(root / "cache.json"))
+
+
+def changed_stages(root: Path, **overrides: str) -> set[str]:
+    before, after = graph(root).videos["demo"], graph(root, **overrides).videos["demo"]
+    return {stage for stage in before if before[stage].key != after[stage].key}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "stages"),
+    [
+        ("export__fps", "7", {"export"}),
+        ("export__crf", "30", {"export"}),
+        ("decode__decoder", "diffusers", {"decode", "export"}),
+        ("decode__enable_tiling", "true", {"decode", "export"}),
+        ("decode__dtype", "bfloat16", {"decode", "export"}),
+        ("denoise__seed", "5", {"denoise", "decode", "export"}),
+        ("denoise__flow_shift", "2.5", {"denoise", "decode", "export"}),
+        ("encode__prompt", "x", {"encode", "denoise", "decode", "export"}),
+        ("encode__negative_prompt", "x", {"encode", "denoise", "decode", "export"}),
+        ("machine__platform", "cpu", set()),
+        ("machine__mesh", "1x1x1", set()),
+    ],
+)
+def test_a_parameter_counts_from_the_first_stage_that_reads_it(root: Path, name: str, text: str, stages: set[str]):
+    assert changed_stages(root, **{name: text}) == stages
+
+
+def test_a_component_counts_from_the_stage_that_reads_it(root: Path, tmp_path: Path):
+    model = tmp_path / "model"
+    shutil.copytree(PROJECT / "stages/models/builtin/shapes", model)
+    before = graph(root, model__checkpoint=str(model)).videos["demo"]
+    assert before == graph(root).videos["demo"]  # a copy of the checkpoint is the same checkpoint
+    (model / "vae" / "config.json").write_text("{}")
+    after = graph(root, model__checkpoint=str(model)).videos["demo"]
+    assert {stage for stage in before if before[stage].key != after[stage].key} == {"decode", "export"}
+
+
+def test_videos_share_the_nodes_in_which_they_agree(root: Path):
+    other = (root / "params/videos/demo.toml").read_text().replace("[denoise]", "[denoise]\nseed = 5")
+    (root / "params/videos/other.toml").write_text(other)
+    both = graph(root)
+    assert {stage: len(both.nodes(stage)) for stage in ("encode", "denoise", "export")} == {
+        "encode": 1, "denoise": 2, "export": 2,
+    }  # fmt: skip
+    (encode,) = both.nodes("encode").values()
+    assert both.videos_of(encode) == ("demo", "other")
+
+
+def test_reformatted_parameter_files_give_the_same_nodes(root: Path):
+    before = graph(root).videos
+    path = root / "params/videos/demo.toml"
+    lines = path.read_text().replace("guidance_scale = ", "guidance_scale=   ")
+    path.write_text("# new\n" + lines)
+    assert graph(root).videos == before
+
+
+def test_keys_of_what_is_computed_are_pinned(root: Path):
+    """With the defaults, and a model of the hub. A change here makes what users have stored unfindable."""
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
+    nodes = graph(root, model__checkpoint="org/model", model__revision="a" * 40).videos["demo"]
+    assert nodes["encode"].key == "8477e67fee1bae93338217e342579a89"
+    assert nodes["denoise"].key == "875fbafa8bc9c3b361500dfde226dc4c"
+
+
+@pytest.mark.parametrize(
+    ("stage", "stages", "ignored"),
+    [
+        ("encode", ["encode", "denoise", "decode", "export"], {"encode__prompt": "x", "encode__dtype": "bfloat16"}),
+        (
+            "denoise",
+            ["denoise", "decode", "export"],
+            {"encode__prompt": "x", "denoise__seed": "5", "denoise__num_frames": "13", "denoise__dtype": "bfloat16"},
+        ),
+    ],
+)
+def test_a_file_takes_the_place_of_a_stage_and_of_all_before_it(
+    root: Path, stage: str, stages: list[str], ignored: dict[str, str]
+):
+    (root / "file").write_bytes(b"content")
+    found = graph(root, **{f"{stage}__from_file": "file"})
+    assert list(found.videos["demo"]) == stages
+    node = found.videos["demo"][stage]
+    assert node == Node(stage, {"from_file": digest_bytes(b"content")}, {}, {})
+    assert found.files == {node.key: root / "file"}
+    assert graph(root, **{f"{stage}__from_file": "file"}, **ignored).videos == found.videos
+
+
+def test_latents_from_a_file_make_embeddings_from_a_file_needless(root: Path):
+    for name in ("embeddings", "latents"):
+        (root / name).write_text(name)
+    both = graph(root, encode__from_file="embeddings", denoise__from_file="latents")
+    assert both == graph(root, denoise__from_file="latents")
+
+
+@pytest.mark.parametrize(
+    ("stage", "components"),
+    [("encode", ["transformer", "scheduler", "guider", "vae"]), ("denoise", ["vae"])],
+)
+def test_nothing_is_required_of_the_checkpoint_that_a_file_makes_needless(
+    root: Path, stage: str, components: list[str]
+):
+    for component in components:
+        shutil.copytree(PROJECT / "stages/models/builtin/shapes" / component, root / "model" / component)
+    (root / "file").write_bytes(b"content")
+    file = {f"{stage}__from_file": "file"}
+    assert graph(root, model__checkpoint="model", **file).videos == graph(root, **file).videos
+
+
+# content, name, modification time in ns, and a seed that counts for nothing
+FILES = st.tuples(st.binary(max_size=3), st.sampled_from(["a", "b/c"]), st.integers(0, 2**60), st.integers(0, 9))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(FILES, FILES)
+def test_the_key_of_a_file_is_that_of_its_content_alone(
+    root: Path, one: tuple[bytes, str, int, int], other: tuple[bytes, str, int, int]
+):
+    chains = []
+    for content, name, mtime_ns, seed in (one, other):
+        file = root / "files" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        os.utime(file, ns=(mtime_ns, mtime_ns))
+        nodes = graph(root, denoise__from_file=str(file), denoise__seed=str(seed)).videos["demo"]
+        chains.append([node.key for node in nodes.values()])
+    are_equal = [first == second for first, second in zip(*chains, strict=True)]
+    assert are_equal == [one[0] == other[0]] * 3
+
+
+def test_videos_with_and_without_a_file_stand_side_by_side(root: Path):
+    (root / "latents").write_bytes(b"content")
+    (root / "params/videos/other.toml").write_text('[denoise]\nfrom_file = "latents"\n')
+    both = graph(root)
+    assert {stage: len(both.nodes(stage)) for stage in ("encode", "denoise", "decode")} == {
+        "encode": 1, "denoise": 2, "decode": 2,
+    }  # fmt: skip
+    assert both.videos_of(both.videos["demo"]["encode"]) == ("demo",)
+    assert both.videos_of(both.videos["other"]["denoise"]) == ("other",)
+    assert both.checkpoint_of(both.videos["other"]["denoise"]) == both.checkpoints["other"]
+
+
+def test_a_file_that_cannot_be_read_is_told(root: Path):
+    with pytest.raises(ParamsError) as error:
+        graph(root, denoise__from_file="/proc/self/mem")
+    assert str(error.value) == (
+        "denoise.from_file: /proc/self/mem cannot be read (Input/output error). Mend that, or name another file."
+    )
+
+
+def test_nodes_that_need_the_same_model_stand_together(root: Path):
+    for seed, (name, decoder) in enumerate({"a": "native", "b": "diffusers", "c": "native", "d": "diffusers"}.items()):
+        text = f'[encode]\nprompt = "x"\n[denoise]\nseed = {seed}\n[decode]\ndecoder = "{decoder}"\n'
+        (root / f"params/videos/{name}.toml").write_text(text)
+    (root / "params/videos/demo.toml").unlink()
+    found = graph(root)
+    order = [video for node in found.nodes("decode").values() for video in found.videos_of(node)]
+    assert order == ["a", "c", "b", "d"]
+    assert [*found.nodes("encode")] == [found.videos["a"]["encode"].key]  # one for all

@@ -1,0 +1,318 @@
+"""Parameter files, overrides and their errors. Messages are compared whole: they are part of the interface."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from doit.doit_cmd import DoitMain
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.errors import ParamsError
+from stages.geometry import is_valid_num_frames
+from stages.request.params import RESERVED_NAMES, load_params
+
+PROJECT = Path(__file__).parent.parent.parent
+HOSTS_RULE = (
+    'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
+    '"10.0.0.2:8482 0/4" on the first of four.'
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    return tmp_path
+
+
+def message(root: Path, **overrides: str) -> str:
+    with pytest.raises(ParamsError) as error:
+        load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
+    return str(error.value)
+
+
+def test_defaults_are_those_of_the_reference_scripts(root: Path):
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "x"\n')
+    video = load_params(root, {}).videos["demo"]
+    assert video.of_stage("denoise") == {
+        "num_frames": 49,
+        "height": 720,
+        "width": 1280,
+        "num_inference_steps": 50,
+        "guidance_scale": 6.0,
+        "seed": 42,
+        "window_size": 0,
+        "flow_shift": None,
+        "dtype": "bfloat16",
+    }
+    assert video.export.fps == 24
+
+
+def test_a_video_overrides_the_defaults_and_the_command_line_both(root: Path):
+    video = load_params(root, {"denoise.num_frames": "13", "denoise.flow_shift": "7"}).videos["demo"]
+    assert (video.denoise.num_frames, video.denoise.height, video.denoise.seed) == (13, 96, 42)
+    assert video.denoise.flow_shift == 7.0
+
+
+def test_text_on_the_command_line_is_taken_as_it_is(root: Path):
+    prompt = 'true = "a", 5'
+    assert load_params(root, {"encode.prompt": prompt}).videos["demo"].encode.prompt == prompt
+
+
+@pytest.mark.parametrize("text", ["x.file", "./params/../x.file", "{root}/x.file", "~/x.file"])
+def test_a_file_is_found_from_the_project_the_home_or_the_root(root: Path, monkeypatch: pytest.MonkeyPatch, text: str):
+    (root / "x.file").touch()
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.chdir("/")
+    video = load_params(root, {"denoise.from_file": text.format(root=root)}).videos["demo"]
+    file = video.file_of_stage("denoise")
+    assert file is not None
+    assert file.is_absolute()
+    assert file.samefile(root / "x.file")
+
+
+def test_without_a_file_every_stage_computes(root: Path):
+    video = load_params(root, {"denoise.from_file": ""}).videos["demo"]
+    assert [video.file_of_stage(stage) for stage in ("encode", "denoise", "decode", "export")] == [None] * 4
+    assert not any("from_file" in video.of_stage(stage) for stage in ("encode", "denoise"))
+
+
+@pytest.mark.parametrize("table", ["encode", "denoise"])
+def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: str):
+    (root / "params/videos/demo.toml").write_text(f'[{table}]\nfrom_file = "x.file"\n')
+    (root / "x.file").touch()
+    assert load_params(root, {}).videos["demo"].file_of_stage(table) == root / "x.file"
+
+
+def test_a_wrong_default_is_told_even_where_every_video_has_a_value_of_its_own(root: Path):
+    (root / "params/export.toml").write_text("fps = 'many'\ncrf = 18\ncodec = 'h264'\n")
+    assert "fps = 8" in (root / "params/videos/demo.toml").read_text()
+    assert message(root) == 'params/export.toml, export.fps = "many": must be a valid integer.'
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("x", "there is no file {root}/x. "),
+        ("params", "there is no file {root}/params. "),
+        ("/dev/null", "there is no file /dev/null. "),
+        ("~nobody-at-all/x", "is not a usable path (Could not determine home directory.). "),
+        ("x" * 300, "is not a usable path ([Errno 36] File name too long: '{root}/" + "x" * 300 + "'). "),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_its_whole_path(root: Path, text: str, fault: str):
+    assert message(root, denoise__from_file=text) == (
+        f'command line, denoise.from_file = "{text}": {fault.format(root=root)}'
+        "Correct it; a relative path starts at the project's folder."
+    )
+
+
+def test_a_wrong_file_is_told_where_it_was_named_and_beside_other_faults(root: Path):
+    (root / "params/videos/demo.toml").write_text('[encode]\nfrom_file = "x"\n[denoise]\nseed = -1\n')
+    assert message(root) == "\n  ".join(
+        [
+            f'params/videos/demo.toml, encode.from_file = "x": there is no file {root}/x. '
+            "Correct it; a relative path starts at the project's folder.",
+            "params/videos/demo.toml, denoise.seed = -1: must be greater than or equal to 0.",
+        ]
+    )
+
+
+def test_overrides_can_be_limited_to_one_video(root: Path):
+    shutil.copy(root / "params/videos/demo.toml", root / "params/videos/other.toml")
+    videos = load_params(root, {"denoise.seed": "5", "video": "other"}).videos
+    assert (videos["demo"].denoise.seed, videos["other"].denoise.seed) == (42, 5)
+
+
+def test_machine_settings_are_no_part_of_a_video(root: Path):
+    params = load_params(root, {"machine.platform": "cpu"})
+    assert params.machine.platform == "cpu"
+    assert "machine" not in params.videos["demo"].model_dump()
+
+
+def test_all_faults_of_all_files_are_told_at_once(root: Path):
+    (root / "params/export.toml").write_text("fps = 24.5\ncrf = 18\ncodec = 'h264'\n")
+    (root / "params/videos/demo.toml").write_text(
+        '[encode]\nprompt = "x"\n[denoise]\nnum_frames = 120\nguidence_scale = 5.0\n[colour]\n'
+    )
+    (root / "params/videos/encode.toml").write_text('[encode]\nprompt = "x"\n')
+    assert message(root) == "\n  ".join(
+        [
+            "params/videos/demo.toml, colour: no such table.",
+            "params/videos/encode.toml: `encode` is the name of a stage or a command. Rename the file.",
+            "params/export.toml, export.fps = 24.5: must be a valid integer.",
+            "params/videos/demo.toml, denoise.num_frames = 120: must be 4k + 1, because the VAE keeps frame 0 "
+            "alone and folds each 4 after it into one. Use 117 or 121.",
+            "params/videos/demo.toml, denoise.guidence_scale: no such parameter. Did you mean `guidance_scale`?",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("denoise.num_frames", "0", "0: must be greater than or equal to 1."),
+        ("denoise.height", "100", "100: must be a multiple of 16, the VAE's spatial compression. Use 96 or 112."),
+        ("denoise.width", "8", "8: must be greater than or equal to 16."),
+        ("denoise.guidance_scale", "0.5", "0.5: must be greater than or equal to 1."),
+        ("denoise.guidance_scale", "nan", "nan: must be a finite number."),
+        ("denoise.seed", "-1", "-1: must be greater than or equal to 0."),
+        ("denoise.seed", "true", "true: must be a valid integer."),
+        ("denoise.seed", "nine", '"nine": must be a valid integer.'),
+        ("denoise.seed", "", '"": must be a valid integer.'),
+        ("denoise.seed", "1\nother = 2", '"1\nother = 2": must be a valid integer.'),
+        ("denoise.seed", "[" * 5000, f'"{"[" * 5000}": must be a valid integer.'),
+        ("denoise.flow_shift", "0", "0: must be greater than 0."),
+        ("encode.dtype", "float16", "\"float16\": must be 'bfloat16' or 'float32'."),
+        (
+            "decode.decoder",
+            "torch",
+            "\"torch\": must be 'native', 'diffusers', 'diffusers-tpu' or 'diffusers-tpu-framewise'.",
+        ),
+        ("decode.enable_tiling", "1", "1: must be a valid boolean."),
+        ("decode.tile_overlap", "0.6", "0.6: must be less than or equal to 0.5."),
+        ("export.fps", "241", "241: must be less than or equal to 240."),
+        ("export.codec", "h265", "\"h265\": must be 'h264', 'hevc', 'av1' or 'vp9'."),
+        ("export.crf", "-1", '-1: must be 0 to 51 when export.codec is "h264".'),
+        ("export.crf", "18.5", "18.5: must be a valid integer."),
+        ("export.crf", "52", '52: must be 0 to 51 when export.codec is "h264".'),
+        ("machine.platform", "gpu", "\"gpu\": must be 'auto', 'cpu' or 'tpu'."),
+        ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
+        ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
+    ],
+)
+def test_a_value_out_of_its_rule_is_told_with_the_rule(root: Path, name: str, text: str, rule: str):
+    with pytest.raises(ParamsError) as error:
+        load_params(root, {name: text})
+    assert str(error.value) == f"command line, {name} = {rule}"
+
+
+@pytest.mark.parametrize(("codec", "worst"), [("h264", 51), ("hevc", 51), ("av1", 63), ("vp9", 63)])
+def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int):
+    (root / "params/videos/demo.toml").write_text(f'[encode]\nprompt = "x"\n[export]\ncrf = {worst + 1}\n')
+    assert message(root, export__codec=codec) == (
+        f'params/videos/demo.toml, export.crf = {worst + 1}: must be 0 to {worst} when export.codec is "{codec}".'
+    )
+    for crf in (0, worst):
+        found = load_params(root, {"export.codec": codec, "export.crf": str(crf)}).videos["demo"].export
+        assert (found.codec, found.crf) == (codec, crf)
+
+
+def test_a_misspelt_override_is_told_with_a_near_name(root: Path):
+    assert message(root, denoise__sed="1") == (
+        "command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?"
+    )
+
+
+def test_an_unknown_video_is_told_with_a_near_name(root: Path):
+    assert message(root, video="dem") == "command line, video = dem: no such video. Did you mean `demo`?"
+
+
+def test_a_missing_prompt_is_told_where_it_belongs(root: Path):
+    (root / "params/videos/demo.toml").write_text("")
+    assert message(root) == (
+        "params/videos/demo.toml, encode.prompt: is missing. "
+        "Add `prompt` to its table [encode], or to params/encode.toml for all videos."
+    )
+
+
+def test_a_missing_setting_of_the_machine_is_told_where_it_belongs(root: Path):
+    (root / "params/machine.toml").write_text('platform = "cpu"\nmesh = "auto"\nhosts = "one"\n')
+    assert message(root) == "params/machine.toml, machine.artifacts: is missing. Add `artifacts` to it."
+
+
+def test_broken_defaults_are_told_with_their_line_and_nothing_else(root: Path):
+    (root / "params/decode.toml").write_text("enable_tiling = maybe\n")
+    assert message(root) == "params/decode.toml: not valid TOML: Invalid value (at line 1, column 17)."
+
+
+def test_a_broken_video_is_told_with_its_line_and_nothing_else(root: Path):
+    (root / "params/videos/demo.toml").write_text("[encode\n")
+    assert message(root) == (
+        "params/videos/demo.toml: not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)."
+    )
+
+
+def test_a_table_that_is_none_is_told_and_nothing_else(root: Path):
+    (root / "params/videos/demo.toml").write_text('encode = "a red circle"\n')
+    assert message(root) == "params/videos/demo.toml, encode = 'a red circle': must be a table, [encode]."
+
+
+def test_other_faults_are_told_beside_a_broken_file(root: Path):
+    (root / "params/decode.toml").write_text("=")
+    (root / "params/export.toml").write_text("fps = 24\ncodec = 'h264'\n")
+    assert message(root, decode__tile_size="100") == "\n  ".join(
+        [
+            "params/decode.toml: not valid TOML: Invalid statement (at line 1, column 1).",
+            "command line, decode.tile_size = 100: must be a multiple of 16, the VAE's spatial compression. "
+            "Use 96 or 112.",
+            "params/videos/demo.toml, export.crf: is missing. "
+            "Add `crf` to its table [export], or to params/export.toml for all videos.",
+        ]
+    )
+
+
+@pytest.mark.parametrize("table", ["machine", "denoise"])
+def test_a_missing_file_of_defaults_is_told_and_nothing_else(root: Path, table: str):
+    (root / f"params/{table}.toml").unlink()
+    assert message(root) == f"params/{table}.toml: no such file. Restore it from the repository."
+
+
+def test_lock_files_of_editors_are_no_videos(root: Path):
+    (root / "params/videos/.#demo.toml").symlink_to("user@host.1234")
+    assert load_params(root, {}).videos.keys() == {"demo"}
+
+
+def test_equal_numbers_are_one_value(root: Path):
+    texts = ["0", "0.0", "-0.0", "0e0"]
+    found = {str(load_params(root, {"decode.tile_overlap": text}).videos["demo"].decode) for text in texts}
+    assert len(found) == 1
+
+
+def test_text_is_utf8_whatever_the_locale(root: Path):
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "猫 é"\n', encoding="utf-8")
+    program = (
+        "from stages.request.params import *; "
+        f"print(ascii(load_params(Path({str(root)!r}), {{}}).videos['demo'].encode.prompt))"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == ascii("猫 é")
+
+
+def test_a_project_without_videos_is_told(root: Path):
+    (root / "params/videos/demo.toml").unlink()
+    assert message(root) == "params/videos: holds no video. Write one, such as demo.toml."
+
+
+@pytest.mark.parametrize("name", ["Demo", "-x", "a b", "ä"])
+def test_a_video_name_that_is_no_task_name_is_told(root: Path, name: str):
+    (root / "params/videos/demo.toml").rename(root / f"params/videos/{name}.toml")
+    assert message(root) == (
+        f"params/videos/{name}.toml: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. "
+        "Rename it."
+    )
+
+
+def test_every_command_of_doit_and_of_this_project_is_reserved():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    own = project["tool"]["doit"]["plugins"]["command"]
+    assert own
+    assert {command.get_name() for command in DoitMain.DOIT_CMDS} | own.keys() <= RESERVED_NAMES
+
+
+@given(num_frames=st.integers(1, 10_000))
+def test_the_lengths_that_a_message_offers_are_valid(num_frames: int):
+    try:
+        load_params(PROJECT, {"denoise.num_frames": str(num_frames)})
+    except ParamsError as error:
+        offered = str(error).rsplit("Use ", 1)[1].rstrip(".").split(" or ")
+        assert all(is_valid_num_frames(int(number)) for number in offered)
+    else:
+        assert is_valid_num_frames(num_frames)

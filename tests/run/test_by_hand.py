@@ -1,0 +1,132 @@
+"""One node in the foreground, in a project whose latents come from a file, so that no model is needed."""
+
+import shutil
+import subprocess
+import sys
+from bdb import BdbQuit
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from stages.run.build import load_build
+from stages.run.by_hand import run_by_hand
+from stages.run.job import Job, Report
+
+PROJECT = Path(__file__).parent.parent.parent
+FILE = "denoise.from_file=latents.safetensors"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, tmp_path / "latents.safetensors")
+    return tmp_path
+
+
+def run(root: Path, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Start a program in a project's folder."""
+    command = [sys.executable, "-m", f"stages.{program}", *arguments]
+    return subprocess.run(command, cwd=root, input=stdin, capture_output=True, text=True, check=False)
+
+
+def test_a_node_by_hand_is_published_and_fresh_for_doit(root: Path):
+    result = run(root, "from_file", "--video", "demo", FILE)
+    assert result.returncode == 0, result.stderr
+    build = load_build(root, {"denoise.from_file": "latents.safetensors"})
+    node = build.graph.videos["demo"]["denoise"]
+    assert build.verdict(node).is_fresh
+    assert result.stdout == f"{build.store.payload('denoise', node.key)}\n"
+    assert f"{node.title}  demo  (by hand)" in result.stderr
+
+
+def test_a_fresh_node_is_made_again_and_compared(root: Path):
+    run(root, "from_file", "--video", "demo", FILE)
+    assert "same bytes as before" in run(root, "from_file", "--video", "demo", FILE).stderr
+
+
+def test_what_it_reads_must_have_been_made(root: Path):
+    nodes = load_build(root, {"export.fps": "7"}).graph.videos["demo"]
+    result = run(root, "export", "--video", "demo", "export.fps=7")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which is absent. "
+        f"Make it first: `doit {nodes['decode'].title} export.fps=7`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        ("from_file", ["--video", "x"], "ParamsError: --video x: there is no params/videos/x.toml. There is: demo.\n"),
+        (
+            "from_file",
+            ["--video", "demo"],
+            "ParamsError: --video demo: no part of it is made by stages.from_file. It is made so: "
+            "encode by `python -m stages.encode`, denoise by `python -m stages.denoise`, "
+            "decode by `python -m stages.decode`, export by `python -m stages.export`.\n",
+        ),
+        (
+            "from_file",
+            ["--video", "demo", "denoise.sed=1"],
+            "ParamsError: command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?\n",
+        ),
+        (
+            "from_file",
+            ["--video", "demo", "seed"],
+            "ParamsError: command line, seed: is not of the form stage.name=value.\n",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_one_message(root: Path, program: str, arguments: list[str], message: str):
+    result = run(root, program, *arguments)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+
+
+def test_another_folder_than_a_projects_is_told(tmp_path: Path):
+    result = run(tmp_path, "from_file", "--video", "demo")
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"ParamsError: {tmp_path}: holds no params/. Run this in the folder of dodo.py, as doit.\n"
+    )
+
+
+def test_debug_shows_the_traceback_before_the_message(root: Path):
+    result = run(root, "from_file", "--video", "x", "--debug")
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.splitlines()[-1].startswith("ParamsError: --video x")
+
+
+def test_pdb_stops_where_the_error_happened(root: Path):
+    save_file({"latents": np.full((1, 32, 3, 4, 4), np.nan, np.float32)}, root / "latents.safetensors")
+    result = run(root, "from_file", "--video", "demo", FILE, "--pdb", stdin="p 'here', where\nq\n")
+    assert result.returncode == 1
+    assert "('here', PosixPath(" in result.stdout  # `where` is an argument of the function that refuses NaN
+    assert not list(root.glob("artifacts/denoise/*"))
+
+
+@pytest.fixture
+def _in_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+
+
+@pytest.mark.usefixtures("_in_root")
+def test_a_fault_of_the_program_shows_its_traceback(root: Path, capsys: pytest.CaptureFixture[str]):
+    def fail(_job: Job, _draft: Path, _report: Report) -> dict[str, str]:
+        raise ZeroDivisionError
+
+    assert run_by_hand(lambda: fail, "from_file", "demo", [FILE], debug=False, pdb=False) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert not list(root.glob("artifacts/denoise/*"))
+
+
+@pytest.mark.usefixtures("_in_root")
+@pytest.mark.parametrize("end", [KeyboardInterrupt, BdbQuit], ids=["ctrl-c", "q at a breakpoint"])
+def test_an_end_by_the_user_is_one_message(root: Path, capsys: pytest.CaptureFixture[str], end: type[BaseException]):
+    def wait(_job: Job, _draft: Path, _report: Report) -> dict[str, str]:
+        raise end
+
+    assert run_by_hand(lambda: wait, "from_file", "demo", [FILE], debug=False, pdb=True) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing half-made was kept."
+    assert not list(root.glob("artifacts/.drafts/*"))

@@ -1,0 +1,119 @@
+"""What a person sees of a running node."""
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from stages.keys import Node
+from stages.run.display import Display
+
+NODE = Node("denoise", {"seed": 1}, {}, {})
+OTHER = Node("export", {"fps": 8}, {}, {})
+ENDED = {"event": "result", "is_same_as_before": None, "wall_s": 1.0}
+
+
+def shown_on(*, is_terminal: bool, line_every_s: float = 0.0) -> tuple[Display, io.StringIO]:
+    """A display and what it has shown."""
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=is_terminal, width=100, soft_wrap=True)
+    return Display(console, line_every_s=line_every_s), screen
+
+
+def progress(done: int, total: int) -> dict[str, object]:
+    return {"event": "progress", "done": done, "total": total, "unit": "step"}
+
+
+def plain(text: str) -> str:
+    """The text without what steers a terminal."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+
+
+def test_without_a_terminal_a_node_is_plain_lines():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo", "other"), "absent") as node:
+        node({"event": "phase", "name": "load"})
+        node(progress(0, 4))
+        node(progress(1, 4))
+        node(ENDED)
+        node.finish(ENDED)
+    lines = screen.getvalue().splitlines()
+    assert lines[:-1] == [
+        f"{NODE.title}  demo, other  (absent)",
+        f"{NODE.title}: load",
+        f"{NODE.title}: step 0/4",
+        f"{NODE.title}: step 1/4",
+    ]
+    assert re.fullmatch(rf"{NODE.title}  made in \d\.\d s", lines[-1])
+
+
+def test_of_many_videos_a_few_are_named():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("a", "b", "c", "d", "e"), "absent"):
+        pass
+    assert screen.getvalue() == f"{NODE.title}  a, b, c and 2 more  (absent)\n"
+
+
+def test_lines_of_progress_keep_their_distance():
+    display, screen = shown_on(is_terminal=False, line_every_s=60.0)
+    with display.show(NODE, ("demo",), "absent") as node:
+        for done in range(100):
+            node(progress(done, 100))
+    assert len(screen.getvalue().splitlines()) == 1
+
+
+def test_pace_and_time_left_are_told_from_the_second_unit_on():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "absent") as node:
+        for done in range(3):
+            node(progress(done, 3))
+    assert re.search(r"step 2/3, \d+\.\d\d s/step, \d+\.\d s left", screen.getvalue())
+
+
+@pytest.mark.parametrize(("same", "ending"), [(None, ""), (True, ", same bytes as before"), (False, ", other bytes")])
+def test_the_end_tells_whether_the_bytes_are_those_of_before(same: bool | None, ending: str):
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "forgotten") as node:
+        node.finish({**ENDED, "is_same_as_before": same})
+    assert f" s{ending}" in screen.getvalue().splitlines()[-1]
+    assert ("bytes" in screen.getvalue()) == bool(ending)
+
+
+def wait_for(pattern: str, screen: io.StringIO) -> None:
+    """Bars are drawn by a thread of their own, ten times a second."""
+    deadline = time.monotonic() + 20
+    while not re.search(pattern, plain(screen.getvalue())):
+        assert time.monotonic() < deadline, plain(screen.getvalue())
+        time.sleep(0.02)
+
+
+def test_on_a_terminal_each_node_that_runs_has_a_bar_and_none_is_left():
+    display, screen = shown_on(is_terminal=True)
+    with display.show(NODE, ("demo",), "absent") as node:
+        wait_for(rf"{NODE.title} .*waiting", screen)
+        with display.show(OTHER, ("demo",), "absent") as other:
+            other({"event": "phase", "name": "export"})
+            node(progress(2, 4))
+            wait_for(rf"{NODE.title} .*step 2/4\s+{OTHER.title} .*export", screen)
+            other.finish(ENDED)
+    assert f"{OTHER.title}  demo  (absent)" in plain(screen.getvalue())
+    assert plain(screen.getvalue()).count("made in") == 1
+    assert "\x1b[2K" in screen.getvalue().rsplit("step 2/4", 1)[1]  # the last bar was wiped off
+
+
+def test_a_node_after_a_pause_is_shown_again():
+    display, screen = shown_on(is_terminal=True)
+    for node in (NODE, OTHER):
+        with display.show(node, ("demo",), "absent") as shown:
+            shown(progress(1, 2))
+            wait_for(rf"{node.title} .*step 1/2", screen)
+
+
+def test_text_from_outside_is_not_markup():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "[bold]why[/bold]") as node:
+        node({"event": "warning", "message": "[red]cut[/red]"})
+    assert "([bold]why[/bold])" in screen.getvalue()
+    assert "warning: [red]cut[/red]" in screen.getvalue()

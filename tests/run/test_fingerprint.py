@@ -1,0 +1,138 @@
+"""Fingerprint of a stage's code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.pipeline.programs import DIFFUSERS_DECODE, PROGRAMS
+from stages.run import fingerprint as module
+from stages.run.fingerprint import fingerprint, normalise, stage_sources
+from stages.store.stat_cache import StatCache
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of its own: two stages, a module that only one of them imports, and the store."""
+    stages = tmp_path / "stages"
+    for name, source in {
+        "__init__.py": "",
+        "geometry.py": "SCALE = 4\n",
+        "tensors/files.py": "from stages.geometry import SCALE\n",
+        "store/artifacts.py": "import os\n",
+        "encode/__init__.py": "",
+        "encode/__main__.py": "import json\nfrom stages import geometry\nfrom stages.store.artifacts import os\n",
+        "decode/__init__.py": "",
+        "decode/__main__.py": 'def f(x):\n    """Add."""\n    import stages.tensors.files\n    return x + 1\n',
+    }.items():
+        (stages / name).parent.mkdir(parents=True, exist_ok=True)
+        (stages / name).write_text(source)
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    return stages
+
+
+def cache(package: Path) -> StatCache:
+    return StatCache(package.parent / "cache.json")
+
+
+def names(package: Path, stage: str) -> list[str]:
+    return [str(path.relative_to(package)) for path in stage_sources(stage, cache(package))]
+
+
+def changed(package: Path, path: str, old: str, new: str) -> set[str]:
+    """Stages whose fingerprint differs after `old` is replaced by `new` in a file."""
+    before = {stage: fingerprint(stage, cache(package)) for stage in ("encode", "decode")}
+    text = (package / path).read_text()
+    assert old in text
+    (package / path).write_text(text.replace(old, new))
+    return {stage for stage, digest in before.items() if fingerprint(stage, cache(package)) != digest}
+
+
+def test_sources_are_the_stage_and_what_it_imports(package: Path):
+    assert names(package, "encode") == ["__init__.py", "encode/__init__.py", "encode/__main__.py", "geometry.py"]
+    assert names(package, "decode") == [
+        "__init__.py", "decode/__init__.py", "decode/__main__.py", "geometry.py", "tensors/files.py",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("from .layers import f", "decode/layers.py"),
+        ("from . import layers", "decode/layers.py"),
+        ("from .blocks.deep import f", "decode/blocks/deep.py"),
+        ("from ..params import f", "params.py"),
+        ("from .. import params", "params.py"),
+    ],
+)
+@pytest.mark.parametrize("importer", ["decode/__init__.py", "decode/__main__.py"])
+def test_relative_imports_are_followed(package: Path, line: str, module: str, importer: str):
+    for path in ("encode/layers.py", module):
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text("def f(): pass\n")
+    (package / "decode/blocks").mkdir(exist_ok=True)
+    (package / "decode/blocks/__init__.py").write_text("from ..more import g\n")
+    (package / "more.py").write_text("")
+    (package / importer).write_text(line + "\n")
+    assert module in names(package, "decode")
+    assert "more.py" not in names(package, "encode")
+
+
+def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
+    assert changed(package, "geometry.py", "4", "5") == {"encode", "decode"}
+    assert changed(package, "tensors/files.py", "SCALE", "SCALE as S") == {"decode"}
+    assert changed(package, "decode/__main__.py", "x + 1", "x + 2") == {"decode"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
+)
+def test_comments_docstrings_and_formatting_never_count(package: Path, old: str, new: str):
+    assert changed(package, "decode/__main__.py", old, new) == set()
+
+
+def test_the_store_never_counts(package: Path):
+    assert changed(package, "store/artifacts.py", "os", "json") == set()
+
+
+@pytest.mark.parametrize("name", ["flops", "versions"])
+def test_what_decides_no_bytes_never_counts(package: Path, name: str):
+    (package / "machine").mkdir()
+    (package / f"machine/{name}.py").write_text("SCALE = 1\n")
+    importer = package / "decode/__main__.py"
+    importer.write_text(f"import stages.machine.{name}\n" + importer.read_text())
+    assert changed(package, f"machine/{name}.py", "1", "2") == set()
+
+
+def test_operations_count_for_preflight_alone_which_writes_them_down(tmp_path: Path):
+    real = StatCache(tmp_path / "cache.json")
+    flops = module._ROOT / "stages" / "machine" / "flops.py"
+    stages = {*PROGRAMS, "preflight"}
+    assert {stage for stage in stages if flops in stage_sources(stage, real)} == {"preflight"}
+
+
+def test_a_module_that_is_only_a_docstring_is_still_valid_code():
+    assert normalise('def f():\n    """Doc."""\n') == "def f():\n    pass"
+
+
+def test_a_cache_of_another_layout_is_not_believed(package: Path):
+    before = fingerprint("decode", cache(package))
+    path = package / "decode" / "__main__.py"
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    (package.parent / "cache.json").write_text(json.dumps({f"code {path}": [stamp, ["another", "layout"]]}))
+    assert fingerprint("decode", cache(package)) == before
+
+
+def test_the_real_decode_stage_counts_its_layers(tmp_path: Path):
+    sources = stage_sources("decode", StatCache(tmp_path / "cache.json"))
+    assert module._ROOT / "stages" / "decode" / "layers.py" in sources
+    assert module._ROOT / "stages" / "geometry.py" in sources
+
+
+def test_the_real_stages_leave_each_other_alone(tmp_path: Path):
+    real = StatCache(tmp_path / "cache.json")
+    for program in PROGRAMS:
+        own = {program, "decode"} if program == DIFFUSERS_DECODE else {program}  # that one builds on decode
+        assert not {path.parent.name for path in stage_sources(program, real)} & set(PROGRAMS) - own

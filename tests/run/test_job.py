@@ -1,0 +1,220 @@
+"""Jobs and what a running stage tells."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from stages.errors import CheckpointError, ContractError, StoreError
+from stages.keys import JsonValue, Key, digest_bytes
+from stages.machine.versions import versions_of
+from stages.models.checkpoint import Checkpoint, component_identity
+from stages.pipeline.contract import CONTRACTS
+from stages.run.job import Job, Report, perform
+from stages.store.artifacts import Store, Verdict
+from stages.store.stat_cache import StatCache
+from stages.tensors.files import write_tensors
+from tests.builders import CODE, build_chain, build_node, publish
+
+LATENTS = np.ones((1, 32, 3, 4, 4), np.float32)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(
+        node=build_node("denoise", inputs={"encode": Key("a" * 32)}, seed=1, note="“ü”\n"),
+        checkpoint=Checkpoint(tmp_path, repo="org/model", commit="0" * 40),
+        store=tmp_path / "artifacts",
+        code=CODE,
+        machine={"platform": "cpu"},
+    )
+
+
+def test_a_job_is_one_line_and_read_back_equal(job: Job):
+    line = job.to_json()
+    assert "\n" not in line
+    assert Job.from_json(line) == job
+    assert Job.from_json(line).node.key == job.node.key
+
+
+def test_a_job_of_a_file_is_read_back_equal(job: Job):
+    from_file = replace(job, node=build_node("denoise", from_file="a" * 32), from_file=Path("/a/“ü” file"))
+    assert Job.from_json(from_file.to_json()) == from_file
+
+
+def test_a_job_knows_where_its_input_is(job: Job):
+    assert job.input("encode") == job.store / "encode" / ("a" * 32) / "embeddings.safetensors"
+
+
+def test_a_report_knows_the_steady_pace_of_each_unit():
+    report = Report(lambda _: None)
+    with report.phase("denoise"):
+        time.sleep(0.2)  # of the first unit: compiling, or what else is done once
+        for done in range(1, 5):
+            report.progress(done, 4, "step")
+            time.sleep(0.01)
+    with report.phase("load"):
+        report.progress(1, 1, "MiB")
+    assert report.steady_s.keys() == {"step"}
+    assert float(str(report.steady_s["step"])) < float(str(report.wall_s["denoise"])) / 4
+
+
+def test_a_stage_gets_no_component_that_is_not_in_its_contract(job: Job):
+    with pytest.raises(AssertionError, match="vae"):
+        job.component("vae")
+
+
+def test_a_report_sends_events_and_times_phases():
+    events = []
+    report = Report(events.append)
+    with report.phase("load"):
+        report.progress(1, 3, "step")
+    report.warn("careful")
+    assert events == [
+        {"event": "phase", "name": "load"},
+        {"event": "progress", "done": 1, "total": 3, "unit": "step"},
+        {"event": "warning", "message": "careful"},
+    ]
+    assert list(report.wall_s) == ["load"]
+
+
+def test_a_phase_that_is_entered_again_adds_up():
+    report = Report(lambda _: None)
+    for _ in range(3):
+        with report.phase("load"):
+            time.sleep(0.05)
+    assert 0.15 <= report.wall_s["load"] < 1
+
+
+@pytest.fixture
+def denoise(tmp_path: Path) -> Job:
+    """A job whose input has been made."""
+    encode, node = build_chain()
+    node = replace(node, components={})
+    store = Store(tmp_path / "artifacts")
+    publish(store, encode)
+    return Job(node=node, checkpoint=Checkpoint(tmp_path), store=store.root, code=CODE, machine={})
+
+
+def do(job: Job, payload: bytes, meanwhile: Callable[[], None] = lambda: None) -> Mapping[str, JsonValue]:
+    """Do a job by a stage that reads its input and writes `payload`; the event that ends it."""
+
+    def run(job: Job, draft: Path, _report: Report) -> Mapping[str, JsonValue]:
+        job.input("encode").read_bytes()
+        meanwhile()
+        (draft / CONTRACTS[job.node.stage].payload).write_bytes(payload)
+        return {}
+
+    return perform(job, run, Report(lambda _: None))
+
+
+def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
+    write_tensors(folder / "latents", tensors or {"latents": LATENTS})
+    return (folder / "latents").read_bytes()
+
+
+def test_run_json_tells_the_peak_in_bytes_and_the_tpu_compiler_that_jax_has(denoise: Job, tmp_path: Path):
+    import_module("jax")
+    do(denoise, latents_file(tmp_path))
+    payload = Store(denoise.store).payload("denoise", denoise.node.key)
+    facts = json.loads(payload.with_name("run.json").read_text())
+    assert 2**25 < facts["peak_memory_bytes"] < 2**40  # a Python with JAX has 32 MiB and more, and no TiB
+    assert facts["versions"].get("libtpu", "") == versions_of(["libtpu"])["libtpu"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_what_keeps_its_contract_is_published(denoise: Job, tmp_path: Path, dtype: type):
+    payload = latents_file(tmp_path, latents=LATENTS.astype(dtype))
+    assert do(denoise, payload)["event"] == "result"
+    assert Store(denoise.store).verdict(denoise.node, CODE).is_fresh
+
+
+@pytest.mark.parametrize(
+    ("tensors", "fault"),
+    [
+        ({"latents": LATENTS.astype(np.float16)}, "`latents` is F16, not BF16 or F32"),
+        ({"latents": LATENTS[:, :16]}, "`latents` is [1, 16, 3, 4, 4], not [1, 32, >= 1, >= 1, >= 1]"),
+        ({"latents": LATENTS[:, :, :0]}, "`latents` is [1, 32, 0, 4, 4], not [1, 32, >= 1, >= 1, >= 1]"),
+        ({"latent": LATENTS}, "`latents` is missing; `latent` is not part of it"),
+    ],
+)
+def test_what_breaks_its_contract_is_never_published(
+    denoise: Job, tmp_path: Path, tensors: dict[str, np.ndarray], fault: str
+):
+    with pytest.raises(ContractError) as error:
+        do(denoise, latents_file(tmp_path, **tensors))
+    assert str(error.value) == (
+        f"{denoise.node.title}, latents.safetensors: does not hold what denoise makes: {fault}."
+    )
+    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
+
+
+@pytest.mark.parametrize("length", [0, 7, 8, 50, -1])
+def test_a_file_that_is_cut_is_never_published(denoise: Job, tmp_path: Path, length: int):
+    with pytest.raises(
+        ContractError, match=r"latents\.safetensors: denoise has not written a whole safetensors file \("
+    ):
+        do(denoise, latents_file(tmp_path)[:length])
+    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
+
+
+def test_a_damaged_input_stops_the_job_and_the_next_run_makes_it_again(denoise: Job, tmp_path: Path):
+    path = denoise.input("encode")
+    path.write_bytes(b"Payload")
+    with pytest.raises(StoreError) as error:
+        do(denoise, latents_file(tmp_path))
+    assert str(error.value) == (
+        f"{path}: xxh3 is {digest_bytes(b'Payload')}, the manifest says {digest_bytes(b'payload')}; "
+        "the file was cut or edited. Run `doit` again: it is made anew."
+    )
+    encode, _ = build_chain()
+    assert Store(denoise.store).verdict(encode, CODE) == Verdict("forgotten")
+    publish(Store(denoise.store), encode)
+    assert do(denoise, latents_file(tmp_path))["event"] == "result"
+
+
+def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(denoise: Job, tmp_path: Path):
+    with pytest.raises(StoreError) as error:
+        do(denoise, latents_file(tmp_path), lambda: publish(Store(denoise.store), build_chain()[0], b"other"))
+    assert str(error.value) == (
+        f"{denoise.input('encode')}: was made again meanwhile, with other bytes. Run `doit` again."
+    )
+    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
+    assert do(denoise, latents_file(tmp_path))["event"] == "result"
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_checkpoint_that_was_changed_in_use_makes_nothing(denoise: Job, tmp_path: Path, moment: str):
+    weights = tmp_path / "transformer" / "weights"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    identity = component_identity(denoise.checkpoint, "transformer", StatCache(tmp_path / "cache"))
+    job = replace(denoise, node=replace(denoise.node, components={"transformer": identity}))
+    payload = latents_file(tmp_path)
+    if moment == "before":
+        weights.write_bytes(b"two")
+    with pytest.raises(CheckpointError, match=r"transformer: was changed while it was in use\. Run `doit` again"):
+        do(job, payload, lambda: None if moment == "before" else weights.write_bytes(b"two"))  # type: ignore[func-returns-value]
+    assert Store(job.store).verdict(job.node, CODE) == Verdict("absent")
+
+
+def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):
+    def fail() -> None:
+        (tmp_path / "nothing").read_bytes()
+
+    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Mend that and run it again"):
+        do(denoise, b"", fail)
+
+
+def test_a_librarys_error_that_only_looks_like_one_of_the_system_keeps_its_text(denoise: Job):
+    def fail() -> None:
+        raise OSError("libfoo.so.1: cannot open shared object file")
+
+    with pytest.raises(OSError, match=r"libfoo\.so\.1"):
+        do(denoise, b"", fail)

@@ -1,0 +1,232 @@
+"""Processes of the stages, with the real export stage, the quickest to start."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.errors import StageError
+from stages.keys import Node, digest_file
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job
+from stages.run.worker import Event, Turns, Workers
+from stages.store.artifacts import RUN, Store
+from stages.tensors.files import write_tensors
+from tests.builders import CODE, code_of, publish
+from tests.several_hosts import free_port
+
+FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with the lineage of one video up to its frames."""
+    store = Store(tmp_path / "artifacts")
+    parent = Node("encode", {"prompt": "x"}, {}, {})
+    publish(store, parent)
+    for stage in ("denoise", "decode"):
+        parent = Node(stage, {}, {}, {parent.stage: parent.key})
+        write_tensors(tmp_path / "frames", {"frames": FRAMES})
+        publish(store, parent, (tmp_path / "frames").read_bytes())
+    return store
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    workers = Workers(tmp_path, tmp_path / "logs")
+    yield workers
+    workers.close()
+
+
+def export_job(store: Store, **changes: object) -> Job:
+    decode = next((store.root / "decode").iterdir()).name
+    parameters = {"fps": 8, "codec": "h264", "crf": 18} | changes
+    node = Node("export", parameters, {}, {"decode": decode})  # type: ignore[arg-type]
+    return Job(node, Checkpoint(Path()), store.root, code_of("export"), {"platform": "cpu"})
+
+
+def ignore(event: Event) -> None:
+    pass
+
+
+def test_a_job_makes_an_artifact_and_tells_how_far_it_is(store: Store, workers: Workers):
+    events: list[Event] = []
+    job = export_job(store)
+    result = workers.run(job, events.append)
+    assert result["event"] == "result"
+    assert store.verdict(job.node, job.code).is_fresh
+    assert [event["done"] for event in events if event["event"] == "progress"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_run_json_tells_times_memory_versions_and_machine(store: Store, workers: Workers):
+    job = export_job(store)
+    workers.run(job, ignore)
+    run = json.loads((store.folder("export", job.node.key) / RUN).read_text())
+    assert set(run) == {"device", "host", "machine", "peak_memory_bytes", "started", "steady_s", "versions", "wall_s"}
+    assert set(run["wall_s"]) == {"export"}
+    assert set(run["versions"]) >= {"av", "numpy"}
+    assert run["peak_memory_bytes"] > 10 * 1024**2
+
+
+def test_one_process_serves_all_jobs_of_a_stage(store: Store, workers: Workers, tmp_path: Path):
+    workers.run(export_job(store), ignore)
+    first = workers.process_ids
+    workers.run(export_job(store, fps=9), ignore)
+    assert workers.process_ids == first
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers: Workers):
+    workers.run(export_job(store), ignore)
+    encode = Job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
+    with pytest.raises(StageError):  # it has no prompt
+        workers.run(encode, ignore)
+    assert "export" not in workers.process_ids
+
+
+def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Workers, tmp_path: Path):
+    write_tensors(tmp_path / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
+    node = Node("denoise", {"from_file": digest_file(tmp_path / "file")}, {}, {})
+    workers.run(export_job(store), ignore)
+    workers.run(Job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, tmp_path / "file"), ignore)
+    assert workers.process_ids.keys() == {"export", "from_file"}
+    assert store.verdict(node, code_of("from_file")).is_fresh
+
+
+def test_of_the_jobs_that_wait_for_a_device_the_earliest_stage_goes_first_and_alone():
+    turns, order, running = Turns(), [], []
+
+    def work(rank: int) -> None:
+        with turns.take(rank):
+            running.append(rank)
+            assert running == [rank]
+            order.append(rank)
+            running.remove(rank)
+
+    threads = [threading.Thread(target=work, args=[rank]) for rank in (3, 1, 2, 1)]
+    with turns.take(3):
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 10
+        while turns.num_waiting < len(threads) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order == [1, 1, 2, 3]
+
+
+def test_jobs_of_several_threads_are_done_by_one_process(store: Store, workers: Workers, tmp_path: Path):
+    jobs = [export_job(store, fps=fps) for fps in range(1, 7)]
+    with ThreadPoolExecutor(4) as pool:
+        endings = list(pool.map(lambda job: workers.run(job, ignore), jobs))
+    assert [ending["event"] for ending in endings] == ["result"] * len(jobs)
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
+def test_an_error_of_the_stage_is_told_as_it_is(store: Store, workers: Workers):
+    job = export_job(store)
+    store.payload("decode", job.node.inputs["decode"]).write_bytes(b"cut")
+    with pytest.raises(
+        StageError, match=r"^StoreError: .*frames.safetensors: xxh3 is \w{32}, the manifest says \w{32}; the file was"
+    ):
+        workers.run(job, ignore)
+    assert store.verdict(job.node, job.code).state == "absent"
+
+
+def test_an_unexpected_error_names_the_log_that_has_the_traceback(store: Store, workers: Workers):
+    with pytest.raises(StageError) as error:
+        workers.run(export_job(store, fps="many"), ignore)
+    log = Path(str(error.value).rsplit(": ", 1)[1])
+    assert "This is a fault of the program." in str(error.value)
+    assert "Traceback" in log.read_text()
+
+
+def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Workers):
+    job = export_job(store)
+
+    def kill(event: Event) -> None:
+        if event["event"] == "progress":
+            os.kill(workers.process_ids["export"], signal.SIGKILL)
+
+    with pytest.raises(StageError, match=r"export:\w{12}: its process was ended by SIGKILL, perhaps because memory"):
+        workers.run(job, kill)
+    assert workers.process_ids == {}
+    store.sweep_drafts()
+    assert store.verdict(job.node, job.code).state == "absent"
+    assert list((store.root / ".drafts").iterdir()) == []
+
+
+def test_a_process_that_jax_ends_because_of_another_host_is_told(store: Store, workers: Workers):
+    encode = next((store.root / "encode").iterdir()).name
+    machine = {"platform": "cpu", "hosts": f"localhost:{free_port()} 1/2"}  # of which host 0 is never started
+    job = Job(Node("denoise", {}, {}, {"encode": encode}), Checkpoint(Path()), store.root, code_of("denoise"), machine)
+
+    def end(event: Event) -> None:
+        if event.get("name") == "join":  # as JAX does, minutes later
+            os.kill(workers.process_ids["denoise"], signal.SIGABRT)
+
+    with pytest.raises(StageError) as error:
+        workers.run(job, end)
+    assert str(error.value).startswith(
+        f"{job.node.title}: its process was ended by SIGABRT, as JAX does when another host has ended, cannot be "
+        "reached or was never started (docs/many-hosts.md). What it printed: "
+    )
+
+
+def test_a_process_that_was_killed_is_started_again_for_the_next_job(store: Store, workers: Workers):
+    job = export_job(store)
+    workers.run(job, ignore)
+    os.kill(workers.process_ids["export"], signal.SIGKILL)
+    with pytest.raises(StageError):
+        workers.run(export_job(store, fps=9), ignore)
+    workers.run(export_job(store, fps=9), ignore)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_when_the_parent_dies_in_the_middle_of_a_job_the_process_does_too(
+    store: Store, tmp_path: Path, ending: signal.Signals
+):
+    program = """
+import os, sys
+from pathlib import Path
+from stages.run.job import Job
+from stages.run.worker import Workers
+workers = Workers(Path.cwd(), Path("logs"))
+def end(event):
+    if event["event"] == "progress":
+        print(workers.process_ids["export"], flush=True)
+        os.kill(os.getpid(), int(sys.argv[2]))
+workers.run(Job.from_json(sys.argv[1]), end)
+"""
+    job = export_job(store, crf=0)
+    command = [sys.executable, "-c", program, job.to_json(), str(int(ending))]
+    ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == -ending
+    process_id = int(ended.stdout.split()[0])
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{process_id}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{process_id}").exists()
+
+
+def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, workers: Workers, tmp_path: Path):
+    job = export_job(store)
+    workers.run(job, ignore)
+    (log,) = (tmp_path / "logs").iterdir()
+    line = log.read_text().splitlines()[0]
+    store.remove("export", job.node.key)
+    by_hand = subprocess.run(
+        [sys.executable, "-m", "stages.export"], input=line + "\n", capture_output=True, text=True, check=True
+    )
+    assert json.loads(by_hand.stdout.splitlines()[-1])["event"] == "result"
+    assert store.verdict(job.node, job.code).is_fresh

@@ -1,0 +1,492 @@
+"""The artifact store: what it says, and that it never says something wrong."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.errors import StoreError
+from stages.keys import Digest, Node, digest_bytes
+from stages.pipeline.contract import CONTRACTS
+from stages.store.artifacts import MANIFEST, RUN, Store, Verdict
+from stages.store.manifest import Manifest
+from tests.builders import CODE, build_chain, build_node, files_below, publish
+
+PATHS = [str(Path(__file__).parents[2]), *sys.path]  # of another process that publishes as the tests do
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "artifacts")
+
+
+def test_a_node_that_was_never_made_is_absent(store: Store):
+    assert store.verdict(build_node(), CODE) == Verdict("absent")
+    assert not store.root.exists()
+
+
+def test_a_published_node_is_fresh(store: Store):
+    node = build_node(prompt="x")
+    publish(store, node)
+    assert store.verdict(node, CODE) == Verdict("fresh")
+    assert store.payload("encode", node.key).read_bytes() == b"payload"
+
+
+def test_the_same_inputs_and_bytes_give_the_same_manifest(store: Store, tmp_path: Path):
+    node = build_node(prompt="x")
+    publish(store, node)
+    publish(Store(tmp_path / "other"), node)
+    one, other = store.folder("encode", node.key), tmp_path / "other" / "encode" / node.key
+    assert (one / MANIFEST).read_bytes() == (other / MANIFEST).read_bytes()
+    assert json.loads((one / RUN).read_text()) == {"host": "here"}
+
+
+def test_changed_code_makes_a_node_stale(store: Store):
+    node = build_node()
+    publish(store, node)
+    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", "the code of encode has changed")
+
+
+def test_other_bytes_of_an_input_make_a_node_stale(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode, b"one")
+    publish(store, denoise)
+    publish(store, encode, b"two")
+    assert store.verdict(denoise, CODE) == Verdict("stale", "encode has other bytes now")
+
+
+def test_an_input_made_again_with_equal_bytes_keeps_a_node_fresh(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode, b"one")
+    publish(store, denoise)
+    store.remove("encode", encode.key)
+    assert store.verdict(denoise, CODE) == Verdict("stale", "encode is to be made")
+    publish(store, encode, b"one", code=Digest("0" * 32))
+    assert store.verdict(denoise, CODE).is_fresh
+
+
+def test_a_forgotten_node_says_whether_its_new_bytes_are_the_same(store: Store):
+    node = build_node()
+    assert publish(store, node, b"one").is_same_as_before is None
+    assert store.forget("encode", node.key)
+    assert store.verdict(node, CODE) == Verdict("forgotten")
+    assert publish(store, node, b"one").is_same_as_before is True
+    store.forget("encode", node.key)
+    assert publish(store, node, b"two").is_same_as_before is False
+    assert store.verdict(node, CODE).is_fresh
+
+
+def test_forgetting_and_removing_what_is_not_there_does_nothing(store: Store):
+    node = build_node()
+    assert not store.forget("encode", node.key)
+    assert not store.remove("encode", node.key)
+
+
+def test_removing_leaves_every_other_artifact(store: Store):
+    one, other = build_node(prompt="one"), build_node(prompt="other")
+    publish(store, one)
+    before = files_below(store.root)
+    publish(store, other)
+    assert store.remove("encode", other.key)
+    assert files_below(store.root) == before
+
+
+def test_a_draft_that_fails_leaves_nothing(store: Store):
+    def fail() -> None:
+        with store.draft() as draft:
+            (draft / "half").write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert files_below(store.root) == {".lock": b""}
+    assert list((store.root / ".drafts").iterdir()) == []
+
+
+@pytest.mark.parametrize("length", range(len(b"payload")))
+def test_a_payload_cut_at_any_length_is_corrupt(store: Store, length: int):
+    node = build_node()
+    publish(store, node)
+    os.truncate(store.payload("encode", node.key), length)
+    verdict = store.verdict(node, CODE)
+    assert verdict.state == "corrupt"
+    assert verdict.reason.endswith(f"embeddings.safetensors: has {length} bytes, the manifest says 7.")
+
+
+def test_a_manifest_cut_at_any_length_is_corrupt(store: Store):
+    node = build_node()
+    publish(store, node)
+    path = store.folder("encode", node.key) / MANIFEST
+    whole = path.read_bytes()
+    for length in range(len(whole) - 2):  # without its last line break it still says the same
+        path.write_bytes(whole[:length])
+        assert store.verdict(node, CODE).state == "corrupt", length
+
+
+def test_a_missing_payload_is_corrupt(store: Store):
+    node = build_node()
+    publish(store, node)
+    store.payload("encode", node.key).unlink()
+    assert store.verdict(node, CODE).reason.endswith("embeddings.safetensors: is not there.")
+
+
+def test_a_corrupt_artifact_is_replaced(store: Store):
+    node = build_node()
+    publish(store, node)
+    (store.folder("encode", node.key) / MANIFEST).write_text("{")
+    assert publish(store, node).is_same_as_before is None
+    assert store.verdict(node, CODE).is_fresh
+
+
+def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(store: Store, tmp_path: Path):
+    """The process ends without warning at the n-th operation on the file system, for every n."""
+    program = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from tests.builders import build_node, publish
+from stages.store.artifacts import Store
+left = int(sys.argv[2])
+def count(event, arguments):
+    global left
+    if event in ("open", "os.rename", "os.mkdir", "os.remove", "shutil.rmtree", "fcntl.flock"):
+        left -= 1
+        if left < 0:
+            os._exit(9)
+store = Store(Path(sys.argv[1]))
+sys.addaudithook(count)
+publish(store, build_node())
+"""
+    node = build_node()
+    states = []
+    for moment in range(100):
+        shutil.rmtree(store.root, ignore_errors=True)
+        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
+        ended = subprocess.run(command, check=False, cwd=tmp_path)
+        states.append(store.verdict(node, CODE).state)
+        store.sweep_drafts()
+        assert list(store.root.glob(".drafts/*")) == []
+        if ended.returncode == 0:
+            break
+    assert set(states[:-1]) <= {"absent", "fresh"}
+    assert states[0] == "absent"
+    assert states[-1] == "fresh"
+    assert len(states) > 8  # the payload, two JSON files, four syncs, the rename: all moments were tried
+
+
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_artifact_or_the_new_one(store: Store, tmp_path: Path):
+    """The n-th operation on the file system fails, for every n."""
+    program = """
+import errno, os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from tests.builders import build_node, publish
+from stages.store.artifacts import Store
+left = int(sys.argv[2])
+def fail(event, arguments):
+    global left
+    if event in ("open", "os.rename", "os.mkdir"):
+        left -= 1
+        if left == -1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+store = Store(Path(sys.argv[1]))
+sys.addaudithook(fail)
+try:
+    publish(store, build_node(), b"other")
+finally:
+    print(left)
+"""
+    node, digests = build_node(), []
+    for moment in range(100):
+        publish(store, node, b"payload")
+        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
+        ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+        assert store.verdict(node, CODE).is_fresh, moment
+        digests.append(digest_bytes(store.payload("encode", node.key).read_bytes()))
+        assert store.check_inputs(build_node("denoise", inputs={"encode": node.key})) == {"encode": digests[-1]}
+        if int(ended.stdout) >= 0:  # there was no such operation
+            break
+    assert set(digests[:-1]) == {digest_bytes(b"payload"), digest_bytes(b"other")}  # before and after the renames
+    assert digests[-1] == digest_bytes(b"other")
+    assert len(digests) > 8
+
+
+@pytest.mark.parametrize(("theirs", "kept"), [(b"payload", "first"), (b"other", "second")])
+def test_of_equal_artifacts_made_at_the_same_time_the_first_stays(store: Store, theirs: bytes, kept: str):
+    """Somebody may read it by now, over a network file system where what is replaced can no longer be read."""
+    node = build_node()
+    with store.draft() as draft:
+        (draft / CONTRACTS[node.stage].payload).write_bytes(b"payload")
+        begun = draft.parent.stat().st_mtime_ns
+        os.utime(draft.parent, ns=(begun, begun - 10**9))  # a second ago
+        publish(store, node, theirs)
+        second = store.publish(node, draft, inputs={}, code=CODE, run={"host": "second"})
+    run = json.loads((store.folder(node.stage, node.key) / RUN).read_text())
+    assert second.is_same_as_before is (theirs == b"payload")
+    assert run == {"host": "here" if kept == "first" else "second"}
+    assert store.payload(node.stage, node.key).read_bytes() == b"payload"
+
+
+def test_two_processes_that_publish_one_node_over_and_over_never_lose_it(store: Store, tmp_path: Path):
+    program = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from tests.builders import build_node, publish
+from stages.store.artifacts import Store
+for _ in range(100):
+    publish(Store(Path(sys.argv[1])), build_node(), sys.argv[2].encode())
+"""
+    node = build_node()
+    publish(store, node, b"one")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, str(store.root), payload, *PATHS], cwd=tmp_path)
+        for payload in ("one", "other")  # of different size, so that a mixture would be seen
+    ]
+    states = {"fresh"}
+    while any(writer.poll() is None for writer in writers):
+        states.add(store.verdict(node, CODE).state)
+        store.check_inputs(build_node("denoise", inputs={"encode": node.key}))
+        store.sweep_drafts()
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert states == {"fresh"}
+    assert list((store.root / ".drafts").iterdir()) == []
+
+
+@pytest.fixture
+def writer(store: Store, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has begun a draft and waits."""
+    program = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from stages.store.artifacts import Store
+with Store(Path(sys.argv[1])).draft() as draft:
+    (draft / "half").write_bytes(b"half")
+    print(draft, flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, str(store.root), *PATHS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        yield process
+        process.kill()
+
+
+def test_a_draft_is_swept_when_its_writer_is_gone_and_not_before(store: Store, writer: subprocess.Popen[str]):
+    assert writer.stdout is not None
+    draft = Path(writer.stdout.readline().strip())
+    store.sweep_drafts()
+    assert (draft / "half").is_file()
+    writer.kill()
+    writer.communicate()
+    store.sweep_drafts()
+    assert list((store.root / ".drafts").iterdir()) == []
+
+
+def test_a_sweep_leaves_what_it_does_not_know_and_never_raises(store: Store):
+    store.sweep_drafts()
+    publish(store, build_node())
+    foreign = store.root / ".drafts" / "a-b"
+    (foreign / "c.lock").mkdir(parents=True)
+    (store.root / ".drafts" / "d.lock").mkdir()
+    store.sweep_drafts()
+    assert sorted(path.name for path in (store.root / ".drafts").iterdir()) == ["a-b", "d.lock"]
+
+
+def test_two_writers_of_one_node_leave_one_whole_artifact(store: Store):
+    node = build_node()
+    with store.draft() as one, store.draft() as other:
+        for draft in (one, other):
+            (draft / CONTRACTS["encode"].payload).write_bytes(b"payload")
+            store.publish(node, draft, inputs={}, code=CODE, run={})
+    assert store.verdict(node, CODE).is_fresh
+    assert list((store.root / ".drafts").iterdir()) == []
+
+
+def test_an_input_removed_in_the_middle_of_a_run_is_told(store: Store):
+    encode, denoise = build_chain()
+    with pytest.raises(StoreError, match=r"was removed while it was in use. Run `doit` again."):
+        publish(store, denoise)
+    assert store.verdict(denoise, CODE).state == "absent"
+    assert store.verdict(encode, CODE).state == "absent"
+
+
+def test_of_a_node_from_a_file_it_is_the_code_that_reads_files_that_changes(store: Store):
+    node = Node("denoise", {"from_file": "a" * 32}, {}, {})
+    publish(store, node)
+    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", "the code of from_file has changed")
+
+
+def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
+    encode, denoise = build_chain()
+    decode = build_node("decode", inputs={"denoise": denoise.key})
+    publish(store, encode)
+    publish(store, denoise)
+    store.remove("encode", encode.key)
+    publish(store, decode)
+    assert store.verdict(decode, CODE).is_fresh
+
+
+def remake_while_in_use(store: Store, payload: bytes) -> Node:
+    """Publish a denoise node whose input was made again after it had been read."""
+    encode, denoise = build_chain()
+    publish(store, encode, b"one")
+    with store.draft() as draft:
+        inputs = store.check_inputs(denoise)
+        publish(store, encode, payload)
+        (draft / CONTRACTS["denoise"].payload).write_bytes(b"made from one")
+        store.publish(denoise, draft, inputs=inputs, code=CODE, run={})
+    return denoise
+
+
+def test_what_was_made_from_an_input_that_is_another_one_now_is_not_published(store: Store):
+    encode, denoise = build_chain()
+    with pytest.raises(StoreError) as error:
+        remake_while_in_use(store, b"two")
+    assert str(error.value) == (
+        f"{store.payload('encode', encode.key)}: was made again meanwhile, with other bytes. Run `doit` again."
+    )
+    assert store.verdict(denoise, CODE) == Verdict("absent")
+
+
+def test_an_input_that_was_made_again_with_equal_bytes_does_no_harm(store: Store):
+    assert store.verdict(remake_while_in_use(store, b"one"), CODE).is_fresh
+
+
+@pytest.mark.parametrize("position", range(len(b"payload")))
+def test_a_flipped_bit_of_an_input_is_told_and_the_next_run_mends_it(store: Store, position: int):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    path = store.payload("encode", encode.key)
+    damaged = b"payload"[:position] + bytes([b"payload"[position] ^ 1]) + b"payload"[position + 1 :]
+    path.write_bytes(damaged)
+    assert store.verdict(encode, CODE).is_fresh  # from the size alone
+    with pytest.raises(StoreError) as error:
+        store.check_inputs(denoise)
+    assert str(error.value) == (
+        f"{path}: xxh3 is {digest_bytes(damaged)}, the manifest says {digest_bytes(b'payload')}; "
+        "the file was cut or edited. Run `doit` again: it is made anew."
+    )
+    assert store.verdict(encode, CODE) == Verdict("forgotten")
+    assert publish(store, encode).is_same_as_before is True
+    assert store.check_inputs(denoise) == {"encode": digest_bytes(b"payload")}
+
+
+def test_an_input_without_its_payload_is_told_and_forgotten(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    store.payload("encode", encode.key).unlink()
+    with pytest.raises(StoreError, match=r"embeddings.safetensors: is not there. Run `doit` again: it is made anew.$"):
+        store.check_inputs(denoise)
+    assert store.verdict(encode, CODE) == Verdict("forgotten")
+
+
+def test_an_artifact_copied_under_another_key_is_corrupt(store: Store):
+    one, other = build_node(prompt="one"), build_node(prompt="other")
+    publish(store, one)
+    shutil.copytree(store.folder("encode", one.key), store.folder("encode", other.key))
+    path = store.folder("encode", other.key) / MANIFEST
+    assert store.verdict(other, CODE) == Verdict(
+        "corrupt", f"{path}: is the manifest of {one.title}. Run `doit`: it is made again."
+    )
+
+
+def edit_manifest(store: Store, node: Node, edit: Callable[[dict[str, Any]], None]) -> None:
+    path = store.folder(node.stage, node.key) / MANIFEST
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    edit(fields)
+    path.write_text(json.dumps(fields), encoding="utf-8")
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "no inputs": lambda fields: fields.update(inputs={}),
+    "itself as input": lambda fields: fields["inputs"]["encode"].update(key=fields["key"]),
+    "a spare input": lambda fields: fields["inputs"].update(decode=fields["inputs"]["encode"]),
+    "a payload elsewhere": lambda fields: fields.update(payload="../x"),
+    "another file as payload": lambda fields: fields.update(payload="run.json"),
+    "another stage": lambda fields: fields.update(stage="upscale"),
+    "a parameter": lambda fields: fields["parameters"].update(seed=1),
+    "a size that is text": lambda fields: fields.update(size_bytes="7"),
+    "a digest of another kind": lambda fields: fields.update(digest="sha256:0"),
+    "another format": lambda fields: fields.update(format=2),
+    "a missing field": lambda fields: fields.pop("code"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_an_edited_manifest_is_corrupt_and_never_followed(store: Store, edit: Callable[[dict[str, Any]], None]):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    publish(store, denoise)
+    edit_manifest(store, denoise, edit)
+    assert store.verdict(denoise, CODE).state == "corrupt"
+    with pytest.raises(StoreError, match=r"not a manifest \(.+\). Run `doit`: it is made again.$"):
+        store.present_manifest("denoise", denoise.key)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(field=st.sampled_from(sorted(Manifest.__dataclass_fields__)), value=JSON)
+def test_a_manifest_with_any_other_value_is_corrupt(store: Store, field: str, value: object):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    publish(store, denoise)
+    before = json.loads((store.folder("denoise", denoise.key) / MANIFEST).read_text(encoding="utf-8"))[field]
+    edit_manifest(store, denoise, lambda fields: fields.update({field: value}))
+    is_equal = json.dumps(value) == json.dumps(before)
+    assert store.verdict(denoise, CODE).state == ("fresh" if is_equal else "corrupt")
+
+
+@pytest.mark.parametrize(("umask", "folder", "file"), [(0o022, 0o755, 0o644), (0o027, 0o750, 0o640), (0, 0o777, 0o666)])
+def test_an_artifact_is_readable_by_whom_the_umask_admits(store: Store, umask: int, folder: int, file: int):
+    node, before = build_node(), os.umask(umask)
+    try:
+        with store.draft() as draft:
+            payload = draft / CONTRACTS["encode"].payload
+            payload.touch(0o600)  # as some libraries do
+            store.publish(node, draft, inputs={}, code=CODE, run={})
+    finally:
+        os.umask(before)
+    made = store.folder("encode", node.key)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (made, *made.iterdir())}
+    assert modes == {node.key: folder, payload.name: file, MANIFEST: file, RUN: file}
+
+
+def test_a_prompt_in_any_script_is_stored_whatever_the_locale_is(store: Store, tmp_path: Path):
+    program = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from tests.builders import CODE, build_node, publish
+from stages.store.artifacts import Store
+store, node = Store(Path(sys.argv[1])), build_node(prompt="\\u732b")
+publish(store, node)
+assert store.verdict(node, CODE).is_fresh
+"""
+    command = [sys.executable, "-c", program, str(store.root), *PATHS]
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
+    node = build_node(prompt="猫")
+    assert store.verdict(node, CODE).is_fresh
+    assert "猫" in (store.folder("encode", node.key) / MANIFEST).read_text(encoding="utf-8")
+
+
+def test_an_unwritable_store_is_told(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be written"), Store(tmp_path / "file" / "store").draft():
+        pass

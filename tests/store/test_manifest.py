@@ -1,0 +1,94 @@
+"""The manifest file."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.keys import Digest, Key, Node
+from stages.store.manifest import Input, Manifest
+
+NODE = Node("denoise", {"seed": 42, "flow_shift": None}, {"transformer": "b" * 32}, {"encode": Key("c" * 32)})
+MANIFEST = Manifest(
+    format=1,
+    stage=NODE.stage,
+    key=NODE.key,
+    parameters=NODE.parameters,
+    components=NODE.components,
+    inputs={"encode": Input(Key("c" * 32), Digest("d" * 32))},
+    code=Digest("e" * 32),
+    payload="latents.safetensors",
+    size_bytes=7,
+    digest=Digest("f" * 32),
+)
+
+
+def edited(**changes: object) -> str:
+    return json.dumps(json.loads(MANIFEST.to_json()) | changes)
+
+
+def test_a_manifest_is_read_back_equal():
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def test_a_manifest_leads_back_to_its_node():
+    assert MANIFEST.node == NODE
+
+
+def test_a_manifest_of_a_file_has_no_inputs():
+    node = Node("denoise", {"from_file": "a" * 32}, {}, {})
+    manifest = replace(MANIFEST, key=node.key, parameters=node.parameters, components={}, inputs={})
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    with_input = replace(manifest, inputs=MANIFEST.inputs)
+    with pytest.raises(ValueError, match=r"^its inputs are \['encode'\], not \[\]$"):
+        Manifest.from_json(with_input.to_json())
+
+
+def test_the_file_is_sorted_and_ends_with_a_line_break():
+    text = MANIFEST.to_json()
+    assert list(json.loads(text)) == sorted(json.loads(text))
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "it is not a JSON object"),
+        ("null", "it is not a JSON object"),
+        ("[" * 100_000, "it is nested too deeply"),
+        (edited(size_bytes="7"), "wrong, missing or unknown: size_bytes"),
+        (edited(size_bytes=True), "wrong, missing or unknown: size_bytes"),
+        (edited(size_bytes=-1), "wrong, missing or unknown: size_bytes"),
+        (edited(key="C" * 32, digest="d" * 31), "wrong, missing or unknown: digest, key"),
+        (edited(format=2), "wrong, missing or unknown: format"),
+        (edited(stage=["denoise"]), "wrong, missing or unknown: stage"),
+        (edited(stage="upscale"), "wrong, missing or unknown: stage"),
+        (edited(components={"transformer": 1}), "wrong, missing or unknown: components"),
+        (edited(inputs={"encode": {"key": "c" * 32}}), "wrong, missing or unknown: inputs"),
+        (edited(more=1), "wrong, missing or unknown: more"),
+        (edited(payload="../x"), "its payload is '../x', but denoise makes 'latents.safetensors'"),
+        (edited(inputs={}), "its inputs are [], not ['encode']"),
+        (edited(parameters={}), "its key is not that of its stage, parameters, components and inputs"),
+        (edited(key="a" * 32), "its key is not that of its stage, parameters, components and inputs"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_with_the_reason(text: str, message: str):
+    with pytest.raises(ValueError, match=r".*") as error:
+        Manifest.from_json(text)
+    assert str(error.value) == message
+
+
+def test_a_missing_field_is_refused():
+    for name in json.loads(MANIFEST.to_json()):
+        fields = json.loads(MANIFEST.to_json())
+        del fields[name]
+        with pytest.raises(ValueError, match=f"^wrong, missing or unknown: {name}$"):
+            Manifest.from_json(json.dumps(fields))
+
+
+@given(st.text() | st.text('[]{}",:0e-nul\\ud8'))
+def test_any_other_text_is_refused(text: str):
+    with pytest.raises(ValueError, match=r".*"):
+        Manifest.from_json(text)
