@@ -14,7 +14,6 @@ from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
 from stages.errors import StagesError
 from stages.keys import Node
-from stages.pipeline.contract import STAGES
 from stages.run.build import load_build
 
 DEBUG = "--debug" in sys.argv  # doit reads the options of `run` after this file
@@ -32,13 +31,13 @@ except KeyboardInterrupt:
 
 def finish() -> None:
     """End all processes and give the terminal back."""
-    BUILD.workers.close()
+    BUILD.runner.close()
     if "stages.run.display" in sys.modules:  # slow to load, and only there when a node has run
         sys.modules["stages.run.display"].DISPLAY.close()
 
 
 DOIT_CONFIG = {
-    "default_tasks": [*STAGES, *BUILD.graph.videos],  # stage by stage, so that each model is loaded once
+    "default_tasks": [*BUILD.pipeline.names, *BUILD.graph.videos],  # stage by stage, so that each model is loaded once
     "backend": "sqlite3",
     "dep_file": str(BUILD.database),
     "check_file_uptodate": Xxh3Checker,
@@ -47,7 +46,6 @@ DOIT_CONFIG = {
     "verbosity": 2,
     "par_type": "thread",  # the stages are processes already; threads share them
 }
-_LAST_STAGE = STAGES[-1]
 
 
 def told(action: Callable[..., None]) -> Callable[..., TaskFailed | None]:
@@ -74,14 +72,14 @@ def make(node: Node) -> None:
         return
     from stages.run.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
 
-    with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
+    with DISPLAY.show(node, BUILD.graph.videos_of(node), BUILD.explain(node, verdict)) as shown:
         shown.finish(BUILD.run(node, shown))
 
 
 @told
 def remove(node: Node) -> None:
     """Delete a node's artifact, and nothing else."""
-    if BUILD.store.remove(node.stage, node.key):
+    if BUILD.store.remove(node.artifact):
         print(f"removed: {node.title}")
 
 
@@ -90,52 +88,37 @@ def _describe(node: Node) -> str:
     return f"for {videos}, from {file}" if file else f"for {videos}"
 
 
-def _stage_tasks(stage: str) -> Iterator[dict[str, Any]]:
-    yield {"basename": stage, "name": None, "doc": f"the {stage} stage of all videos"}
-    for node in BUILD.graph.nodes(stage).values():
-        yield {
-            "basename": stage,
-            "name": node.title.removeprefix(f"{stage}:"),
-            "doc": _describe(node),
-            "actions": [(make, [node])],
-            "file_dep": BUILD.file_deps(node),
-            "targets": BUILD.targets(node),
-            "uptodate": [BUILD.freshness(node)],
-            "clean": [(remove, [node])],
-            "io": {"capture": False},  # a running node draws on the terminal itself
-            "meta": {"artifact": str(BUILD.store.folder(stage, node.key))},
-        }
+def _node_task(node: Node) -> dict[str, Any]:
+    return {
+        "basename": node.stage,
+        "name": node.title.removeprefix(f"{node.stage}:"),
+        "doc": _describe(node),
+        "actions": [(make, [node])],
+        "file_dep": BUILD.file_deps(node),
+        "targets": BUILD.targets(node),
+        "uptodate": [BUILD.freshness(node)],
+        "clean": [(remove, [node])],
+        "io": {"capture": False},  # a running node draws on the terminal itself
+        "meta": {"artifact": str(BUILD.store.folder(node.artifact))},
+    }
 
 
-def task_encode() -> Iterator[dict[str, Any]]:
-    """prompt -> embeddings"""
-    return _stage_tasks("encode")
-
-
-def task_denoise() -> Iterator[dict[str, Any]]:
-    """embeddings -> latents"""
-    return _stage_tasks("denoise")
-
-
-def task_decode() -> Iterator[dict[str, Any]]:
-    """latents -> frames"""
-    return _stage_tasks("decode")
-
-
-def task_export() -> Iterator[dict[str, Any]]:
-    """frames -> video file"""
-    return _stage_tasks("export")
+def task_stage() -> Iterator[dict[str, Any]]:
+    """a group per stage, with a task per artifact"""
+    for stage in BUILD.pipeline:
+        yield {"basename": stage.name, "name": None, "doc": stage.summary}
+        yield from map(_node_task, BUILD.graph.nodes(stage.name).values())
 
 
 def task_video() -> Iterator[dict[str, Any]]:
-    """the link in artifacts/videos/ that leads to each video"""
+    """the link in artifacts/videos/ that points to each video"""
     for name, nodes in BUILD.graph.videos.items():
-        node = nodes[_LAST_STAGE]
+        node = nodes[BUILD.pipeline.last.name]
         yield {
             "basename": name,
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
-            "actions": [(told(BUILD.links.lead), [name, node])],
+            "actions": [(told(BUILD.links.point_to), [name, node.artifact])],
             "uptodate": [BUILD.link_freshness(name)],
             "clean": [(told(BUILD.links.remove), [name])],
             "meta": {"video": str(BUILD.links.path(name))},

@@ -115,7 +115,7 @@ def run_pipeline(build: Build, nodes: Mapping[str, Node]) -> Measures:
     pipeline.video_processor.postprocess_video(frames, output_type="np")
     decoding.tick()
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    ours = read_tensors(build.store.payload("denoise", node.key))["latents"]
+    ours = read_tensors(build.store.payload(node.artifact))["latents"]
     difference = float(np.abs(latents.numpy() - ours).max())
     return steps.median("step") | decoding.total("decode") | {"peak_mib": peak_mib, "difference": difference}
 

@@ -51,6 +51,19 @@ def short(key: Key) -> str:
 
 
 @dataclass(frozen=True)
+class ArtifactId:
+    """Which artifact: the stage that makes it, and the key of its node."""
+
+    stage: str
+    key: Key
+
+    @property
+    def title(self) -> str:
+        """What people see: stage and short key, also the name of the node's task."""
+        return f"{self.stage}:{short(self.key)}"
+
+
+@dataclass(frozen=True)
 class Node:
     """One stage of one video: everything that decides its result.
 
@@ -80,6 +93,16 @@ class Node:
         return Key(digest_bytes(canonical_json(identity)))
 
     @property
+    def artifact(self) -> ArtifactId:
+        """The artifact that the node is to become."""
+        return ArtifactId(self.stage, self.key)
+
+    @property
+    def input_artifacts(self) -> tuple[ArtifactId, ...]:
+        """The artifacts that it reads."""
+        return tuple(ArtifactId(stage, key) for stage, key in self.inputs.items())
+
+    @property
     def title(self) -> str:
-        """What people see: stage and short key, also the name of its task."""
-        return f"{self.stage}:{short(self.key)}"
+        """What people see: that of its artifact."""
+        return self.artifact.title

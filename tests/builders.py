@@ -1,22 +1,32 @@
 """Small things that several tests build."""
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from stages.keys import Digest, Key, Node
-from stages.pipeline.contract import CONTRACTS
+from stages.keys import ArtifactId, Digest, Key, Node
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.stage import Choice, Program
+from stages.pipeline.stages import Pipeline
 from stages.run.fingerprint import fingerprint
+from stages.run.job import Job
 from stages.store.artifacts import Published, Store
 from stages.store.stat_cache import StatCache
 
 CODE = Digest("c" * 32)
+PIPELINE = Pipeline()
 
 
 @cache
 def code_of(program: str) -> Digest:
     """Fingerprint of a program's real code, without which its process does no job."""
-    return fingerprint(program, StatCache(Path(os.devnull)))
+    return fingerprint(f"stages.{program}", StatCache(Path(os.devnull)))
+
+
+def payload_of(stage: str) -> str:
+    """Name of the file that a stage makes."""
+    return PIPELINE[stage].makes.payload
 
 
 def build_node(stage: str = "encode", *, inputs: dict[str, Key] | None = None, **parameters: str | float) -> Node:
@@ -30,12 +40,41 @@ def build_chain(**parameters: str | float) -> tuple[Node, Node]:
     return encode, build_node("denoise", inputs={"encode": encode.key})
 
 
+def build_job(  # noqa: PLR0917 (as Job itself would be called)
+    node: Node, checkpoint: Checkpoint, store: Path, code: Digest, machine: Mapping[str, str], file: Path | None = None
+) -> Job:
+    """A job as doit would make it of a node of the built-in stages."""
+    stage = PIPELINE[node.stage]
+    producers = PIPELINE.producers(stage).items() if node.inputs else ()
+    return Job(
+        node=node,
+        program=_program_of(node),
+        makes=stage.makes,
+        inputs={name: ArtifactId(producer.name, node.inputs[producer.name]) for name, producer in producers},
+        rank=PIPELINE.names.index(node.stage),
+        checkpoint=checkpoint,
+        store=store,
+        code=code,
+        machine=machine,
+        from_file=file,
+    )
+
+
+def _program_of(node: Node) -> Program:
+    """What makes the node; the first of several where its parameters do not choose one."""
+    program = PIPELINE[node.stage].program
+    if isinstance(program, Choice) and program.parameter not in node.parameters:
+        return next(iter(program.programs.values()))
+    return PIPELINE.program_of(node)
+
+
 def publish(store: Store, node: Node, payload: bytes = b"payload", code: Digest = CODE) -> Published:
     """Put an artifact into the store the way a stage does."""
+    name = payload_of(node.stage)
     with store.draft() as draft:
         inputs = store.check_inputs(node)
-        (draft / CONTRACTS[node.stage].payload).write_bytes(payload)
-        return store.publish(node, draft, inputs=inputs, code=code, run={"host": "here"})
+        (draft / name).write_bytes(payload)
+        return store.publish(node, draft, payload=name, inputs=inputs, code=code, run={"host": "here"})
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.keys import JsonValue
-from stages.pipeline.contract import CONTRACTS, PREFLIGHT
-from stages.preflight.questions import Question
+from stages.preflight.questions import FIGURES, PREFLIGHT, Question
 from stages.store.artifacts import Store
 from tests.builders import code_of
 
@@ -101,7 +100,12 @@ def publish_answer(root: Path, question: Question, figures: dict[str, JsonValue]
     """Put an answer into the project's store as the process that compiles does."""
     store = Store(root / "artifacts")
     with store.draft() as draft:
-        (draft / CONTRACTS[PREFLIGHT].payload).write_text(json.dumps(figures))
+        (draft / FIGURES.payload).write_text(json.dumps(figures))
         store.publish(
-            question.node, draft, inputs={}, code=code_of(PREFLIGHT), run={"compile_s": 12.3, "was_loaded": False}
+            question.node,
+            draft,
+            payload=FIGURES.payload,
+            inputs={},
+            code=code_of(PREFLIGHT),
+            run={"compile_s": 12.3, "was_loaded": False},
         )

@@ -16,10 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.keys import Node, digest_bytes
-from stages.pipeline.contract import STAGES
-from stages.pipeline.programs import DIFFUSERS_DECODE, program_of
 from stages.run.build import Build, load_build
-from tests.builders import publish
+from tests.builders import PIPELINE, publish
 
 PROJECT = Path(__file__).parent.parent
 VIDEOS = ("first", "second")
@@ -32,7 +30,9 @@ VALUES: dict[str, tuple[Any, ...]] = {  # the first of each is the default of a 
     "export.codec": ("h264", "vp9"),
     "export.fps": (8, 24),
 }
-_PROGRAMS = (*STAGES, DIFFUSERS_DECODE)
+STAGES = PIPELINE.names
+DIFFUSERS = "stages.diffusers_decode"
+_PROGRAMS = (*(f"stages.{stage}" for stage in STAGES), DIFFUSERS)  # their packages
 Content: TypeAlias = tuple[Any, ...]  # what decides the bytes of a result
 Identity: TypeAlias = tuple[Any, ...]  # what decides its key
 
@@ -89,7 +89,7 @@ class Project:
         """`doit forget <stage>`: those of the present parameters."""
         build = self.load()
         for node in build.graph.nodes(stage).values():
-            build.store.forget(stage, node.key)
+            build.store.forget(node.artifact)
         for identity in {self.identity(video, stage) for video in VIDEOS} & self.made.keys():
             self.made[identity].is_forgotten = True
 
@@ -97,7 +97,7 @@ class Project:
         """`doit clean <stage>`: those of the present parameters."""
         build = self.load()
         for node in build.graph.nodes(stage).values():
-            build.store.remove(stage, node.key)
+            build.store.remove(node.artifact)
         for video in VIDEOS:
             self.made.pop(self.identity(video, stage), None)
 
@@ -111,13 +111,13 @@ class Project:
         for stage in STAGES:
             for node in build.graph.nodes(stage).values():
                 if not build.verdict(node).is_fresh:
-                    publish(build.store, node, self.payload(build, node), build.code[program_of(node)])
+                    publish(build.store, node, self.payload(build, node), build.code[build.program_of(node).package])
                     ran.append(stage)
         return ran
 
     def payload(self, build: Build, node: Node) -> bytes:
-        sources = [build.store.payload(stage, key).read_bytes().hex() for stage, key in node.inputs.items()]
-        return repr((node.stage, dict(node.parameters), self.flavour[program_of(node)], sources)).encode()
+        sources = [build.store.payload(artifact).read_bytes().hex() for artifact in node.input_artifacts]
+        return repr((node.stage, dict(node.parameters), self.flavour[build.program_of(node).package], sources)).encode()
 
     def identity(self, video: str, stage: str) -> Identity:
         """A stage, its own parameters, and the same of all stages before it."""
@@ -132,7 +132,7 @@ class Project:
         for stage in STAGES:
             for identity in dict.fromkeys(self.identity(video, stage) for video in VIDEOS):
                 source = self.made[identity[2]].content if identity[2] else ()
-                program = DIFFUSERS_DECODE if "diffusers" in identity[1] else stage
+                program = DIFFUSERS if "diffusers" in identity[1] else f"stages.{stage}"
                 made = self.made.get(identity)
                 if made is None or made.is_forgotten or (made.code, made.source) != (self.code[program], source):
                     content = (stage, identity[1], self.flavour[program], source)

@@ -25,7 +25,8 @@ from stages.keys import JsonValue
 from stages.machine.devices import pick_devices
 from stages.machine.executables import Executables, Program
 from stages.models.settings import read_settings
-from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.pipeline.contract import check_shapes
+from stages.pipeline.contracts import FRAMES, LATENTS
 from stages.run.held_model import HeldModel
 from stages.run.job import Job, Report
 from stages.tensors.files import TensorWriter, read_tensors
@@ -59,9 +60,9 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
         For run.json: the kind of device, and how many hold a part of each frame.
     """
     parameters: Mapping[str, Any] = job.node.parameters
-    source, vae = job.input("denoise"), job.component("vae")
+    source, vae = job.input(LATENTS), job.component("vae")
     tensors = read_tensors(source)
-    check_shapes("denoise", {name: array.shape for name, array in tensors.items()}, where=str(source))
+    check_shapes(LATENTS, {name: array.shape for name, array in tensors.items()}, where=str(source))
     with report.phase("load"):
         devices = tuple(pick_devices(job.machine["platform"]))
         config = _read_config(vae / "config.json")
@@ -72,7 +73,7 @@ def decode_node(job: Job, draft: Path, report: Report, *, load: LoadDecoder) -> 
     pieces = decode(jnp.moveaxis(tensors["latents"], 1, -1), grid, report)
     size = video_size(latents)
     shape = (1, size.num_frames, size.height, size.width, config.out_channels)
-    path = draft / CONTRACTS["decode"].payload
+    path = draft / FRAMES.payload
     with report.phase("decode"), TensorWriter(path, "frames", shape=shape, dtype="bfloat16") as writer:
         for index, frames in enumerate(pieces):
             what = f"frames of latent frame {index}"

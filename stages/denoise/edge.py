@@ -30,7 +30,8 @@ from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.hosts import Hosts, find_place, join
 from stages.machine.versions import versions_of
 from stages.models.settings import read_settings
-from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.pipeline.contract import check_shapes
+from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.run.held_model import HeldModel
 from stages.run.job import JOIN, Job, Report
 from stages.store.artifacts import Store
@@ -91,7 +92,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         dtype=ready.plan.dtype,
         checkpoint=job.component("transformer"),
     )
-    write_tensors(draft / CONTRACTS["denoise"].payload, {"latents": np.asarray(latents)})
+    write_tensors(draft / LATENTS.payload, {"latents": np.asarray(latents)})
     device = ready.mesh.devices.flat[0].device_kind
     return {"device": device, "hosts": hosts.count, "mesh": dict(ready.mesh.shape), **ready.compiling}
 
@@ -106,10 +107,10 @@ def _join(job: Job, report: Report) -> Hosts:
 
 def _facts(job: Job) -> Mapping[str, str]:
     """What must be the same on all hosts that denoise together: with other programs they would wait for ever."""
-    embeddings = Store(job.store).present_manifest("encode", job.node.inputs["encode"])
+    embeddings = Store(job.store).present_manifest(job.inputs[EMBEDDINGS.name])
     return {
         "node": job.node.title,
-        "bytes of encode": embeddings.digest,
+        "bytes of the embeddings": embeddings.digest,
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],
@@ -127,7 +128,7 @@ def _prepare(job: Job, report: Report, hosts: Hosts) -> _Prepared:
         config = parse_transformer_config(read_settings(transformer / "config.json"))
         _check_guider(job.component("guider") / "guider_config.json", parameters["guidance_scale"], report)
         size = latent_size(VideoSize(parameters["num_frames"], parameters["height"], parameters["width"]))
-        text = _read_text(job.input("encode"), config, parameters, num_video_tokens=size.num_cells)
+        text = _read_text(job.input(EMBEDDINGS), config, parameters, num_video_tokens=size.num_cells)
         plan = _plan(config, size, text, parameters)
         devices = pick_devices(job.machine["platform"])
         num_heads = config.num_attention_heads
@@ -162,7 +163,7 @@ def _read_text(
     source: Path, config: TransformerConfig, parameters: Mapping[str, Any], *, num_video_tokens: int
 ) -> TextTokens[jax.Array]:
     tensors = read_tensors(source)
-    check_shapes("encode", {name: array.shape for name, array in tensors.items()}, where=str(source))
+    check_shapes(EMBEDDINGS, {name: array.shape for name, array in tensors.items()}, where=str(source))
     check_widths(tensors, config, where=source)
     prefixes = ("", "negative_") if is_guided(parameters["guidance_scale"]) else ("",)
     check_masks(tensors, prefixes=prefixes, where=source)

@@ -10,7 +10,7 @@ from stages.decode.plan import Devices
 from stages.diffusers_decode.whole import DecodeTile, decode_whole
 from stages.errors import StageError
 from stages.keys import JsonValue
-from stages.pipeline.programs import INSTALL_FORK
+from stages.pipeline.decode import INSTALL_FORK
 from stages.run.job import Job, Report
 
 

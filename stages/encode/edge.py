@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.encode.text_encoders import TextEncoders, encode_prompts, find_cuts, load_text_encoders
+from stages.encode.text_encoders import COMPONENTS, TextEncoders, encode_prompts, find_cuts, load_text_encoders
 from stages.keys import JsonValue
-from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.contracts import EMBEDDINGS
 from stages.run.held_model import HeldModel
 from stages.run.job import Job, Report
 from stages.tensors.files import write_tensors
@@ -15,11 +15,10 @@ _HELD: HeldModel[TextEncoders] = HeldModel()  # the next job of this process mos
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Encode a node's two prompts."""
-    contract = CONTRACTS["encode"]
     parameters = job.node.parameters
     prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
     with report.phase("load"):
-        folders = {name: job.component(name) for name in contract.components}
+        folders = {name: job.component(name) for name in COMPONENTS}
         dtype = str(parameters["dtype"])
         encoders = _HELD.get((*folders.values(), dtype), lambda: load_text_encoders(folders, dtype=dtype))
     for text in (prompt, negative_prompt):
@@ -29,5 +28,5 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         tensors = encode_prompts(
             encoders, prompt, negative_prompt, lambda done, total: report.progress(done, total, "prompt")
         )
-    write_tensors(draft / contract.payload, tensors)
+    write_tensors(draft / EMBEDDINGS.payload, tensors)
     return {"device": "cpu"}

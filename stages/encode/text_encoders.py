@@ -31,14 +31,14 @@ from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_gly
 from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.settings import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
-from stages.pipeline.contract import CONTRACTS
+from stages.pipeline import encode
 from stages.tensors.files import WeightFiles
 
 Array: TypeAlias = NDArray[Any]
 Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
-COMPONENTS: Final = CONTRACTS["encode"].components
+COMPONENTS: Final = encode.STAGE.components
 
 # The DiT was trained on the output of the third layer from the end: two layers and the last norm are skipped.
 _HIDDEN_STATE = -3

@@ -8,7 +8,8 @@ from stages.export.provenance import describe_provenance
 from stages.export.video import write_video
 from stages.geometry import VideoSize
 from stages.keys import JsonValue
-from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.pipeline.contract import check_shapes
+from stages.pipeline.contracts import FRAMES, VIDEO
 from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from stages.store.lineage import read_lineage
@@ -17,15 +18,15 @@ from stages.tensors.files import TensorReader
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Write a node's frames to a video file."""
-    source = job.input("decode")
+    source = job.input(FRAMES)
     parameters: Mapping[str, Any] = job.node.parameters
-    lineage = read_lineage(Store(job.store), "decode", job.node.inputs["decode"])
+    lineage = read_lineage(Store(job.store), job.inputs[FRAMES.name])
     with TensorReader(source, "frames") as frames, report.phase("export"):
-        check_shapes("decode", {"frames": frames.shape}, where=str(source))
+        check_shapes(FRAMES, {"frames": frames.shape}, where=str(source))
         _, num_frames, height, width, _ = frames.shape
         write_video(
             frames,
-            draft / CONTRACTS["export"].payload,
+            draft / VIDEO.payload,
             size=VideoSize(num_frames, height, width),
             fps=parameters["fps"],
             codec=parameters["codec"],

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from stages.from_file.outside_file import describe_rounding, read_outside_file, refuse_non_finite, restore_bfloat16
 from stages.keys import FROM_FILE, Digest, JsonValue
-from stages.pipeline.contract import CONTRACTS
 from stages.run.job import Job, Report
 from stages.tensors.files import write_tensors
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Write the tensors of a node's file as the node's stage would have written them."""
-    stage, path = job.node.stage, job.from_file
+    path = job.from_file
     assert path is not None
     with report.phase("read"):
-        file = read_outside_file(path, stage=stage, digest=Digest(str(job.node.parameters[FROM_FILE])))
+        digest = Digest(str(job.node.parameters[FROM_FILE]))
+        file = read_outside_file(path, job.makes, stage=job.node.stage, digest=digest)
         tensors = restore_bfloat16(file)
         refuse_non_finite(tensors, where=path)
     for sentence in describe_rounding(file, tensors):
         report.warn(f"{path}: {sentence}")
-    write_tensors(draft / CONTRACTS[stage].payload, tensors)
+    write_tensors(draft / job.makes.payload, tensors)
     return {"device": "cpu", FROM_FILE: str(path)}

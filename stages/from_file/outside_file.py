@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from stages.errors import ContractError
 from stages.keys import FROM_FILE, Digest, digest_file
-from stages.pipeline.contract import check_shapes
+from stages.pipeline.contract import Contract, check_shapes
 from stages.tensors.files import DTYPES, Array
 
 _DTYPE_INFO = "dtype_info"
@@ -35,33 +35,34 @@ class OutsideFile:
     dtype_info: Mapping[str, str]
 
 
-def read_outside_file(path: Path, *, stage: str, digest: Digest) -> OutsideFile:
-    """Read a file whole, if its header says that it holds what `stage` makes.
+def read_outside_file(path: Path, contract: Contract, *, stage: str, digest: Digest) -> OutsideFile:
+    """Read a file whole, if its header says that it holds what the contract wants.
 
     Nothing is streamed: embeddings have 32 MB, latents of 241 frames of 720p 28 MB; a file of another kind, however
     large, is refused by its header.
 
     Args:
         path: the file.
-        stage: the one whose result it holds.
+        contract: of what it is to hold.
+        stage: the one whose result it takes the place of, for messages.
         digest: XXH3-128 that its content had when the node was named.
     Raises:
         ContractError: it is no safetensors file, does not hold what the contract says, its `dtype_info` cannot be
             read, or its content is another one now.
     """
-    mend = f"Name another file in {stage}.{FROM_FILE}, or convert this one."
+    advice = f"Name another file in {stage}.{FROM_FILE}, or convert this one."
     try:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             shapes = {name: tuple(found.get_shape()) for name, found in slices.items()}
             dtypes = {name: str(found.get_dtype()) for name, found in slices.items()}
-            check_shapes(stage, shapes, where=str(path), dtypes=dtypes)
+            check_shapes(contract, shapes, where=str(path), dtypes=dtypes)
             tensors = {name: file.get_tensor(name) for name in slices}
             dtype_info = _parse_dtype_info((file.metadata() or {}).get(_DTYPE_INFO, "{}"), path)
     except ContractError as error:
-        raise ContractError(f"{error} {mend}") from error
+        raise ContractError(f"{error} {advice}") from error
     except (SafetensorError, OSError) as error:
-        raise ContractError(f"{path}: not a readable safetensors file ({error}). {mend}") from error
+        raise ContractError(f"{path}: not a readable safetensors file ({error}). {advice}") from error
     if digest_file(path) != digest:
         raise ContractError(f"{path}: has changed since `doit` looked at it. Run `doit` again.")
     return OutsideFile(tensors, dtype_info)

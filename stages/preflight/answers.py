@@ -13,7 +13,8 @@ from stages.errors import StoreError
 from stages.geometry import TEMPORAL_COMPRESSION
 from stages.keys import JsonValue
 from stages.machine.chips import chip_of_device
-from stages.pipeline.contract import PREFLIGHT
+from stages.pipeline.decode import DecodeParams
+from stages.pipeline.denoise import DenoiseParams
 from stages.preflight.questions import Question
 from stages.request.params import MachineParams, VideoParams
 from stages.store.artifacts import RUN, Store
@@ -123,7 +124,7 @@ def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Ro
     Raises:
         StoreError: its files are damaged.
     """
-    figures = store.payload(PREFLIGHT, question.node.key)
+    figures = store.payload(question.node.artifact)
     return Row(question, videos, _read_json(figures), _read_json(figures.with_name(RUN)))
 
 
@@ -145,9 +146,9 @@ def propose(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[It
     """
     if row.question.stage == "denoise" and machine.mesh != _AUTO:
         yield iter([Change("machine.mesh=auto", video, machine.model_copy(update={"mesh": _AUTO}))])
-    if row.question.stage == "decode" and not video.decode.enable_tiling:
-        tiled = video.decode.model_copy(update={"enable_tiling": True})
-        yield iter([Change("decode.enable_tiling=true", video.model_copy(update={"decode": tiled}), machine)])
+    if row.question.stage == "decode" and not video.table(DecodeParams).enable_tiling:
+        tiled = video.with_changes("decode", enable_tiling=True)
+        yield iter([Change("decode.enable_tiling=true", tiled, machine)])
     if not video.file_of_stage("denoise"):
         yield _shorten(row, video, machine)
 
@@ -157,13 +158,13 @@ def _shorten(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[C
     if row.figures is None or row.total_bytes is None or not row.figures["growing_bytes"]:
         return
     growing = row.figures["growing_bytes"]
-    present = (video.denoise.num_frames - 1) // TEMPORAL_COMPRESSION + 1
+    present = (video.table(DenoiseParams).num_frames - 1) // TEMPORAL_COMPRESSION + 1
     room = row.figures["limit_bytes"] * _ROOM - (row.total_bytes - growing)
     num_latent = min(int(present * room / growing), present - 1)
     while num_latent >= 1:
         num_frames = (num_latent - 1) * TEMPORAL_COMPRESSION + 1
-        denoise = video.denoise.model_copy(update={"num_frames": num_frames})
-        yield Change(f"denoise.num_frames={num_frames}", video.model_copy(update={"denoise": denoise}), machine)
+        shorter = video.with_changes("denoise", num_frames=num_frames)
+        yield Change(f"denoise.num_frames={num_frames}", shorter, machine)
         num_latent = min(int(num_latent * _ROOM), num_latent - 1)
 
 

@@ -11,7 +11,6 @@ import jax
 from stages.errors import StageError
 from stages.keys import JsonValue
 from stages.machine.executables import Executables
-from stages.pipeline.contract import CONTRACTS, PREFLIGHT
 from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
@@ -31,7 +30,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     with report.phase("compiling"):
         figures, details = compile_lowered(lowered, target, Executables(job.store, warn=report.warn))
     text = json.dumps(asdict(figures), indent=2, sort_keys=True) + "\n"
-    (draft / CONTRACTS[PREFLIGHT].payload).write_text(text, encoding="utf-8")
+    (draft / job.makes.payload).write_text(text, encoding="utf-8")
     return {"device": figures.device_kind, **details}
 
 

@@ -21,14 +21,21 @@ from stages.machine.chips import host_of_topology
 from stages.machine.host_memory import host_memory_bytes
 from stages.machine.versions import versions_of
 from stages.models.offline_configs import read_config
-from stages.pipeline.contract import PREFLIGHT, check_shapes
+from stages.pipeline.contract import Contract, check_shapes
+from stages.pipeline.contracts import EMBEDDINGS, LATENTS
+from stages.pipeline.decode import NATIVE, DecodeParams
+from stages.pipeline.denoise import DenoiseParams
+from stages.pipeline.encode import EncodeParams
+from stages.pipeline.stage import ACCELERATOR, Program
 from stages.request.params import MachineParams, VideoParams
 from stages.tensors.header import count_nonzero, read_header
 
 # Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800
 # video tokens of 49 frames of 720p.
 NUM_PROMPT_TOKENS = 256
-NATIVE = "native"  # the decoder that is compiled here
+PREFLIGHT = "preflight"  # the stage of its nodes, which are of no video: what a program needs on given chips
+PROGRAM = Program("stages.preflight", ACCELERATOR)
+FIGURES = Contract("figures", "figures.json")
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers")
 _READ_BY_COMPILERS = ("JAX_", "XLA_", "LIBTPU_", "TPU_")  # how names of environment variables begin
 _DEVICE_FILES = ("accel*", "vfio/[0-9]*")  # of TPUs, in /dev
@@ -98,8 +105,9 @@ def ask(video: VideoParams, root: Path, target: TargetParameters, *, mesh: str) 
     questions = []
     if not video.file_of_stage("denoise"):
         parameters = {**target, **_describe_step(video, size, root), "mesh": mesh}
-        questions.append(_question("denoise", parameters, video.denoise.num_inference_steps, size))
-    if video.decode.decoder == NATIVE:
+        num_steps = video.table(DenoiseParams).num_inference_steps
+        questions.append(_question("denoise", parameters, num_steps, size))
+    if video.table(DecodeParams).decoder == NATIVE:
         topology = str(target["topology"])
         host = {**target, "topology": host_of_topology(topology) if topology else ""}
         questions.append(_question("decode", {**host, **_describe_chunk(video, size, root)}, size.num_frames, size))
@@ -112,7 +120,8 @@ def _question(stage: str, parameters: Mapping[str, JsonValue], num_calls: int, s
 
 
 def _describe_step(video: VideoParams, size: LatentSize, root: Path) -> dict[str, JsonValue]:
-    is_guided = not math.isclose(video.denoise.guidance_scale, 1.0)
+    denoise = video.table(DenoiseParams)
+    is_guided = not math.isclose(denoise.guidance_scale, 1.0)
     num_prompt_tokens, num_glyph_tokens = _count_text(video, is_guided)
     return {
         "config": _config(video, root, "transformer"),
@@ -122,8 +131,8 @@ def _describe_step(video: VideoParams, size: LatentSize, root: Path) -> dict[str
         "num_prompt_tokens": num_prompt_tokens,
         "num_glyph_tokens": num_glyph_tokens,
         "is_guided": is_guided,
-        "dtype": video.denoise.dtype,
-        "window_size": video.denoise.window_size,
+        "dtype": denoise.dtype,
+        "window_size": denoise.window_size,
     }
 
 
@@ -131,9 +140,10 @@ def _count_text(video: VideoParams, is_guided: bool) -> tuple[int, int]:
     """Tokens of the longest prompt that is read, and of the longest quoted text: assumed, or as a file marks them."""
     file = video.file_of_stage("encode")
     if file is None:
-        prompts = (video.encode.prompt, video.encode.negative_prompt) if is_guided else (video.encode.prompt,)
+        encode = video.table(EncodeParams)
+        prompts = (encode.prompt, encode.negative_prompt) if is_guided else (encode.prompt,)
         return NUM_PROMPT_TOKENS, MAX_GLYPH_TOKENS if any(map(find_quotations, prompts)) else 0
-    _check_file("encode", file)
+    _check_file("encode", EMBEDDINGS, file)
     prefixes = ("", "negative_") if is_guided else ("",)
     num_prompt, num_glyph = (
         max(count_nonzero(file, f"{prefix}{mask}") for prefix in prefixes)
@@ -160,16 +170,17 @@ def _latents_of(video: VideoParams) -> LatentSize:
     """Size of a video's latents: by its parameters, or as its file of latents says."""
     file = video.file_of_stage("denoise")
     if file is None:
-        return latent_size(VideoSize(video.denoise.num_frames, video.denoise.height, video.denoise.width))
-    return LatentSize(*_check_file("denoise", file)["latents"][2:])
+        denoise = video.table(DenoiseParams)
+        return latent_size(VideoSize(denoise.num_frames, denoise.height, denoise.width))
+    return LatentSize(*_check_file("denoise", LATENTS, file)["latents"][2:])
 
 
-def _check_file(stage: str, file: Path) -> Mapping[str, tuple[int, ...]]:
+def _check_file(stage: str, contract: Contract, file: Path) -> Mapping[str, tuple[int, ...]]:
     """Shapes of the tensors in a file that takes the place of what a stage makes. Raises ContractError."""
     where = f"{stage}.from_file: {file}"
     try:
         shapes = {name: tuple(entry["shape"]) for name, entry in read_header(file).items()}
     except _BROKEN as error:
         raise ContractError(f"{where}: not a whole safetensors file ({error}). Name another one.") from error
-    check_shapes(stage, shapes, where=where)
+    check_shapes(contract, shapes, where=where)
     return shapes

@@ -11,13 +11,15 @@ from stages.errors import ParamsError, StageError, StagesError
 from stages.keys import Digest
 from stages.machine.chips import chip_of_topology
 from stages.models.checkpoint import Checkpoint
-from stages.pipeline.contract import PREFLIGHT
+from stages.pipeline.decode import NATIVE, DecodeParams
+from stages.pipeline.stages import read_pipeline
 from stages.preflight.answers import Change, Row, WayOut, propose, read_answer
-from stages.preflight.questions import NATIVE, Question, TargetParameters, ask, describe_target
+from stages.preflight.questions import FIGURES, PROGRAM, Question, TargetParameters, ask, describe_target
 from stages.request.layers import near
 from stages.request.params import MachineParams, VideoParams, load_params
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
+from stages.run.runner import Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
@@ -53,14 +55,14 @@ def survey(
         names: of videos; none means all.
         topology: such as "v6e:2x4", or "" for this machine.
         overrides: parameters by dotted name, as on doit's command line.
-        observe: told what goes on, in words.
+        observe: gets what goes on, in words.
     Raises:
         StagesError: parameters are wrong, something is not installed, or the store is damaged. What is wrong with one
             program is told in its row.
     """
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
-    params = load_params(root, overrides)
+    params = load_params(root, overrides, read_pipeline(root))
     videos = _select(params.videos, names)
     if topology:
         chip_of_topology(topology)
@@ -77,13 +79,13 @@ def _surveyor(
     root: Path, store: Store, topology: str, machine: MachineParams, observe: Callable[[str], None]
 ) -> Iterator["_Surveyor"]:
     cache = StatCache(store.root / STAT_CACHE)
-    code = fingerprint(PREFLIGHT, cache)
+    code = fingerprint(PROGRAM.package, cache)
     cache.save()
-    workers = Workers(root, store.root / LOGS)
+    runner = Workers(root, store.root / LOGS)
     try:
-        yield _Surveyor(root, store, workers, code, topology, machine, observe)
+        yield _Surveyor(root, store, runner, code, topology, machine, observe)
     finally:
-        workers.close()
+        runner.close()
         store.sweep_drafts()
 
 
@@ -93,7 +95,7 @@ class _Surveyor:
 
     root: Path
     store: Store
-    workers: Workers
+    runner: Runner
     code: Digest
     topology: str
     machine: MachineParams
@@ -151,24 +153,32 @@ class _Surveyor:
         if not self.store.verdict(question.node, self.code).is_fresh:
             where = f" for {question.topology}" if question.topology else ""
             what = f"{question.stage} of {', '.join(names)}{where}"
-            job = Job(question.node, Checkpoint(Path()), self.store.root, self.code, machine.model_dump())
+            job = Job(
+                node=question.node,
+                program=PROGRAM,
+                makes=FIGURES,
+                inputs={},
+                rank=0,
+                checkpoint=Checkpoint(Path()),
+                store=self.store.root,
+                code=self.code,
+                machine=machine.model_dump(),
+            )
             try:
-                self.workers.run(
+                self.runner.run(
                     job, lambda event: self.observe(f"{what}: {event.get('name', event.get('message', ''))}")
                 )
             except StageError as error:
                 raise StageError(f"{what}, checkpoint {video.model.checkpoint}: {error}") from error
-            except OSError as error:
-                raise self.workers.explain_start(what, error) from error
         return read_answer(self.store, question, names)
 
 
 def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...]]:
     """Videos by decoder, where it is not the native one."""
-    decoders = sorted({video.decode.decoder for video in videos.values()} - {NATIVE})
+    by_video = {name: video.table(DecodeParams).decoder for name, video in videos.items()}
     return {
-        decoder: tuple(name for name, video in videos.items() if video.decode.decoder == decoder)
-        for decoder in decoders
+        decoder: tuple(name for name, own in by_video.items() if own == decoder)
+        for decoder in sorted({*by_video.values()} - {NATIVE})
     }
 
 

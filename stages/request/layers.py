@@ -1,17 +1,19 @@
-"""Layers of parameter files: values that know where they were written, merged, checked, and their faults told.
+"""Layers of parameter files: values that know where they were written, merged, checked, and their faults worded.
 
-Knows TOML and pydantic, but no parameter by name; those are in params.py.
+Knows TOML and pydantic, but no parameter by name; those are in stages/pipeline.
 """
 
 import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from stages.errors import ParamsError
 
 COMMAND_LINE = "command line"
 
@@ -30,34 +32,60 @@ Tables: TypeAlias = dict[str, dict[str, Value]]  # table -> name -> value
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where values come from, as far as a message about one that is missing needs it.
+class VideoFile:
+    """What a video's file says, and which of its tables could not be read."""
 
-    Attributes:
-        file: the file to name.
-        mend: where to add the value; a format of `name` and `table`.
-        unread: tables whose files could not be read: nothing can be said to be missing in them.
-    """
-
-    file: str
-    mend: str
+    tables: Tables
     unread: Set[str]
 
 
-def read_toml(path: Path, root: Path, faults: list[str]) -> dict[str, Any] | None:
+@dataclass
+class Faults:
+    """What is wrong with the parameters of a project, a line each; collected, so that all are reported at once."""
+
+    root: Path
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        """Note a fault; the same one twice counts once."""
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def raise_if_any(self) -> None:
+        """Raise ParamsError with all faults, if there is one."""
+        if self.lines:
+            raise ParamsError("\n  ".join(self.lines))
+
+
+def read_toml(path: Path, faults: Faults) -> dict[str, Any] | None:
     """Parse a file, or return None when it cannot be read; what is wrong with it is added to `faults`."""
-    where = path.relative_to(root)
+    where = path.relative_to(faults.root)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        faults.append(f"{where}: no such file. Restore it from the repository.")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.append(f"{where}: not valid TOML: {error}.")
+        faults.add(f"{where}: not valid TOML: {error}.")
     except RecursionError:
-        faults.append(f"{where}: not valid TOML: nested too deep.")
+        faults.add(f"{where}: not valid TOML: nested too deep.")
     except OSError as error:
-        faults.append(f"{where}: cannot be read: {error.strerror}.")
+        faults.add(f"{where}: cannot be read: {error.strerror}.")
     return None
+
+
+def read_video(path: Path, known: Iterable[str], faults: Faults) -> VideoFile:
+    """The tables of a video's file, which are to be among `known`."""
+    where = str(path.relative_to(faults.root))
+    content = read_toml(path, faults)
+    if content is None:
+        return VideoFile({}, frozenset(known))
+    tables: Tables = {}
+    for table, names in content.items():
+        if table not in known:
+            faults.add(f"{where}, {table}: no such table.{near(table, known)}")
+        elif not isinstance(names, dict):
+            faults.add(f"{where}, {table} = {names!r}: must be a table, [{table}].")
+        else:
+            tables[table] = located(names, where)
+    return VideoFile(tables, content.keys() - tables.keys())
 
 
 def located(values: Mapping[str, Any], where: str) -> dict[str, Value]:
@@ -86,34 +114,45 @@ def merge(layers: Iterable[Tables], tables: Iterable[str]) -> Tables:
 
 
 def validate(
-    values: Tables, model: type[_Model], origin: Origin, faults: list[str], *, context: object = None
+    table: str,
+    values: Mapping[str, Value],
+    model: type[_Model],
+    faults: Faults,
+    *,
+    video: str | None = None,
 ) -> _Model | None:
-    """The model made of `values`, or None with one line per fault added to `faults`; its rules see `context`."""
-    plain = {table: {name: found.value for name, found in names.items()} for table, names in values.items()}
+    """The model made of a table's values, or None with one line per fault added to `faults`.
+
+    Args:
+        table: its name.
+        values: those that differ from the model's defaults.
+        model: the rules, which see the project's folder as their context.
+        faults: takes what is wrong.
+        video: the file to name where a value is missing; None where another file may have it.
+    """
     try:
-        return model.model_validate(plain, context=context)
+        return model.model_validate({name: found.value for name, found in values.items()}, context=faults.root)
     except ValidationError as error:
-        found = [fault for fault in error.errors() if not _is_unread(fault, origin)]
-        faults += [_describe(values, model, fault, origin) for fault in found]
+        for fault in error.errors():
+            if fault["type"] != "missing":
+                faults.add(_describe(table, values, model, fault))
+            elif video is not None:
+                name = fault["loc"][0]
+                faults.add(
+                    f"{video}, {table}.{name}: is missing. Add `{name}` to its table [{table}], or to "
+                    f"params/{table}.toml for all videos."
+                )
         return None
 
 
-def _is_unread(fault: Any, origin: Origin) -> bool:
-    return fault["type"] == "missing" and fault["loc"][0] in origin.unread
-
-
-def _describe(values: Tables, model: type[BaseModel], fault: Any, origin: Origin) -> str:
-    """One line for one fault that pydantic found: place, value, rule, mend."""
-    table, name = (str(part) for part in fault["loc"][:2])
-    dotted = f"{table}.{name}"
-    if fault["type"] == "missing":
-        return f"{origin.file}, {dotted}: is missing. {origin.mend.format(name=name, table=table)}"
-    found = values[table][name]
+def _describe(table: str, values: Mapping[str, Value], model: type[BaseModel], fault: Any) -> str:
+    """One line for one fault that pydantic found in a value: place, value, rule, how to fix it."""
+    name = str(fault["loc"][0])
+    found = values[name]
     if fault["type"] == "extra_forbidden":
-        fields: Any = model.model_fields[table].annotation
-        return f"{found.where}, {dotted}: no such parameter.{near(name, fields.model_fields)}"
+        return f"{found.where}, {table}.{name}: no such parameter.{near(name, model.model_fields)}"
     message = re.sub(r"^(Value error, )?(Input should be|)", lambda m: "must be" if m[2] else "", fault["msg"])
-    return f"{found.where}, {dotted} = {_shown(found.value)}: {message.removesuffix('.')}."
+    return f"{found.where}, {table}.{name} = {_shown(found.value)}: {message.removesuffix('.')}."
 
 
 def _shown(value: Any) -> str:

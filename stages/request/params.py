@@ -1,102 +1,47 @@
-"""Parameters: the files under params/, overrides from the command line, and their rules.
+"""Parameters: the files under params/, overrides from the command line, and what they make of the declared defaults.
 
-`params/<stage>.toml` holds the defaults, `params/videos/<name>.toml` one video, the command line overrides both.
-Owns the names and the rules, which are an interface; all faults are reported at once, each with where it stands
-and how to mend it. How files are layered and faults worded is in param_files.py.
+`params/<table>.toml` says what differs from the defaults in the code, `params/videos/<name>.toml` one video, the
+command line overrides both. All faults are reported at once, each with where it stands and how to fix it. The tables,
+their defaults and rules are in stages/pipeline; how files are layered and faults worded is in layers.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator
 
-from stages.errors import ParamsError
-from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_num_frames
 from stages.keys import FROM_FILE, JsonValue
+from stages.pipeline.rules import Name, Table, Text
+from stages.pipeline.stages import Pipeline
 from stages.request.layers import (
     COMMAND_LINE,
-    Origin,
+    Faults,
     Tables,
     Value,
+    VideoFile,
     located,
     merge,
     near,
     read_toml,
+    read_video,
     validate,
     value_from_text,
 )
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# Names that doit or this project already use on the command line.
+# Names that doit or this project already use on the command line, besides those of the stages.
 RESERVED_NAMES = frozenset({
-    "encode", "denoise", "decode", "export", "video",
-    "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
-    "preflight",
+    "video", "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion",
+    "reset-dep", "help", "preflight",
 })  # fmt: skip
-_MAX_SEED = 2**63 - 1  # what a torch generator takes
-_MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}  # smallest files; 0 is the best of each codec
-_MISSING_IN_VIDEO = "Add `{name}` to its table [{table}], or to params/{table}.toml for all videos."
-_MEND_PATH = "Correct it; a relative path starts at the project's folder."
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
-
-def _latent_multiple(value: int) -> int:
-    if value % SPATIAL_COMPRESSION:
-        lower = max(value // SPATIAL_COMPRESSION, 1) * SPATIAL_COMPRESSION
-        upper = (value // SPATIAL_COMPRESSION + 1) * SPATIAL_COMPRESSION
-        nearest = f"{lower} or {upper}" if lower < value else f"{upper}"
-        raise ValueError(f"must be a multiple of {SPATIAL_COMPRESSION}, the VAE's spatial compression. Use {nearest}.")
-    return value
-
-
-def _causal_length(value: int) -> int:
-    if not is_valid_num_frames(value):
-        lower = (value - 1) // TEMPORAL_COMPRESSION * TEMPORAL_COMPRESSION + 1
-        raise ValueError(
-            f"must be 4k + 1, because the VAE keeps frame 0 alone and folds each 4 after it into one."
-            f" Use {lower} or {lower + TEMPORAL_COMPRESSION}."
-        )
-    return value
-
-
-def _crf_of_codec(value: int, info: Any) -> int:
-    """`info` is pydantic's: it has the fields above this one."""
-    codec = info.data.get("codec")  # not there when it is wrong itself
-    if codec is not None and not 0 <= value <= _MAX_CRF[codec]:
-        raise ValueError(f'must be 0 to {_MAX_CRF[codec]} when export.codec is "{codec}".')
-    return value
-
-
-def _unsigned_zero(value: float) -> float:
-    return value + 0.0  # -0.0 becomes 0.0: equal values have one key
-
-
-def _encodable(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("is not valid UTF-8 text.") from error
-    return value
-
-
-def _existing_file(value: str, info: Any) -> str:
-    """The absolute path of a file; "" stays. `info` is pydantic's: its context is the project's folder."""
-    if not value:
-        return value
-    root: Path = info.context
-    try:
-        path = (root / Path(value).expanduser()).absolute()
-        is_file = path.is_file()
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"is not a usable path ({error}). {_MEND_PATH}") from error
-    if not is_file:
-        raise ValueError(f"there is no file {path}. {_MEND_PATH}")
-    return str(path)
+_T = TypeVar("_T", bound=Table)
 
 
 def _hosts(value: str) -> str:
@@ -109,101 +54,49 @@ def _hosts(value: str) -> str:
     return value
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
-FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file)]
-Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_latent_multiple)]
-Dtype: TypeAlias = Literal["bfloat16", "float32"]
-
-
-class _Table(BaseModel):
-    # strict: TOML's `true` is not 1 and "7" is not 7; an unknown name is an error
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class ModelParams(_Table):
+class ModelParams(Table):
     """Which weights. `checkpoint` is a folder, a hub id or `builtin:<name>`; `revision` is for hub ids."""
 
-    checkpoint: Annotated[Text, Field(min_length=1)]
-    revision: Text
+    checkpoint: Name = "builtin:shapes"
+    revision: Text = ""
 
 
-class EncodeParams(_Table):
-    """Prompt to embeddings. `from_file` holds the embeddings, if it is not ""; the others then count for nothing."""
+class MachineParams(Table):
+    """Settings of the machine. They are written to run.json and are part of no key."""
 
-    prompt: Text
-    negative_prompt: Text
-    dtype: Dtype
-    from_file: FileFromElsewhere
+    platform: Literal["auto", "cpu", "tpu"] = "auto"
+    mesh: Text = "auto"
+    hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
+    artifacts: Name = "artifacts"
 
 
-class DenoiseParams(_Table):
-    """Embeddings to latents. Sizes in frames and pixels; `flow_shift` unset means the scheduler's own.
+@dataclass(frozen=True)
+class VideoParams:
+    """All that makes one video.
 
-    `from_file` holds the latents, if it is not ""; the others, and all parameters of encode, then count for nothing.
+    Attributes:
+        model: which weights.
+        stages: the table of each stage, by its name.
     """
 
-    num_frames: Annotated[int, Field(ge=1), AfterValidator(_causal_length)]
-    height: Pixels
-    width: Pixels
-    num_inference_steps: Annotated[int, Field(ge=1)]
-    guidance_scale: Annotated[float, Field(ge=1.0)]
-    seed: Annotated[int, Field(ge=0, le=_MAX_SEED)]
-    window_size: Annotated[int, Field(ge=0)]
-    flow_shift: Annotated[float, Field(gt=0)] | None = None
-    dtype: Dtype
-    from_file: FileFromElsewhere
-
-
-class DecodeParams(_Table):
-    """Latents to frames. `tile_size` in pixels, `tile_overlap` as a share of it."""
-
-    decoder: Literal["native", "diffusers", "diffusers-tpu", "diffusers-tpu-framewise"]
-    enable_tiling: bool
-    tile_size: Pixels
-    tile_overlap: Annotated[float, Field(ge=0, le=0.5), AfterValidator(_unsigned_zero)]
-    dtype: Dtype
-
-
-class ExportParams(_Table):
-    """Frames to a video file. `fps` in 1/s, `crf` as the codec means it."""
-
-    fps: Annotated[int, Field(ge=1, le=240)]
-    codec: Literal["h264", "hevc", "av1", "vp9"]
-    crf: Annotated[int, AfterValidator(_crf_of_codec)]  # after `codec`, which its rule reads
-
-
-class VideoParams(_Table):
-    """All that makes one video."""
-
     model: ModelParams
-    encode: EncodeParams
-    denoise: DenoiseParams
-    decode: DecodeParams
-    export: ExportParams
+    stages: Mapping[str, Table]
+
+    def table(self, kind: type[_T]) -> _T:
+        """The table of this kind."""
+        return next(table for table in self.stages.values() if isinstance(table, kind))
 
     def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
         """The parameters by which one stage computes, as plain values; not those that have no effect."""
-        table: _Table = getattr(self, stage)
-        without_effect = set() if self.decode.enable_tiling else {"tile_size", "tile_overlap"}
-        return table.model_dump(exclude={FROM_FILE, *without_effect})
+        return self.stages[stage].key_parameters()
 
     def file_of_stage(self, stage: str) -> Path | None:
         """The file from elsewhere that takes the place of one stage's result, if there is one."""
-        path: str = getattr(getattr(self, stage), FROM_FILE, "")
-        return Path(path) if path else None
+        return self.stages[stage].file()
 
-
-class MachineParams(_Table):
-    """Settings of the machine. They are written to run.json and are part of no key."""
-
-    platform: Literal["auto", "cpu", "tpu"]
-    mesh: Text
-    hosts: Annotated[Text, AfterValidator(_hosts)]
-    artifacts: Annotated[Text, Field(min_length=1)]
-
-
-class _Settings(_Table):
-    machine: MachineParams
+    def with_changes(self, stage: str, **values: JsonValue) -> "VideoParams":
+        """The same with other values, which are not checked, in one stage's table."""
+        return replace(self, stages={**self.stages, stage: self.stages[stage].model_copy(update=values)})
 
 
 @dataclass(frozen=True)
@@ -214,100 +107,95 @@ class Params:
     machine: MachineParams
 
 
-_VIDEO_TABLES = tuple(VideoParams.model_fields)
-_TABLES: Mapping[str, Any] = {
-    name: field.annotation for model in (VideoParams, _Settings) for name, field in model.model_fields.items()
-}
-
-
-def load_params(root: Path, overrides: Mapping[str, str]) -> Params:
+def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -> Params:
     """Read, merge and check all parameters below `root / "params"`.
 
     Args:
         root: the project's folder.
         overrides: dotted name -> text, from the command line; `video` limits the others to one video.
+        pipeline: the project's stages, whose parameters there are.
     Raises:
         ParamsError: all faults of all files and overrides in one message.
     """
-    faults: list[str] = []
-    folder = root / "params"
-    read = {table: read_toml(folder / f"{table}.toml", root, faults) for table in _TABLES}
+    faults = Faults(root)
+    video_tables: dict[str, type[Table]] = {
+        "model": ModelParams,
+        **{stage.name: stage.parameters for stage in pipeline},
+    }
+    tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
+    read = {table: _read_defaults(table, faults) for table in tables}
     unread = {table for table, values in read.items() if values is None}
-    defaults: Tables = {table: located(values or {}, f"params/{table}.toml") for table, values in read.items()}
-    files = _read_videos(folder / "videos", root, faults)
+    defaults: Tables = {table: values or {} for table, values in read.items()}
+    files = _read_videos(root / "params" / "videos", video_tables, faults)
     limit = overrides.get(_LIMIT_VIDEO)
     if limit is not None and limit not in files:
-        faults.append(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
-    typed = _typed_overrides(overrides, faults)
-    # a wrong default is told even if every video has a value of its own; one that is not there may be given by videos
-    origin = Origin("params", "", _TABLES.keys())
-    validate(merge([defaults], _VIDEO_TABLES), VideoParams, origin, faults, context=root)
-    videos: dict[str, VideoParams] = {}
+        faults.add(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
+    typed = _typed_overrides(overrides, tables, faults)
+    # a wrong default is reported even if every video has a value of its own
+    for table, model in video_tables.items():
+        validate(table, defaults[table], model, faults)
+    videos = {}
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
-        origin = Origin(f"params/videos/{name}.toml", _MISSING_IN_VIDEO, unread | file.unread)
-        checked = validate(_merge_video(layers), VideoParams, origin, faults, context=root)
-        if checked is not None:
-            videos[name] = checked
-    origin = Origin("params/machine.toml", "Add `{name}` to it.", unread)
-    settings = validate(merge([defaults, typed], _Settings.model_fields), _Settings, origin, faults)
-    if faults or settings is None:
-        raise ParamsError("\n  ".join(dict.fromkeys(faults)))
-    return Params(videos=videos, machine=settings.machine)
+        video = _check_video(name, merge(layers, video_tables), video_tables, unread | file.unread, faults)
+        if video is not None:
+            videos[name] = video
+    machine = validate("machine", merge([defaults, typed], ["machine"])["machine"], MachineParams, faults)
+    faults.raise_if_any()
+    assert machine is not None  # or there was a fault
+    return Params(videos=videos, machine=machine)
 
 
-@dataclass(frozen=True)
-class _VideoFile:
-    """What a video's file says, and which of its tables could not be read."""
+def _read_defaults(table: str, faults: Faults) -> dict[str, Value] | None:
+    """What params/<table>.toml says; a file that is not there says nothing. None: it cannot be read."""
+    path = faults.root / "params" / f"{table}.toml"
+    values = read_toml(path, faults) if path.exists() else {}
+    return None if values is None else located(values, f"params/{table}.toml")
 
-    tables: Tables
-    unread: Set[str]
 
-
-def _read_videos(folder: Path, root: Path, faults: list[str]) -> dict[str, _VideoFile]:
+def _read_videos(folder: Path, tables: Mapping[str, type[Table]], faults: Faults) -> dict[str, VideoFile]:
     # names with a dot in front are lock files of editors
     paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))
     if not paths:
-        faults.append(f"{folder.relative_to(root)}: holds no video. Write one, such as demo.toml.")
-    return {path.stem: _read_video(path, root, faults) for path in paths}
+        faults.add(f"{folder.relative_to(faults.root)}: holds no video. Write one, such as demo.toml.")
+    files = {}
+    for path in paths:
+        where = path.relative_to(faults.root)
+        if not VIDEO_NAME.fullmatch(path.stem):
+            faults.add(f"{where}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.")
+        if path.stem in RESERVED_NAMES | (tables.keys() - {"model"}):
+            faults.add(f"{where}: `{path.stem}` is the name of a stage or a command. Rename the file.")
+        files[path.stem] = read_video(path, tables, faults)
+    return files
 
 
-def _merge_video(layers: Iterable[Tables]) -> Tables:
-    """The tables of one video. No prompt is asked for where a file holds the embeddings or what is made of them."""
-    tables = merge(layers, _VIDEO_TABLES)
-    if any(FROM_FILE in names and names[FROM_FILE].value for names in tables.values()):
-        tables["encode"].setdefault("prompt", Value("", "nowhere"))
-    return tables
+def _check_video(
+    name: str, tables: Tables, models: Mapping[str, type[Table]], unread: Set[str], faults: Faults
+) -> VideoParams | None:
+    """The parameters of one video, or None with its faults added; nothing is missing in tables that are `unread`."""
+    if any(FROM_FILE in values and values[FROM_FILE].value for values in tables.values()) and "encode" in tables:
+        tables["encode"].setdefault("prompt", Value("", "nowhere"))  # none is read
+    where = f"params/videos/{name}.toml"
+    checked = {
+        table: validate(table, tables[table], model, faults, video=None if table in unread else where)
+        for table, model in models.items()
+    }
+    found = {table: values for table, values in checked.items() if values is not None}
+    if len(found) < len(models):
+        return None
+    model = found.pop("model")
+    assert isinstance(model, ModelParams)
+    return VideoParams(model, found)
 
 
-def _read_video(path: Path, root: Path, faults: list[str]) -> _VideoFile:
-    where = str(path.relative_to(root))
-    if not VIDEO_NAME.fullmatch(path.stem):
-        faults.append(f"{where}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.")
-    if path.stem in RESERVED_NAMES:
-        faults.append(f"{where}: `{path.stem}` is the name of a stage or a command. Rename the file.")
-    content = read_toml(path, root, faults)
-    if content is None:
-        return _VideoFile({}, frozenset(_VIDEO_TABLES))
-    tables: Tables = {}
-    for table, names in content.items():
-        if table not in _VIDEO_TABLES:
-            faults.append(f"{where}, {table}: no such table.{near(table, _VIDEO_TABLES)}")
-        elif not isinstance(names, dict):
-            faults.append(f"{where}, {table} = {names!r}: must be a table, [{table}].")
-        else:
-            tables[table] = located(names, where)
-    return _VideoFile(tables, content.keys() - tables.keys())
-
-
-def _typed_overrides(overrides: Mapping[str, str], faults: list[str]) -> Tables:
-    known = [f"{table}.{name}" for table, model in _TABLES.items() for name in model.model_fields]
+def _typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Table]], faults: Faults) -> Tables:
+    known = [f"{table}.{name}" for table, model in tables.items() for name in model.model_fields]
     typed: Tables = {}
     for dotted, text in overrides.items():
         if dotted in known:
             table, name = dotted.split(".")
-            value = value_from_text(_TABLES[table], name, text)
+            value = value_from_text(tables[table], name, text)
             typed.setdefault(table, {}).update(located({name: value}, COMMAND_LINE))
         elif dotted != _LIMIT_VIDEO:
-            faults.append(f"{COMMAND_LINE}, {dotted} = {text}: no such parameter.{near(dotted, known)}")
+            faults.add(f"{COMMAND_LINE}, {dotted} = {text}: no such parameter.{near(dotted, known)}")
     return typed

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.errors import StageError, StoreError
-from stages.keys import Digest, Node
-from stages.pipeline.contract import STAGES
-from stages.pipeline.programs import PROGRAMS, explain_missing, program_of
+from stages.keys import FROM_FILE, ArtifactId, Digest, Node
+from stages.pipeline.stage import Program
+from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
-from stages.run.fingerprint import fingerprint, stage_sources
+from stages.run.fingerprint import find_sources, fingerprint
 from stages.run.job import Job
-from stages.run.worker import LOGS, Event, Workers
+from stages.run.reasons import explain_verdict
+from stages.run.runner import Event, Runner
+from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import MANIFEST, Store, Verdict
+from stages.store.interface import ArtifactStore
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.video_links import VideoLinks
 
@@ -26,31 +29,44 @@ class Build:
 
     Attributes:
         root: the project's folder.
-        code: fingerprint of the code of each program that makes nodes.
+        code: fingerprint of the code of each program that makes nodes, by its package.
         sources: the files behind each fingerprint.
     """
 
     root: Path
     graph: Graph
     machine: MachineParams
-    store: Store
+    store: ArtifactStore
     code: Mapping[str, Digest]
     sources: Mapping[str, tuple[Path, ...]]
-    workers: Workers = field(repr=False)
+    runner: Runner = field(repr=False)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The stages, in their order."""
+        return self.graph.pipeline
 
     @property
     def links(self) -> VideoLinks:
         """The links to the videos."""
-        return VideoLinks(self.store)
+        return VideoLinks(self.store, suffix=Path(self.pipeline.last.makes.payload).suffix)
 
     @property
     def database(self) -> Path:
         """File of doit's own records."""
         return self.store.root / _DATABASE
 
+    def program_of(self, node: Node) -> Program:
+        """What makes a node."""
+        return self.pipeline.program_of(node)
+
     def verdict(self, node: Node) -> Verdict:
         """What the store says of a node under the present code."""
-        return self.store.verdict(node, self.code[program_of(node)])
+        return self.store.verdict(node, self._code_of(node))
+
+    def explain(self, node: Node, verdict: Verdict) -> str:
+        """A verdict in words: its reasons, or its state where there are none."""
+        return explain_verdict(verdict, payload=self.targets(node)[0], program=self.program_of(node).name)
 
     def freshness(self, node: Node) -> "Freshness":
         """What doit asks whether a node is up to date, and shows in `doit info`."""
@@ -62,20 +78,30 @@ class Build:
 
     def file_deps(self, node: Node) -> list[Path]:
         """Files that doit watches for a node: the sources of its program, the manifests of its inputs."""
-        manifests = [self.store.folder(stage, key) / MANIFEST for stage, key in node.inputs.items()]
-        return [*self.sources[program_of(node)], *manifests]
+        manifests = [self.store.folder(artifact) / MANIFEST for artifact in node.input_artifacts]
+        return [*self.sources[self.program_of(node).package], *manifests]
 
     def targets(self, node: Node) -> list[Path]:
         """Files that a node makes."""
-        return [self.store.payload(node.stage, node.key), self.store.folder(node.stage, node.key) / MANIFEST]
+        folder = self.store.folder(node.artifact)
+        return [folder / self.pipeline[node.stage].makes.payload, folder / MANIFEST]
 
     def job(self, node: Node) -> Job:
-        """All that a node's program is told."""
+        """All that a node's program needs."""
+        stage = self.pipeline[node.stage]
         return Job(
             node=node,
+            program=self.program_of(node),
+            makes=stage.makes,
+            inputs={
+                name: ArtifactId(producer.name, node.inputs[producer.name])
+                for name, producer in self.pipeline.producers(stage).items()
+                if producer.name in node.inputs  # a file from elsewhere is made of nothing
+            },
+            rank=self.pipeline.names.index(node.stage),
             checkpoint=self.graph.checkpoint_of(node),
             store=self.store.root,
-            code=self.code[program_of(node)],
+            code=self._code_of(node),
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
         )
@@ -87,15 +113,18 @@ class Build:
             StageError: it was not made; the store is as before.
         """
         for name in self.graph.videos_of(node):
-            for later in self.graph.videos[name].values():  # what cannot end is not begun
-                if missing := explain_missing(later):
+            for stage, later in self.graph.videos[name].items():  # what cannot end is not begun
+                if FROM_FILE not in later.parameters and (
+                    missing := self.pipeline[stage].explain_missing(later.parameters)
+                ):
                     raise StageError(missing)
         try:
-            return self.workers.run(self.job(node), observe)
-        except OSError as error:
-            raise self.workers.explain_start(node.title, error) from error
+            return self.runner.run(self.job(node), observe)
         finally:
             self.store.sweep_drafts()
+
+    def _code_of(self, node: Node) -> Digest:
+        return self.code[self.program_of(node).package]
 
 
 @dataclass(frozen=True)
@@ -110,8 +139,8 @@ class Freshness:
         return self.build.verdict(self.node).is_fresh
 
     def __repr__(self) -> str:
-        verdict = self.build.verdict(self.node)
-        return f"the store: {self.node.title} is {verdict.reason or verdict.state}"
+        state = self.build.explain(self.node, self.build.verdict(self.node))
+        return f"the store: {self.node.title} is {state}"
 
 
 @dataclass(frozen=True)
@@ -122,33 +151,35 @@ class LinkFreshness:
     name: str
 
     def __call__(self) -> bool:
-        """Whether the link leads to the video of the present parameters."""
-        node = self.build.graph.videos[self.name][STAGES[-1]]
-        return self.build.links.leads_to(self.name, node)
+        """Whether the link points to the video of the present parameters."""
+        node = self.build.graph.videos[self.name][self.build.pipeline.last.name]
+        return self.build.links.points_to(self.name, node.artifact)
 
     def __repr__(self) -> str:
-        return f"the store: the link of {self.name} {'leads' if self() else 'does not lead'} to its video"
+        return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
 
 
 def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
-    """Read the parameters and work out the graph.
+    """Read a project's stages and parameters, and work out the graph.
 
     Raises:
-        StagesError: parameters, checkpoint or store cannot be used; nothing has been run.
+        StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.
     """
-    params = load_params(root, overrides)
+    pipeline = read_pipeline(root)
+    params = load_params(root, overrides, pipeline)
     store = Store(root / Path(params.machine.artifacts).expanduser())
     _ensure_writable(store.root)
     cache = StatCache(store.root / STAT_CACHE)
-    graph = build_graph(params, root, cache)
+    graph = build_graph(params, root, cache, pipeline)
+    packages = {program.package for program in pipeline.programs}
     build = Build(
         root=root,
         graph=graph,
         machine=params.machine,
         store=store,
-        code={program: fingerprint(program, cache) for program in PROGRAMS},
-        sources={program: stage_sources(program, cache) for program in PROGRAMS},
-        workers=Workers(root, store.root / LOGS),
+        code={package: fingerprint(package, cache) for package in packages},
+        sources={package: tuple(find_sources(package, cache).values()) for package in packages},
+        runner=Workers(root, store.root / LOGS),
     )
     cache.save()
     return build
@@ -161,5 +192,5 @@ def _ensure_writable(folder: Path) -> None:
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be written ({error.strerror}). "
-            "Mend its permissions, or set `artifacts` in params/machine.toml to another folder."
+            "Fix its permissions, or set `artifacts` in params/machine.toml to another folder."
         ) from error

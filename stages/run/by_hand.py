@@ -13,20 +13,20 @@ from rich.console import Console
 
 from stages.errors import ParamsError, StageError, StagesError
 from stages.keys import Node
-from stages.pipeline.programs import program_of
+from stages.pipeline.stage import command_of
 from stages.run.build import Build, load_build
 from stages.run.display import Display
 from stages.run.job import Report, Run, perform
 
 
 def run_by_hand(
-    load: Callable[[], Run], program: str, video: str, overrides: Sequence[str], *, debug: bool, pdb: bool
+    load: Callable[[], Run], package: str, video: str, overrides: Sequence[str], *, debug: bool, pdb: bool
 ) -> int:
     """Make a video's node of this program, whether it is fresh or not, and publish it.
 
     Args:
         load: gives what makes a job's payload; called when everything else is clear.
-        program: of the node.
+        package: of the program.
         video: name of a file in params/videos/.
         overrides: `name=value`, as on doit's command line.
         debug: show the traceback of every error.
@@ -38,7 +38,7 @@ def run_by_hand(
     console = Console(soft_wrap=True, stderr=True, force_terminal=False if pdb else None)
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
     try:
-        _make(load, program, video, overrides, Display(console))
+        _make(load, package, video, overrides, Display(console))
     except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
         print("interrupted. Nothing half-made was kept.", file=sys.stderr)
         return 1
@@ -66,22 +66,22 @@ class _LogHandler(logging.Handler):
         self._console.print(self.format(record), markup=False, highlight=False)
 
 
-def _make(load: Callable[[], Run], program: str, video: str, overrides: Sequence[str], display: Display) -> None:
+def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence[str], display: Display) -> None:
     root = Path.cwd()
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
     build = load_build(root, _parse_overrides(overrides))
-    node = _find_node(build, program, video)
+    node = _find_node(build, package, video)
     for stage in node.inputs:
         parent = build.graph.videos[video][stage]
         verdict = build.verdict(parent)
         if not verdict.is_fresh:
             command = shlex.join(["doit", parent.title, *overrides])
-            state = verdict.reason or verdict.state
+            state = build.explain(parent, verdict)
             raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
     with display.show(node, build.graph.videos_of(node), "by hand") as shown:
         shown.finish(perform(build.job(node), load(), Report(shown)))
-    print(build.store.payload(node.stage, node.key))
+    print(build.store.payload(node.artifact))
 
 
 def _parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
@@ -91,14 +91,15 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
     return dict(override.split("=", 1) for override in overrides)
 
 
-def _find_node(build: Build, program: str, video: str) -> Node:
+def _find_node(build: Build, package: str, video: str) -> Node:
     """The node of a video that the program makes."""
     if video not in build.graph.videos:
         names = ", ".join(build.graph.videos)
         raise ParamsError(f"--video {video}: there is no params/videos/{video}.toml. There is: {names}.")
     nodes = build.graph.videos[video]
     for node in nodes.values():
-        if program_of(node) == program:
+        if build.program_of(node).package == package:
             return node
-    makers = ", ".join(f"{stage} by `python -m stages.{program_of(node)}`" for stage, node in nodes.items())
-    raise ParamsError(f"--video {video}: no part of it is made by stages.{program}. It is made so: {makers}.")
+    commands = {stage: command_of(build.program_of(node).package) for stage, node in nodes.items()}
+    makers = ", ".join(f"{stage} by `{command}`" for stage, command in commands.items())
+    raise ParamsError(f"--video {video}: no part of it is made by {package}. It is made so: {makers}.")

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
 from stages.keys import Node
-from stages.run.worker import Event
+from stages.run.runner import Event
 
 _MAX_NAMES = 3  # of videos that share a node, in the line that says that it runs
 

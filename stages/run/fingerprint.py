@@ -1,11 +1,13 @@
-"""Fingerprint of the code that makes a stage's result, without comments, docstrings and formatting.
+"""Fingerprint of the code that makes a node, without comments, docstrings and formatting.
 
-It covers the modules of this project that the stage imports, found in the source; nothing is imported to find them.
-Source of the choice: docs/decisions/0004-code-fingerprint.md.
+It covers what a program's `edge` module imports of its own package and of this one, found in the source; nothing is
+imported to find it. Source of the choice: docs/decisions/0004-code-fingerprint.md.
 """
 
 import ast
 import sys
+from collections.abc import Mapping
+from functools import partial
 from importlib.util import resolve_name
 from pathlib import Path
 from types import MappingProxyType
@@ -14,51 +16,58 @@ from typing import TypeAlias, cast
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
 from stages.store.stat_cache import StatCache
 
-_PACKAGE = "stages"
+_PACKAGE, _PACKAGE_FILE = "stages", "__init__.py"
 _ROOT = Path(__file__).parent.parent.parent
+_EDGE = "edge"  # the module of a program that does the work; from it all others are found
 # These carry bytes from one place to another, or refuse them, and decide nothing else: a change costs no denoise.
-_CARRIERS = frozenset(
-    {
-        "stages.errors",
-        "stages.machine.executables",
-        "stages.tensors.finite",
-        "stages.run.held_model",
-        "stages.machine.hosts",
-        "stages.run.job",
-        "stages.machine.private_folder",
-        "stages.run.program",
-        "stages.store.artifacts",
-        "stages.machine.versions",
-        "stages.models.weights",
-    }
+# Packages stand for all their modules.
+_CARRIERS = (
+    "stages.errors",
+    "stages.pipeline",
+    "stages.run",
+    "stages.store.artifacts",
+    "stages.models.weights",
+    "stages.machine.executables",
+    "stages.machine.hosts",
+    "stages.machine.private_folder",
+    "stages.machine.versions",
+    "stages.tensors.finite",
 )
-# Others import it as well, but its numbers stand in what this stage makes and in nothing else.
-_COUNTS_FOR = MappingProxyType({"stages.machine.flops": "preflight"})
+# Others import it as well, but its numbers stand in what this program makes and in nothing else.
+_COUNTS_FOR = MappingProxyType({"stages.machine.flops": "stages.preflight"})
 # What a scan holds depends on `_scan_file`, whose changes raise the number, and on Python's `ast.unparse`.
-_SCAN = f"code-2-python-{sys.version_info.major}.{sys.version_info.minor}"
+_SCAN = f"code-3-python-{sys.version_info.major}.{sys.version_info.minor}"
 
 _Documented: TypeAlias = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def stage_sources(stage: str, cache: StatCache) -> tuple[Path, ...]:
-    """The files of this project that decide the stage's result, in the order of their names."""
+def find_sources(package: str, cache: StatCache) -> Mapping[str, Path]:
+    """The modules that decide what a program makes, and their files, in the order of their names.
+
+    Args:
+        package: of the program, such as "stages.decode".
+        cache: remembers what has been found in a file.
+    """
     found: dict[str, Path] = {}
-    package = _ROOT / _PACKAGE / stage
-    open_modules = [_module_name(path) for path in sorted(package.rglob("*.py"))]
+    inside = {_PACKAGE, package.split(".", maxsplit=1)[0]}
+    open_modules = [f"{package}.{_EDGE}"]
     while open_modules:
         module = open_modules.pop()
+        if module in found or _is_carrier(module) or _COUNTS_FOR.get(module, package) != package:
+            continue
         path = _module_path(module)
-        if module in found or path is None or module in _CARRIERS or _COUNTS_FOR.get(module, stage) != stage:
+        if path is None:
             continue
         found[module] = path
-        open_modules += _scan(path, cache)["imports"]
-    return tuple(found[module] for module in sorted(found))
+        imports = {name for name in _scan(module, path, cache)["imports"] if name.split(".")[0] in inside}
+        open_modules += sorted(imports | _parents(module))
+    return {module: found[module] for module in sorted(found)}
 
 
-def fingerprint(stage: str, cache: StatCache) -> Digest:
-    """XXH3-128 over names and normalised sources of `stage_sources`."""
-    sources = {_module_name(path): _scan(path, cache)["source"] for path in stage_sources(stage, cache)}
-    return digest_bytes(canonical_json(sources))
+def fingerprint(package: str, cache: StatCache) -> Digest:
+    """XXH3-128 over names and normalised sources of `find_sources`."""
+    sources = find_sources(package, cache)
+    return digest_bytes(canonical_json({name: _scan(name, path, cache)["source"] for name, path in sources.items()}))
 
 
 def normalise(source: str) -> str:
@@ -70,13 +79,24 @@ def normalise(source: str) -> str:
     return ast.unparse(tree)
 
 
-def _scan(path: Path, cache: StatCache) -> dict[str, list[str]]:
-    return cast(dict[str, list[str]], cache.get(_SCAN, path, _scan_file))
+def _is_carrier(module: str) -> bool:
+    return any(module == carrier or module.startswith(f"{carrier}.") for carrier in _CARRIERS)
 
 
-def _scan_file(path: Path) -> dict[str, JsonValue]:
+def _parents(module: str) -> set[str]:
+    """The packages that Python runs before a module."""
+    parts = module.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def _scan(module: str, path: Path, cache: StatCache) -> dict[str, list[str]]:
+    scan = partial(_scan_file, module if path.name == _PACKAGE_FILE else module.rpartition(".")[0])
+    return cast(dict[str, list[str]], cache.get(_SCAN, path, scan))
+
+
+def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:
+    """What a module imports, by whole names, and the digest of its source. `package` is the one that it is in."""
     source = path.read_text(encoding="utf-8")
-    package = ".".join(path.relative_to(_ROOT).parent.parts)
     imports: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -85,16 +105,15 @@ def _scan_file(path: Path) -> dict[str, JsonValue]:
             module = resolve_name("." * node.level + (node.module or ""), package)
             # `from package import name`: the name is a module or something that a module defines
             imports |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    inside = {name for name in imports if name.split(".")[0] == _PACKAGE}
-    inside |= {_PACKAGE}  # Python runs a package before its modules
-    return {"imports": list[JsonValue](sorted(inside)), "source": digest_bytes(normalise(source).encode())}
+    return {"imports": list[JsonValue](sorted(imports)), "source": digest_bytes(normalise(source).encode())}
 
 
 def _module_path(module: str) -> Path | None:
-    base = _ROOT.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-def _module_name(path: Path) -> str:
-    parts = path.relative_to(_ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    """A module's file; None for a name that something in a module has."""
+    first, *rest = module.split(".")
+    for root in [_ROOT] if first == _PACKAGE else map(Path, sys.path):
+        base = root.joinpath(first, *rest)
+        for path in (base.with_suffix(".py"), base / _PACKAGE_FILE):
+            if path.is_file():
+                return path
+    return None

@@ -1,4 +1,4 @@
-"""One job of a stage's process: what it is told, what it tells, and how what it has made is published."""
+"""One job of a stage's process: what it consists of, what is reported, and how the result is published."""
 
 import json
 import resource
@@ -16,10 +16,11 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, ContractError, StoreError
-from stages.keys import Digest, JsonValue, Node
+from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, component_folder, component_identity
-from stages.pipeline.contract import CONTRACTS, check_shapes
+from stages.pipeline.contract import Contract, check_shapes
+from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.header import read_header
@@ -32,10 +33,14 @@ _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 @dataclass(frozen=True)
 class Job:
-    """All that a stage's process is told.
+    """All that a stage's process needs to make a node.
 
     Attributes:
         node: what to make.
+        program: what makes it.
+        makes: what the artifact must hold.
+        inputs: of each kind of artifact that is read, by the name of its contract, which one it is.
+        rank: place of the node's stage among all; where several jobs wait for a device, the lowest goes first.
         checkpoint: where the model is.
         store: root folder of the artifact store.
         code: fingerprint of the stage's code, for the manifest.
@@ -45,6 +50,10 @@ class Job:
     """
 
     node: Node
+    program: Program
+    makes: Contract
+    inputs: Mapping[str, ArtifactId]
+    rank: int
     checkpoint: Checkpoint
     store: Path
     code: Digest
@@ -63,6 +72,10 @@ class Job:
         checkpoint, from_file = fields["checkpoint"], fields["from_file"]
         return Job(
             node=Node(**fields["node"]),
+            program=Program(**fields["program"]),
+            makes=Contract.from_fields(fields["makes"]),
+            inputs={name: ArtifactId(**artifact) for name, artifact in fields["inputs"].items()},
+            rank=fields["rank"],
             checkpoint=Checkpoint(**(checkpoint | {"folder": Path(checkpoint["folder"])})),
             store=Path(fields["store"]),
             code=Digest(fields["code"]),
@@ -71,21 +84,21 @@ class Job:
         )
 
     def component(self, name: str) -> Path:
-        """Folder of a checkpoint component that the stage's contract lists."""
-        assert name in CONTRACTS[self.node.stage].components, name
+        """Folder of a checkpoint component that the stage declares."""
+        assert name in self.node.components, name
         return component_folder(self.checkpoint, name)
 
-    def input(self, stage: str) -> Path:
-        """Payload of an artifact that the stage's contract lists; `perform` has compared it with its manifest."""
-        return Store(self.store).payload(stage, self.node.inputs[stage])
+    def input(self, contract: Contract) -> Path:
+        """Payload of an artifact that the stage reads; `perform` has compared it with its manifest."""
+        return Store(self.store).payload(self.inputs[contract.name])
 
 
 class Report:
-    """What a running stage tells: how far it is, warnings, and how long each phase took.
+    """What a running stage reports: how far it is, warnings, and how long each phase took.
 
     Attributes:
         wall_s: seconds of each phase, of all the times that it was entered.
-        steady_s: seconds per unit of each phase that tells its progress: the median, without the first unit.
+        steady_s: seconds per unit of each phase that reports its progress: the median, without the first unit.
     """
 
     def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
@@ -140,15 +153,17 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             _check_components(job)
             details = run(job, draft, report)
             _check_components(job)
-            _check_payload(job.node, draft)
+            _check_payload(job, draft)
             facts = _facts(job, started, report) | dict(details)
-            published = store.publish(job.node, draft, inputs=inputs, code=job.code, run=facts)
+            published = store.publish(
+                job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
+            )
     except OSError as error:
         if error.errno is None:
             raise  # no error of the system: a library's, which has a text of its own
         where = error.filename or store.root
         raise StoreError(
-            f"{where}: {error.strerror}. Mend that and run it again; nothing half-made was kept."
+            f"{where}: {error.strerror}. Fix that and run it again; nothing half-made was kept."
         ) from error
     wall_s = round(time.perf_counter() - start, 3)
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
@@ -169,23 +184,23 @@ def _check_components(job: Job) -> None:
             )
 
 
-def _check_payload(node: Node, draft: Path) -> None:
+def _check_payload(job: Job, draft: Path) -> None:
     """Compare what a stage has made with its contract, from the header of the file alone.
 
     Raises:
         ContractError: a tensor is missing, spare, misshapen or of a wrong dtype, or the file is not whole.
     """
-    contract = CONTRACTS[node.stage]
+    contract = job.makes
     if not contract.tensors:
         return
-    where = f"{node.title}, {contract.payload}"
+    where = f"{job.node.title}, {contract.payload}"
     try:
         entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ContractError(f"{where}: {node.stage} has not written a whole safetensors file ({error}).") from error
-    check_shapes(node.stage, shapes, where=where, dtypes=dtypes)
+        raise ContractError(f"{where}: {job.node.stage} has not written a whole safetensors file ({error}).") from error
+    check_shapes(contract, shapes, where=where, dtypes=dtypes)
 
 
 def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:

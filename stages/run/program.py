@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TextIO
 
 from stages.errors import StageError, StagesError
 from stages.keys import Digest, JsonValue
+from stages.pipeline.stage import command_of
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job, Report, Run, perform
 from stages.store.stat_cache import StatCache
@@ -29,42 +30,45 @@ Without --video, serves jobs of doit: one JSON line on stdin each.
 """
 _EXAMPLES = """\
 examples:
-  python -m stages.{program} --video demo                      make this node of params/videos/demo.toml
-  python -m stages.{program} --video demo denoise.seed=7       with parameters as on doit's command line
-  python -m stages.{program} --video demo --pdb                and look around where it fails
+  {command} --video demo                      make this node of params/videos/demo.toml
+  {command} --video demo denoise.seed=7       with parameters as on doit's command line
+  {command} --video demo --pdb                and look around where it fails
 
 The result goes to the store, as with doit. What the node reads must be there; `doit <stage>` makes it.
 """
 
 
-def main(package: str, *, instead: str = "") -> None:
-    """Serve jobs from stdin, or run one node by hand. Called by each program's __main__ with its `__package__`.
-
-    `instead` is said by --help of a program that makes no video's node: how it is used.
+def main(package: str, arguments: Sequence[str] | None = None, *, instead: str = "") -> None:
+    """Serve jobs from stdin, or run one node by hand.
 
     What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
     needed.
+
+    Args:
+        package: of the program; the __main__ of a stage passes its own.
+        arguments: of the command line after the program's name; None for those of this process.
+        instead: what --help of a program that makes no video's node says: how it is used.
     """
-    program = package.rpartition(".")[2]
-    options = _parse(program, instead)
+    options = _parse(package, arguments, instead)
 
     def load() -> Run:
         run: Run = import_module(f"{package}.edge").run
         return run
 
     if options.video is None:
-        _serve(load(), program, options.events_fd)
+        _serve(load(), package, options.events_fd)
         return
     from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
-    sys.exit(run_by_hand(load, program, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
+    sys.exit(run_by_hand(load, package, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
 
 
-def _parse(program: str, instead: str) -> argparse.Namespace:
+def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argparse.Namespace:
+    command = command_of(package)
     parser = argparse.ArgumentParser(
-        prog=f"python -m stages.{program}",
+        prog=command,
         description=instead or _DESCRIPTION,
-        epilog="" if instead else _EXAMPLES.format(program=program),
+        epilog="" if instead else _EXAMPLES.format(command=command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--video", metavar="NAME", help="run this program's node of params/videos/NAME.toml")
@@ -72,7 +76,7 @@ def _parse(program: str, instead: str) -> argparse.Namespace:
     parser.add_argument("--pdb", action="store_true", help="on an error, start the debugger where it happened")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
     parser.add_argument("--events-fd", type=int, metavar="N", help="with doit: write events to this file descriptor")
-    options = parser.parse_intermixed_args()
+    options = parser.parse_intermixed_args(arguments)
     if options.video is None and (options.overrides or options.pdb or options.debug):
         parser.error("these options go with --video")
     if options.video is not None and options.events_fd is not None:
@@ -80,8 +84,8 @@ def _parse(program: str, instead: str) -> argparse.Namespace:
     return options
 
 
-def _serve(run: Run, program: str, descriptor: int | None) -> None:
-    code = fingerprint(program, StatCache(Path(os.devnull)))  # of what has just been imported
+def _serve(run: Run, package: str, descriptor: int | None) -> None:
+    code = fingerprint(package, StatCache(Path(os.devnull)))  # of what has just been imported
     if descriptor is None:
         jobs: Iterator[str] = iter(sys.stdin)
         events: TextIO = sys.stdout

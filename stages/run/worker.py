@@ -1,4 +1,4 @@
-"""Processes of the stages: started when first needed, kept for the next job, told to leave for another's device.
+"""Processes of the stages: started when first needed, kept for the next job, ended for another's device.
 
 The parent's half; program.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
 """
@@ -10,23 +10,20 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
 
 from stages.errors import StageError
-from stages.keys import JsonValue
-from stages.pipeline.contract import CONTRACTS
-from stages.pipeline.programs import DEVICE_OF, program_of
+from stages.pipeline.stage import Program
 from stages.run.job import JOIN, Job
-
-Event: TypeAlias = Mapping[str, JsonValue]
+from stages.run.runner import Event
 
 LOGS = "logs"  # the folder in a store
-_PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
-# With other hosts all leave together, and perhaps one still writes; they wait for 100 s (hosts.py).
+_PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
+# With other hosts all end together, and perhaps one still writes; they wait for 100 s (hosts.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
 
 
@@ -37,8 +34,8 @@ class Workers:
         """`root` is the processes' working folder, `logs` takes what they print."""
         self._root = root
         self._logs = logs
-        self._running: dict[str, _Worker] = {}
-        self._turns = {device: Turns() for device in DEVICE_OF.values()}
+        self._running: dict[Program, _Worker] = {}
+        self._turns: defaultdict[str, Turns] = defaultdict(Turns)
 
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
@@ -46,17 +43,21 @@ class Workers:
         Waits while another thread's job has the device.
 
         Raises:
-            StageError: the stage failed, or its process ended.
-            OSError: its process cannot be started; see `explain_start`.
+            StageError: the stage failed, or its process ended or could not be started.
         """
-        program = program_of(job.node)
-        with self._turns[DEVICE_OF[program]].take([*CONTRACTS].index(job.node.stage)):
+        with self._turns[job.program.device].take(job.rank):
             observe({"event": "phase", "name": "starting"})
-            worker = self._worker(program)
+            try:
+                worker = self._worker(job.program)
+            except OSError as refusal:
+                raise StageError(
+                    f"{job.node.title}: its process cannot be started ({refusal}). Look for room for its log, in "
+                    f"{self._logs}, for memory, and for the number of processes that you may have."
+                ) from refusal
             try:
                 ending = worker.run(job, observe)
             except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
-                self._running.pop(program, worker).kill()
+                self._running.pop(job.program, worker).kill()
                 raise
         if ending["event"] == "error":
             error = StageError(worker.explain(ending))
@@ -64,17 +65,10 @@ class Workers:
             raise error
         return ending
 
-    def explain_start(self, what: str, error: OSError) -> StageError:
-        """The error of `what`, a job for people, whose process the system did not start."""
-        return StageError(
-            f"{what}: its process cannot be started ({error}). Look for room for its log, in {self._logs}, for memory, "
-            "and for the number of processes that you may have."
-        )
-
-    def _worker(self, program: str) -> "_Worker":
-        """The program's process, started if need be; others of its device are told to leave."""
-        for other in DEVICE_OF:
-            if other != program and DEVICE_OF[other] == DEVICE_OF[program] and other in self._running:
+    def _worker(self, program: Program) -> "_Worker":
+        """The program's process, started if need be; others of its device are ended first."""
+        for other in [*self._running]:
+            if other != program and other.device == program.device:
                 self._running.pop(other).close()
         if program not in self._running:
             self._running[program] = _Worker(program, self._root, self._logs)
@@ -82,11 +76,11 @@ class Workers:
 
     @property
     def process_ids(self) -> dict[str, int]:
-        """Process id of each program that is running or waits for a job."""
-        return {program: worker.process_id for program, worker in self._running.items()}
+        """Process id of each program that is running or waits for a job, by its name."""
+        return {program.name: worker.process_id for program, worker in self._running.items()}
 
     def close(self) -> None:
-        """Tell all processes to leave, and wait until they have. One in the middle of a job is killed."""
+        """End all processes, and wait until they have ended. One in the middle of a job is killed."""
         while self._running:
             worker = self._running.popitem()[1]
             if worker.is_busy:
@@ -131,14 +125,14 @@ class Turns:
 class _Worker:
     """One process of one program."""
 
-    def __init__(self, program: str, root: Path, logs: Path) -> None:
+    def __init__(self, program: Program, root: Path, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         # the host, because two that share a store can have equal process ids
-        self._log = logs / f"{program}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
+        self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
         reader, writer = os.pipe()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
-                [sys.executable, "-m", f"stages.{program}", "--events-fd", str(writer)],
+                [sys.executable, "-m", "stages.run", program.package, "--events-fd", str(writer)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -13,26 +13,39 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from stages.errors import StoreError
-from stages.keys import FORMAT, Digest, JsonValue, Key, Node, digest_file
-from stages.pipeline.contract import CONTRACTS
-from stages.pipeline.programs import program_of
-from stages.store.drafts import WorkSpaces, make_durable, sync
-from stages.store.manifest import Input, Manifest
+from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
+from stages.store.drafts import Drafts, make_durable, sync
+from stages.store.manifest import OWN_FILES, Input, Manifest
 
-MANIFEST = "manifest.json"
-RUN = "run.json"
+MANIFEST, RUN = OWN_FILES
 _FORGOTTEN = "manifest.forgotten.json"  # the manifest of an artifact that is to be made again
-_NEW, _OLD = "new", "old"  # in a work space: the artifact that is being written, and what it has replaced
+_NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
 
 State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One thing that keeps an artifact from being fresh.
+
+    Attributes:
+        field: what it is about: "code", "inputs.<stage>" (digest of that stage's payload), "payload" (its size in
+            bytes), or "manifest" (what is wrong with it, `now`).
+        before: its value when the artifact was made; None where that is not known.
+        now: its value at present; None of what is not there.
+    """
+
+    field: str
+    before: JsonValue
+    now: JsonValue
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """What the store says of a node, and why."""
+    """What the store says of a node, and why; fresh, absent and forgotten need no reasons."""
 
     state: State
-    reason: str = ""
+    reasons: tuple[Reason, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
@@ -54,99 +67,97 @@ class Store:
     def __init__(self, root: Path) -> None:
         """`root` is created when the first artifact is published."""
         self.root = root
-        self._work_spaces = WorkSpaces(root)
+        self._drafts = Drafts(root)
 
-    def folder(self, stage: str, key: Key) -> Path:
+    def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
-        return self.root / stage / key
+        return self.root / artifact.stage / artifact.key
 
-    def payload(self, stage: str, key: Key) -> Path:
-        """The file that the next stage reads."""
-        return self.folder(stage, key) / CONTRACTS[stage].payload
+    def payload(self, artifact: ArtifactId) -> Path:
+        """The file that the next stage reads.
 
-    def manifest(self, stage: str, key: Key) -> Manifest | None:
+        Raises:
+            StoreError: as `present_manifest`, which names it.
+        """
+        return self.folder(artifact) / self.present_manifest(artifact).payload
+
+    def manifest(self, artifact: ArtifactId) -> Manifest | None:
         """The artifact's manifest, or None when there is no such artifact.
 
         Raises:
             StoreError: the manifest is damaged, or that of another artifact.
         """
-        return self._read_manifest(stage, key, MANIFEST)
+        return self._read_manifest(artifact, MANIFEST)
 
-    def present_manifest(self, stage: str, key: Key) -> Manifest:
+    def present_manifest(self, artifact: ArtifactId) -> Manifest:
         """The artifact's manifest.
 
         Raises:
             StoreError: as `manifest`, or there is no such artifact.
         """
-        manifest = self.manifest(stage, key)
+        manifest = self.manifest(artifact)
         if manifest is None:
-            raise StoreError(f"{self.folder(stage, key)}: was removed while it was in use. Run `doit` again.")
+            raise StoreError(f"{self.folder(artifact)}: was removed while it was in use. Run `doit` again.")
         return manifest
 
-    def alone(self) -> AbstractContextManager[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """No artifact is renamed by others meanwhile: for what was seen between two renames."""
-        return self._work_spaces.alone()
+        return self._drafts.exclusive()
 
-    def check_inputs(self, node: Node) -> dict[str, Digest]:
+    def check_inputs(self, node: Node) -> dict[ArtifactId, Digest]:
         """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
 
         A damaged artifact is forgotten: the next `doit` makes it again.
 
         Returns:
-            The payloads' digests by stage, for `publish`.
+            The payloads' digests, for `publish`.
         Raises:
             StoreError: an artifact has been removed or is damaged.
         """
-        return {stage: self._check_payload(stage, key) for stage, key in node.inputs.items()}
+        return {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         """Whether the node's artifact can stay, from the store alone; payload bytes are not read."""
         verdict = self._judge(node, code)
         if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
-            with suppress(OSError), self._work_spaces.undisturbed():  # what cannot be locked stays as it was seen
+            with suppress(OSError), self._drafts.shared():  # what cannot be locked stays as it was seen
                 verdict = self._judge(node, code)
         return verdict
 
     def _judge(self, node: Node, code: Digest) -> Verdict:
         try:
-            manifest = self.manifest(node.stage, node.key)
+            manifest = self.manifest(node.artifact)
             if manifest is None:
-                forgotten = self.folder(node.stage, node.key) / _FORGOTTEN
+                forgotten = self.folder(node.artifact) / _FORGOTTEN
                 return Verdict("forgotten" if forgotten.is_file() else "absent")
-            fault = self._payload_fault(node, manifest)
-            if fault:
-                return Verdict("corrupt", fault)
+            size_bytes = self._payload_size(node.artifact, manifest)
+            if size_bytes != manifest.size_bytes:
+                return Verdict("corrupt", (Reason("payload", manifest.size_bytes, size_bytes),))
             reasons = self._changes(node, manifest, code)
         except StoreError as error:
-            return Verdict("corrupt", str(error))
-        return Verdict("stale", "; ".join(reasons)) if reasons else Verdict("fresh")
+            return Verdict("corrupt", (Reason("manifest", None, str(error)),))
+        return Verdict("stale", reasons) if reasons else Verdict("fresh")
 
-    def _payload_fault(self, node: Node, manifest: Manifest) -> str:
-        path = self.payload(node.stage, node.key)
+    def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
+        """Bytes of the payload; None where it is not there."""
         try:
-            size = path.stat().st_size
+            return (self.folder(artifact) / manifest.payload).stat().st_size
         except OSError:
-            return f"{path}: is not there."
-        return (
-            "" if size == manifest.size_bytes else f"{path}: has {size} bytes, the manifest says {manifest.size_bytes}."
-        )
+            return None
 
-    def _changes(self, node: Node, manifest: Manifest, code: Digest) -> list[str]:
-        reasons = []
-        if manifest.code != code:
-            reasons.append(f"the code of {program_of(node)} has changed")
-        for stage, key in node.inputs.items():
-            parent = self.manifest(stage, key)
-            if parent is None:
-                reasons.append(f"{stage} is to be made")
-            elif parent.digest != manifest.inputs[stage].digest:
-                reasons.append(f"{stage} has other bytes now")
-        return reasons
+    def _changes(self, node: Node, manifest: Manifest, code: Digest) -> tuple[Reason, ...]:
+        reasons = [] if manifest.code == code else [Reason("code", manifest.code, code)]
+        for artifact in node.input_artifacts:
+            parent, before = self.manifest(artifact), manifest.inputs[artifact.stage].digest
+            if parent is None or parent.digest != before:
+                now = None if parent is None else parent.digest
+                reasons.append(Reason(f"inputs.{artifact.stage}", before, now))
+        return tuple(reasons)
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
         """A folder to write the payload into. It is removed afterwards, unless `publish` has moved it."""
-        with self._work_spaces.new() as space:
+        with self._drafts.new() as space:
             draft = space / _NEW
             draft.mkdir()
             yield draft
@@ -156,7 +167,8 @@ class Store:
         node: Node,
         draft: Path,
         *,
-        inputs: Mapping[str, Digest],
+        payload: str,
+        inputs: Mapping[ArtifactId, Digest],
         code: Digest,
         run: Mapping[str, JsonValue],
     ) -> Published:
@@ -164,6 +176,7 @@ class Store:
 
         Args:
             draft: holds the payload; given by `draft`.
+            payload: name of the payload's file.
             inputs: what `check_inputs` gave before they were read.
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
@@ -172,40 +185,40 @@ class Store:
         Raises:
             StoreError: an input has been removed, or made again with other bytes, since then. Nothing is published.
         """
-        payload = draft / CONTRACTS[node.stage].payload
+        file = draft / payload
         manifest = Manifest(
             format=FORMAT,
             stage=node.stage,
             key=node.key,
             parameters=node.parameters,
             components=node.components,
-            inputs={stage: Input(key, inputs[stage]) for stage, key in node.inputs.items()},
+            inputs={artifact.stage: Input(artifact.key, inputs[artifact]) for artifact in node.input_artifacts},
             code=code,
-            payload=payload.name,
-            size_bytes=payload.stat().st_size,
-            digest=digest_file(payload),
+            payload=payload,
+            size_bytes=file.stat().st_size,
+            digest=digest_file(file),
         )
         (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         make_durable(draft)
-        with self._work_spaces.alone():
+        with self._drafts.exclusive():
             self._check_still(node, inputs)
             before = self._before(node)
             if before != manifest or not self._has_appeared_since(draft, node):
-                self._replace(draft, self.folder(node.stage, node.key))
+                self._replace(draft, self.folder(node.artifact))
         sync(self.root / node.stage)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
 
-    def forget(self, stage: str, key: Key) -> bool:
+    def forget(self, artifact: ArtifactId) -> bool:
         """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
-        return forget_artifact(self.folder(stage, key))
+        return forget_artifact(self.folder(artifact))
 
-    def remove(self, stage: str, key: Key) -> bool:
+    def remove(self, artifact: ArtifactId) -> bool:
         """Delete an artifact, so that it is never seen half-deleted. False when there is none."""
-        folder = self.folder(stage, key)
+        folder = self.folder(artifact)
         if not folder.is_dir():
             return False
-        with self._work_spaces.new() as space, self._work_spaces.alone():
+        with self._drafts.new() as space, self._drafts.exclusive():
             try:
                 folder.rename(space / _OLD)
             except FileNotFoundError:
@@ -214,33 +227,34 @@ class Store:
 
     def sweep_drafts(self) -> None:
         """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
-        self._work_spaces.sweep()
+        self._drafts.sweep()
 
-    def _read_manifest(self, stage: str, key: Key, name: str) -> Manifest | None:
-        path = self.folder(stage, key) / name
+    def _read_manifest(self, artifact: ArtifactId, name: str) -> Manifest | None:
+        path = self.folder(artifact) / name
         try:
             manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
-        if (manifest.stage, manifest.key) != (stage, key):
+        if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
         return manifest
 
-    def _check_payload(self, stage: str, key: Key) -> Digest:
+    def _check_payload(self, artifact: ArtifactId) -> Digest:
         with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
-            return self._matching_digest(stage, key)
-        with self._work_spaces.alone():
+            return self._matching_digest(artifact)
+        with self._drafts.exclusive():
             try:
-                return self._matching_digest(stage, key)
+                return self._matching_digest(artifact)
             except StoreError:
-                self.forget(stage, key)
+                self.forget(artifact)
                 raise
 
-    def _matching_digest(self, stage: str, key: Key) -> Digest:
+    def _matching_digest(self, artifact: ArtifactId) -> Digest:
         """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
-        manifest, path = self.present_manifest(stage, key), self.payload(stage, key)
+        manifest = self.present_manifest(artifact)
+        path = self.folder(artifact) / manifest.payload
         try:
             digest = digest_file(path)
         except FileNotFoundError as error:
@@ -252,16 +266,16 @@ class Store:
             )
         return digest
 
-    def _check_still(self, node: Node, inputs: Mapping[str, Digest]) -> None:
+    def _check_still(self, node: Node, inputs: Mapping[ArtifactId, Digest]) -> None:
         """Raise StoreError unless the node's inputs are still those whose digests are given."""
-        for stage, key in node.inputs.items():
-            if self.present_manifest(stage, key).digest != inputs[stage]:
-                path = self.payload(stage, key)
+        for artifact in node.input_artifacts:
+            if self.present_manifest(artifact).digest != inputs[artifact]:
+                path = self.payload(artifact)
                 raise StoreError(f"{path}: was made again meanwhile, with other bytes. Run `doit` again.")
 
     def _before(self, node: Node) -> Manifest | None:
         try:
-            return self.manifest(node.stage, node.key) or self._read_manifest(node.stage, node.key, _FORGOTTEN)
+            return self.manifest(node.artifact) or self._read_manifest(node.artifact, _FORGOTTEN)
         except StoreError:
             return None  # damaged, which is why it was made again
 
@@ -272,14 +286,14 @@ class Store:
         no longer be read.
         """
         try:
-            published = (self.folder(node.stage, node.key) / MANIFEST).stat().st_mtime_ns
+            published = (self.folder(node.artifact) / MANIFEST).stat().st_mtime_ns
         except FileNotFoundError:
             return False
         return published > draft.parent.stat().st_mtime_ns
 
     def _replace(self, draft: Path, final: Path) -> None:
         """Put a draft in an artifact's place; if that fails, the old one is back in it."""
-        old = draft.with_name(_OLD)  # deleted with the draft's work space
+        old = draft.with_name(_OLD)  # deleted with the draft
         final.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             final.rename(old)

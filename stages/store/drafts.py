@@ -1,7 +1,7 @@
 """Where artifacts are written before they have a name, and the lock under which names change.
 
-A work space is a folder `<root>/.drafts/<random>/`; beside it lies `<random>.lock`, which its writer holds, so that
-what a killed writer has left can be told from what is being written. Nobody reads a work space.
+A draft is a folder `<root>/.drafts/<random>/`; beside it lies `<random>.lock`, which its writer holds, so that what a
+killed writer has left can be distinguished from what is being written. Nobody reads a draft.
 """
 
 import fcntl
@@ -19,22 +19,22 @@ _DRAFTS = ".drafts"
 _LOCK_SUFFIX = ".lock"
 
 
-class WorkSpaces:
-    """The work spaces of a store, for any number of processes and threads."""
+class Drafts:
+    """The drafts of a store, for any number of processes and threads."""
 
     def __init__(self, root: Path) -> None:
         """`root` is the store's folder, created when first written to."""
         self._root = root
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Keep all other processes and threads from renaming anything until the block ends."""
         self._root.mkdir(parents=True, exist_ok=True)
         with _locked(self._root / _LOCK, fcntl.LOCK_EX):
             yield
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """Nobody renames anything until the block ends; others may look as well. Creates nothing.
 
         Raises:
@@ -55,7 +55,7 @@ class WorkSpaces:
         with ExitStack() as stack:
             try:
                 drafts.mkdir(parents=True, exist_ok=True)
-                with self.alone():  # so that no sweep meets the lock file before it is locked
+                with self.exclusive():  # so that no sweep meets the lock file before it is locked
                     stack.enter_context(_locked(lock, fcntl.LOCK_EX))
                     stack.callback(_delete, lock)
                     lock.with_suffix("").mkdir()
@@ -104,7 +104,7 @@ def _locked(path: Path, operation: int, flags: int = os.O_RDWR | os.O_CREAT) -> 
 
 
 def _delete(lock: Path) -> None:
-    """Delete a work space. Its lock file goes last, so that a sweep finds what could not be deleted."""
+    """Delete a draft. Its lock file goes last, so that a sweep finds what could not be deleted."""
     shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
     if not lock.with_suffix("").exists():
         lock.unlink(missing_ok=True)

@@ -3,24 +3,24 @@
 from contextlib import suppress
 
 from stages.errors import StoreError
-from stages.keys import Key
+from stages.keys import ArtifactId
 from stages.store.artifacts import Store
 from stages.store.manifest import Manifest
 
 
-def read_lineage(store: Store, stage: str, key: Key) -> list[Manifest]:
+def read_lineage(store: Store, artifact: ArtifactId) -> list[Manifest]:
     """Manifests of an artifact and of all that it was made from, the last first.
 
     Raises:
         StoreError: one of them is damaged or has been removed.
     """
     with suppress(StoreError):  # perhaps one was just being replaced: looked at again when nobody can
-        return _read(store, stage, key)
-    with store.alone():
-        return _read(store, stage, key)
+        return _read(store, artifact)
+    with store.exclusive():
+        return _read(store, artifact)
 
 
-def _read(store: Store, stage: str, key: Key) -> list[Manifest]:
-    manifest = store.present_manifest(stage, key)
-    ancestors = [_read(store, name, entry.key) for name, entry in manifest.inputs.items()]
+def _read(store: Store, artifact: ArtifactId) -> list[Manifest]:
+    manifest = store.present_manifest(artifact)
+    ancestors = [_read(store, parent) for parent in manifest.node.input_artifacts]
     return [manifest, *(ancestor for branch in ancestors for ancestor in branch)]

@@ -1,36 +1,35 @@
-"""The links by which a person finds videos: `videos/<name>.mp4` in the store leads to the newest choice of a video."""
+"""The links by which a person finds videos: `videos/<name>.mp4` in the store points to the newest choice of a video."""
 
 import os
 from pathlib import Path
 
 from stages.errors import StoreError
-from stages.keys import Node
-from stages.pipeline.contract import CONTRACTS, STAGES
-from stages.store.artifacts import Store
-from stages.store.drafts import WorkSpaces
+from stages.keys import ArtifactId
+from stages.store.drafts import Drafts
+from stages.store.interface import ArtifactStore
 
 _FOLDER = "videos"
-_SUFFIX = Path(CONTRACTS[STAGES[-1]].payload).suffix
 
 
 class VideoLinks:
     """The links of one store. Their names are those of the videos, their targets artifacts of the last stage."""
 
-    def __init__(self, store: Store) -> None:
-        """Nothing is created before the first link."""
+    def __init__(self, store: ArtifactStore, *, suffix: str) -> None:
+        """Nothing is created before the first link; `suffix` ends its name, such as ".mp4"."""
         self._store = store
+        self._suffix = suffix
 
     def path(self, name: str) -> Path:
         """Where a person finds a video."""
-        return self._store.root / _FOLDER / f"{name}{_SUFFIX}"
+        return self._store.root / _FOLDER / f"{name}{self._suffix}"
 
-    def leads_to(self, name: str, node: Node) -> bool:
-        """Whether a video's link leads to this node's artifact."""
+    def points_to(self, name: str, artifact: ArtifactId) -> bool:
+        """Whether a video's link points to this artifact."""
         link = self.path(name)
-        return link.is_symlink() and link.resolve() == self._store.payload(node.stage, node.key).resolve()
+        return link.is_symlink() and link.resolve().parent == self._store.folder(artifact).resolve()
 
-    def lead(self, name: str, node: Node) -> None:
-        """Let a video's link lead to this node's artifact, in one step.
+    def point_to(self, name: str, artifact: ArtifactId) -> None:
+        """Let a video's link point to this artifact, in one step.
 
         Raises:
             StoreError: something else is in its place, or it cannot be written.
@@ -38,9 +37,9 @@ class VideoLinks:
         link = self.path(name)
         try:
             link.parent.mkdir(parents=True, exist_ok=True)
-            with WorkSpaces(self._store.root).new() as space:
-                (space / name).symlink_to(os.path.relpath(self._store.payload(node.stage, node.key), link.parent))
-                (space / name).replace(link)
+            with Drafts(self._store.root).new() as draft:
+                (draft / name).symlink_to(os.path.relpath(self._store.payload(artifact), link.parent))
+                (draft / name).replace(link)
         except OSError as error:
             raise StoreError(f"{link}: cannot be made ({error.strerror}). Move away what is in its place.") from error
 

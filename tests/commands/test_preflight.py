@@ -9,11 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from preflight_builders import build_figures, publish_answer, write_project
 
+from stages.pipeline.stages import Pipeline
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from tests.interrupts import interruptible_children
+from tests.preflight_builders import build_figures, publish_answer, write_project
 
 SLICE = "v5e:2x4"
 PATIENCE_S = 60  # on a busy machine
@@ -30,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def answer(root: Path, **figures: float) -> None:
-    params = load_params(root, {})
+    params = load_params(root, {}, Pipeline())
     for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
         publish_answer(root, question, build_figures(**figures))
 

@@ -13,10 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
-from stages.run.job import Job
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
-from tests.builders import CODE, publish
+from tests.builders import CODE, build_job, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
@@ -60,7 +59,7 @@ def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", **paramet
     publish(store, parents[1], (vae.parent / "latents").read_bytes())
     node = Node("decode", PARAMETERS | parameters, {}, {"denoise": parents[1].key})
     machine = {"platform": platform, "mesh": "auto"}
-    return process.run(Job(node, Checkpoint(vae.parent), store.root, CODE, machine))
+    return process.run(build_job(node, Checkpoint(vae.parent), store.root, CODE, machine))
 
 
 def artifacts(vae: Path) -> list[Path]:

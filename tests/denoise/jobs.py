@@ -13,7 +13,7 @@ from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.store.artifacts import Store
 from stages.tensors.files import write_tensors
-from tests.builders import CODE, publish
+from tests.builders import CODE, build_job, publish
 from tests.denoise.builders import TOY, write_checkpoint
 
 PARAMETERS = {
@@ -52,7 +52,7 @@ def denoise_job(
     publish(store, encode, root.with_name(f"{root.name}-embeddings").read_bytes())
     node = Node("denoise", PARAMETERS | changes, {}, {"encode": encode.key})
     machine = {"platform": "cpu", "mesh": "auto", "hosts": "one"} | (machine or {})
-    return Job(node, Checkpoint(checkpoint), store.root, CODE, machine)
+    return build_job(node, Checkpoint(checkpoint), store.root, CODE, machine)
 
 
 def latents_file(root: Path) -> Path:

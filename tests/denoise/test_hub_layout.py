@@ -16,7 +16,7 @@ from stages.denoise.config import TransformerConfig
 from stages.denoise.weights import load_weights
 from stages.errors import CheckpointError
 from stages.models.checkpoint import component_folder, component_identity, resolve
-from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import WeightFiles
 
@@ -50,7 +50,7 @@ def rewrite(shard: Path, **changes: np.ndarray | None) -> None:
 
 def test_every_component_is_found(small: Path, tmp_path: Path):
     checkpoint = resolve(str(small), "", tmp_path)
-    names = sorted({name for contract in CONTRACTS.values() for name in contract.components})
+    names = sorted({name for stage in STAGES for name in stage.components})
     assert sorted(path.name for path in small.iterdir() if path.is_dir()) == names
     for name in names:
         assert component_folder(checkpoint, name) == small / name

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stages.pipeline.programs import INSTALL_FORK
 
 from stages.diffusers_decode.edge import load_decoder
 from stages.errors import StageError
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
-from stages.pipeline.programs import INSTALL_FORK
-from stages.run.job import Job
 from stages.store.artifacts import RUN, Store
 from stages.tensors.files import read_tensors, write_tensors
-from tests.builders import CODE, publish
+from tests.builders import CODE, build_job, publish
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
@@ -46,8 +45,8 @@ def decode(process: StageProcess, folder: Path) -> tuple[Path, list[Event]]:
     publish(store, parents[1], (folder / "latents").read_bytes())
     node = Node("decode", PARAMETERS, {}, {"denoise": parents[1].key})
     machine = {"platform": "cpu", "mesh": "auto"}
-    events = process.run(Job(node, Checkpoint(vae.parent), store.root, CODE, machine))
-    return store.folder("decode", node.key), events
+    events = process.run(build_job(node, Checkpoint(vae.parent), store.root, CODE, machine))
+    return store.folder(node.artifact), events
 
 
 def test_a_job_makes_frames_and_tells_tiles_and_then_what_is_written(process: StageProcess, tmp_path: Path):

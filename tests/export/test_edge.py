@@ -14,7 +14,7 @@ from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from stages.tensors.files import write_tensors
-from tests.builders import CODE, publish
+from tests.builders import CODE, build_job, publish
 
 
 def export_job(folder: Path, frames: np.ndarray) -> Job:
@@ -26,7 +26,7 @@ def export_job(folder: Path, frames: np.ndarray) -> Job:
         write_tensors(folder / "frames", {"frames": frames})
         publish(store, parent, (folder / "frames").read_bytes())
     node = Node("export", {"fps": 8, "codec": "h264", "crf": 18}, {}, {"decode": parent.key})
-    return Job(node, Checkpoint(folder), store.root, CODE, {})
+    return build_job(node, Checkpoint(folder), store.root, CODE, {})
 
 
 def test_the_video_has_the_frames_and_says_what_it_was_made_from(tmp_path: Path):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from stages.export.provenance import describe_provenance
 from stages.keys import FORMAT, Digest, JsonValue, Node
-from stages.pipeline.contract import CONTRACTS, STAGES
 from stages.store.manifest import Input, Manifest
+from tests.builders import PIPELINE, payload_of
 
 DIGEST = Digest("0" * 32)
 
@@ -24,7 +24,7 @@ def build_manifest(node: Node) -> Manifest:
         components=node.components,
         inputs={stage: Input(key, DIGEST) for stage, key in node.inputs.items()},
         code=DIGEST,
-        payload=CONTRACTS[node.stage].payload,
+        payload=payload_of(node.stage),
         size_bytes=0,
         digest=DIGEST,
     )
@@ -59,7 +59,7 @@ def test_the_line_holds_prompt_parameters_keys_and_models():
 def test_in_place_of_a_prompt_stands_the_digest_of_the_file(stage: str):
     first = Node(stage, {"from_file": "d" * 32}, {}, {})
     nodes = [first]
-    for name in STAGES[STAGES.index(stage) + 1 :]:
+    for name in PIPELINE.names[PIPELINE.names.index(stage) + 1 :]:
         nodes.append(Node(name, {}, {}, {nodes[-1].stage: nodes[-1].key}))
     record = json.loads(describe(tuple(nodes)))
     assert record["prompt"] is None

@@ -11,11 +11,10 @@ from safetensors.numpy import save_file
 
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
-from stages.pipeline.contract import CONTRACTS
-from stages.run.job import Job
+from stages.pipeline.contracts import EMBEDDINGS
 from stages.store.artifacts import RUN, Store
 from stages.tensors.files import write_tensors
-from tests.builders import code_of
+from tests.builders import build_job, code_of
 from tests.from_file.builders import (
     random_embeddings,
     random_latents,
@@ -37,7 +36,7 @@ class Program:
         """The node of the file, and the events of its job."""
         node = Node(stage, {"from_file": digest_file(self.file)}, {}, {})
         no_model = Checkpoint(self.file.parent / "no" / "model")
-        return node, self.process.run(Job(node, no_model, self.store.root, code_of("from_file"), {}, self.file))
+        return node, self.process.run(build_job(node, no_model, self.store.root, code_of("from_file"), {}, self.file))
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +66,14 @@ def test_the_artifact_is_byte_for_byte_what_the_stage_would_have_written(
     node, events = program.run(stage)
     assert events[-1]["event"] == "result", events[-1]
     assert not [event for event in events if event["event"] == "warning"]
-    assert program.store.payload(stage, node.key).read_bytes() == (tmp_path / "wanted").read_bytes()
+    assert program.store.payload(node.artifact).read_bytes() == (tmp_path / "wanted").read_bytes()
     assert program.store.verdict(node, code_of("from_file")).is_fresh
 
 
 def test_run_json_names_the_file_and_no_library_of_the_models(program: Program):
     write_reference_latents(program.file, random_latents())
     node, _ = program.run("denoise")
-    run = json.loads((program.store.folder("denoise", node.key) / RUN).read_text())
+    run = json.loads((program.store.folder(node.artifact) / RUN).read_text())
     assert run["from_file"] == str(program.file)
     assert set(run["versions"]) == {"numpy"}
 
@@ -107,7 +106,7 @@ def test_values_that_are_not_finite_are_not_published(program: Program):
 def test_the_file_of_another_stage_is_told(program: Program):
     write_reference_latents(program.file, random_latents())
     node, events = program.run("encode")
-    missing = "; ".join(f"`{name}` is missing" for name in CONTRACTS["encode"].tensors)
+    missing = "; ".join(f"`{name}` is missing" for name in EMBEDDINGS.tensors)
     assert events[-1] == {
         "event": "error",
         "kind": "ContractError",

@@ -10,11 +10,9 @@ import pytest
 import stages
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
-from stages.pipeline.programs import program_of
-from stages.run.job import Job
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
-from tests.builders import CODE, publish
+from tests.builders import CODE, build_job, publish
 from tests.decode.builders import random_latents
 from tests.fork import NO_FORK, is_fork_installed
 from tests.stage_process import StageProcess
@@ -49,9 +47,10 @@ def decode(processes: dict[str, StageProcess], store: Store, decoder: str, param
     write_tensors(store.root.parent / "latents", {"latents": LATENTS})
     publish(store, denoise, (store.root.parent / "latents").read_bytes())
     node = Node("decode", parameters | {"decoder": decoder}, {}, {"denoise": denoise.key})
-    events = processes[program_of(node)].run(Job(node, SHAPES, store.root, CODE, {"platform": "cpu", "mesh": "auto"}))
+    job = build_job(node, SHAPES, store.root, CODE, {"platform": "cpu", "mesh": "auto"})
+    events = processes[job.program.name].run(job)
     assert events[-1]["event"] == "result", events[-1]
-    return read_tensors(store.payload("decode", node.key))["frames"][0].astype(np.float32)
+    return read_tensors(store.payload(node.artifact))["frames"][0].astype(np.float32)
 
 
 def psnr_db(frames: np.ndarray, exact: np.ndarray) -> float:

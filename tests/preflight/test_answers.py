@@ -5,17 +5,18 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from preflight_builders import GIB, build_figures, write_project
 
 from stages.keys import JsonValue
+from stages.pipeline.stages import Pipeline
 from stages.preflight.answers import Row, WayOut, propose
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import Params, load_params
+from tests.preflight_builders import GIB, build_figures, write_project
 
 
 @pytest.fixture
 def params(tmp_path: Path) -> Params:
-    return load_params(write_project(tmp_path), {})
+    return load_params(write_project(tmp_path), {}, Pipeline())
 
 
 def build_row(params: Params, root: Path, stage: str = "denoise", **figures: JsonValue) -> Row:
@@ -81,7 +82,7 @@ def test_of_a_device_without_known_peak_no_time_is_said(params: Params, tmp_path
 
 def test_a_step_that_does_not_fit_is_shortened_to_what_its_growth_lets_fit(tmp_path: Path):
     write_project(tmp_path)
-    params = load_params(tmp_path, {"denoise.num_frames": "241"})  # 61 latent frames
+    params = load_params(tmp_path, {"denoise.num_frames": "241"}, Pipeline())  # 61 latent frames
     row = build_row(params, tmp_path, weights=2, state=1, temporaries=19, limit=16)
     assert ways(row, params) == [["denoise.num_frames=161", "denoise.num_frames=153"]]  # 61 * (0.97 * 16 - 2) / 20
 
@@ -93,7 +94,7 @@ def test_a_chunk_that_does_not_fit_is_tiled_or_shortened(params: Params, tmp_pat
 
 def test_a_chunk_is_shortened_by_what_grows(tmp_path: Path):
     write_project(tmp_path)
-    params = load_params(tmp_path, {"denoise.num_frames": "241"})  # 61 latent frames
+    params = load_params(tmp_path, {"denoise.num_frames": "241"}, Pipeline())  # 61 latent frames
     row = build_row(params, tmp_path, "decode", weights=2, state=6, temporaries=9, limit=16, growing_bytes=6 * GIB)
     _, shorter = ways(row, params, num=1)
     assert shorter == ["denoise.num_frames=177"]  # 61 * (0.97 * 16 - 11) / 6: 45 latent frames
@@ -113,7 +114,7 @@ def test_of_a_program_without_a_sum_no_length_is_guessed(params: Params, tmp_pat
 
 def test_a_chosen_mesh_gives_way_to_the_best_one(tmp_path: Path):
     write_project(tmp_path)
-    params = load_params(tmp_path, {"machine.mesh": "1x1x8"})
+    params = load_params(tmp_path, {"machine.mesh": "1x1x8"}, Pipeline())
     assert ways(build_row(params, tmp_path, limit=1), params) == [["machine.mesh=auto"], []]
 
 

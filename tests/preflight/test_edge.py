@@ -6,27 +6,38 @@ from pathlib import Path
 
 import jax
 import pytest
-from preflight_builders import write_project
 
 from stages.errors import CheckpointError, StageError
 from stages.keys import Digest
 from stages.machine.executables import FOLDER, Executables, Program
 from stages.models.checkpoint import Checkpoint
+from stages.pipeline.stages import Pipeline
 from stages.preflight import edge
 from stages.preflight.lowering import lower
-from stages.preflight.questions import ask, describe_target
+from stages.preflight.questions import FIGURES, PROGRAM, ask, describe_target
 from stages.preflight.target import Target
 from stages.request.params import load_params
 from stages.run.job import Job, Report
+from tests.preflight_builders import write_project
 
 QUIET = Report(lambda _event: None)
 
 
 def build_job(root: Path, stage: str) -> Job:
-    params = load_params(root, {})
+    params = load_params(root, {}, Pipeline())
     questions = ask(params.videos["demo"], root, describe_target("", params.machine), mesh=params.machine.mesh)
     (node,) = (question.node for question in questions if question.stage == stage)
-    return Job(node, Checkpoint(Path()), root / "artifacts", Digest("c" * 32), params.machine.model_dump())
+    return Job(
+        node=node,
+        program=PROGRAM,
+        makes=FIGURES,
+        inputs={},
+        rank=0,
+        checkpoint=Checkpoint(Path()),
+        store=root / "artifacts",
+        code=Digest("c" * 32),
+        machine=params.machine.model_dump(),
+    )
 
 
 def test_figures_are_written_and_the_executable_is_kept_for_a_run(tmp_path: Path):

@@ -133,7 +133,7 @@ SHARDED = """
 import json, math
 from dataclasses import asdict
 import jax
-from preflight_builders import SETTINGS
+from tests.preflight_builders import SETTINGS
 from stages.preflight.figures import figures_of_compiled
 from stages.preflight.hlo import count_collectives
 from stages.preflight.lowering import lower

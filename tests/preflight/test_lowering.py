@@ -4,20 +4,21 @@ from pathlib import Path
 
 import jax
 import pytest
-from preflight_builders import write_project
 
 from stages.denoise.sampling import is_guided
 from stages.denoise.text_tokens import bucket_size
 from stages.errors import MeshError
 from stages.geometry import VideoSize, latent_size
+from stages.pipeline.stages import Pipeline
 from stages.preflight.lowering import Lowered, bytes_on_device, lower
 from stages.preflight.questions import NUM_PROMPT_TOKENS, ask, describe_target
 from stages.request.params import load_params
+from tests.preflight_builders import write_project
 
 
 def lowered(root: Path, stage: str, **overrides: str) -> Lowered:
     write_project(root)
-    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
+    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
     questions = ask(params.videos["demo"], root, describe_target("", params.machine), mesh=params.machine.mesh)
     (question,) = (question for question in questions if question.stage == stage)
     return lower(question.node.parameters, jax.devices())

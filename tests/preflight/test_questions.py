@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from preflight_builders import write_project
 from safetensors.numpy import save_file
 
 from stages.errors import ContractError
+from stages.pipeline.stages import Pipeline
 from stages.preflight.questions import Question, ask, describe_target
 from stages.request.params import load_params
+from tests.preflight_builders import write_project
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def questions(root: Path, *, topology: str = "v6e:2x4", **overrides: str) -> list[Question]:
-    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
+    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
     return ask(params.videos["demo"], root, describe_target(topology, params.machine), mesh=params.machine.mesh)
 
 

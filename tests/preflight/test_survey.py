@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from preflight_builders import build_figures, publish_answer, write_project
 from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError, MeshError, ParamsError, StageError, StoreError
+from stages.pipeline.stages import Pipeline
 from stages.preflight import survey as preflight_survey
 from stages.preflight.answers import Row
 from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import survey
 from stages.request.params import load_params
+from tests.preflight_builders import build_figures, publish_answer, write_project
 
 SLICE = "v5e:2x4"
 
@@ -33,7 +34,7 @@ def look(
 
 def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
     """Put the answers for these parameters into the store."""
-    params = load_params(root, overrides)
+    params = load_params(root, overrides, Pipeline())
     for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
         publish_answer(root, question, build_figures(**figures))
 

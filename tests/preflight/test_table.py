@@ -7,19 +7,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from preflight_builders import GIB, build_figures, write_project
 from rich.console import Console
 
+from stages.pipeline.stages import Pipeline
 from stages.preflight.answers import Row, WayOut
 from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import Survey
 from stages.preflight.table import print_table, show_progress
 from stages.request.params import load_params
+from tests.preflight_builders import GIB, build_figures, write_project
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[Row]:
-    params = load_params(write_project(tmp_path), {})
+    params = load_params(write_project(tmp_path), {}, Pipeline())
     questions = ask(
         params.videos["demo"], tmp_path, describe_target("v5e:2x4", params.machine), mesh=params.machine.mesh
     )

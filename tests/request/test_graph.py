@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stages.errors import ParamsError
 from stages.keys import Node, digest_bytes
+from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
@@ -24,8 +25,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def graph(root: Path, **overrides: str) -> Graph:
-    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
-    return build_graph(params, root, StatCache(root / "cache.json"))
+    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
+    return build_graph(params, root, StatCache(root / "cache.json"), Pipeline())
 
 
 def changed_stages(root: Path, **overrides: str) -> set[str]:
@@ -171,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_told(root: Path):
     with pytest.raises(ParamsError) as error:
         graph(root, denoise__from_file="/proc/self/mem")
     assert str(error.value) == (
-        "denoise.from_file: /proc/self/mem cannot be read (Input/output error). Mend that, or name another file."
+        "denoise.from_file: /proc/self/mem cannot be read (Input/output error). Fix that, or name another file."
     )
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator, BaseModel
 
-from stages.request.layers import Origin, Value, located, merge, near, read_toml, validate, value_from_text
+from stages.errors import ParamsError
+from stages.request.layers import Faults, Value, located, merge, near, read_toml, read_video, validate, value_from_text
 
 
 class Table(BaseModel):
@@ -15,24 +16,17 @@ class Table(BaseModel):
     ratio: float | None = None
 
 
-class Tables(BaseModel):
-    a: Table
+def in_the_project(value: str, info: Any) -> str:
+    return str(info.context / value)
 
 
-def at_most_the_context(value: int, info: Any) -> int:
-    return min(value, info.context)
+class Located(BaseModel):
+    file: Annotated[str, AfterValidator(in_the_project)]
 
 
-class Bounded(BaseModel):
-    count: Annotated[int, AfterValidator(at_most_the_context)]
-
-
-class BoundedTables(BaseModel):
-    a: Bounded
-
-
-def origin(*unread: str) -> Origin:
-    return Origin("a.toml", "Add `{name}` to [{table}].", frozenset(unread))
+@pytest.fixture
+def faults() -> Faults:
+    return Faults(Path("/root"))
 
 
 def test_later_layers_win_name_by_name():
@@ -62,29 +56,42 @@ def test_text_that_is_not_one_value_stays_text(text: str):
     assert value_from_text(Table, "count", text) == text
 
 
-def test_a_missing_value_is_told_with_its_place():
-    faults: list[str] = []
-    assert validate({"a": located({"text": "x"}, "a.toml")}, Tables, origin(), faults) is None
-    assert faults == ["a.toml, a.count: is missing. Add `count` to [a]."]
+def test_a_missing_value_of_a_video_is_reported_with_its_place(faults: Faults):
+    assert validate("a", located({"text": "x"}, "a.toml"), Table, faults, video="v.toml") is None
+    assert faults.lines == [
+        "v.toml, a.count: is missing. Add `count` to its table [a], or to params/a.toml for all videos."
+    ]
 
 
-def test_rules_see_the_context():
-    faults: list[str] = []
-    checked = validate({"a": located({"count": 9}, "a.toml")}, BoundedTables, origin(), faults, context=5)
-    assert checked == BoundedTables.model_construct(a=Bounded.model_construct(count=5))
-    assert faults == []
+def test_rules_see_the_projects_folder(faults: Faults):
+    assert validate("a", located({"file": "x"}, "a.toml"), Located, faults) == Located.model_construct(file="/root/x")
+    assert faults.lines == []
 
 
-def test_nothing_is_missing_where_nothing_could_be_read():
-    faults: list[str] = []
-    assert validate({"a": {}}, Tables, origin("a"), faults) is None
-    assert faults == []
+def test_nothing_is_missing_where_another_file_may_have_it(faults: Faults):
+    assert validate("a", {}, Table, faults) is None
+    assert faults.lines == []
+
+
+def test_a_fault_that_is_met_twice_is_reported_once(faults: Faults):
+    for _ in range(2):
+        validate("a", located({"text": 1, "count": 1}, "a.toml"), Table, faults)
+    assert faults.lines == ["a.toml, a.text = 1: must be a valid string."]
+
+
+def test_all_faults_are_one_error(faults: Faults):
+    faults.raise_if_any()
+    faults.add("one")
+    faults.add("two")
+    with pytest.raises(ParamsError) as error:
+        faults.raise_if_any()
+    assert str(error.value) == "one\n  two"
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (None, "a.toml: no such file. Restore it from the repository."),
+        (None, "a.toml: cannot be read: No such file or directory."),
         (b"x", "a.toml: not valid TOML: Expected '=' after a key in a key/value pair (at end of document)."),
         (b"\xff", "a.toml: not valid TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte."),
         (b"x = " + b"[" * 5000, "a.toml: not valid TOML: nested too deep."),
@@ -93,11 +100,23 @@ def test_nothing_is_missing_where_nothing_could_be_read():
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, fault: str):
     if content is not None:
         (tmp_path / "a.toml").write_bytes(content)
-    faults: list[str] = []
-    assert read_toml(tmp_path / "a.toml", tmp_path, faults) is None
-    assert faults == [fault]
+    faults = Faults(tmp_path)
+    assert read_toml(tmp_path / "a.toml", faults) is None
+    assert faults.lines == [fault]
 
 
 def test_a_near_name_is_offered_only_when_it_is_near():
     assert near("sed", ["seed", "width"]) == " Did you mean `seed`?"
     assert near("colour", ["seed", "width"]) == ""
+
+
+def test_tables_of_a_video_that_are_none_are_reported_with_a_near_name(tmp_path: Path):
+    (tmp_path / "v.toml").write_text("x = 1\n[encod]\n[encode]\nprompt = 'p'\n")
+    faults = Faults(tmp_path)
+    found = read_video(tmp_path / "v.toml", ["encode", "x"], faults)
+    assert found.tables == {"encode": {"prompt": Value("p", "v.toml")}}
+    assert found.unread == {"x", "encod"}
+    assert faults.lines == [
+        "v.toml, x = 1: must be a table, [x].",
+        "v.toml, encod: no such table. Did you mean `encode`?",
+    ]

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from stages.errors import ParamsError
 from stages.geometry import is_valid_num_frames
-from stages.request.params import RESERVED_NAMES, load_params
+from stages.pipeline.denoise import DenoiseParams
+from stages.pipeline.stages import Pipeline
+from stages.request.params import RESERVED_NAMES, MachineParams, ModelParams, load_params
 
 PROJECT = Path(__file__).parent.parent.parent
 HOSTS_RULE = (
@@ -31,13 +33,13 @@ def root(tmp_path: Path) -> Path:
 
 def message(root: Path, **overrides: str) -> str:
     with pytest.raises(ParamsError) as error:
-        load_params(root, {name.replace("__", "."): text for name, text in overrides.items()})
+        load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
     return str(error.value)
 
 
 def test_defaults_are_those_of_the_reference_scripts(root: Path):
     (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "x"\n')
-    video = load_params(root, {}).videos["demo"]
+    video = load_params(root, {}, Pipeline()).videos["demo"]
     assert video.of_stage("denoise") == {
         "num_frames": 49,
         "height": 720,
@@ -49,18 +51,21 @@ def test_defaults_are_those_of_the_reference_scripts(root: Path):
         "flow_shift": None,
         "dtype": "bfloat16",
     }
-    assert video.export.fps == 24
+    assert video.of_stage("export")["fps"] == 24
 
 
 def test_a_video_overrides_the_defaults_and_the_command_line_both(root: Path):
-    video = load_params(root, {"denoise.num_frames": "13", "denoise.flow_shift": "7"}).videos["demo"]
-    assert (video.denoise.num_frames, video.denoise.height, video.denoise.seed) == (13, 96, 42)
-    assert video.denoise.flow_shift == 7.0
+    video = load_params(root, {"denoise.num_frames": "13", "denoise.flow_shift": "7"}, Pipeline()).videos["demo"]
+    denoise = video.table(DenoiseParams)
+    assert (denoise.num_frames, denoise.height, denoise.seed) == (13, 96, 42)
+    assert denoise.flow_shift == 7.0
 
 
 def test_text_on_the_command_line_is_taken_as_it_is(root: Path):
     prompt = 'true = "a", 5'
-    assert load_params(root, {"encode.prompt": prompt}).videos["demo"].encode.prompt == prompt
+    assert (
+        load_params(root, {"encode.prompt": prompt}, Pipeline()).videos["demo"].of_stage("encode")["prompt"] == prompt
+    )
 
 
 @pytest.mark.parametrize("text", ["x.file", "./params/../x.file", "{root}/x.file", "~/x.file"])
@@ -68,7 +73,7 @@ def test_a_file_is_found_from_the_project_the_home_or_the_root(root: Path, monke
     (root / "x.file").touch()
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.chdir("/")
-    video = load_params(root, {"denoise.from_file": text.format(root=root)}).videos["demo"]
+    video = load_params(root, {"denoise.from_file": text.format(root=root)}, Pipeline()).videos["demo"]
     file = video.file_of_stage("denoise")
     assert file is not None
     assert file.is_absolute()
@@ -76,7 +81,7 @@ def test_a_file_is_found_from_the_project_the_home_or_the_root(root: Path, monke
 
 
 def test_without_a_file_every_stage_computes(root: Path):
-    video = load_params(root, {"denoise.from_file": ""}).videos["demo"]
+    video = load_params(root, {"denoise.from_file": ""}, Pipeline()).videos["demo"]
     assert [video.file_of_stage(stage) for stage in ("encode", "denoise", "decode", "export")] == [None] * 4
     assert not any("from_file" in video.of_stage(stage) for stage in ("encode", "denoise"))
 
@@ -85,7 +90,7 @@ def test_without_a_file_every_stage_computes(root: Path):
 def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: str):
     (root / "params/videos/demo.toml").write_text(f'[{table}]\nfrom_file = "x.file"\n')
     (root / "x.file").touch()
-    assert load_params(root, {}).videos["demo"].file_of_stage(table) == root / "x.file"
+    assert load_params(root, {}, Pipeline()).videos["demo"].file_of_stage(table) == root / "x.file"
 
 
 def test_a_wrong_default_is_told_even_where_every_video_has_a_value_of_its_own(root: Path):
@@ -124,14 +129,14 @@ def test_a_wrong_file_is_told_where_it_was_named_and_beside_other_faults(root: P
 
 def test_overrides_can_be_limited_to_one_video(root: Path):
     shutil.copy(root / "params/videos/demo.toml", root / "params/videos/other.toml")
-    videos = load_params(root, {"denoise.seed": "5", "video": "other"}).videos
-    assert (videos["demo"].denoise.seed, videos["other"].denoise.seed) == (42, 5)
+    videos = load_params(root, {"denoise.seed": "5", "video": "other"}, Pipeline()).videos
+    assert (videos["demo"].of_stage("denoise")["seed"], videos["other"].of_stage("denoise")["seed"]) == (42, 5)
 
 
 def test_machine_settings_are_no_part_of_a_video(root: Path):
-    params = load_params(root, {"machine.platform": "cpu"})
+    params = load_params(root, {"machine.platform": "cpu"}, Pipeline())
     assert params.machine.platform == "cpu"
-    assert "machine" not in params.videos["demo"].model_dump()
+    assert "machine" not in params.videos["demo"].stages
 
 
 def test_all_faults_of_all_files_are_told_at_once(root: Path):
@@ -187,7 +192,7 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
 )
 def test_a_value_out_of_its_rule_is_told_with_the_rule(root: Path, name: str, text: str, rule: str):
     with pytest.raises(ParamsError) as error:
-        load_params(root, {name: text})
+        load_params(root, {name: text}, Pipeline())
     assert str(error.value) == f"command line, {name} = {rule}"
 
 
@@ -198,8 +203,12 @@ def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int)
         f'params/videos/demo.toml, export.crf = {worst + 1}: must be 0 to {worst} when export.codec is "{codec}".'
     )
     for crf in (0, worst):
-        found = load_params(root, {"export.codec": codec, "export.crf": str(crf)}).videos["demo"].export
-        assert (found.codec, found.crf) == (codec, crf)
+        found = (
+            load_params(root, {"export.codec": codec, "export.crf": str(crf)}, Pipeline())
+            .videos["demo"]
+            .of_stage("export")
+        )
+        assert (found["codec"], found["crf"]) == (codec, crf)
 
 
 def test_a_misspelt_override_is_told_with_a_near_name(root: Path):
@@ -220,9 +229,30 @@ def test_a_missing_prompt_is_told_where_it_belongs(root: Path):
     )
 
 
-def test_a_missing_setting_of_the_machine_is_told_where_it_belongs(root: Path):
-    (root / "params/machine.toml").write_text('platform = "cpu"\nmesh = "auto"\nhosts = "one"\n')
-    assert message(root) == "params/machine.toml, machine.artifacts: is missing. Add `artifacts` to it."
+@pytest.mark.parametrize("text", [None, "", 'platform = "cpu"\n'])
+def test_what_a_file_of_defaults_does_not_say_has_the_default_of_the_code(root: Path, text: str | None):
+    before = load_params(root, {}, Pipeline())
+    for path in (root / "params").glob("*.toml"):
+        if text is None:
+            path.unlink()
+        elif path.stem == "machine":
+            path.write_text(text)
+        else:
+            path.write_text("")
+    after = load_params(root, {}, Pipeline())
+    assert after.videos == before.videos
+    assert after.machine == before.machine.model_copy(update={"platform": "cpu"} if text else {})
+
+
+def test_the_shipped_files_show_every_parameter_with_its_default():
+    tables = {"model": ModelParams, "machine": MachineParams, **{stage.name: stage.parameters for stage in Pipeline()}}
+    for table, model in tables.items():
+        shown = tomllib.loads((PROJECT / f"params/{table}.toml").read_text(encoding="utf-8"))
+        defaults = {name: field.default for name, field in model.model_fields.items() if not field.is_required()}
+        unset = [name for name, value in defaults.items() if value is None]  # TOML has no word for it
+        assert shown == {name: value for name, value in defaults.items() if value is not None}, table
+        text = (PROJECT / f"params/{table}.toml").read_text(encoding="utf-8")
+        assert all(f"# {name} = " in text for name in unset), table
 
 
 def test_broken_defaults_are_told_with_their_line_and_nothing_else(root: Path):
@@ -244,32 +274,32 @@ def test_a_table_that_is_none_is_told_and_nothing_else(root: Path):
 
 def test_other_faults_are_told_beside_a_broken_file(root: Path):
     (root / "params/decode.toml").write_text("=")
-    (root / "params/export.toml").write_text("fps = 24\ncodec = 'h264'\n")
+    (root / "params/videos/demo.toml").write_text("")
     assert message(root, decode__tile_size="100") == "\n  ".join(
         [
             "params/decode.toml: not valid TOML: Invalid statement (at line 1, column 1).",
+            "params/videos/demo.toml, encode.prompt: is missing. "
+            "Add `prompt` to its table [encode], or to params/encode.toml for all videos.",
             "command line, decode.tile_size = 100: must be a multiple of 16, the VAE's spatial compression. "
             "Use 96 or 112.",
-            "params/videos/demo.toml, export.crf: is missing. "
-            "Add `crf` to its table [export], or to params/export.toml for all videos.",
         ]
     )
 
 
-@pytest.mark.parametrize("table", ["machine", "denoise"])
-def test_a_missing_file_of_defaults_is_told_and_nothing_else(root: Path, table: str):
-    (root / f"params/{table}.toml").unlink()
-    assert message(root) == f"params/{table}.toml: no such file. Restore it from the repository."
+def test_nothing_is_missing_where_the_defaults_cannot_be_read(root: Path):
+    (root / "params/encode.toml").write_text("=")
+    (root / "params/videos/demo.toml").write_text("")
+    assert message(root) == "params/encode.toml: not valid TOML: Invalid statement (at line 1, column 1)."
 
 
 def test_lock_files_of_editors_are_no_videos(root: Path):
     (root / "params/videos/.#demo.toml").symlink_to("user@host.1234")
-    assert load_params(root, {}).videos.keys() == {"demo"}
+    assert load_params(root, {}, Pipeline()).videos.keys() == {"demo"}
 
 
 def test_equal_numbers_are_one_value(root: Path):
     texts = ["0", "0.0", "-0.0", "0e0"]
-    found = {str(load_params(root, {"decode.tile_overlap": text}).videos["demo"].decode) for text in texts}
+    found = {str(load_params(root, {"decode.tile_overlap": text}, Pipeline()).videos["demo"].stages) for text in texts}
     assert len(found) == 1
 
 
@@ -277,7 +307,7 @@ def test_text_is_utf8_whatever_the_locale(root: Path):
     (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "猫 é"\n', encoding="utf-8")
     program = (
         "from stages.request.params import *; "
-        f"print(ascii(load_params(Path({str(root)!r}), {{}}).videos['demo'].encode.prompt))"
+        f"print(ascii(load_params(Path({str(root)!r}), {{}}, Pipeline()).videos['demo'].of_stage('encode')['prompt']))"
     )
     environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     result = subprocess.run(
@@ -310,7 +340,7 @@ def test_every_command_of_doit_and_of_this_project_is_reserved():
 @given(num_frames=st.integers(1, 10_000))
 def test_the_lengths_that_a_message_offers_are_valid(num_frames: int):
     try:
-        load_params(PROJECT, {"denoise.num_frames": str(num_frames)})
+        load_params(PROJECT, {"denoise.num_frames": str(num_frames)}, Pipeline())
     except ParamsError as error:
         offered = str(error).rsplit("Use ", 1)[1].rstrip(".").split(" or ")
         assert all(is_valid_num_frames(int(number)) for number in offered)

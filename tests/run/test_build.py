@@ -7,6 +7,7 @@ import pytest
 
 from stages.errors import ParamsError, StoreError
 from stages.run.build import Build, load_build
+from stages.run.worker import Workers
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -19,7 +20,8 @@ def root(tmp_path: Path) -> Path:
 
 def test_loading_runs_nothing_and_makes_no_artifact(root: Path):
     build = load_build(root, {})
-    assert build.workers.process_ids == {}
+    assert isinstance(build.runner, Workers)
+    assert build.runner.process_ids == {}
     assert {path.name for path in build.store.root.iterdir()} == {".doit.db", ".stat-cache.json"}
 
 
@@ -34,7 +36,7 @@ def test_doit_watches_the_stage_sources_and_the_manifests_of_the_inputs(root: Pa
     nodes = build.graph.videos["demo"]
     names = [path.name for path in build.file_deps(nodes["decode"])]
     assert names[-1] == "manifest.json"
-    assert {"geometry.py", "tensors.py", "edge.py"} <= set(names)
+    assert {"geometry.py", "files.py", "edge.py"} <= set(names)
     assert build.file_deps(nodes["decode"])[-1] in build.targets(nodes["denoise"])
 
 
@@ -43,7 +45,7 @@ def test_of_a_file_from_elsewhere_doit_watches_the_code_that_reads_it(root: Path
     build = load_build(root, {"denoise.from_file": "latents"})
     node = build.graph.videos["demo"]["denoise"]
     sources = {path.relative_to(PROJECT / "stages").as_posix() for path in build.file_deps(node)}
-    assert {"from_file/edge.py", "from_file/outside_file.py", "tensors.py"} <= sources
+    assert {"from_file/edge.py", "from_file/outside_file.py", "tensors/files.py"} <= sources
     assert not any(name.startswith("denoise/") for name in sources)
     assert build.verdict(node).state == "absent"
 
@@ -66,7 +68,7 @@ def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Pat
 
 def test_a_store_that_cannot_be_written_is_told(root: Path):
     (root / "artifacts").write_text("a file")
-    with pytest.raises(StoreError, match=r"artifacts: cannot be written \(.*\). Mend its permissions, or set"):
+    with pytest.raises(StoreError, match=r"artifacts: cannot be written \(.*\). Fix its permissions, or set"):
         load_build(root, {})
 
 

@@ -37,7 +37,7 @@ def test_a_node_by_hand_is_published_and_fresh_for_doit(root: Path):
     build = load_build(root, {"denoise.from_file": "latents.safetensors"})
     node = build.graph.videos["demo"]["denoise"]
     assert build.verdict(node).is_fresh
-    assert result.stdout == f"{build.store.payload('denoise', node.key)}\n"
+    assert result.stdout == f"{build.store.payload(node.artifact)}\n"
     assert f"{node.title}  demo  (by hand)" in result.stderr
 
 

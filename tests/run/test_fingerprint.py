@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.pipeline.programs import DIFFUSERS_DECODE, PROGRAMS
+from stages.pipeline.stages import Pipeline
 from stages.run import fingerprint as module
-from stages.run.fingerprint import fingerprint, normalise, stage_sources
+from stages.run.fingerprint import find_sources, fingerprint, normalise
 from stages.store.stat_cache import StatCache
+
+PACKAGES = {program.package for program in Pipeline().programs}
+DIFFUSERS = "stages.diffusers_decode"
 
 
 @pytest.fixture
@@ -21,9 +24,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tensors/files.py": "from stages.geometry import SCALE\n",
         "store/artifacts.py": "import os\n",
         "encode/__init__.py": "",
-        "encode/__main__.py": "import json\nfrom stages import geometry\nfrom stages.store.artifacts import os\n",
+        "encode/edge.py": "import json\nfrom stages import geometry\nfrom stages.store.artifacts import os\n",
         "decode/__init__.py": "",
-        "decode/__main__.py": 'def f(x):\n    """Add."""\n    import stages.tensors.files\n    return x + 1\n',
+        "decode/edge.py": 'def f(x):\n    """Add."""\n    import stages.tensors.files\n    return x + 1\n',
     }.items():
         (stages / name).parent.mkdir(parents=True, exist_ok=True)
         (stages / name).write_text(source)
@@ -36,22 +39,22 @@ def cache(package: Path) -> StatCache:
 
 
 def names(package: Path, stage: str) -> list[str]:
-    return [str(path.relative_to(package)) for path in stage_sources(stage, cache(package))]
+    return [str(path.relative_to(package)) for path in find_sources(f"stages.{stage}", cache(package)).values()]
 
 
 def changed(package: Path, path: str, old: str, new: str) -> set[str]:
     """Stages whose fingerprint differs after `old` is replaced by `new` in a file."""
-    before = {stage: fingerprint(stage, cache(package)) for stage in ("encode", "decode")}
+    before = {stage: fingerprint(f"stages.{stage}", cache(package)) for stage in ("encode", "decode")}
     text = (package / path).read_text()
     assert old in text
     (package / path).write_text(text.replace(old, new))
-    return {stage for stage, digest in before.items() if fingerprint(stage, cache(package)) != digest}
+    return {stage for stage, digest in before.items() if fingerprint(f"stages.{stage}", cache(package)) != digest}
 
 
 def test_sources_are_the_stage_and_what_it_imports(package: Path):
-    assert names(package, "encode") == ["__init__.py", "encode/__init__.py", "encode/__main__.py", "geometry.py"]
+    assert names(package, "encode") == ["__init__.py", "encode/__init__.py", "encode/edge.py", "geometry.py"]
     assert names(package, "decode") == [
-        "__init__.py", "decode/__init__.py", "decode/__main__.py", "geometry.py", "tensors/files.py",
+        "__init__.py", "decode/__init__.py", "decode/edge.py", "geometry.py", "tensors/files.py",
     ]  # fmt: skip
 
 
@@ -65,7 +68,7 @@ def test_sources_are_the_stage_and_what_it_imports(package: Path):
         ("from .. import params", "params.py"),
     ],
 )
-@pytest.mark.parametrize("importer", ["decode/__init__.py", "decode/__main__.py"])
+@pytest.mark.parametrize("importer", ["decode/__init__.py", "decode/edge.py"])
 def test_relative_imports_are_followed(package: Path, line: str, module: str, importer: str):
     for path in ("encode/layers.py", module):
         (package / path).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +84,7 @@ def test_relative_imports_are_followed(package: Path, line: str, module: str, im
 def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
     assert changed(package, "geometry.py", "4", "5") == {"encode", "decode"}
     assert changed(package, "tensors/files.py", "SCALE", "SCALE as S") == {"decode"}
-    assert changed(package, "decode/__main__.py", "x + 1", "x + 2") == {"decode"}
+    assert changed(package, "decode/edge.py", "x + 1", "x + 2") == {"decode"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +92,7 @@ def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
     [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
 )
 def test_comments_docstrings_and_formatting_never_count(package: Path, old: str, new: str):
-    assert changed(package, "decode/__main__.py", old, new) == set()
+    assert changed(package, "decode/edge.py", old, new) == set()
 
 
 def test_the_store_never_counts(package: Path):
@@ -100,7 +103,7 @@ def test_the_store_never_counts(package: Path):
 def test_what_decides_no_bytes_never_counts(package: Path, name: str):
     (package / "machine").mkdir()
     (package / f"machine/{name}.py").write_text("SCALE = 1\n")
-    importer = package / "decode/__main__.py"
+    importer = package / "decode/edge.py"
     importer.write_text(f"import stages.machine.{name}\n" + importer.read_text())
     assert changed(package, f"machine/{name}.py", "1", "2") == set()
 
@@ -108,8 +111,8 @@ def test_what_decides_no_bytes_never_counts(package: Path, name: str):
 def test_operations_count_for_preflight_alone_which_writes_them_down(tmp_path: Path):
     real = StatCache(tmp_path / "cache.json")
     flops = module._ROOT / "stages" / "machine" / "flops.py"
-    stages = {*PROGRAMS, "preflight"}
-    assert {stage for stage in stages if flops in stage_sources(stage, real)} == {"preflight"}
+    packages = {*PACKAGES, "stages.preflight"}
+    assert {each for each in packages if flops in find_sources(each, real).values()} == {"stages.preflight"}
 
 
 def test_a_module_that_is_only_a_docstring_is_still_valid_code():
@@ -117,22 +120,55 @@ def test_a_module_that_is_only_a_docstring_is_still_valid_code():
 
 
 def test_a_cache_of_another_layout_is_not_believed(package: Path):
-    before = fingerprint("decode", cache(package))
-    path = package / "decode" / "__main__.py"
+    before = fingerprint("stages.decode", cache(package))
+    path = package / "decode" / "edge.py"
     status = path.stat()
     stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     (package.parent / "cache.json").write_text(json.dumps({f"code {path}": [stamp, ["another", "layout"]]}))
-    assert fingerprint("decode", cache(package)) == before
+    assert fingerprint("stages.decode", cache(package)) == before
 
 
 def test_the_real_decode_stage_counts_its_layers(tmp_path: Path):
-    sources = stage_sources("decode", StatCache(tmp_path / "cache.json"))
-    assert module._ROOT / "stages" / "decode" / "layers.py" in sources
-    assert module._ROOT / "stages" / "geometry.py" in sources
+    sources = find_sources("stages.decode", StatCache(tmp_path / "cache.json"))
+    assert sources["stages.decode.layers"] == module._ROOT / "stages" / "decode" / "layers.py"
+    assert {"stages.geometry", "stages", "stages.tensors"} <= sources.keys()
 
 
 def test_the_real_stages_leave_each_other_alone(tmp_path: Path):
     real = StatCache(tmp_path / "cache.json")
-    for program in PROGRAMS:
-        own = {program, "decode"} if program == DIFFUSERS_DECODE else {program}  # that one builds on decode
-        assert not {path.parent.name for path in stage_sources(program, real)} & set(PROGRAMS) - own
+    for package in PACKAGES:
+        own = {package, "stages.decode"} if package == DIFFUSERS else {package}  # that one builds on decode
+        found = {name.rpartition(".")[0] for name in find_sources(package, real)}
+        assert not found & PACKAGES - own
+
+
+def test_declarations_never_count(tmp_path: Path):
+    real = StatCache(tmp_path / "cache.json")
+    for package in PACKAGES:
+        assert not any(name.startswith("stages.pipeline") for name in find_sources(package, real))
+
+
+def test_what_preflight_asks_and_shows_makes_no_answer_stale(tmp_path: Path):
+    found = find_sources("stages.preflight", StatCache(tmp_path / "cache.json"))
+    assert {"stages.preflight.lowering", "stages.preflight.figures", "stages.denoise.plan"} <= found.keys()
+    assert not {"stages.preflight.survey", "stages.preflight.answers", "stages.preflight.table"} & found.keys()
+
+
+def test_a_stage_of_a_project_counts_its_own_modules_and_those_of_this_package(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project = package.parent / "project"
+    for name, source in {
+        "blur/edge.py": "import json\nimport numpy\nfrom stages.tensors import files\nfrom blur.kernel import K\n",
+        "blur/kernel.py": "K = 3\n",
+        "other.py": "",
+    }.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(source)
+    monkeypatch.syspath_prepend(project)
+    assert [*find_sources("blur", cache(package))] == [
+        "blur.edge", "blur.kernel", "stages", "stages.geometry", "stages.tensors.files",
+    ]  # fmt: skip
+    before = fingerprint("blur", cache(package))
+    (project / "blur/kernel.py").write_text("K = 5\n")
+    assert fingerprint("blur", cache(package)) != before

@@ -15,25 +15,21 @@ from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import JsonValue, Key, digest_bytes
 from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, component_identity
-from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.contracts import EMBEDDINGS
 from stages.run.job import Job, Report, perform
 from stages.store.artifacts import Store, Verdict
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import write_tensors
-from tests.builders import CODE, build_chain, build_node, publish
+from tests.builders import CODE, build_chain, build_job, build_node, payload_of, publish
 
 LATENTS = np.ones((1, 32, 3, 4, 4), np.float32)
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job(
-        node=build_node("denoise", inputs={"encode": Key("a" * 32)}, seed=1, note="“ü”\n"),
-        checkpoint=Checkpoint(tmp_path, repo="org/model", commit="0" * 40),
-        store=tmp_path / "artifacts",
-        code=CODE,
-        machine={"platform": "cpu"},
-    )
+    node = build_node("denoise", inputs={"encode": Key("a" * 32)}, seed=1, note="“ü”\n")
+    checkpoint = Checkpoint(tmp_path, repo="org/model", commit="0" * 40)
+    return build_job(node, checkpoint, tmp_path / "artifacts", CODE, {"platform": "cpu"})
 
 
 def test_a_job_is_one_line_and_read_back_equal(job: Job):
@@ -48,8 +44,9 @@ def test_a_job_of_a_file_is_read_back_equal(job: Job):
     assert Job.from_json(from_file.to_json()) == from_file
 
 
-def test_a_job_knows_where_its_input_is(job: Job):
-    assert job.input("encode") == job.store / "encode" / ("a" * 32) / "embeddings.safetensors"
+def test_a_job_knows_where_its_input_is(denoise: Job):
+    encode, _ = build_chain()
+    assert denoise.input(EMBEDDINGS) == denoise.store / "encode" / encode.key / "embeddings.safetensors"
 
 
 def test_a_report_knows_the_steady_pace_of_each_unit():
@@ -65,9 +62,9 @@ def test_a_report_knows_the_steady_pace_of_each_unit():
     assert float(str(report.steady_s["step"])) < float(str(report.wall_s["denoise"])) / 4
 
 
-def test_a_stage_gets_no_component_that_is_not_in_its_contract(job: Job):
-    with pytest.raises(AssertionError, match="vae"):
-        job.component("vae")
+def test_a_stage_gets_no_component_that_is_not_in_its_key(job: Job):
+    with pytest.raises(AssertionError, match="transformer"):
+        job.component("transformer")
 
 
 def test_a_report_sends_events_and_times_phases():
@@ -99,16 +96,16 @@ def denoise(tmp_path: Path) -> Job:
     node = replace(node, components={})
     store = Store(tmp_path / "artifacts")
     publish(store, encode)
-    return Job(node=node, checkpoint=Checkpoint(tmp_path), store=store.root, code=CODE, machine={})
+    return build_job(node, Checkpoint(tmp_path), store.root, CODE, {})
 
 
 def do(job: Job, payload: bytes, meanwhile: Callable[[], None] = lambda: None) -> Mapping[str, JsonValue]:
     """Do a job by a stage that reads its input and writes `payload`; the event that ends it."""
 
     def run(job: Job, draft: Path, _report: Report) -> Mapping[str, JsonValue]:
-        job.input("encode").read_bytes()
+        job.input(EMBEDDINGS).read_bytes()
         meanwhile()
-        (draft / CONTRACTS[job.node.stage].payload).write_bytes(payload)
+        (draft / payload_of(job.node.stage)).write_bytes(payload)
         return {}
 
     return perform(job, run, Report(lambda _: None))
@@ -122,7 +119,7 @@ def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
 def test_run_json_tells_the_peak_in_bytes_and_the_tpu_compiler_that_jax_has(denoise: Job, tmp_path: Path):
     import_module("jax")
     do(denoise, latents_file(tmp_path))
-    payload = Store(denoise.store).payload("denoise", denoise.node.key)
+    payload = Store(denoise.store).payload(denoise.node.artifact)
     facts = json.loads(payload.with_name("run.json").read_text())
     assert 2**25 < facts["peak_memory_bytes"] < 2**40  # a Python with JAX has 32 MiB and more, and no TiB
     assert facts["versions"].get("libtpu", "") == versions_of(["libtpu"])["libtpu"]
@@ -149,9 +146,7 @@ def test_what_breaks_its_contract_is_never_published(
 ):
     with pytest.raises(ContractError) as error:
         do(denoise, latents_file(tmp_path, **tensors))
-    assert str(error.value) == (
-        f"{denoise.node.title}, latents.safetensors: does not hold what denoise makes: {fault}."
-    )
+    assert str(error.value) == (f"{denoise.node.title}, latents.safetensors: does not hold latents: {fault}.")
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
 
 
@@ -165,7 +160,7 @@ def test_a_file_that_is_cut_is_never_published(denoise: Job, tmp_path: Path, len
 
 
 def test_a_damaged_input_stops_the_job_and_the_next_run_makes_it_again(denoise: Job, tmp_path: Path):
-    path = denoise.input("encode")
+    path = denoise.input(EMBEDDINGS)
     path.write_bytes(b"Payload")
     with pytest.raises(StoreError) as error:
         do(denoise, latents_file(tmp_path))
@@ -183,7 +178,7 @@ def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(
     with pytest.raises(StoreError) as error:
         do(denoise, latents_file(tmp_path), lambda: publish(Store(denoise.store), build_chain()[0], b"other"))
     assert str(error.value) == (
-        f"{denoise.input('encode')}: was made again meanwhile, with other bytes. Run `doit` again."
+        f"{denoise.input(EMBEDDINGS)}: was made again meanwhile, with other bytes. Run `doit` again."
     )
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
     assert do(denoise, latents_file(tmp_path))["event"] == "result"
@@ -208,7 +203,7 @@ def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):
     def fail() -> None:
         (tmp_path / "nothing").read_bytes()
 
-    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Mend that and run it again"):
+    with pytest.raises(StoreError, match=r"nothing: No such file or directory\. Fix that and run it again"):
         do(denoise, b"", fail)
 
 

@@ -14,7 +14,7 @@ from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.store.artifacts import Store
-from tests.builders import CODE, code_of
+from tests.builders import CODE, build_job, code_of
 
 FAULTY = """
 from stages.from_file import edge
@@ -30,7 +30,7 @@ def job(tmp_path: Path) -> Job:
     file = tmp_path / "latents"
     save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, file)
     node = Node("denoise", {"from_file": digest_file(file)}, {}, {})
-    return Job(node, Checkpoint(tmp_path), tmp_path / "artifacts", code_of("from_file"), {}, file)
+    return build_job(node, Checkpoint(tmp_path), tmp_path / "artifacts", code_of("from_file"), {}, file)
 
 
 def serve(*command: str, job: Job, times: int = 1) -> tuple[list[dict[str, object]], str]:

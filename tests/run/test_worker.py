@@ -21,7 +21,7 @@ from stages.run.job import Job
 from stages.run.worker import Event, Turns, Workers
 from stages.store.artifacts import RUN, Store
 from stages.tensors.files import write_tensors
-from tests.builders import CODE, code_of, publish
+from tests.builders import CODE, build_job, code_of, publish
 from tests.several_hosts import free_port
 
 FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
@@ -51,7 +51,7 @@ def export_job(store: Store, **changes: object) -> Job:
     decode = next((store.root / "decode").iterdir()).name
     parameters = {"fps": 8, "codec": "h264", "crf": 18} | changes
     node = Node("export", parameters, {}, {"decode": decode})  # type: ignore[arg-type]
-    return Job(node, Checkpoint(Path()), store.root, code_of("export"), {"platform": "cpu"})
+    return build_job(node, Checkpoint(Path()), store.root, code_of("export"), {"platform": "cpu"})
 
 
 def ignore(event: Event) -> None:
@@ -70,7 +70,7 @@ def test_a_job_makes_an_artifact_and_tells_how_far_it_is(store: Store, workers: 
 def test_run_json_tells_times_memory_versions_and_machine(store: Store, workers: Workers):
     job = export_job(store)
     workers.run(job, ignore)
-    run = json.loads((store.folder("export", job.node.key) / RUN).read_text())
+    run = json.loads((store.folder(job.node.artifact) / RUN).read_text())
     assert set(run) == {"device", "host", "machine", "peak_memory_bytes", "started", "steady_s", "versions", "wall_s"}
     assert set(run["wall_s"]) == {"export"}
     assert set(run["versions"]) >= {"av", "numpy"}
@@ -87,7 +87,7 @@ def test_one_process_serves_all_jobs_of_a_stage(store: Store, workers: Workers, 
 
 def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers: Workers):
     workers.run(export_job(store), ignore)
-    encode = Job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
+    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
     with pytest.raises(StageError):  # it has no prompt
         workers.run(encode, ignore)
     assert "export" not in workers.process_ids
@@ -97,7 +97,7 @@ def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Worke
     write_tensors(tmp_path / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
     node = Node("denoise", {"from_file": digest_file(tmp_path / "file")}, {}, {})
     workers.run(export_job(store), ignore)
-    workers.run(Job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, tmp_path / "file"), ignore)
+    workers.run(build_job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, tmp_path / "file"), ignore)
     assert workers.process_ids.keys() == {"export", "from_file"}
     assert store.verdict(node, code_of("from_file")).is_fresh
 
@@ -169,7 +169,8 @@ def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Work
 def test_a_process_that_jax_ends_because_of_another_host_is_told(store: Store, workers: Workers):
     encode = next((store.root / "encode").iterdir()).name
     machine = {"platform": "cpu", "hosts": f"localhost:{free_port()} 1/2"}  # of which host 0 is never started
-    job = Job(Node("denoise", {}, {}, {"encode": encode}), Checkpoint(Path()), store.root, code_of("denoise"), machine)
+    node = Node("denoise", {}, {}, {"encode": encode})
+    job = build_job(node, Checkpoint(Path()), store.root, code_of("denoise"), machine)
 
     def end(event: Event) -> None:
         if event.get("name") == "join":  # as JAX does, minutes later
@@ -224,7 +225,7 @@ def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, wor
     workers.run(job, ignore)
     (log,) = (tmp_path / "logs").iterdir()
     line = log.read_text().splitlines()[0]
-    store.remove("export", job.node.key)
+    store.remove(job.node.artifact)
     by_hand = subprocess.run(
         [sys.executable, "-m", "stages.export"], input=line + "\n", capture_output=True, text=True, check=True
     )

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from stages.errors import StoreError
 from stages.keys import Digest, Node, digest_bytes
-from stages.pipeline.contract import CONTRACTS
-from stages.store.artifacts import MANIFEST, RUN, Store, Verdict
+from stages.store.artifacts import MANIFEST, RUN, Reason, Store, Verdict
 from stages.store.manifest import Manifest
-from tests.builders import CODE, build_chain, build_node, files_below, publish
+from tests.builders import CODE, build_chain, build_node, files_below, payload_of, publish
 
 PATHS = [str(Path(__file__).parents[2]), *sys.path]  # of another process that publishes as the tests do
 
@@ -38,14 +37,14 @@ def test_a_published_node_is_fresh(store: Store):
     node = build_node(prompt="x")
     publish(store, node)
     assert store.verdict(node, CODE) == Verdict("fresh")
-    assert store.payload("encode", node.key).read_bytes() == b"payload"
+    assert store.payload(node.artifact).read_bytes() == b"payload"
 
 
 def test_the_same_inputs_and_bytes_give_the_same_manifest(store: Store, tmp_path: Path):
     node = build_node(prompt="x")
     publish(store, node)
     publish(Store(tmp_path / "other"), node)
-    one, other = store.folder("encode", node.key), tmp_path / "other" / "encode" / node.key
+    one, other = store.folder(node.artifact), tmp_path / "other" / "encode" / node.key
     assert (one / MANIFEST).read_bytes() == (other / MANIFEST).read_bytes()
     assert json.loads((one / RUN).read_text()) == {"host": "here"}
 
@@ -53,7 +52,7 @@ def test_the_same_inputs_and_bytes_give_the_same_manifest(store: Store, tmp_path
 def test_changed_code_makes_a_node_stale(store: Store):
     node = build_node()
     publish(store, node)
-    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", "the code of encode has changed")
+    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", (Reason("code", CODE, "0" * 32),))
 
 
 def test_other_bytes_of_an_input_make_a_node_stale(store: Store):
@@ -61,15 +60,17 @@ def test_other_bytes_of_an_input_make_a_node_stale(store: Store):
     publish(store, encode, b"one")
     publish(store, denoise)
     publish(store, encode, b"two")
-    assert store.verdict(denoise, CODE) == Verdict("stale", "encode has other bytes now")
+    assert store.verdict(denoise, CODE) == Verdict(
+        "stale", (Reason("inputs.encode", digest_bytes(b"one"), digest_bytes(b"two")),)
+    )
 
 
 def test_an_input_made_again_with_equal_bytes_keeps_a_node_fresh(store: Store):
     encode, denoise = build_chain()
     publish(store, encode, b"one")
     publish(store, denoise)
-    store.remove("encode", encode.key)
-    assert store.verdict(denoise, CODE) == Verdict("stale", "encode is to be made")
+    store.remove(encode.artifact)
+    assert store.verdict(denoise, CODE) == Verdict("stale", (Reason("inputs.encode", digest_bytes(b"one"), None),))
     publish(store, encode, b"one", code=Digest("0" * 32))
     assert store.verdict(denoise, CODE).is_fresh
 
@@ -77,18 +78,18 @@ def test_an_input_made_again_with_equal_bytes_keeps_a_node_fresh(store: Store):
 def test_a_forgotten_node_says_whether_its_new_bytes_are_the_same(store: Store):
     node = build_node()
     assert publish(store, node, b"one").is_same_as_before is None
-    assert store.forget("encode", node.key)
+    assert store.forget(node.artifact)
     assert store.verdict(node, CODE) == Verdict("forgotten")
     assert publish(store, node, b"one").is_same_as_before is True
-    store.forget("encode", node.key)
+    store.forget(node.artifact)
     assert publish(store, node, b"two").is_same_as_before is False
     assert store.verdict(node, CODE).is_fresh
 
 
 def test_forgetting_and_removing_what_is_not_there_does_nothing(store: Store):
     node = build_node()
-    assert not store.forget("encode", node.key)
-    assert not store.remove("encode", node.key)
+    assert not store.forget(node.artifact)
+    assert not store.remove(node.artifact)
 
 
 def test_removing_leaves_every_other_artifact(store: Store):
@@ -96,7 +97,7 @@ def test_removing_leaves_every_other_artifact(store: Store):
     publish(store, one)
     before = files_below(store.root)
     publish(store, other)
-    assert store.remove("encode", other.key)
+    assert store.remove(other.artifact)
     assert files_below(store.root) == before
 
 
@@ -116,16 +117,16 @@ def test_a_draft_that_fails_leaves_nothing(store: Store):
 def test_a_payload_cut_at_any_length_is_corrupt(store: Store, length: int):
     node = build_node()
     publish(store, node)
-    os.truncate(store.payload("encode", node.key), length)
+    os.truncate(store.payload(node.artifact), length)
     verdict = store.verdict(node, CODE)
     assert verdict.state == "corrupt"
-    assert verdict.reason.endswith(f"embeddings.safetensors: has {length} bytes, the manifest says 7.")
+    assert verdict.reasons == (Reason("payload", 7, length),)
 
 
 def test_a_manifest_cut_at_any_length_is_corrupt(store: Store):
     node = build_node()
     publish(store, node)
-    path = store.folder("encode", node.key) / MANIFEST
+    path = store.folder(node.artifact) / MANIFEST
     whole = path.read_bytes()
     for length in range(len(whole) - 2):  # without its last line break it still says the same
         path.write_bytes(whole[:length])
@@ -135,14 +136,14 @@ def test_a_manifest_cut_at_any_length_is_corrupt(store: Store):
 def test_a_missing_payload_is_corrupt(store: Store):
     node = build_node()
     publish(store, node)
-    store.payload("encode", node.key).unlink()
-    assert store.verdict(node, CODE).reason.endswith("embeddings.safetensors: is not there.")
+    store.payload(node.artifact).unlink()
+    assert store.verdict(node, CODE).reasons == (Reason("payload", 7, None),)
 
 
 def test_a_corrupt_artifact_is_replaced(store: Store):
     node = build_node()
     publish(store, node)
-    (store.folder("encode", node.key) / MANIFEST).write_text("{")
+    (store.folder(node.artifact) / MANIFEST).write_text("{")
     assert publish(store, node).is_same_as_before is None
     assert store.verdict(node, CODE).is_fresh
 
@@ -211,8 +212,8 @@ finally:
         command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
         ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
         assert store.verdict(node, CODE).is_fresh, moment
-        digests.append(digest_bytes(store.payload("encode", node.key).read_bytes()))
-        assert store.check_inputs(build_node("denoise", inputs={"encode": node.key})) == {"encode": digests[-1]}
+        digests.append(digest_bytes(store.payload(node.artifact).read_bytes()))
+        assert store.check_inputs(build_node("denoise", inputs={"encode": node.key})) == {node.artifact: digests[-1]}
         if int(ended.stdout) >= 0:  # there was no such operation
             break
     assert set(digests[:-1]) == {digest_bytes(b"payload"), digest_bytes(b"other")}  # before and after the renames
@@ -225,15 +226,17 @@ def test_of_equal_artifacts_made_at_the_same_time_the_first_stays(store: Store, 
     """Somebody may read it by now, over a network file system where what is replaced can no longer be read."""
     node = build_node()
     with store.draft() as draft:
-        (draft / CONTRACTS[node.stage].payload).write_bytes(b"payload")
+        (draft / payload_of(node.stage)).write_bytes(b"payload")
         begun = draft.parent.stat().st_mtime_ns
         os.utime(draft.parent, ns=(begun, begun - 10**9))  # a second ago
         publish(store, node, theirs)
-        second = store.publish(node, draft, inputs={}, code=CODE, run={"host": "second"})
-    run = json.loads((store.folder(node.stage, node.key) / RUN).read_text())
+        second = store.publish(
+            node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={"host": "second"}
+        )
+    run = json.loads((store.folder(node.artifact) / RUN).read_text())
     assert second.is_same_as_before is (theirs == b"payload")
     assert run == {"host": "here" if kept == "first" else "second"}
-    assert store.payload(node.stage, node.key).read_bytes() == b"payload"
+    assert store.payload(node.artifact).read_bytes() == b"payload"
 
 
 def test_two_processes_that_publish_one_node_over_and_over_never_lose_it(store: Store, tmp_path: Path):
@@ -306,8 +309,8 @@ def test_two_writers_of_one_node_leave_one_whole_artifact(store: Store):
     node = build_node()
     with store.draft() as one, store.draft() as other:
         for draft in (one, other):
-            (draft / CONTRACTS["encode"].payload).write_bytes(b"payload")
-            store.publish(node, draft, inputs={}, code=CODE, run={})
+            (draft / payload_of("encode")).write_bytes(b"payload")
+            store.publish(node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={})
     assert store.verdict(node, CODE).is_fresh
     assert list((store.root / ".drafts").iterdir()) == []
 
@@ -323,7 +326,7 @@ def test_an_input_removed_in_the_middle_of_a_run_is_told(store: Store):
 def test_of_a_node_from_a_file_it_is_the_code_that_reads_files_that_changes(store: Store):
     node = Node("denoise", {"from_file": "a" * 32}, {}, {})
     publish(store, node)
-    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", "the code of from_file has changed")
+    assert store.verdict(node, Digest("0" * 32)) == Verdict("stale", (Reason("code", CODE, "0" * 32),))
 
 
 def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
@@ -331,7 +334,7 @@ def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
     decode = build_node("decode", inputs={"denoise": denoise.key})
     publish(store, encode)
     publish(store, denoise)
-    store.remove("encode", encode.key)
+    store.remove(encode.artifact)
     publish(store, decode)
     assert store.verdict(decode, CODE).is_fresh
 
@@ -343,8 +346,8 @@ def remake_while_in_use(store: Store, payload: bytes) -> Node:
     with store.draft() as draft:
         inputs = store.check_inputs(denoise)
         publish(store, encode, payload)
-        (draft / CONTRACTS["denoise"].payload).write_bytes(b"made from one")
-        store.publish(denoise, draft, inputs=inputs, code=CODE, run={})
+        (draft / payload_of("denoise")).write_bytes(b"made from one")
+        store.publish(denoise, draft, payload=payload_of(denoise.stage), inputs=inputs, code=CODE, run={})
     return denoise
 
 
@@ -353,7 +356,7 @@ def test_what_was_made_from_an_input_that_is_another_one_now_is_not_published(st
     with pytest.raises(StoreError) as error:
         remake_while_in_use(store, b"two")
     assert str(error.value) == (
-        f"{store.payload('encode', encode.key)}: was made again meanwhile, with other bytes. Run `doit` again."
+        f"{store.payload(encode.artifact)}: was made again meanwhile, with other bytes. Run `doit` again."
     )
     assert store.verdict(denoise, CODE) == Verdict("absent")
 
@@ -366,7 +369,7 @@ def test_an_input_that_was_made_again_with_equal_bytes_does_no_harm(store: Store
 def test_a_flipped_bit_of_an_input_is_told_and_the_next_run_mends_it(store: Store, position: int):
     encode, denoise = build_chain()
     publish(store, encode)
-    path = store.payload("encode", encode.key)
+    path = store.payload(encode.artifact)
     damaged = b"payload"[:position] + bytes([b"payload"[position] ^ 1]) + b"payload"[position + 1 :]
     path.write_bytes(damaged)
     assert store.verdict(encode, CODE).is_fresh  # from the size alone
@@ -378,13 +381,13 @@ def test_a_flipped_bit_of_an_input_is_told_and_the_next_run_mends_it(store: Stor
     )
     assert store.verdict(encode, CODE) == Verdict("forgotten")
     assert publish(store, encode).is_same_as_before is True
-    assert store.check_inputs(denoise) == {"encode": digest_bytes(b"payload")}
+    assert store.check_inputs(denoise) == {encode.artifact: digest_bytes(b"payload")}
 
 
 def test_an_input_without_its_payload_is_told_and_forgotten(store: Store):
     encode, denoise = build_chain()
     publish(store, encode)
-    store.payload("encode", encode.key).unlink()
+    store.payload(encode.artifact).unlink()
     with pytest.raises(StoreError, match=r"embeddings.safetensors: is not there. Run `doit` again: it is made anew.$"):
         store.check_inputs(denoise)
     assert store.verdict(encode, CODE) == Verdict("forgotten")
@@ -393,15 +396,15 @@ def test_an_input_without_its_payload_is_told_and_forgotten(store: Store):
 def test_an_artifact_copied_under_another_key_is_corrupt(store: Store):
     one, other = build_node(prompt="one"), build_node(prompt="other")
     publish(store, one)
-    shutil.copytree(store.folder("encode", one.key), store.folder("encode", other.key))
-    path = store.folder("encode", other.key) / MANIFEST
+    shutil.copytree(store.folder(one.artifact), store.folder(other.artifact))
+    path = store.folder(other.artifact) / MANIFEST
     assert store.verdict(other, CODE) == Verdict(
-        "corrupt", f"{path}: is the manifest of {one.title}. Run `doit`: it is made again."
+        "corrupt", (Reason("manifest", None, f"{path}: is the manifest of {one.title}. Run `doit`: it is made again."),)
     )
 
 
 def edit_manifest(store: Store, node: Node, edit: Callable[[dict[str, Any]], None]) -> None:
-    path = store.folder(node.stage, node.key) / MANIFEST
+    path = store.folder(node.artifact) / MANIFEST
     fields = json.loads(path.read_text(encoding="utf-8"))
     edit(fields)
     path.write_text(json.dumps(fields), encoding="utf-8")
@@ -430,7 +433,7 @@ def test_an_edited_manifest_is_corrupt_and_never_followed(store: Store, edit: Ca
     edit_manifest(store, denoise, edit)
     assert store.verdict(denoise, CODE).state == "corrupt"
     with pytest.raises(StoreError, match=r"not a manifest \(.+\). Run `doit`: it is made again.$"):
-        store.present_manifest("denoise", denoise.key)
+        store.present_manifest(denoise.artifact)
 
 
 JSON = st.recursive(
@@ -446,7 +449,7 @@ def test_a_manifest_with_any_other_value_is_corrupt(store: Store, field: str, va
     encode, denoise = build_chain()
     publish(store, encode)
     publish(store, denoise)
-    before = json.loads((store.folder("denoise", denoise.key) / MANIFEST).read_text(encoding="utf-8"))[field]
+    before = json.loads((store.folder(denoise.artifact) / MANIFEST).read_text(encoding="utf-8"))[field]
     edit_manifest(store, denoise, lambda fields: fields.update({field: value}))
     is_equal = json.dumps(value) == json.dumps(before)
     assert store.verdict(denoise, CODE).state == ("fresh" if is_equal else "corrupt")
@@ -457,12 +460,12 @@ def test_an_artifact_is_readable_by_whom_the_umask_admits(store: Store, umask: i
     node, before = build_node(), os.umask(umask)
     try:
         with store.draft() as draft:
-            payload = draft / CONTRACTS["encode"].payload
+            payload = draft / payload_of("encode")
             payload.touch(0o600)  # as some libraries do
-            store.publish(node, draft, inputs={}, code=CODE, run={})
+            store.publish(node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={})
     finally:
         os.umask(before)
-    made = store.folder("encode", node.key)
+    made = store.folder(node.artifact)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (made, *made.iterdir())}
     assert modes == {node.key: folder, payload.name: file, MANIFEST: file, RUN: file}
 
@@ -483,7 +486,7 @@ assert store.verdict(node, CODE).is_fresh
     subprocess.run(command, check=True, cwd=tmp_path, env=environment)
     node = build_node(prompt="猫")
     assert store.verdict(node, CODE).is_fresh
-    assert "猫" in (store.folder("encode", node.key) / MANIFEST).read_text(encoding="utf-8")
+    assert "猫" in (store.folder(node.artifact) / MANIFEST).read_text(encoding="utf-8")
 
 
 def test_an_unwritable_store_is_told(tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import StoreError
-from stages.store.drafts import WorkSpaces, make_durable
+from stages.store.drafts import Drafts, make_durable
 
 
 def left_in(root: Path) -> list[str]:
@@ -17,7 +17,7 @@ def left_in(root: Path) -> list[str]:
 
 
 def test_a_work_space_is_deleted_with_all_that_is_left_in_it(tmp_path: Path):
-    with WorkSpaces(tmp_path).new() as space:
+    with Drafts(tmp_path).new() as space:
         (space / "folder").mkdir()
         (space / "folder/file").write_text("x")
         assert len(left_in(tmp_path)) == 2
@@ -28,13 +28,13 @@ def test_what_a_killed_writer_has_left_is_swept_and_what_is_being_written_stays(
     program = """
 import os, signal, sys
 from pathlib import Path
-from stages.store.drafts import WorkSpaces
-with WorkSpaces(Path(sys.argv[1])).new() as space:
+from stages.store.drafts import Drafts
+with Drafts(Path(sys.argv[1])).new() as space:
     (space / "half").write_text("x")
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == -9
-    spaces = WorkSpaces(tmp_path)
+    spaces = Drafts(tmp_path)
     with spaces.new() as space:
         assert len(left_in(tmp_path)) == 4
         spaces.sweep()
@@ -42,22 +42,22 @@ with WorkSpaces(Path(sys.argv[1])).new() as space:
 
 
 def test_sweeping_nothing_creates_nothing(tmp_path: Path):
-    WorkSpaces(tmp_path / "store").sweep()
+    Drafts(tmp_path / "store").sweep()
     assert not (tmp_path / "store").exists()
 
 
-def test_a_look_undisturbed_creates_nothing_and_waits_for_who_renames(tmp_path: Path):
-    spaces, order = WorkSpaces(tmp_path), []
-    with pytest.raises(FileNotFoundError), spaces.undisturbed():
+def test_a_shared_look_creates_nothing_and_waits_for_who_renames(tmp_path: Path):
+    spaces, order = Drafts(tmp_path), []
+    with pytest.raises(FileNotFoundError), spaces.shared():
         pass
     assert list(tmp_path.iterdir()) == []
 
     def look() -> None:
-        with spaces.undisturbed():
+        with spaces.shared():
             order.append("look")
 
     thread = threading.Thread(target=look)
-    with spaces.alone():
+    with spaces.exclusive():
         thread.start()
         thread.join(0.2)
         order.append("rename")
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path):
     message = (
         rf"^{tmp_path}/.drafts: cannot be written \(File exists\). Set `artifacts` in params/machine.toml to a folder"
     )
-    with pytest.raises(StoreError, match=message), WorkSpaces(tmp_path).new():
+    with pytest.raises(StoreError, match=message), Drafts(tmp_path).new():
         pass
 
 

@@ -20,7 +20,7 @@ def test_lineage_leads_back_to_the_prompt(store: Store):
     encode, denoise = build_chain(prompt="x")
     publish(store, encode)
     publish(store, denoise)
-    assert [manifest.stage for manifest in read_lineage(store, "denoise", denoise.key)] == ["denoise", "encode"]
+    assert [manifest.stage for manifest in read_lineage(store, denoise.artifact)] == ["denoise", "encode"]
 
 
 def test_lineage_ends_at_a_file_from_elsewhere(store: Store):
@@ -28,22 +28,22 @@ def test_lineage_ends_at_a_file_from_elsewhere(store: Store):
     decode = build_node("decode", inputs={"denoise": denoise.key})
     publish(store, denoise)
     publish(store, decode)
-    assert [manifest.stage for manifest in read_lineage(store, "decode", decode.key)] == ["decode", "denoise"]
+    assert [manifest.stage for manifest in read_lineage(store, decode.artifact)] == ["decode", "denoise"]
 
 
 def test_a_lineage_with_a_gap_is_an_error(store: Store):
     encode, denoise = build_chain()
     publish(store, encode)
     publish(store, denoise)
-    store.remove("encode", encode.key)
+    store.remove(encode.artifact)
     with pytest.raises(StoreError, match="was removed while it was in use"):
-        read_lineage(store, "denoise", denoise.key)
+        read_lineage(store, denoise.artifact)
 
 
 def test_a_damaged_manifest_is_never_followed(store: Store):
     encode, denoise = build_chain()
     publish(store, encode)
     publish(store, denoise)
-    (store.folder("denoise", denoise.key) / MANIFEST).write_text("{}")
+    (store.folder(denoise.artifact) / MANIFEST).write_text("{}")
     with pytest.raises(StoreError, match=r"not a manifest \(.+\). Run `doit`: it is made again.$"):
-        read_lineage(store, "denoise", denoise.key)
+        read_lineage(store, denoise.artifact)

@@ -42,7 +42,7 @@ def test_a_manifest_of_a_file_has_no_inputs():
     manifest = replace(MANIFEST, key=node.key, parameters=node.parameters, components={}, inputs={})
     assert Manifest.from_json(manifest.to_json()) == manifest
     with_input = replace(manifest, inputs=MANIFEST.inputs)
-    with pytest.raises(ValueError, match=r"^its inputs are \['encode'\], not \[\]$"):
+    with pytest.raises(ValueError, match=r"^its key is not that of its stage, parameters, components and inputs$"):
         Manifest.from_json(with_input.to_json())
 
 
@@ -64,12 +64,14 @@ def test_the_file_is_sorted_and_ends_with_a_line_break():
         (edited(key="C" * 32, digest="d" * 31), "wrong, missing or unknown: digest, key"),
         (edited(format=2), "wrong, missing or unknown: format"),
         (edited(stage=["denoise"]), "wrong, missing or unknown: stage"),
-        (edited(stage="upscale"), "wrong, missing or unknown: stage"),
+        (edited(stage="Up/scale"), "wrong, missing or unknown: stage"),
+        (edited(stage="upscale"), "its key is not that of its stage, parameters, components and inputs"),
         (edited(components={"transformer": 1}), "wrong, missing or unknown: components"),
         (edited(inputs={"encode": {"key": "c" * 32}}), "wrong, missing or unknown: inputs"),
         (edited(more=1), "wrong, missing or unknown: more"),
-        (edited(payload="../x"), "its payload is '../x', but denoise makes 'latents.safetensors'"),
-        (edited(inputs={}), "its inputs are [], not ['encode']"),
+        (edited(payload="../x"), "wrong, missing or unknown: payload"),
+        (edited(payload="run.json"), "wrong, missing or unknown: payload"),
+        (edited(inputs={}), "its key is not that of its stage, parameters, components and inputs"),
         (edited(parameters={}), "its key is not that of its stage, parameters, components and inputs"),
         (edited(key="a" * 32), "its key is not that of its stage, parameters, components and inputs"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import StoreError
-from stages.keys import Node
+from stages.keys import ArtifactId, Node
 from stages.store.artifacts import Store
 from stages.store.video_links import VideoLinks
 from tests.builders import build_node, publish
@@ -25,36 +25,38 @@ def made(store: Store, crf: int) -> Node:
     return node
 
 
-def test_a_link_leads_to_the_newest_choice_and_survives_moving_the_store(store: Store, tmp_path: Path):
-    links, one, other = VideoLinks(store), made(store, 1), made(store, 2)
-    links.lead("demo", one)
-    assert links.leads_to("demo", one)
-    links.lead("demo", other)
-    assert not links.leads_to("demo", one)
+def test_a_link_points_to_the_newest_choice_and_survives_moving_the_store(store: Store, tmp_path: Path):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    links.point_to("demo", one.artifact)
+    assert links.points_to("demo", one.artifact)
+    links.point_to("demo", other.artifact)
+    assert not links.points_to("demo", one.artifact)
     shutil.move(tmp_path / "artifacts", tmp_path / "moved")
     assert (tmp_path / "moved/videos/demo.mp4").read_bytes() == b"video 2"
 
 
 def test_a_link_that_is_removed_leaves_the_artifact(store: Store):
-    links, node = VideoLinks(store), made(store, 1)
-    links.lead("demo", node)
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
+    links.point_to("demo", node.artifact)
     links.remove("demo")
     links.remove("demo")
     assert not links.path("demo").is_symlink()
-    assert store.payload("export", node.key).is_file()
+    assert store.payload(node.artifact).is_file()
 
 
-@pytest.mark.parametrize("change", [VideoLinks.lead, lambda links, name, _node: links.remove(name)])
-def test_what_stands_in_a_links_place_is_told_and_stays(store: Store, change: Callable[[VideoLinks, str, Node], None]):
-    links, node = VideoLinks(store), made(store, 1)
+@pytest.mark.parametrize("change", [VideoLinks.point_to, lambda links, name, _artifact: links.remove(name)])
+def test_what_stands_in_a_links_place_is_told_and_stays(
+    store: Store, change: Callable[[VideoLinks, str, ArtifactId], None]
+):
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     links.path("demo").mkdir(parents=True)
     with pytest.raises(StoreError, match=rf"^{links.path('demo')}: cannot be (made|removed) \(Is a directory\)\."):
-        change(links, "demo", node)
+        change(links, "demo", node.artifact)
     assert links.path("demo").is_dir()
 
 
 def test_a_file_in_the_folders_place_is_told(store: Store):
-    links, node = VideoLinks(store), made(store, 1)
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     (store.root / "videos").write_text("")
     with pytest.raises(StoreError, match=r"demo.mp4: cannot be made \(File exists\)\. Move away what is in its place"):
-        links.lead("demo", node)
+        links.point_to("demo", node.artifact)

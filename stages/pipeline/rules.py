@@ -1,0 +1,119 @@
+"""Rules of parameters: the table that each stage's parameters are, and what several tables want of a value.
+
+A table is a pydantic model whose fields have defaults and rules. Two marks say what a field means for keys:
+docs/decisions/0002-keys.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from stages.geometry import SPATIAL_COMPRESSION
+from stages.keys import FROM_FILE, JsonValue
+
+_FIX_PATH = "Correct it; a relative path starts at the project's folder."
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """Marks a parameter that came later than artifacts in stores: with this value, the result is what it was before.
+
+    While it has this value it is left out of keys, so that what was stored before is still found. The value stays what
+    it is for ever, whatever becomes the default.
+    """
+
+    value: JsonValue
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """Marks a parameter without effect, and left out of keys, unless another one, true or false, is true."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class KeyName:
+    """Marks a parameter that was renamed: in keys, and for the stage's program, it keeps its first name."""
+
+    name: str
+
+
+class Table(BaseModel):
+    """The parameters of a stage, by name, with their defaults and rules."""
+
+    # strict: TOML's `true` is not 1 and "7" is not 7; an unknown name is an error
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+
+    def key_parameters(self) -> dict[str, JsonValue]:
+        """What the stage computes by, and what its key is made of: all values but those that change nothing."""
+        return {
+            _mark(field, KeyName, KeyName(name)).name: getattr(self, name)
+            for name, field in type(self).model_fields.items()
+            if self._counts(name, field)
+        }
+
+    def file(self) -> Path | None:
+        """The file from elsewhere that takes the place of the stage's result, if there is one."""
+        path = getattr(self, FROM_FILE, "")
+        return Path(path) if path else None
+
+    def _counts(self, name: str, field: FieldInfo) -> bool:
+        value, only_with = getattr(self, name), _mark(field, OnlyWith, None)
+        neutral = _mark(field, Neutral, None)
+        is_neutral = neutral is not None and type(value) is type(neutral.value) and value == neutral.value
+        return not is_neutral and (only_with is None or bool(getattr(self, only_with.name)))
+
+
+def _mark(field: FieldInfo, kind: Any, default: Any) -> Any:
+    """The field's mark of a kind."""
+    return next((mark for mark in field.metadata if isinstance(mark, kind)), default)
+
+
+def fields_of(table: type[Table]) -> Mapping[str, FieldInfo]:
+    """The fields of a table by name, in the order in which they are written."""
+    return table.model_fields
+
+
+def _latent_multiple(value: int) -> int:
+    if value % SPATIAL_COMPRESSION:
+        lower = max(value // SPATIAL_COMPRESSION, 1) * SPATIAL_COMPRESSION
+        upper = (value // SPATIAL_COMPRESSION + 1) * SPATIAL_COMPRESSION
+        nearest = f"{lower} or {upper}" if lower < value else f"{upper}"
+        raise ValueError(f"must be a multiple of {SPATIAL_COMPRESSION}, the VAE's spatial compression. Use {nearest}.")
+    return value
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is not valid UTF-8 text.") from error
+    return value
+
+
+def _existing_file(value: str, info: Any) -> str:
+    """The absolute path of a file; "" stays. `info` is pydantic's: its context is the project's folder."""
+    if not value:
+        return value
+    root: Path = info.context
+    try:
+        path = (root / Path(value).expanduser()).absolute()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
+    if not is_file:
+        raise ValueError(f"there is no file {path}. {_FIX_PATH}")
+    return str(path)
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
+Name: TypeAlias = Annotated[Text, Field(min_length=1)]
+# Left out of keys: a node that is made from a file has the digest of the file in its key, and nothing else.
+FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file), Neutral("")]
+Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_latent_multiple)]
+Dtype: TypeAlias = Literal["bfloat16", "float32"]

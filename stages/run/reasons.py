@@ -1,0 +1,33 @@
+"""Reasons of the store in words: why a node is to be made."""
+
+from pathlib import Path
+
+from stages.store.artifacts import Reason, Verdict
+
+_INPUTS = "inputs."
+
+
+def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
+    """A sentence without a full stop of its own.
+
+    Args:
+        verdict: of a node.
+        payload: the file that it makes.
+        program: name of what makes it.
+    Returns:
+        All reasons, or the state where there are none.
+    """
+    return "; ".join(_explain(reason, payload, program) for reason in verdict.reasons) or verdict.state
+
+
+def _explain(reason: Reason, payload: Path, program: str) -> str:
+    if reason.field == "code":
+        return f"the code of {program} has changed"
+    if reason.field.startswith(_INPUTS):
+        stage = reason.field.removeprefix(_INPUTS)
+        return f"{stage} is to be made" if reason.now is None else f"{stage} has other bytes now"
+    if reason.field == "payload":
+        if reason.now is None:
+            return f"{payload}: is not there."
+        return f"{payload}: has {reason.now} bytes, the manifest says {reason.before}."
+    return str(reason.now)

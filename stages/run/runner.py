@@ -1,0 +1,24 @@
+"""What starts jobs: the protocol that a build depends on, and the events of a job."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from stages.keys import JsonValue
+from stages.run.job import Job
+
+Event: TypeAlias = Mapping[str, JsonValue]
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Does jobs, one or several at a time. `worker.Workers` does them in processes of this machine."""
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """Do a job and return the event that ended it; `observe` sees those before.
+
+        Raises:
+            StageError: there is no result; the store is as before.
+        """
+
+    def close(self) -> None:
+        """End all that was started for jobs."""

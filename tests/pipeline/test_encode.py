@@ -1,0 +1,12 @@
+"""The declaration of encode."""
+
+from stages.pipeline.encode import STAGE, EncodeParams
+
+
+def test_encode_reads_the_text_side_of_a_checkpoint_and_no_artifact():
+    assert STAGE.components == ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    assert STAGE.reads == ()
+
+
+def test_only_the_prompt_has_no_default():
+    assert [name for name, field in EncodeParams.model_fields.items() if field.is_required()] == ["prompt"]

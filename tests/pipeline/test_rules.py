@@ -1,0 +1,62 @@
+"""What a field of a table means for keys."""
+
+from typing import Annotated
+
+import pytest
+from pydantic import ValidationError
+
+from stages.pipeline.rules import KeyName, Neutral, OnlyWith, Pixels, Table
+
+
+class Example(Table):
+    seed: int = 1
+    has_tiles: bool = False
+    tile: Annotated[int, OnlyWith("has_tiles")] = 16
+    sharpness: Annotated[float, Neutral(0.0)] = 0.0
+    strength: Annotated[int, KeyName("power")] = 3
+
+
+def test_values_are_in_the_key_by_name():
+    assert Example(seed=5).key_parameters() == {"seed": 5, "has_tiles": False, "power": 3}
+
+
+def test_a_default_is_in_the_key_as_any_other_value():
+    assert Example().key_parameters() == Example(seed=1).key_parameters()
+    assert "seed" in Example().key_parameters()
+
+
+@pytest.mark.parametrize(("sharpness", "is_there"), [(0.0, False), (0.5, True)])
+def test_a_parameter_is_left_out_while_it_is_neutral(sharpness: float, is_there: bool):
+    assert ("sharpness" in Example(sharpness=sharpness).key_parameters()) == is_there
+
+
+def test_a_neutral_value_has_a_type():
+    class Typed(Table):
+        level: Annotated[int | bool, Neutral(0)] = 0
+
+    assert Typed(level=False).key_parameters() == {"level": False}
+    assert Typed(level=0).key_parameters() == {}
+
+
+def test_a_parameter_counts_only_with_another_one():
+    assert "tile" not in Example(tile=32).key_parameters()
+    assert Example(tile=32, has_tiles=True).key_parameters()["tile"] == 32
+
+
+def test_a_renamed_parameter_keeps_its_first_name_in_keys():
+    assert Example(strength=9).key_parameters()["power"] == 9
+
+
+def test_a_table_has_no_other_names_and_no_other_types():
+    with pytest.raises(ValidationError):
+        Example(other=1)  # type: ignore[call-arg]
+    with pytest.raises(ValidationError):
+        Example(seed=True)
+
+
+def test_a_wrong_default_is_never_taken():
+    class Wrong(Table):
+        height: Pixels = 100
+
+    with pytest.raises(ValidationError, match="multiple of 16"):
+        Wrong()

@@ -1,0 +1,201 @@
+"""A stage that a project adds between two others: `brighten`, in a folder of the project, and a line in pyproject.toml.
+
+Nothing of the package is edited for it. Latents come from a file, so that only decode loads a model.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from stages.run.build import load_build
+from stages.tensors.files import read_tensors
+from tests.from_file.builders import random_latents
+
+PROJECT = Path(__file__).parent.parent
+DECLARATION = '''
+"""The stage `brighten`: frames become lighter ones."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stages.pipeline.contracts import FRAMES
+from stages.pipeline.rules import Table
+from stages.pipeline.stage import HOST, Program, Stage
+
+
+class BrightenParams(Table):
+    """`gain` is added to colours in [-1, 1]."""
+
+    gain: Annotated[float, Field(ge=0, le=2)] = 0.5
+
+
+STAGE = Stage(
+    name="brighten",
+    summary="frames -> lighter frames",
+    parameters=BrightenParams,
+    reads=(FRAMES,),
+    makes=FRAMES,
+    program=Program("brighten", HOST),
+)
+'''
+EDGE = '''
+"""Edge of the stage: frames in, lighter frames out."""
+
+import numpy as np
+
+from stages.pipeline.contracts import FRAMES
+from stages.tensors.files import TensorReader, TensorWriter
+
+
+def run(job, draft, report):
+    with TensorReader(job.input(FRAMES), "frames") as frames, report.phase("brighten"):
+        with TensorWriter(draft / FRAMES.payload, "frames", shape=frames.shape, dtype="bfloat16") as writer:
+            for frame in frames:
+                lighter = np.clip(frame.astype(np.float32) + job.node.parameters["gain"], -1, 1)
+                writer.append(lighter[None])
+    return {"device": "cpu"}
+'''
+LINE = """
+[tool.hunyuan-stages]
+stages = ["stages.pipeline.encode", "stages.pipeline.denoise", "stages.pipeline.decode", "brighten.stage", "stages.pipeline.export"]
+"""  # noqa: E501
+
+
+def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, text=True, check=False)
+
+
+def stages_run(root: Path, *arguments: str) -> list[str]:
+    """Stages that made an artifact in one run of doit, in order; the run must succeed."""
+    result = run(root, "doit", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return [line.split(":")[0] for line in result.stdout.splitlines() if "  made in " in line]
+
+
+def keys(root: Path) -> dict[str, str]:
+    return {stage: node.key for stage, node in load_build(root, {}).graph.videos["demo"].items()}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without the stage, built."""
+    root = tmp_path_factory.mktemp("plain") / "project"
+    shutil.copytree(PROJECT / "params", root / "params")
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(PROJECT / name, root / name)
+    save_file(dict(random_latents(num_frames=1)), root / "latents.safetensors")
+    (root / "params/videos/demo.toml").write_text('[denoise]\nfrom_file = "latents.safetensors"\n')
+    assert stages_run(root) == ["denoise", "decode", "export"]
+    return root
+
+
+@pytest.fixture(scope="module")
+def built(plain: Path) -> Path:
+    """The same with the stage: two files in a folder, and a line; built again."""
+    root = plain.parent / "with"
+    shutil.copytree(plain, root, symlinks=True)
+    (root / "brighten").mkdir()
+    (root / "brighten/stage.py").write_text(DECLARATION)
+    (root / "brighten/edge.py").write_text(EDGE)
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + LINE)
+    assert stages_run(root) == ["brighten", "export"]
+    return root
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    shutil.copytree(built, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def test_only_what_comes_after_it_has_another_key(plain: Path, built: Path):
+    before, after = keys(plain), keys(built)
+    assert [*after] == ["denoise", "decode", "brighten", "export"]
+    assert {stage for stage in before if before[stage] != after[stage]} == {"export"}
+
+
+def test_what_it_makes_is_what_the_next_stage_reads(plain: Path, built: Path):
+    build = load_build(built, {})
+    nodes = build.graph.videos["demo"]
+    assert nodes["export"].inputs == {"brighten": nodes["brighten"].key}
+    before = read_tensors(build.store.payload(nodes["decode"].artifact))["frames"].astype(np.float32)
+    after = read_tensors(build.store.payload(nodes["brighten"].artifact))["frames"].astype(np.float32)
+    assert np.allclose(after, np.clip(before + 0.5, -1, 1), atol=0.01)
+    videos = [(folder / "artifacts/videos/demo.mp4").read_bytes() for folder in (plain, built)]
+    assert videos[0] != videos[1]
+
+
+def test_the_video_names_it(built: Path):
+    with av.open(str(built / "artifacts/videos/demo.mp4")) as container:
+        record = json.loads(container.metadata["comment"])
+    assert record["stages"]["brighten"]["parameters"] == {"gain": 0.5}
+
+
+def test_a_second_run_does_nothing(root: Path):
+    assert stages_run(root) == []
+
+
+def test_its_parameter_counts_from_it_on(root: Path):
+    assert stages_run(root, "brighten.gain=0.25") == ["brighten", "export"]
+    (root / "params/brighten.toml").write_text("gain = 0.25\n")
+    assert stages_run(root) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("brighten.gain=3", "brighten.gain = 3: must be less than or equal to 2."),
+        ("brighten.gian=1", "brighten.gian = 1: no such parameter. Did you mean `brighten.gain`?"),
+    ],
+)
+def test_its_rules_are_those_of_any_parameter(root: Path, override: str, fault: str):
+    result = run(root, "doit", override)
+    assert (result.returncode, result.stderr) == (1, f"ParamsError: command line, {fault}\n")
+
+
+def test_all_commands_know_it(root: Path):
+    assert "brighten   frames -> lighter frames" in run(root, "doit", "list").stdout
+    title = load_build(root, {}).graph.videos["demo"]["brighten"].title
+    assert title in run(root, "doit", "list", "--all").stdout
+    assert stages_run(root) == []  # doit has seen the files where they are now
+    assert "up-to-date" in run(root, "doit", "info", title).stdout
+    assert "python -m stages.run brighten --video demo" in run(root, "stages.run", "brighten", "--help").stdout
+
+
+def test_its_node_can_be_made_by_hand(root: Path):
+    result = run(root, "stages.run", "brighten", "--video", "demo")
+    assert result.returncode == 0, result.stderr
+    assert "same bytes as before" in result.stderr
+
+
+def test_forgetting_it_makes_it_again_and_equal_bytes_end_it_there(root: Path):
+    assert run(root, "doit", "forget", "brighten").stdout.startswith("forgotten: brighten:")
+    assert stages_run(root) == ["brighten"]
+
+
+def test_cleaning_it_removes_its_artifact_alone(root: Path):
+    assert run(root, "doit", "clean", "brighten").stdout.startswith("removed: brighten:")
+    assert not list((root / "artifacts/brighten").iterdir())
+    assert stages_run(root) == ["brighten"]
+
+
+def test_its_code_is_part_of_its_verdict(root: Path):
+    edge = root / "brighten/edge.py"
+    edge.write_text(edge.read_text().replace("np.clip(", "np.clip(0.5 * "))
+    result = run(root, "doit", "info", load_build(root, {}).graph.videos["demo"]["brighten"].title)
+    assert "the code of brighten has changed" in result.stdout
+    assert stages_run(root) == ["brighten", "export"]
+
+
+def test_without_its_line_the_project_is_what_it_was(root: Path):
+    (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text().replace(LINE, ""))
+    assert stages_run(root) == []
