@@ -160,7 +160,7 @@ def sharded() -> dict:
     settings = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}",
+        "PYTHONPATH": str(PROJECT),
     }
     command = [sys.executable, "-c", SHARDED]
     done = subprocess.run(command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False)
