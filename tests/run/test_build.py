@@ -31,7 +31,7 @@ def test_doit_watches_the_stage_sources_and_the_manifests_of_the_inputs(root: Pa
     nodes = build.graph.videos["demo"]
     names = [path.name for path in build.file_deps(nodes["decode"])]
     assert names[-1] == "manifest.json"
-    assert {"geometry.py", "tensors.py", "edge.py"} <= set(names)
+    assert {"geometry.py", "files.py", "edge.py"} <= set(names)
     assert build.file_deps(nodes["decode"])[-1] in build.targets(nodes["denoise"])
 
 
@@ -40,7 +40,7 @@ def test_of_a_file_from_elsewhere_doit_watches_the_code_that_reads_it(root: Path
     build = load_build(root, {"denoise.from_file": "latents"})
     node = build.graph.videos["demo"]["denoise"]
     sources = {path.relative_to(PROJECT / "stages").as_posix() for path in build.file_deps(node)}
-    assert {"from_file/edge.py", "from_file/outside_file.py", "tensors.py"} <= sources
+    assert {"from_file/edge.py", "from_file/outside_file.py", "tensors/files.py"} <= sources
     assert not any(name.startswith("denoise/") for name in sources)
     assert build.verdict(node).state == "absent"
 
