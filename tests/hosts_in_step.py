@@ -1,4 +1,4 @@
-"""What a host does in tests/machine/test_hosts.py: a program, because each host is a process.
+"""What a host does in tests/machine/test_host_protocol.py: a program, because each host is a process.
 
     python -m tests.hosts_in_step
 
@@ -16,7 +16,8 @@ import jax
 
 from stages.errors import CheckpointError, StagesError
 from stages.machine.devices import pick_devices
-from stages.machine.hosts import Hosts, find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import Hosts, join
 
 HEARTBEAT_S = 10  # the shortest that JAX takes
 PATIENCE_S = 5

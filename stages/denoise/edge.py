@@ -27,7 +27,8 @@ from stages.geometry import LatentSize, VideoSize, latent_size
 from stages.keys import JsonValue
 from stages.machine.devices import pick_devices
 from stages.machine.executables import Executables, find_compiler_facts
-from stages.machine.hosts import Hosts, find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import Hosts, join
 from stages.machine.versions import versions_of
 from stages.models.settings import read_settings
 from stages.pipeline.contract import CONTRACTS, check_shapes

@@ -6,7 +6,7 @@ from stages.errors import MeshError
 
 
 def pick_devices(platform: str) -> list[jax.Device]:
-    """All devices of a platform: of all hosts that have joined (hosts.py), else of this host alone.
+    """All devices of a platform: of all hosts that have joined (host_protocol.py), else of this host alone.
 
     Call it before anything else asks JAX for a device: then no other platform is started, and a TPU that another
     process has is left alone.

@@ -26,7 +26,7 @@ Event: TypeAlias = Mapping[str, JsonValue]
 
 LOGS = "logs"  # the folder in a store
 _PATIENCE_S = 10.0  # for a process that was told to leave; then it is killed
-# With other hosts all leave together, and perhaps one still writes; they wait for 100 s (hosts.py).
+# With other hosts all leave together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
 
 

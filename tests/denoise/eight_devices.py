@@ -23,7 +23,8 @@ from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import LatentSize
-from stages.machine.hosts import find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import join
 from stages.tensors.files import WeightFiles
 
 SIZE = LatentSize(2, 3, 5)  # 30 tokens: no number of devices divides them

@@ -9,7 +9,8 @@ import jax
 import pytest
 
 from stages.errors import MeshError
-from stages.machine.hosts import Hosts, Place, find_place, join
+from stages.machine.host_discovery import Place
+from stages.machine.host_protocol import Hosts, join
 from tests.hosts_in_step import LOAD_S
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 
@@ -37,18 +38,6 @@ def ended() -> list[tuple[int, list[dict[str, Any]]]]:
 def told(ended: list[tuple[int, list[dict[str, Any]]]], job: str) -> list[str | None]:
     """What the hosts were told of a job."""
     return [line["error"] for _, lines in ended for line in lines if line.get("job") == job]
-
-
-@pytest.mark.parametrize("setting", ["one", "auto", "somewhere:8482 0/1"])
-def test_a_host_without_others_computes_alone(setting: str):
-    assert find_place(setting, platform="auto") is None
-
-
-def test_a_cpu_computes_alone_unless_hosts_are_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TPU_WORKER_HOSTNAMES", "here,there")
-    assert find_place("auto", platform="cpu") is None
-    assert find_place("10.0.0.2:8482 1/4", platform="cpu") == Place("10.0.0.2", 8482, 1, 4)
-    assert find_place("[fd00::2]:8482 3/4", platform="auto") == Place("[fd00::2]", 8482, 3, 4)
 
 
 def test_hosts_that_gke_names_join_and_have_the_devices_of_all(ended):

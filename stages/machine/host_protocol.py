@@ -1,7 +1,8 @@
 """The hosts of one machine of many chips: each runs `doit`, and their processes of a stage join and go in step.
 
-Owns how they find each other, and how they make sure that all do the same before any waits for the others in a
-computation, where nobody can be told anything any more. docs/decisions/0018-many-hosts.md says why.
+Owns how they make sure that all do the same before any waits for the others in a
+computation, where nobody can be told anything any more. docs/decisions/0018-many-hosts.md says why. How they find each
+other is said in host_discovery.py.
 """
 
 import json
@@ -10,32 +11,20 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jax._src import clusters, distributed  # the public jax.distributed has no way to ask these for anything
+from jax._src import distributed  # the public jax.distributed has no way to ask it for anything
 
 from stages.errors import MeshError, StageError
+from stages.machine.host_discovery import PAGE, Place
 
-ALONE, AUTO = "one", "auto"  # values of machine.hosts; the third form is "<address>:<port> <index>/<count>"
 _BEGIN_S = 300  # hosts are started together; JAX's own patience
 _READY_S = 3600  # a host that has begun gets ready or fails or dies, and is heard of; loading can take long
 _HEARTBEAT_S = 60  # a host that was not heard of for so long is dead, and JAX ends the processes of the others
 _LEAVE_S = 100  # a process that leaves waits for others that still write; less than the patience of worker.py
 _BEGIN, _COMPUTE = "begin", "compute"  # the points of a job at which hosts wait for each other
 _NO_FACTS = "{}"  # of a host that begins nothing
-_PAGE = "docs/many-hosts.md"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a host is among the others: the address of host 0, the port that it listens on, and who this one is."""
-
-    address: str
-    port: int
-    index: int
-    count: int
 
 
 class Hosts:
@@ -135,7 +124,7 @@ class Hosts:
             raise StageError(
                 f"{title}: host {host} of {self.count} did not come to {point} it within {within_s} s ({error}). "
                 f"Run `doit` on each host with the same parameters; where host {host} has the result already, and "
-                f"this one has not, copy it or `doit forget` it there ({_PAGE})."
+                f"this one has not, copy it or `doit forget` it there ({PAGE})."
             ) from error
         return note
 
@@ -147,26 +136,6 @@ class Hosts:
     def _folder(self, point: str) -> str:
         """Of the notes of the present job; its number counts from the job in which the hosts have joined."""
         return f"hunyuan-stages/{self._present - self._first}/{point}/"
-
-
-def find_place(setting: str, *, platform: str) -> Place | None:
-    """Where this host is among those that compute together, or None when it computes alone.
-
-    Args:
-        setting: "one", "auto", or "<address>:<port> <index>/<count>", as params.py has checked it. "auto" asks Cloud
-            TPU and nobody else.
-        platform: as in `pick_devices`; with "cpu", "auto" finds nobody.
-    Raises:
-        MeshError: Cloud TPU does not say who the other hosts are.
-    """
-    if setting == ALONE or (setting == AUTO and platform == "cpu"):
-        return None
-    if setting == AUTO:
-        return _ask_cloud_tpu()
-    server, position = setting.split()
-    address, _, port = server.rpartition(":")
-    index, count = (int(number) for number in position.split("/"))
-    return Place(address, int(port), index, count) if count > 1 else None
 
 
 def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_S) -> Hosts:
@@ -203,26 +172,6 @@ def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_
     return Hosts(place.index, place.count)
 
 
-def _ask_cloud_tpu() -> Place | None:
-    """What Cloud TPU tells its virtual machines and GKE its pods; None where they are not, or are alone."""
-    for cluster in (clusters.GkeTpuCluster, clusters.GceTpuCluster):
-        try:
-            if not cluster.is_env_present():
-                continue
-            count = cluster.get_process_count()
-            if count == 1:
-                return None
-            chosen_port = os.environ.get("JAX_COORDINATOR_PORT")
-            address, _, port = cluster.get_coordinator_address(_BEGIN_S, chosen_port).rpartition(":")
-            return Place(address, int(port), cluster.get_process_id(), count)
-        except Exception as error:  # of the library that asks over the network, or of the answer
-            raise MeshError(
-                f"Cloud TPU does not say which hosts belong to this one ({type(error).__name__}: {error}). Set "
-                f'machine.hosts in params/machine.toml to "one", or name them ({_PAGE}).'
-            ) from error
-    return None
-
-
 def _require_free(port: int) -> None:
     """Raise MeshError when another process has the port: JAX would crash."""
     try:
@@ -231,7 +180,7 @@ def _require_free(port: int) -> None:
         reason = os.strerror(error.errno or 0)
         raise MeshError(
             f"host 0 cannot listen on port {port} ({reason}). End what uses it, or name another port in "
-            f"machine.hosts ({_PAGE})."
+            f"machine.hosts ({PAGE})."
         ) from error
 
 
@@ -249,7 +198,7 @@ def _require_same(title: str, facts: list[dict[str, str]]) -> None:
         raise StageError(
             "\n  ".join([f"{title}: the hosts are not about to do the same:", *faults])
             + "\n  Run `doit` on each host with the same code, parameters and checkpoint, and with equal artifacts "
-            f"({_PAGE})."
+            f"({PAGE})."
         )
 
 
