@@ -29,7 +29,7 @@ from stages.denoise.weights import load_weights
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import join
 from stages.models.settings import read_settings
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 MB = 10**6
 NUM_BLOCKS = 2

@@ -22,7 +22,7 @@ from stages.decode.weights import describe_arrays
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.machine.flops import count_flops
-from stages.tensors.files import DTYPES
+from stages.tensors.dtypes import DTYPES
 
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]

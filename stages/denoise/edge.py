@@ -35,8 +35,10 @@ from stages.pipeline.contract import CONTRACTS, check_shapes
 from stages.run.held_model import HeldModel
 from stages.run.job import JOIN, Job, Report
 from stages.store.artifacts import Store
-from stages.tensors.files import DTYPES, WeightFiles, read_tensors, write_tensors
+from stages.tensors.dtypes import DTYPES
+from stages.tensors.files import read_tensors, write_tensors
 from stages.tensors.finite import require_finite
+from stages.tensors.weight_files import WeightFiles
 
 _MIB = 2**20
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX

@@ -20,7 +20,8 @@ from stages.denoise import torch_bridge
 from stages.denoise.config import TransformerConfig
 from stages.denoise.sharding.layouts import Layout, block_layouts, rest_layouts
 from stages.models.weights import Shape, check_weights
-from stages.tensors.files import DTYPES, WeightFiles
+from stages.tensors.dtypes import DTYPES
+from stages.tensors.weight_files import WeightFiles
 
 _BLOCKS = "transformer_blocks"
 _UNUSED = (

@@ -32,7 +32,7 @@ from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.settings import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
 from stages.pipeline.contract import CONTRACTS
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 Array: TypeAlias = NDArray[Any]
 Model = TypeVar("Model", bound=PreTrainedModel)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from stages.errors import CheckpointError
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 Shape: TypeAlias = tuple[int, ...]
 

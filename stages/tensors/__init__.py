@@ -1,4 +1,4 @@
-"""Files of tensors (safetensors): headers, reading, writing; and the check that values are numbers.
+"""Files of tensors (safetensors): dtypes, headers, reading and writing, weights; and the check that values are numbers.
 
 Begin with files.py.
 """

@@ -18,7 +18,7 @@ from stages.errors import CheckpointError
 from stages.models.checkpoint import component_folder, component_identity, resolve
 from stages.pipeline.contract import CONTRACTS
 from stages.store.stat_cache import StatCache
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 SMALL = replace(TOY, num_layers=2)
 # Half the real width: 231 MB in bfloat16.

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from stages.denoise.weights import load_weights, part
 from stages.errors import CheckpointError
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 FILE = "diffusion_pytorch_model.safetensors"
 
