@@ -19,10 +19,10 @@ from typing import Any, TypeAlias
 import jax
 from jax.experimental import serialize_executable
 from jax.sharding import NamedSharding
-from jaxlib import xla_client
 
 from stages.errors import StoreError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.machine.jax_internals import hardware_fingerprint, kept_arguments
 from stages.machine.private_folder import PrivateFolder, open_private
 from stages.machine.versions import versions_of
 
@@ -187,8 +187,7 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
                 "options": dict(program.compiler_options),
                 "devices": [[device.id, device.device_kind, device.process_index] for device in devices],
                 "process": jax.process_index(),
-                # JAX's own name for the hardware: the chips' arrangement, or the instructions that this CPU has
-                "topology": xla_client.get_topology_for_devices(list(devices)).fingerprint(),
+                "topology": hardware_fingerprint(devices),
                 "compiler": find_compiler_facts(),
             }
         )
@@ -196,16 +195,11 @@ def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
 
 
 def _describe_arguments(lowered: jax.stages.Lowered) -> JsonValue:
-    """What a program's text does not tell: the arguments' trees, and which of them it takes.
-
-    An argument that nothing depends on is dropped, and of two equal ones the text does not tell which.
-    """
-    internals: Any = lowered
+    """What a program's text does not say: the arguments' trees, and which of them it takes."""
     return {
         "trees": [str(lowered.in_tree), str(lowered.out_tree)],
         "all": [[list(info.shape), str(info.dtype), info.donated] for info in jax.tree.leaves(lowered.args_info)],
-        # jax 0.10 has no public name for it
-        "taken": sorted(internals._lowering.compile_args["kept_var_idx"]),
+        "taken": list[JsonValue](kept_arguments(lowered)),
     }
 
 

@@ -1,8 +1,27 @@
-"""The hosts of one machine of many chips: each runs `doit`, and their processes of a stage join and go in step.
+"""How the processes of one stage on all hosts of a slice join, and agree on each job before they compute it together.
 
-Owns how they make sure that all do the same before any waits for the others in a
-computation, where nobody can be told anything any more. docs/decisions/0018-many-hosts.md says why. How they find each
-other is said in host_discovery.py.
+A host that waits for others within a computation cannot be reached any more, so whatever can fail on a single host has
+to be known to all before it. docs/decisions/0018-many-hosts.md says why. The states of a host, with the seconds that it
+waits for the others in brackets:
+
+                      idle
+                        |  join: the processes of all hosts are there                   [300, then JAX ends this one]
+    +-------------->  joined
+    |                   |  a job begins: post its facts
+    |               announced
+    |                   |  agree: the facts of all hosts are equal, and none has withdrawn            [300]
+    |               preparing
+    |                   |  the job is loaded and compiled: post that this host is ready
+    |                 ready
+    |                   |  all hosts are ready                                                        [3600]
+    +--- done ----  computing
+
+    announced, preparing -> withdrawn   on any error; it is posted for the others, raised here, and ends the job
+    joined -> withdrawn                 for a job that failed before its facts could be posted; so jobs stay aligned
+    ready -> joined                     another host has withdrawn; its error is raised here, too
+    withdrawn -> joined                 at once, or, where all have announced, when all are ready or withdrawn:
+                                        JAX ends the processes of the others soon after this one
+    a host dies                         JAX ends the processes of the others, whatever their state  [60]
 """
 
 import json
@@ -11,80 +30,87 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from types import MappingProxyType
 
 import jax
-from jax._src import distributed  # the public jax.distributed has no way to ask it for anything
 
 from stages.errors import MeshError, StageError
 from stages.machine.host_discovery import PAGE, Place
+from stages.machine.jax_internals import key_value_client
 
-_BEGIN_S = 300  # hosts are started together; JAX's own patience
-_READY_S = 3600  # a host that has begun gets ready or fails or dies, and is heard of; loading can take long
-_HEARTBEAT_S = 60  # a host that was not heard of for so long is dead, and JAX ends the processes of the others
-_LEAVE_S = 100  # a process that leaves waits for others that still write; less than the patience of worker.py
-_BEGIN, _COMPUTE = "begin", "compute"  # the points of a job at which hosts wait for each other
-_NO_FACTS = "{}"  # of a host that begins nothing
+_JOIN_TIMEOUT_S = 300  # hosts are started together; JAX's own default
+_BEGIN_TIMEOUT_S = 300
+_READY_TIMEOUT_S = 3600  # loading can take long, and the others hear of a host that fails or dies meanwhile
+_HEARTBEAT_TIMEOUT_S = 60
+_SHUTDOWN_TIMEOUT_S = 100  # a process that leaves waits for others that still write; less than worker.py waits for it
+_BEGIN, _READY = "begin", "ready"  # the two points of a job at which hosts wait for each other
+_MISSED = MappingProxyType({_BEGIN: "did not begin this job", _READY: "was not ready for this job"})
+_NO_FACTS = "{}"  # of a host that has withdrawn before it announced any
 
 
 class Hosts:
-    """This process among those of the same stage on the other hosts. Where there are none, nothing is waited for.
+    """This process among those of the same stage on the other hosts. A single host waits for nobody.
 
-    A note is left under the number of its job, so that hosts stay in step when one has failed at a job before the
-    others heard of it.
+    Messages are posted under the number of their job, so that hosts stay aligned when a job has failed on one of them
+    before the others heard of it.
+
+    Attributes:
+        index: of this process, from 0.
+        count: of all processes.
     """
 
-    def __init__(self, index: int = 0, count: int = 1, *, patience_s: int = _BEGIN_S) -> None:
+    def __init__(self, index: int = 0, count: int = 1, *, begin_timeout_s: int = _BEGIN_TIMEOUT_S) -> None:
         """The processes have joined before.
 
         Args:
             index: of this process, from 0.
             count: of all processes.
-            patience_s: seconds that they wait for each other to begin a job.
+            begin_timeout_s: how long each waits for the others to begin a job.
         """
         self.index = index
         self.count = count
-        self._patience_s = patience_s
-        self._first = self._present = 0  # numbers of jobs
+        self._begin_timeout_s = begin_timeout_s
+        self._first_job = self._job = 0  # numbers
 
     @contextmanager
     def preparing(self, title: str, number: int, find_facts: Callable[[], Mapping[str, str]]) -> Iterator[None]:
-        """Begin a job when all hosts begin the same one; what follows the block begins when all have passed it.
+        """Enter the block when all hosts begin the same job, and leave it when all have prepared it.
 
-        An error in the block is told to the others: after it, they would wait for this host in the computation. This
-        host waits until they have heard, because JAX ends their processes soon after this one's.
+        An error in the block is posted for the others, which would wait for this host in the computation, and raised.
 
         Args:
             title: of the job, for messages.
             number: of the job among those of this process, counting those that failed before they came here. The first
                 is the one in which the hosts have joined.
-            find_facts: tells what must be the same on all hosts, by names that people know.
+            find_facts: returns what must be equal on all hosts, by names that users know.
         Raises:
-            StageError: the hosts are about to do different things, or another one does not come, or has failed.
+            StageError: the facts differ, or another host does not begin, or has withdrawn.
         """
-        self._count_to(number)
-        notes: list[str] = []  # of all hosts; then each of them leaves another one
+        self._advance_to(number)
+        have_all_begun = False
         try:
-            self._tell(_BEGIN, json.dumps(dict(find_facts())))
-            notes = self._hear(_BEGIN, title, within_s=self._patience_s)
-            _require_same(title, [json.loads(note) for note in notes])
+            self._post(_BEGIN, json.dumps(dict(find_facts())))
+            facts = self._wait_for_all(_BEGIN, title, timeout_s=self._begin_timeout_s)
+            have_all_begun = True
+            _require_equal(title, [json.loads(text) for text in facts])
             _require_no_fault(title, self._faults_so_far())
             yield
         except BaseException as error:
-            self._give_up(f"{type(error).__name__}: {error}")
-            if notes and isinstance(error, Exception):
+            self._withdraw(f"{type(error).__name__}: {error}")
+            if have_all_begun and isinstance(error, Exception):
                 with suppress(StageError):
-                    self._hear(_COMPUTE, title, within_s=_READY_S)
+                    self._wait_for_all(_READY, title, timeout_s=_READY_TIMEOUT_S)
             raise
-        self._tell(_COMPUTE, "")
-        _require_no_fault(title, dict(enumerate(self._hear(_COMPUTE, title, within_s=_READY_S))))
+        self._post(_READY, "")
+        faults = self._wait_for_all(_READY, title, timeout_s=_READY_TIMEOUT_S)
+        _require_no_fault(title, dict(enumerate(faults)))
 
     def require_work(self, devices: Iterable[jax.Device], *, max_devices: int) -> None:
-        """Raise MeshError when a host has none of the devices that are to compute: it cannot take part.
+        """Raise MeshError when a host has none of the devices that are to compute: it could not take part.
 
         Args:
             devices: of the mesh.
-            max_devices: as many as any mesh for this job can have.
+            max_devices: the most that any mesh for this job can have.
         """
         idle = set(range(self.count)) - {device.process_index for device in devices}
         if idle:
@@ -94,51 +120,54 @@ class Hosts:
                 f"which is {max_devices}, use a smaller slice."
             )
 
-    def _count_to(self, number: int) -> None:
-        """Go on to a job; the others are told that this host has failed at those in between."""
-        self._first = self._first or number
-        while 0 < self._present < number - 1:
-            self._present += 1
-            self._give_up("it failed before it could begin, and said there why")
-        self._present = number
+    def _advance_to(self, number: int) -> None:
+        """Go on to a job. From those in between, which failed on this host before they came here, it withdraws."""
+        self._first_job = self._first_job or number
+        while 0 < self._job < number - 1:
+            self._job += 1
+            self._withdraw("the job failed on this host before it could begin, as its own message says")
+        self._job = number
 
-    def _give_up(self, fault: str) -> None:
-        """Tell those that wait for this host, and those that come later, why it will not take part."""
-        self._tell(_COMPUTE, fault)
-        with suppress(jax.errors.JaxRuntimeError):  # it has said that it begins
-            self._tell(_BEGIN, _NO_FACTS)
+    def _withdraw(self, fault: str) -> None:
+        """Post for the hosts that wait for this one, and those that come later, why it takes no part in the job."""
+        self._post(_READY, fault)  # first: who finds that this host has begun looks for its fault
+        with suppress(jax.errors.JaxRuntimeError):  # it has posted its facts
+            self._post(_BEGIN, _NO_FACTS)
 
-    def _tell(self, point: str, note: str) -> None:
-        """Leave a note for the others at a point of the present job. There can be one."""
+    def _post(self, point: str, text: str) -> None:
+        """Post this host's message at a point of the present job. There can be one."""
         if self.count > 1:
-            _client().key_value_set(f"{self._folder(point)}{self.index}", note)
+            key_value_client().key_value_set(f"{self._folder(point)}{self.index}", text)
 
-    def _hear(self, point: str, title: str, *, within_s: int) -> list[str]:
-        """The notes of all hosts, when all have come. Raises StageError when one does not come."""
-        return [self._hear_one(host, point, title, within_s) for host in range(self.count if self.count > 1 else 0)]
+    def _wait_for_all(self, point: str, title: str, *, timeout_s: int) -> list[str]:
+        """The messages of all hosts at a point, in their order. Raises StageError when one does not come in time."""
+        hosts = range(self.count if self.count > 1 else 0)
+        return [self._wait_for(host, point, title, timeout_s=timeout_s) for host in hosts]
 
-    def _hear_one(self, host: int, point: str, title: str, within_s: int) -> str:
+    def _wait_for(self, host: int, point: str, title: str, *, timeout_s: int) -> str:
         try:
-            note: str = _client().blocking_key_value_get(f"{self._folder(point)}{host}", within_s * 1000)
+            text: str = key_value_client().blocking_key_value_get(f"{self._folder(point)}{host}", timeout_s * 1000)
         except jax.errors.JaxRuntimeError as error:
             raise StageError(
-                f"{title}: host {host} of {self.count} did not come to {point} it within {within_s} s ({error}). "
+                f"{title}: host {host} of {self.count} {_MISSED[point]} within {timeout_s} s ({error}). "
                 f"Run `doit` on each host with the same parameters; where host {host} has the result already, and "
                 f"this one has not, copy it or `doit forget` it there ({PAGE})."
             ) from error
-        return note
+        return text
 
     def _faults_so_far(self) -> dict[int, str]:
-        """What hosts that cannot take part in the present job have said, by host; nobody is waited for."""
-        notes = _client().key_value_dir_get(self._folder(_COMPUTE)) if self.count > 1 else []
-        return {int(name.rpartition("/")[2]): fault for name, fault in notes}
+        """The faults of hosts that have withdrawn from the present job, by host, without waiting for any."""
+        posted = key_value_client().key_value_dir_get(self._folder(_READY)) if self.count > 1 else []
+        return {int(name.rpartition("/")[2]): fault for name, fault in posted}
 
     def _folder(self, point: str) -> str:
-        """Of the notes of the present job; its number counts from the job in which the hosts have joined."""
-        return f"hunyuan-stages/{self._present - self._first}/{point}/"
+        """Of the messages of the present job, which is counted from the job in which the hosts have joined."""
+        return f"hunyuan-stages/{self._job - self._first_job}/{point}/"
 
 
-def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_S) -> Hosts:
+def join(
+    place: Place, *, heartbeat_timeout_s: int = _HEARTBEAT_TIMEOUT_S, join_timeout_s: int = _JOIN_TIMEOUT_S
+) -> Hosts:
     """Join the other hosts, and wait until all have joined. Call it before anything asks JAX for a device.
 
     JAX ends this process (SIGABRT) when the others do not join in time, and later when one of them is not heard of any
@@ -146,8 +175,8 @@ def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_
 
     Args:
         place: of this host.
-        heartbeat_s: seconds after which a host that is not heard of counts as dead, at least 10.
-        join_s: seconds that the others have to join.
+        heartbeat_timeout_s: a host that is not heard of for so long counts as dead; at least 10.
+        join_timeout_s: how long to wait for the others.
     Returns:
         This process among those that have joined.
     Raises:
@@ -165,9 +194,9 @@ def join(place: Place, *, heartbeat_s: int = _HEARTBEAT_S, join_s: int = _BEGIN_
         place.count,
         place.index,
         cluster_detection_method="deactivate",
-        initialization_timeout=join_s,
-        heartbeat_timeout_seconds=heartbeat_s,
-        shutdown_timeout_seconds=_LEAVE_S,
+        initialization_timeout=join_timeout_s,
+        heartbeat_timeout_seconds=heartbeat_timeout_s,
+        shutdown_timeout_seconds=_SHUTDOWN_TIMEOUT_S,
     )
     return Hosts(place.index, place.count)
 
@@ -184,19 +213,19 @@ def _require_free(port: int) -> None:
         ) from error
 
 
-def _require_same(title: str, facts: list[dict[str, str]]) -> None:
-    """Raise StageError unless all hosts that begin have the same facts; names those that differ and who has which."""
-    known = {host: theirs for host, theirs in enumerate(facts) if theirs}
-    first = next(iter(known), 0)
+def _require_equal(title: str, facts: list[dict[str, str]]) -> None:
+    """Raise StageError unless all hosts that begin have equal facts; name those that differ, and who has which."""
+    announced = {host: theirs for host, theirs in enumerate(facts) if theirs}
+    first = next(iter(announced), 0)
     faults = [
-        f"{name}: {known[first].get(name)} on host {first}, {theirs[name]} on host {host}"
-        for host, theirs in known.items()
+        f"{name}: {announced[first].get(name)} on host {first}, {theirs[name]} on host {host}"
+        for host, theirs in announced.items()
         for name in theirs
-        if theirs[name] != known[first].get(name)
+        if theirs[name] != announced[first].get(name)
     ]
     if faults:
         raise StageError(
-            "\n  ".join([f"{title}: the hosts are not about to do the same:", *faults])
+            "\n  ".join([f"{title}: the hosts are about to do different things:", *faults])
             + "\n  Run `doit` on each host with the same code, parameters and checkpoint, and with equal artifacts "
             f"({PAGE})."
         )
@@ -207,8 +236,3 @@ def _require_no_fault(title: str, faults: Mapping[int, str]) -> None:
     for host, fault in faults.items():
         if fault:
             raise StageError(f"{title}: host {host} cannot take part. It says: {fault}")
-
-
-def _client() -> Any:
-    """JAX's store of small notes, which host 0 keeps."""
-    return distributed.global_state.client
