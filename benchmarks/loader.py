@@ -26,9 +26,10 @@ from stages.denoise.config import TransformerConfig, parse_transformer_config
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.torch_bridge import weight_shapes
 from stages.denoise.weights import load_weights
-from stages.machine.hosts import find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import join
 from stages.models.settings import read_settings
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 MB = 10**6
 NUM_BLOCKS = 2

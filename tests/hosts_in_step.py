@@ -1,4 +1,4 @@
-"""What a host does in tests/machine/test_hosts.py: a program, because each host is a process.
+"""What a host does in tests/machine/test_host_protocol.py: a program, because each host is a process.
 
     python -m tests.hosts_in_step
 
@@ -16,21 +16,22 @@ import jax
 
 from stages.errors import CheckpointError, StagesError
 from stages.machine.devices import pick_devices
-from stages.machine.hosts import Hosts, find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import Hosts, join
 
 HEARTBEAT_S = 10  # the shortest that JAX takes
-PATIENCE_S = 5
+BEGIN_TIMEOUT_S = 5
 LOAD_S = 2
 
 
-def tell(**facts: object) -> None:
+def show(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
 
 
 def begin(
     hosts: Hosts, number: int, name: str, work: Callable[[], None] = lambda: None, find: Callable[[], object] = dict
 ) -> None:
-    """One job; prints what it was told, and when."""
+    """One job; prints the error that it ended with, and when."""
 
     def find_facts() -> dict[str, str]:
         return {"node": "n", **find()}
@@ -38,9 +39,9 @@ def begin(
     try:
         with hosts.preparing(name, number, find_facts):
             work()
-        tell(job=name, error=None, time_s=time.time())
+        show(job=name, error=None, time_s=time.time())
     except StagesError as error:
-        tell(job=name, error=f"{type(error).__name__}: {error}", time_s=time.time())
+        show(job=name, error=f"{type(error).__name__}: {error}", time_s=time.time())
 
 
 def fail() -> None:
@@ -50,9 +51,9 @@ def fail() -> None:
 def main() -> None:
     place = find_place("auto", platform="auto")
     assert place is not None
-    hosts = join(place, heartbeat_s=HEARTBEAT_S)
-    tell(place=asdict(place), picked=len(pick_devices("auto")), own=len(jax.local_devices()))
-    hosts = Hosts(hosts.index, hosts.count, patience_s=PATIENCE_S)
+    hosts = join(place, heartbeat_timeout_s=HEARTBEAT_S)
+    show(place=asdict(place), picked=len(pick_devices("auto")), own=len(jax.local_devices()))
+    hosts = Hosts(hosts.index, hosts.count, begin_timeout_s=BEGIN_TIMEOUT_S)
     is_first = hosts.index == 0
 
     begin(hosts, 3, "the same")
@@ -63,14 +64,14 @@ def main() -> None:
         begin(hosts, 7, "missed")
     begin(hosts, 8, "after that")
     if not is_first:
-        time.sleep(1.5 * PATIENCE_S)
-    begin(hosts, 9, "late", lambda: tell(job="late", error="loading"))
+        time.sleep(1.5 * BEGIN_TIMEOUT_S)
+    begin(hosts, 9, "late", lambda: show(job="late", error="loading"))
     begin(hosts, 10, "after the late one")
     if is_first:
-        begin(hosts, 11, "alone")
+        begin(hosts, 11, "without host 1")
         time.sleep(20 * HEARTBEAT_S)
     else:
-        time.sleep(1.5 * PATIENCE_S)
+        time.sleep(1.5 * BEGIN_TIMEOUT_S)
         os._exit(0)
 
 

@@ -19,7 +19,8 @@ from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
 from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights, UpBlockWeights
 from stages.models.weights import check_weights
-from stages.tensors.files import DTYPES, WeightFiles
+from stages.tensors.dtypes import DTYPES
+from stages.tensors.weight_files import WeightFiles
 
 PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width

@@ -27,7 +27,8 @@ from stages.geometry import LatentSize, VideoSize, latent_size
 from stages.keys import JsonValue
 from stages.machine.devices import pick_devices
 from stages.machine.executables import Executables, find_compiler_facts
-from stages.machine.hosts import Hosts, find_place, join
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import Hosts, join
 from stages.machine.versions import versions_of
 from stages.models.settings import read_settings
 from stages.pipeline.contract import check_shapes
@@ -35,8 +36,10 @@ from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.run.held_model import HeldModel
 from stages.run.job import JOIN, Job, Report
 from stages.store.artifacts import Store
-from stages.tensors.files import DTYPES, WeightFiles, read_tensors, write_tensors
+from stages.tensors.dtypes import DTYPES
+from stages.tensors.files import read_tensors, write_tensors
 from stages.tensors.finite import require_finite
+from stages.tensors.weight_files import WeightFiles
 
 _MIB = 2**20
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX

@@ -19,7 +19,7 @@ from stages.denoise.weights import describe_weights
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.machine.flops import count_flops
-from stages.tensors.files import DTYPES
+from stages.tensors.dtypes import DTYPES
 
 
 @dataclass(frozen=True)

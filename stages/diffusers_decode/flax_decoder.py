@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from stages.decode.config import DecoderConfig
 from stages.decode.weights import open_weights
 from stages.diffusers_decode.whole import DecodeTile
-from stages.tensors.files import DTYPES
+from stages.tensors.dtypes import DTYPES
 
 
 def load_flax_decoder(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from stages.decode.config import DecoderConfig
 from stages.decode.stream import to_vae_space
 from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles
-from stages.tensors.files import DTYPES
+from stages.tensors.dtypes import DTYPES
 
 Progress: TypeAlias = Callable[[int, int, str], None]  # of so many done, how many there are, and what they are
 DecodeTile: TypeAlias = Callable[[LatentTile], Tile]  # latents in VAE space -> all their frames, of any float dtype

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from stages.errors import ContractError
 from stages.keys import FROM_FILE, Digest, digest_file
 from stages.pipeline.contract import Contract, check_shapes
-from stages.tensors.files import DTYPES, Array
+from stages.tensors.dtypes import DTYPES, Array
 
 _DTYPE_INFO = "dtype_info"
 _BFLOAT16_NAMES = ("bfloat16", "torch.bfloat16")  # the scripts write the one for embeddings, the other for latents

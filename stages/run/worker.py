@@ -23,7 +23,7 @@ from stages.run.runner import Event
 
 LOGS = "logs"  # the folder in a store
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
-# With other hosts all end together, and perhaps one still writes; they wait for 100 s (hosts.py).
+# With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
 
 

@@ -13,7 +13,7 @@ from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import PromptEmbeds
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.geometry import LatentSize
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 TOY = TransformerConfig(
     num_attention_heads=2,

@@ -23,8 +23,9 @@ from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import LatentSize
-from stages.machine.hosts import find_place, join
-from stages.tensors.files import WeightFiles
+from stages.machine.host_discovery import find_place
+from stages.machine.host_protocol import join
+from stages.tensors.weight_files import WeightFiles
 
 SIZE = LatentSize(2, 3, 5)  # 30 tokens: no number of devices divides them
 LAYOUTS = ("1x1x1", "1x1x8", "2x1x4", "2x2x2", "1x8x1", "1x4x2", "2x4x1", "auto")

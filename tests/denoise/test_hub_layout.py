@@ -17,7 +17,7 @@ from stages.errors import CheckpointError
 from stages.models.checkpoint import component_folder, component_identity, resolve
 from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 from tests.denoise.builders import MESH, TOY, load
 
 SMALL = replace(TOY, num_layers=2)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from stages.denoise.weights import load_weights, part
 from stages.errors import CheckpointError
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 from tests.denoise.builders import MESH, TOY, build_torch_module, load, write_checkpoint
 
 FILE = "diffusion_pytorch_model.safetensors"

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError
 from stages.models.weights import check_weights
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import VideoSize, latent_size
 from stages.models.settings import read_settings
-from stages.tensors.files import WeightFiles
+from stages.tensors.weight_files import WeightFiles
 from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
