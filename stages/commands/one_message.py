@@ -1,5 +1,6 @@
 """What a command of doit says when it cannot go on: one message and exit code 1."""
 
+import re
 import sqlite3
 import sys
 import traceback
@@ -12,6 +13,7 @@ from stages.param_files import near
 from stages.params import RESERVED_NAMES
 
 _FAILURE = 1
+_NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
 
 
 class OneMessage:
@@ -24,9 +26,7 @@ class OneMessage:
         except KeyboardInterrupt:
             message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
         except InvalidCommand as error:
-            known = [*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))]
-            name = error.not_found or str(error).removesuffix(" is not a task.").strip("'")  # of two kinds of message
-            message = f"{name}: no such task or command.{near(name, known)} See `doit list` and `doit help`."
+            message = self._explain(error)
         except (sqlite3.Error, DatabaseException) as error:
             if params.get("debug"):
                 traceback.print_exc()
@@ -39,3 +39,11 @@ class OneMessage:
             params.get("at_end", lambda: None)()
         print(message, file=sys.stderr)
         return _FAILURE
+
+    def _explain(self, error: InvalidCommand) -> str:
+        of_a_name = _NO_TASK.fullmatch(str(error))  # doit says in two ways that there is no such task
+        name = error.not_found or (of_a_name and of_a_name["name"])
+        if name is None:
+            return str(error)
+        known = [*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))]
+        return f"{name}: no such task or command.{near(name, known)} See `doit list` and `doit help`."

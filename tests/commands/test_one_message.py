@@ -43,3 +43,14 @@ def test_a_database_that_cannot_be_used_gives_one_message_and_exit_code_1(
         f"{tmp_path}/.doit.db: {reason}. Make room or mend its permissions, or delete it: what has been made is whole "
         "and will be found again."
     )
+
+
+@pytest.mark.parametrize(("command", "fault"), [("info", "`info` failed, must select *one* task.")])
+def test_a_fault_that_is_no_unknown_name_is_said_as_doit_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, fault: str
+):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], command) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == fault
+    assert second.startswith("Check `")  # doit's name for itself follows: that of the program which was started
+    assert second.endswith(f" help {command}`.")
