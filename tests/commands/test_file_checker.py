@@ -1,5 +1,6 @@
 """How doit tells whether a file has changed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def is_modified(file: Path, state: object) -> bool:
 
 def test_an_unchanged_file_is_not_modified(file: Path):
     assert not is_modified(file, CHECKER.get_state(str(file), None))
+
+
+def test_a_state_is_the_same_when_it_comes_from_json(file: Path):
+    state = json.loads(json.dumps(CHECKER.get_state(str(file), None)))
+    assert not is_modified(file, state)
+    assert CHECKER.get_state(str(file), state) is None
 
 
 def test_a_touched_file_is_not_modified(file: Path):

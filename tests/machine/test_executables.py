@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import serialize_executable
 from jax.sharding import SingleDeviceSharding
 
 from stages.machine.executables import FOLDER, Executable, Executables, Program
@@ -166,7 +167,10 @@ def test_a_program_that_cannot_be_kept_is_compiled_with_a_warning(tmp_path: Path
     warnings: list[str] = []
     executable = Executables(tmp_path, warn=warnings.append).compile(program)
     assert np.asarray(executable.compiled(np.ones(4, np.float32))).tolist() == [2.0] * 4
-    assert warnings[0].startswith("the toy cannot be kept (AttributeError: Can't pickle local object ")
+    with pytest.raises(Exception, match=r"local object .*callback") as caught:  # of a kind and in words of the Python's
+        serialize_executable.serialize(executable.compiled)
+    reason = f"{caught.type.__name__}: {caught.value}"
+    assert warnings == [f"the toy cannot be kept ({reason}); each process compiles it again."]
     assert not list((tmp_path / FOLDER).iterdir())
 
 
