@@ -1,7 +1,9 @@
 """From parameters to nodes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,11 +11,22 @@ from hypothesis import strategies as st
 
 from stages.errors import ParamsError
 from stages.keys import Node, digest_bytes
-from stages.pipeline.stages import Pipeline
+from stages.pipeline.denoise import DenoiseParams
+from stages.pipeline.rules import Neutral
+from stages.pipeline.stages import STAGES, Pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
 from tests.project import copy_checkpoint, copy_params
+
+HUB_MODEL = {"model__checkpoint": "org/model", "model__revision": "a" * 40}
+# With the defaults, and a model of the hub. A change here makes what users have stored unfindable.
+PINNED = {
+    "encode": "8477e67fee1bae93338217e342579a89",
+    "denoise": "875fbafa8bc9c3b361500dfde226dc4c",
+    "decode": "b1604391b4e8c50c9b240d13e6edd77d",
+    "export": "899347d3893350611df6f64ecd5a2fd3",
+}
 
 
 @pytest.fixture
@@ -21,9 +34,9 @@ def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
 
 
-def graph(root: Path, **overrides: str) -> Graph:
-    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
-    return build_graph(params, root, StatCache(root / "cache.json"), Pipeline())
+def graph(root: Path, pipeline: Pipeline = Pipeline(), **overrides: str) -> Graph:  # noqa: B008 (it is frozen)
+    params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, pipeline)
+    return build_graph(params, root, StatCache(root / "cache.json"), pipeline)
 
 
 def changed_stages(root: Path, **overrides: str) -> set[str]:
@@ -80,11 +93,26 @@ def test_reformatted_parameter_files_give_the_same_nodes(root: Path):
 
 
 def test_keys_of_what_is_computed_are_pinned(root: Path):
-    """With the defaults, and a model of the hub. A change here makes what users have stored unfindable."""
     (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
-    nodes = graph(root, model__checkpoint="org/model", model__revision="a" * 40).videos["demo"]
-    assert nodes["encode"].key == "8477e67fee1bae93338217e342579a89"
-    assert nodes["denoise"].key == "875fbafa8bc9c3b361500dfde226dc4c"
+    nodes = graph(root, **HUB_MODEL).videos["demo"]
+    assert {stage: node.key for stage, node in nodes.items()} == PINNED
+
+
+class SharperParams(DenoiseParams):
+    """Those of denoise, and one more, as a later version may add it."""
+
+    sharpness: Annotated[float, Neutral(0.0)] = 0.0
+
+
+@pytest.mark.parametrize(("sharpness", "is_neutral"), [("0.0", True), ("0.5", False)])
+def test_a_new_parameter_with_a_neutral_value_changes_no_key_while_it_has_it(
+    root: Path, sharpness: str, is_neutral: bool
+):
+    stages = [replace(stage, parameters=SharperParams) if stage.name == "denoise" else stage for stage in STAGES]
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
+    nodes = graph(root, Pipeline(tuple(stages)), **HUB_MODEL, denoise__sharpness=sharpness).videos["demo"]
+    changed = {stage for stage, node in nodes.items() if node.key != PINNED[stage]}
+    assert changed == (set() if is_neutral else {"denoise", "decode", "export"})
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,19 @@
 """Graph, store and processes tied together."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from stages.errors import ParamsError, StoreError
+from stages.errors import ParamsError, StageError, StoreError
+from stages.keys import ArtifactId, Digest, Node
 from stages.run.build import Build, load_build
+from stages.run.job import Job
+from stages.run.runner import Event
 from stages.run.worker import Workers
+from stages.store.artifacts import Verdict
+from tests.fork import is_fork_installed
 from tests.project import PROJECT, copy_params
 
 
@@ -20,6 +27,108 @@ def test_loading_runs_nothing_and_makes_no_artifact(root: Path):
     assert isinstance(build.runner, Workers)
     assert build.runner.process_ids == {}
     assert {path.name for path in build.store.root.iterdir()} == {".doit.db", ".stat-cache.json"}
+
+
+@dataclass
+class FakeStore:
+    """A store of which a test says what is fresh; keeps nothing."""
+
+    root: Path = Path("artifacts")
+    fresh: set[ArtifactId] = field(default_factory=set)
+    num_sweeps: int = 0
+
+    def folder(self, artifact: ArtifactId) -> Path:
+        return self.root / artifact.stage / artifact.key
+
+    def payload(self, artifact: ArtifactId) -> Path:
+        return self.folder(artifact) / "payload"
+
+    def verdict(self, node: Node, code: Digest) -> Verdict:
+        assert code
+        return Verdict("fresh" if node.artifact in self.fresh else "absent")
+
+    def forget(self, artifact: ArtifactId) -> bool:
+        return self.remove(artifact)
+
+    def remove(self, artifact: ArtifactId) -> bool:
+        was_there = artifact in self.fresh
+        self.fresh.discard(artifact)
+        return was_there
+
+    def sweep_drafts(self) -> None:
+        self.num_sweeps += 1
+
+
+@dataclass
+class FakeRunner:
+    """Takes jobs and starts nothing; what is not there to be read, or `fails`, has no result."""
+
+    store: FakeStore
+    fails: bool = False
+    jobs: list[Job] = field(default_factory=list)
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        observe({"event": "phase", "name": "computing"})
+        self.jobs.append(job)
+        if self.fails or not set(job.node.input_artifacts) <= self.store.fresh:
+            raise StageError(f"{job.node.title}: no result.")
+        self.store.fresh.add(job.node.artifact)
+        return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
+
+    def close(self) -> None:
+        pass
+
+
+def fake_build(root: Path, overrides: dict[str, str]) -> tuple[Build, FakeStore, FakeRunner]:
+    """A build of the real parameters and graph, whose store and runner are fakes."""
+    store = FakeStore()
+    runner = FakeRunner(store)
+    return replace(load_build(root, overrides), store=store, runner=runner), store, runner
+
+
+def test_each_node_is_a_job_for_its_program_with_what_it_reads(root: Path):
+    build, _, runner = fake_build(root, {"decode.decoder": "diffusers"})
+    nodes = build.graph.videos["demo"]
+    for node in nodes.values():
+        assert build.run(node, lambda _: None)["event"] == "result"
+    assert [(job.program.package, job.rank, job.makes.name) for job in runner.jobs] == [
+        ("stages.encode", 0, "embeddings"),
+        ("stages.denoise", 1, "latents"),
+        ("stages.diffusers_decode", 2, "frames"),
+        ("stages.export", 3, "video"),
+    ]
+    assert [dict(job.inputs) for job in runner.jobs] == [
+        {},
+        {"embeddings": nodes["encode"].artifact},
+        {"latents": nodes["denoise"].artifact},
+        {"frames": nodes["decode"].artifact},
+    ]
+    assert [job.code for job in runner.jobs] == [build.code[job.program.package] for job in runner.jobs]
+
+
+def test_after_every_job_drafts_are_swept_also_when_there_is_no_result(root: Path):
+    build, store, runner = fake_build(root, {})
+    runner.fails = True
+    with pytest.raises(StageError):
+        build.run(build.graph.videos["demo"]["encode"], lambda _: None)
+    assert store.num_sweeps == 1
+
+
+def test_what_cannot_end_is_not_begun(root: Path):
+    if is_fork_installed():
+        pytest.skip("the fork is installed, so that nothing is missing")
+    build, _, runner = fake_build(root, {"decode.decoder": "diffusers-tpu"})
+    with pytest.raises(StageError, match="the fork diffusers-tpu is not installed"):
+        build.run(build.graph.videos["demo"]["encode"], lambda _: None)
+    assert runner.jobs == []
+
+
+def test_a_verdict_and_its_words_come_from_the_store(root: Path):
+    build, store, _ = fake_build(root, {})
+    node = build.graph.videos["demo"]["encode"]
+    assert repr(build.freshness(node)) == f"the store: {node.title} is absent"
+    store.fresh.add(node.artifact)
+    assert build.freshness(node)()
 
 
 def test_every_node_of_a_new_project_is_absent(root: Path):
