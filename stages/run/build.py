@@ -15,9 +15,10 @@ from stages.run.job import Job
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
-from stages.store.artifacts import MANIFEST, Store, Verdict
+from stages.store.artifacts import MANIFEST, Store
 from stages.store.interface import ArtifactStore
 from stages.store.stat_cache import STAT_CACHE, StatCache
+from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
 _DATABASE = ".doit.db"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.store.artifacts import Reason, Verdict
+from stages.store.verdict import Reason, Verdict
 
 _INPUTS = "inputs."
 

@@ -10,47 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import OWN_FILES, Input, Manifest
+from stages.store.verdict import Reason, Verdict
 
 MANIFEST, RUN = OWN_FILES
 _FORGOTTEN = "manifest.forgotten.json"  # the manifest of an artifact that is to be made again
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
-
-State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One thing that keeps an artifact from being fresh.
-
-    Attributes:
-        field: what it is about: "code", "inputs.<stage>" (digest of that stage's payload), "payload" (its size in
-            bytes), or "manifest" (what is wrong with it, `now`).
-        before: its value when the artifact was made; None where that is not known.
-        now: its value at present; None of what is not there.
-    """
-
-    field: str
-    before: JsonValue
-    now: JsonValue
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the store says of a node, and why; fresh, absent and forgotten need no reasons."""
-
-    state: State
-    reasons: tuple[Reason, ...] = ()
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the node needs no run."""
-        return self.state == "fresh"
 
 
 @dataclass(frozen=True)

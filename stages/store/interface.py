@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from stages.keys import ArtifactId, Digest, Node
-from stages.store.artifacts import Verdict
+from stages.store.verdict import Verdict
 
 
 @runtime_checkable

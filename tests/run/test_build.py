@@ -12,7 +12,7 @@ from stages.run.build import Build, load_build
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
-from stages.store.artifacts import Verdict
+from stages.store.verdict import Verdict
 from tests.fork import is_fork_installed
 from tests.project import PROJECT, copy_params
 

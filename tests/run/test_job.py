@@ -17,8 +17,9 @@ from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, component_identity
 from stages.pipeline.contracts import EMBEDDINGS
 from stages.run.job import Job, Report, perform
-from stages.store.artifacts import Store, Verdict
+from stages.store.artifacts import Store
 from stages.store.stat_cache import StatCache
+from stages.store.verdict import Verdict
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_chain, build_job, build_node, payload_of, publish
 

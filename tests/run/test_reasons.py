@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.run.reasons import explain_verdict
-from stages.store.artifacts import Reason, Verdict
+from stages.store.verdict import Reason, Verdict
 
 PAYLOAD = Path("artifacts/denoise/0/latents.safetensors")
 

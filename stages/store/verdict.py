@@ -1,0 +1,40 @@
+"""What the store says of a node: whether its artifact can stay, and the reasons as values.
+
+Sentences for people are made of them where they are shown (stages/run/reasons.py).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from stages.keys import JsonValue
+
+State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that keeps an artifact from being fresh.
+
+    Attributes:
+        field: what it is about: "code", "inputs.<stage>" (digest of that stage's payload), "payload" (its size in
+            bytes), or "manifest" (what is wrong with it, `now`).
+        before: its value when the artifact was made; None where that is not known.
+        now: its value at present; None of what is not there.
+    """
+
+    field: str
+    before: JsonValue
+    now: JsonValue
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the store says of a node, and why; fresh, absent and forgotten need no reasons."""
+
+    state: State
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the node needs no run."""
+        return self.state == "fresh"
