@@ -4,7 +4,6 @@ Nothing of the package is edited for it. Latents come from a file, so that only 
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,8 @@ from safetensors.numpy import save_file
 from stages.run.build import load_build
 from stages.tensors.files import read_tensors
 from tests.from_file.builders import random_latents
+from tests.project import copy_built, copy_project, run_doit, stages_run
 
-PROJECT = Path(__file__).parent.parent
 DECLARATION = '''
 """The stage `brighten`: frames become lighter ones."""
 
@@ -69,15 +68,10 @@ stages = ["stages.pipeline.encode", "stages.pipeline.denoise", "stages.pipeline.
 """  # noqa: E501
 
 
-def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=root, capture_output=True, text=True, check=False)
-
-
-def stages_run(root: Path, *arguments: str) -> list[str]:
-    """Stages that made an artifact in one run of doit, in order; the run must succeed."""
-    result = run(root, "doit", *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return [line.split(":")[0] for line in result.stdout.splitlines() if "  made in " in line]
+def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The stage's program, by hand."""
+    command = [sys.executable, "-m", "stages.run", "brighten", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
 def keys(root: Path) -> dict[str, str]:
@@ -87,10 +81,7 @@ def keys(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project without the stage, built."""
-    root = tmp_path_factory.mktemp("plain") / "project"
-    shutil.copytree(PROJECT / "params", root / "params")
-    for name in ("dodo.py", "pyproject.toml"):
-        shutil.copy(PROJECT / name, root / name)
+    root = copy_project(tmp_path_factory.mktemp("plain"))
     save_file(dict(random_latents(num_frames=1)), root / "latents.safetensors")
     (root / "params/videos/demo.toml").write_text('[denoise]\nfrom_file = "latents.safetensors"\n')
     assert stages_run(root) == ["denoise", "decode", "export"]
@@ -100,8 +91,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(plain: Path) -> Path:
     """The same with the stage: two files in a folder, and a line; built again."""
-    root = plain.parent / "with"
-    shutil.copytree(plain, root, symlinks=True)
+    root = copy_built(plain, plain.with_name("with"))
     (root / "brighten").mkdir()
     (root / "brighten/stage.py").write_text(DECLARATION)
     (root / "brighten/edge.py").write_text(EDGE)
@@ -113,8 +103,7 @@ def built(plain: Path) -> Path:
 @pytest.fixture
 def root(built: Path, tmp_path: Path) -> Path:
     """A copy that a test may change."""
-    shutil.copytree(built, tmp_path / "project", symlinks=True)
-    return tmp_path / "project"
+    return copy_built(built, tmp_path / "project")
 
 
 def test_only_what_comes_after_it_has_another_key(plain: Path, built: Path):
@@ -158,32 +147,32 @@ def test_its_parameter_counts_from_it_on(root: Path):
     ],
 )
 def test_its_rules_are_those_of_any_parameter(root: Path, override: str, fault: str):
-    result = run(root, "doit", override)
+    result = run_doit(root, override)
     assert (result.returncode, result.stderr) == (1, f"ParamsError: command line, {fault}\n")
 
 
 def test_all_commands_know_it(root: Path):
-    assert "brighten   frames -> lighter frames" in run(root, "doit", "list").stdout
+    assert "brighten   frames -> lighter frames" in run_doit(root, "list").stdout
     title = load_build(root, {}).graph.videos["demo"]["brighten"].title
-    assert title in run(root, "doit", "list", "--all").stdout
+    assert title in run_doit(root, "list", "--all").stdout
     assert stages_run(root) == []  # doit has seen the files where they are now
-    assert "up-to-date" in run(root, "doit", "info", title).stdout
-    assert "python -m stages.run brighten --video demo" in run(root, "stages.run", "brighten", "--help").stdout
+    assert "up-to-date" in run_doit(root, "info", title).stdout
+    assert "python -m stages.run brighten --video demo" in run_program(root, "--help").stdout
 
 
 def test_its_node_can_be_made_by_hand(root: Path):
-    result = run(root, "stages.run", "brighten", "--video", "demo")
+    result = run_program(root, "--video", "demo")
     assert result.returncode == 0, result.stderr
     assert "same bytes as before" in result.stderr
 
 
 def test_forgetting_it_makes_it_again_and_equal_bytes_end_it_there(root: Path):
-    assert run(root, "doit", "forget", "brighten").stdout.startswith("forgotten: brighten:")
+    assert run_doit(root, "forget", "brighten").stdout.startswith("forgotten: brighten:")
     assert stages_run(root) == ["brighten"]
 
 
 def test_cleaning_it_removes_its_artifact_alone(root: Path):
-    assert run(root, "doit", "clean", "brighten").stdout.startswith("removed: brighten:")
+    assert run_doit(root, "clean", "brighten").stdout.startswith("removed: brighten:")
     assert not list((root / "artifacts/brighten").iterdir())
     assert stages_run(root) == ["brighten"]
 
@@ -191,7 +180,7 @@ def test_cleaning_it_removes_its_artifact_alone(root: Path):
 def test_its_code_is_part_of_its_verdict(root: Path):
     edge = root / "brighten/edge.py"
     edge.write_text(edge.read_text().replace("np.clip(", "np.clip(0.5 * "))
-    result = run(root, "doit", "info", load_build(root, {}).graph.videos["demo"]["brighten"].title)
+    result = run_doit(root, "info", load_build(root, {}).graph.videos["demo"]["brighten"].title)
     assert "the code of brighten has changed" in result.stdout
     assert stages_run(root) == ["brighten", "export"]
 

@@ -119,7 +119,7 @@ def _check_frames(frames: Iterable[Array], size: VideoSize) -> Iterator[Array]:
 
 
 def _explain(error: av.FFmpegError, encoder: str, size: VideoSize) -> str:
-    """What could not be done and the mend; FFmpeg's errors of the file system are Python's OSError, too."""
+    """What could not be done and how to fix it; FFmpeg's errors of the file system are Python's OSError, too."""
     if isinstance(error, OSError):
         return (
             f"the video cannot be written ({error.strerror}). "
@@ -154,7 +154,7 @@ def _make_pictures(frames: Iterable[Array], size: VideoSize, fps: int) -> Iterat
 
 
 def _encode(pictures: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator["Packet[VideoStream]"]:
-    """One packet for each picture, as soon as the encoder lets it go; None tells it that no more come.
+    """One packet for each picture, as soon as the encoder releases it; None says that no more come.
 
     An encoder looks at the pictures that follow before it is done with one, so the first packets are late.
     """
@@ -167,7 +167,7 @@ def _encode(pictures: Iterable[av.VideoFrame], stream: VideoStream) -> Iterator[
 def _convert_colours(levels: NDArray[np.uint8], reformatter: VideoReformatter) -> av.VideoFrame:
     """Red, green and blue, [height, width, 3], as BT.709 luma and chroma in limited range.
 
-    Swscale takes BT.601 unless it is told, whatever the stream's tags say: reds would come back darker.
+    Swscale takes BT.601 unless it is asked for another, whatever the stream's tags say: reds would come back darker.
     """
     return reformatter.reformat(
         av.VideoFrame.from_ndarray(levels, format="rgb24"),

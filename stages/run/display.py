@@ -74,7 +74,7 @@ class Display:
     """What runs at present: a bar per node. May be used by several threads."""
 
     def __init__(self, console: Console, *, line_every_s: float = 10.0) -> None:
-        """Shown on `console`; if that is no terminal, a node tells how far it is every `line_every_s`."""
+        """Shown on `console`; if that is no terminal, a node says how far it is every `line_every_s`."""
         self._line_every_s = line_every_s
         self._console = console
         columns = ("  {task.fields[node]}", BarColumn(), TimeElapsedColumn(), "{task.fields[detail]}")

@@ -1,4 +1,4 @@
-"""What an artifact was made from, back to the first stage: the manifests that a video's metadata tells of."""
+"""What an artifact was made from, back to the first stage: the manifests that a video's metadata describes."""
 
 from contextlib import suppress
 

@@ -1,6 +1,6 @@
 """The manifest of an artifact: what it is and what it was made from, as a deterministic JSON file.
 
-Owns the form of the file and what can be told wrong from it alone; store.py compares it with the files around it.
+Owns the form of the file, and what is wrong with it whatever lies beside it; artifacts.py looks at that.
 """
 
 import json
