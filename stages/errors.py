@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each message says what is wrong, where, and how to mend it."""
+"""The errors a user can meet. Each message says what is wrong, where, and how to fix it."""
 
 
 class StagesError(Exception):

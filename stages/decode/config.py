@@ -15,8 +15,8 @@ from stages.models.settings import (
     Rule,
     Settings,
     above_zero,
-    break_rules,
     count,
+    find_faults,
     list_of,
     refuse_faulty,
     require_class,
@@ -97,7 +97,7 @@ def parse_config(settings: Settings) -> DecoderConfig:
         CheckpointError: another architecture, or sizes that no such decoder can have; all faults at once.
     """
     require_class(settings, ARCHITECTURE)
-    refuse_faulty(break_rules(settings.values, _RULES), where=settings.where)
+    refuse_faulty(find_faults(settings.values, _RULES), where=settings.where)
     config = _from_values(settings.values)
     refuse_faulty(_size_faults(config), where=settings.where)
     return config

@@ -132,7 +132,7 @@ def _trace_next(plan: ChunkPlan, devices: Devices) -> tuple[Traced, DecoderWeigh
 
 
 def _count_middle_flops(traced: Traced, plan: ChunkPlan) -> int:
-    return count_flops(traced.jaxpr.jaxpr, num_turns=(plan.size.num_frames + 2) // 2)
+    return count_flops(traced.jaxpr.jaxpr, num_iterations=(plan.size.num_frames + 2) // 2)
 
 
 def _strips(plan: ChunkPlan, devices: Devices) -> Strips | None:

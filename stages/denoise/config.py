@@ -15,10 +15,10 @@ from stages.models.settings import (
     Rule,
     Settings,
     above_zero,
-    break_rules,
     count,
+    find_faults,
+    find_unknown,
     list_of,
-    name_unknown,
     only,
     refuse_faulty,
     require_class,
@@ -143,7 +143,7 @@ def parse_transformer_config(settings: Settings) -> TransformerConfig:
     """
     require_class(settings, TRANSFORMER_CLASS)
     values = _fill_in(settings, dataclasses.asdict(TransformerConfig()))
-    faults = name_unknown(settings, _TRANSFORMER_RULES) + break_rules(values, _TRANSFORMER_RULES)
+    faults = find_unknown(settings, _TRANSFORMER_RULES) + find_faults(values, _TRANSFORMER_RULES)
     if not faults and sum(values["rope_axes_dim"]) != values["attention_head_dim"]:
         faults.append(
             f"`rope_axes_dim` {values['rope_axes_dim']} does not add up to "
@@ -165,14 +165,14 @@ def parse_scheduler_config(settings: Settings) -> SchedulerConfig:
         CheckpointError: with all faults, when it asks for a schedule that `sampling.py` does not have.
     """
     require_class(settings, SCHEDULER_CLASS)
-    faults = name_unknown(settings, (*_SCHEDULER_RULES, *_SWITCHED_OFF, *_INERT))
+    faults = find_unknown(settings, (*_SCHEDULER_RULES, *_SWITCHED_OFF, *_INERT))
     faults += [
         f"`{name}` is {settings.values[name]!r}, but only schedules with a constant shift are implemented"
         for name in _SWITCHED_OFF
         if settings.values.get(name) not in (False, None)
     ]
     values = _fill_in(settings, dataclasses.asdict(SchedulerConfig()))
-    refuse_faulty(faults + break_rules(values, _SCHEDULER_RULES), where=settings.where)
+    refuse_faulty(faults + find_faults(values, _SCHEDULER_RULES), where=settings.where)
     return SchedulerConfig(shift=float(values["shift"]), num_train_timesteps=values["num_train_timesteps"])
 
 
@@ -184,8 +184,8 @@ def parse_guider_config(settings: Settings) -> GuiderConfig:
     """
     require_class(settings, GUIDER_CLASS)
     values = _fill_in(settings, {**dataclasses.asdict(GuiderConfig()), **_GUIDER_VALUES})
-    faults = name_unknown(settings, _GUIDER_RULES) + break_rules(values, _GUIDER_RULES)
-    refuse_faulty(faults, where=settings.where, mend=_GUIDER_MEND)
+    faults = find_unknown(settings, _GUIDER_RULES) + find_faults(values, _GUIDER_RULES)
+    refuse_faulty(faults, where=settings.where, fix=_GUIDER_MEND)
     return GuiderConfig(guidance_scale=float(values["guidance_scale"]))
 
 

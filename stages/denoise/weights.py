@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from stages.denoise import torch_bridge
 from stages.denoise.config import TransformerConfig
 from stages.denoise.sharding.layouts import Layout, block_layouts, rest_layouts
-from stages.models.weights import Shape, check_weights
-from stages.tensors.dtypes import DTYPES
+from stages.models.weights import check_weights
+from stages.tensors.dtypes import DTYPES, Shape
 from stages.tensors.weight_files import WeightFiles
 
 _BLOCKS = "transformer_blocks"

@@ -30,7 +30,7 @@ from transformers import (
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_glyph_text
 from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.models.settings import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
+from stages.models.settings import TEXT, Rule, count, find_faults, only, read_settings, refuse_faulty
 from stages.pipeline.contract import CONTRACTS
 from stages.tensors.weight_files import WeightFiles
 
@@ -234,7 +234,7 @@ def _check_config(
         "vocab_size": count(num_tokens, _MAX_VOCABULARY),
     }
     settings = read_settings(folder / "config.json")
-    refuse_faulty(break_rules(settings.values, {**common, **rules}), where=settings.where)
+    refuse_faulty(find_faults(settings.values, {**common, **rules}), where=settings.where)
 
 
 def _load_model(kind: type[Model], folder: Path, *, dtype: torch.dtype) -> Model:
@@ -277,7 +277,7 @@ def _load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
     except Exception as error:  # as in _load_model
         raise CheckpointError(f"{folder}: the tokenizer cannot be read ({_one_line(error)}). {_MEND}") from error
     found = {name: getattr(tokenizer, name) for name in _TOKENIZER_RULES}
-    refuse_faulty(break_rules(found, _TOKENIZER_RULES), where=file)
+    refuse_faulty(find_faults(found, _TOKENIZER_RULES), where=file)
     return cast("Tokenizer", tokenizer)
 
 

@@ -1,9 +1,9 @@
-"""The TPU chips that this project is for: how large and fast they are, and the slices that can be had of them.
+"""The TPU chips that this project supports: their memory and speed, and the slices in which Cloud TPU offers them.
 
-Sizes are those of a device as JAX sees it: a chip, but half a chip of tpu7x, whose two cores have a memory each.
+Sizes are those of a JAX device, which is a chip, or half a chip of tpu7x, whose two cores have a memory each.
 Source of peak, bandwidth and slices: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu7x}, read 2026-11. Source of the
-memory: what libtpu says is available when a program asks for too much; it keeps the rest for itself. 0.0.42.1, which
-`jax[tpu]` 0.10.2 installs, and 0.0.52 differ by a hundredth of a GiB at most.
+memory: what libtpu reports as available when a program asks for too much; it reserves the rest. 0.0.42.1, which
+`jax[tpu]` 0.10.2 installs, and 0.0.52 differ by at most a hundredth of a GiB.
 """
 
 import difflib
@@ -26,12 +26,12 @@ class Chip:
 
     Attributes:
         device_kind: JAX's name for it.
-        num_cores: what the number in the name of an accelerator counts per chip: a v4-8 has four chips.
-        hbm_bytes: memory that a program can have.
+        num_cores: cores per chip, which is what the number in an accelerator's name counts: a v4-8 has four chips.
+        hbm_bytes: memory that a program can use.
         peak_flops: FLOP/s with bfloat16, dense.
-        hbm_bandwidth: bytes/s between the memory and the core.
-        slices: their shapes, smallest first.
-        chip_config: what the compiler has to be told to treat a chip as a run does; "" for its default.
+        hbm_bandwidth: bytes/s between this memory and the cores.
+        slices: shapes of the slices, smallest first.
+        chip_config: the compiler's setting under which it treats a chip as a run does; "" for its default.
     """
 
     device_kind: str
@@ -45,7 +45,7 @@ class Chip:
 
 CHIPS: Mapping[str, Chip] = MappingProxyType(
     {
-        # A v4 has two cores with one memory; JAX on such a host makes one device of them, the compiler alone does not.
+        # A v4 has two cores with one memory; JAX makes one device of them, but not the compiler without a TPU.
         "v4": Chip("TPU v4", 2, int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
         "v5e": Chip("TPU v5 lite", 1, int(15.75 * _GIB), 197e12, 819e9, _PLANES),
         "v5p": Chip("TPU v5", 2, int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
@@ -60,7 +60,7 @@ def chip_of_topology(topology: str) -> Chip:
     """The chip of a slice named as in TOPOLOGIES, such as "v6e:2x4".
 
     Raises:
-        MeshError: it is none of them; names some that are like it.
+        MeshError: there is no such slice; names those that may have been meant.
     """
     if topology not in TOPOLOGIES:
         raise MeshError(f"--topology {topology}: not a slice of TPUs that preflight knows. {_near(topology)}")
@@ -68,7 +68,7 @@ def chip_of_topology(topology: str) -> Chip:
 
 
 def host_of_topology(topology: str) -> str:
-    """The slice that one host of a slice has: "v6e:2x2" of "v6e:4x4", and "v6e:2x4" of itself."""
+    """The part of a slice that belongs to one host, named as a slice: "v6e:2x2" of "v6e:4x4", "v6e:2x4" of itself."""
     generation, _, shape = topology.partition(":")
     if CHIPS[generation].slices is _CUBES:
         return f"{generation}:2x2x1"
@@ -76,18 +76,18 @@ def host_of_topology(topology: str) -> str:
 
 
 def host_bounds(topology: str) -> tuple[int, int, int]:
-    """Chips of one host of a slice along each of three axes."""
+    """How many chips one host of a slice has along each of three axes."""
     sizes = [int(size) for size in host_of_topology(topology).partition(":")[2].split("x")]
     return sizes[0], sizes[1], sizes[2] if len(sizes) > 2 else 1
 
 
 def chip_of_device(device_kind: str) -> Chip | None:
-    """The chip that JAX calls so; None for one that is not here, such as a CPU."""
+    """The chip of this JAX device kind; None for one that is not listed here, such as a CPU."""
     return next((chip for chip in CHIPS.values() if chip.device_kind == device_kind), None)
 
 
 def _near(topology: str) -> str:
-    """What to write instead: the slice that an accelerator's name such as "v6e-8" means, or what there is."""
+    """What to write instead: the slice that an accelerator's name such as "v6e-8" means, or the names that exist."""
     generation, _, number = topology.lower().replace(":", "-").partition("-")
     if generation not in CHIPS:
         near = "".join(f" Did you mean {name}?" for name in difflib.get_close_matches(generation, CHIPS, n=1))

@@ -6,10 +6,10 @@ from stages.errors import MeshError
 
 
 def pick_devices(platform: str) -> list[jax.Device]:
-    """All devices of a platform: of all hosts that have joined (host_protocol.py), else of this host alone.
+    """All devices of a platform: those of all hosts that have joined (host_protocol.py), else those of this host.
 
-    Call it before anything else asks JAX for a device: then no other platform is started, and a TPU that another
-    process has is left alone.
+    Call it before anything else asks JAX for a device: then JAX starts no other platform, and does not touch a TPU that
+    another process uses.
 
     Args:
         platform: "cpu", "tpu", ..., or "auto": what JAX prefers.
@@ -29,7 +29,7 @@ def pick_devices(platform: str) -> list[jax.Device]:
 
 def _list_devices(backend: str | None, platform: str) -> list[jax.Device]:
     try:
-        # Cloud TPU shows the chips of a whole slice to a process that computes with nobody else's
+        # even to a process that has not joined the others, Cloud TPU shows the chips of the whole slice
         return jax.devices(backend) if jax.distributed.is_initialized() else jax.local_devices(backend=backend)
     except RuntimeError as error:
         raise MeshError(

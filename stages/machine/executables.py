@@ -1,11 +1,11 @@
 """Compiled programs, kept in the store and loaded instead of being compiled again.
 
-Owns the folder `<store>/.executables` and the name of a program in it. How others are kept from writing there is said
-in private_folder.py; what a program computes, and when it is compiled, is left to the stages.
+Owns the folder `<store>/.executables` and the name of a program in it. private_folder.py keeps other users from writing
+there; the stages decide what a program computes and when it is compiled.
 docs/decisions/0014-compiled-executables.md says why.
 
-A kept program is code: whoever can write to the folder runs what they like as the user. So nothing in it ever comes
-from elsewhere. Whatever is wrong with it is a warning and stops nothing: then programs are compiled.
+A kept program is code: whoever can write to the folder can run anything as the user. So a file counts only if this user
+has written it. Whatever is wrong with the folder is a warning and stops nothing: programs are then compiled.
 """
 
 import os
@@ -27,25 +27,25 @@ from stages.machine.private_folder import PrivateFolder, open_private
 from stages.machine.versions import versions_of
 
 FOLDER = ".executables"  # in a store's root
-_LAYOUT = 2  # of a file and of what its name is made of; another number finds nothing that was kept before
-_MAX_BYTES = 4 * 2**30  # of all files together; the least recently used go first
+_LAYOUT = 2  # version of the files and of their names; with another number nothing that was kept before is found
+_MAX_BYTES = 4 * 2**30  # of all files together; the least recently used are deleted first
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu")
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
-# Settings that say where JAX looks for something or puts it. The devices of a program are in its name.
-_WHERE = ("jax_platforms", "jax_compilation_cache_dir", "jax_dump_ir_to", "jax_cross_host_transfer_socket_address")
+# Settings that only say where JAX looks for things or puts them. A program's devices are in its name by themselves.
+_PLACES = ("jax_platforms", "jax_compilation_cache_dir", "jax_dump_ir_to", "jax_cross_host_transfer_socket_address")
 
 Shapes: TypeAlias = Any  # a tree of jax.ShapeDtypeStruct, each with its sharding
 
 
 @dataclass(frozen=True)
 class Program:
-    """A jitted function for given devices, lowered but not compiled, and what its arguments are for.
+    """A jitted function for given devices, lowered but not compiled.
 
     Attributes:
-        name: "denoise step", "decode chunk": shown to people.
+        name: "denoise step", "decode chunk"; shown to users.
         lowered: what is to be compiled.
-        weights: arguments that stay from call to call.
-        state: arguments that are donated.
+        weights: shapes of the arguments that stay from call to call.
+        state: shapes of the arguments that are donated.
         flops: operations of a call in matrix products and convolutions, of all devices together (flops.py).
         compiler_options: XLA's, by name.
     """
@@ -58,7 +58,7 @@ class Program:
     compiler_options: Mapping[str, str] = field(default_factory=dict)
 
     def compile(self) -> jax.stages.Compiled:
-        """Compile it anew."""
+        """Compile it, whether it is kept or not."""
         return self.lowered.compile(compiler_options=dict(self.compiler_options))
 
 
@@ -68,8 +68,8 @@ class Executable:
 
     Attributes:
         compiled: takes the arguments of the jitted function, without the static ones.
-        compile_s: seconds that it took to get it now, compiled or loaded.
-        was_loaded: whether it had been kept; nothing was compiled then.
+        compile_s: seconds that compiling or loading it took.
+        was_loaded: whether it was loaded from the store instead of being compiled.
     """
 
     compiled: jax.stages.Compiled
@@ -81,29 +81,29 @@ class Executables:
     """The compiled programs of one store. Any number of processes may use it at a time."""
 
     def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = _MAX_BYTES) -> None:
-        """The folder is made when something is compiled.
+        """Open nothing yet; the folder is created when something is compiled.
 
         Args:
             store: the store's root.
-            warn: is told, once each, what cannot be kept or loaded, and how to mend it.
-            max_bytes: of all files together; the least recently used go first.
+            warn: is called once for each thing that cannot be kept or loaded, with the reason and the fix.
+            max_bytes: of all files together; the least recently used are deleted first.
         """
         self._path = store / FOLDER
         self._max_bytes = max_bytes
-        self._tell = warn
-        self._told: set[str] = set()
+        self._send_warning = warn
+        self._sent: set[str] = set()
 
     def compile(self, program: Program) -> Executable:
         """Load a program that has been compiled before, or compile it and keep it.
 
-        A program for devices that are not at hand (of `jax.experimental.topologies`) is compiled each time: libtpu
+        A program for devices that this machine lacks (of `jax.experimental.topologies`) is compiled each time: libtpu
         refuses to load it without a TPU.
 
         Raises:
             jax.errors.JaxRuntimeError: the compiler refuses it.
         """
         devices = _devices_of(program)
-        if not _are_at_hand(devices):
+        if not _are_here(devices):
             return _timed(program.compile)
         with ExitStack() as stack:
             try:
@@ -121,7 +121,7 @@ class Executables:
     def _load(
         self, folder: PrivateFolder, name: Digest, program: Program, devices: Sequence[jax.Device]
     ) -> Executable | None:
-        """The program as it was kept; None where it is not, or cannot be loaded: compiling is the whole remedy."""
+        """The program as it was kept; None when it was not, or cannot be loaded: compiling it is all that is needed."""
         try:
             payload = folder.read(name)
             if payload is None:
@@ -135,7 +135,7 @@ class Executables:
             return None
 
     def _keep(self, folder: PrivateFolder, name: Digest, program: Program, compiled: jax.stages.Compiled) -> None:
-        """Write a program's file and delete what is too much. Where that fails it costs time only."""
+        """Write a program's file, and delete files beyond the limit. A failure costs time and nothing else."""
         try:
             folder.write(name, serialize_executable.serialize(compiled)[0])
             folder.trim(self._max_bytes)
@@ -148,19 +148,19 @@ class Executables:
             self._warn(f"the {program.name} cannot be kept ({_explain(error)}); each process compiles it again.")
 
     def _warn(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
-            self._tell(message)
+        if message not in self._sent:
+            self._sent.add(message)
+            self._send_warning(message)
 
 
 def find_compiler_facts() -> dict[str, str]:
-    """What decides in this process what the compiler makes of a program: versions, flags, JAX's settings; by name."""
-    settings = {name: repr(value) for name, value in jax.config.values.items() if name not in _WHERE}
+    """What decides, in this process, what the compiler makes of a program: versions, flags, JAX's settings; by name."""
+    settings = {name: repr(value) for name, value in jax.config.values.items() if name not in _PLACES}
     return {**versions_of(_VERSIONS_OF), **{name: os.environ.get(name, "") for name in _FLAGS}, **settings}
 
 
 def _devices_of(program: Program) -> tuple[jax.Device, ...]:
-    """The program's devices in the order in which it counts them."""
+    """The program's devices, in the order in which it numbers them."""
     shardings = [leaf.sharding for leaf in jax.tree.leaves((program.weights, program.state))]
     for sharding in shardings:
         if isinstance(sharding, NamedSharding):
@@ -169,7 +169,7 @@ def _devices_of(program: Program) -> tuple[jax.Device, ...]:
     return (device,)
 
 
-def _are_at_hand(devices: Sequence[jax.Device]) -> bool:
+def _are_here(devices: Sequence[jax.Device]) -> bool:
     try:
         return devices[0] in jax.devices(devices[0].platform)
     except RuntimeError:  # JAX has no such platform here
@@ -177,7 +177,7 @@ def _are_at_hand(devices: Sequence[jax.Device]) -> bool:
 
 
 def _name_of(program: Program, devices: Sequence[jax.Device]) -> Digest:
-    """XXH3-128 of all that decides what the compiler makes, and for whom."""
+    """XXH3-128 of all that decides what the compiler makes, and for which devices and process."""
     return digest_bytes(
         canonical_json(
             {

@@ -1,8 +1,8 @@
-"""A folder whose files nobody but the user can have written, for what is dangerous to read otherwise.
+"""A folder whose files only the user can have written, for content that is dangerous to read otherwise.
 
-Owns how that is proven: the folder is opened once, looked at through its descriptor, and each file is reached from
-there, so that what was proven and what is used are the same, whatever is renamed meanwhile. What the files mean is
-left to others (executables.py).
+Owns how that is proven: the folder is opened once and checked through its descriptor, and each file is reached from
+that descriptor. So what is used is what was checked, even if something is renamed meanwhile. executables.py gives the
+files their meaning.
 """
 
 import os
@@ -23,14 +23,14 @@ class PrivateFolder:
     """The files of an open folder, by name. Any number of processes may use it at a time."""
 
     def __init__(self, descriptor: int) -> None:
-        """`descriptor` is that of the folder; see `open_private`."""
+        """Take the folder's descriptor; see `open_private`."""
         self._descriptor = descriptor
 
     def read(self, name: str) -> bytes | None:
-        """Payload of a file that `write` has written under this name; None where there is no such file.
+        """The payload of a file that `write` has written under this name; None when there is no such file.
 
         Raises:
-            StoreError: it is not the user's alone, or damaged.
+            StoreError: another user could have written it, or it is damaged.
             OSError: it cannot be read.
         """
         try:
@@ -40,17 +40,17 @@ class PrivateFolder:
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not (stat.S_ISREG(status.st_mode) and _is_private(status)):
-                raise StoreError(f"{name} is not a file of yours alone, with mode 0600")
+                raise StoreError(f"{name} is not a file that you own with mode 0600")
             content = file.read()
             with suppress(OSError):
-                os.utime(descriptor)  # it is in use: the others are deleted first
+                os.utime(descriptor)  # recently used: `trim` deletes other files first
         seal, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if seal != _seal(name, payload):
             raise StoreError(f"{name} is damaged, or was written under another name")
         return payload
 
     def write(self, name: str, payload: bytes) -> None:
-        """Write a file that is seen whole or not at all; one of that name is replaced. Raises OSError."""
+        """Write a file that appears whole or not at all, and replaces one of the same name. Raises OSError."""
         new = f"{name}-{secrets.token_hex(8)}"
         mode = stat.S_IRUSR | stat.S_IWUSR
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=self._descriptor)
@@ -64,10 +64,10 @@ class PrivateFolder:
             raise
 
     def trim(self, max_bytes: int) -> None:
-        """Delete the least recently used files until the rest is no larger than `max_bytes`. Raises OSError."""
+        """Delete the least recently used files until the rest is at most `max_bytes`. Raises OSError."""
         statuses = {}
         for name in os.listdir(self._descriptor):  # noqa: PTH208 (a Path knows no descriptors)
-            with suppress(FileNotFoundError):  # another process deletes, too
+            with suppress(FileNotFoundError):  # another process deletes files, too
                 statuses[name] = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         excess = sum(status.st_size for status in statuses.values()) - max_bytes
         for name, status in sorted(statuses.items(), key=lambda entry: entry[1].st_mtime_ns):
@@ -80,10 +80,10 @@ class PrivateFolder:
 
 @contextmanager
 def open_private(path: Path) -> Iterator[PrivateFolder]:
-    """The folder for the time of the block; made, with mode 0700, unless it is there.
+    """Open the folder for the time of the block; it is created, with mode 0700, unless it exists.
 
     Raises:
-        StoreError: it cannot be made, or is not the user's alone.
+        StoreError: it cannot be created, or another user could write to it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def open_private(path: Path) -> Iterator[PrivateFolder]:
             path.mkdir(mode=stat.S_IRWXU)
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be made ({error.strerror}). Mend its permissions, or set `artifacts` in "
+            f"{path}: cannot be created ({error.strerror}). Fix its permissions, or set `artifacts` in "
             "params/machine.toml to a folder that can be written."
         ) from error
     descriptor = _open_own(path)
@@ -102,11 +102,11 @@ def open_private(path: Path) -> Iterator[PrivateFolder]:
 
 
 def _open_own(path: Path) -> int:
-    """A descriptor of the folder. Raises StoreError unless it is the user's alone."""
+    """A descriptor of the folder. Raises StoreError when another user could write to it."""
     refusal = StoreError(
-        f"{path}: is not a folder of yours alone (mode 0700): whoever can write there could run code as you. Delete "
-        "it, and it is made again; on a file system without owners and modes, set `artifacts` in params/machine.toml "
-        "to a folder elsewhere."
+        f"{path}: is not a folder that you own with mode 0700, and whoever can write there could run code as you. "
+        "Delete it, and it is made again; on a file system without owners and modes, set `artifacts` in "
+        "params/machine.toml to a folder elsewhere."
     )
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -123,5 +123,5 @@ def _is_private(status: os.stat_result) -> bool:
 
 
 def _seal(name: str, payload: bytes) -> bytes:
-    """What stands in front of a payload: a digest of it and of its name, so that a file is good under one name."""
+    """What is written in front of a payload: a digest of it and of its name, so that a renamed file is refused."""
     return digest_bytes(name.encode() + payload).encode()

@@ -1,11 +1,11 @@
-"""Versions of what is installed, without importing it."""
+"""Versions of installed distributions, found without importing them."""
 
 import importlib.metadata
 from collections.abc import Iterable
 
 
 def versions_of(distributions: Iterable[str]) -> dict[str, str]:
-    """Version by name; "" for what is not installed."""
+    """Version of each distribution by name; "" for those that are not installed."""
     return {name: _version_of(name) for name in distributions}
 
 

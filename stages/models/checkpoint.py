@@ -1,7 +1,7 @@
 """A model checkpoint on disk: where its components are, and what identifies them in a key.
 
-A checkpoint is a folder of components, as diffusers saves a pipeline: `transformer/`, `vae/`, ... It is given as a
-folder, as a Hugging Face hub id, or as `builtin:<name>` for a folder inside this package. Reads no tensor.
+A checkpoint is a folder of components, as diffusers saves a pipeline: `transformer/`, `vae/`, ... It is named by its
+folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this package. No tensor is read here.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from stages.store.stat_cache import StatCache
 
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
-_MEND = "Correct the path in params/model.toml or the video's file."
+_FIX = "Correct the path in params/model.toml or the video's file."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the components are.
+    """Where the components of a checkpoint are.
 
     Attributes:
-        folder: holds one folder per component; for a hub id the snapshot's folder in the hub's cache.
+        folder: has one folder per component; for a hub id, it is the snapshot in the hub's cache.
         repo: the hub id, or "" for a folder.
         commit: the hub commit, 40 hex digits, or "" for a folder.
     """
@@ -38,11 +38,10 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
 
     Args:
         checkpoint: folder (absolute, `~`, or relative to `root`), hub id or `builtin:<name>`.
-        revision: branch, tag or commit of a hub id, "" is `main`; "" for the other two. The hub is asked once for
-            the commit of a branch or tag, which then stands in `refs/<revision>` of the hub's cache: another one is
-            taken when that file is deleted, or when `revision` names it.
+        revision: branch, tag or commit of a hub id, "" is `main`; "" for the other two. The commit of a branch or tag
+            is looked up once (see `hub.find_commit`).
     Raises:
-        CheckpointError: nothing is there under that name, the revision is no revision, or the hub does not answer.
+        CheckpointError: there is no such checkpoint, the revision is not valid, or the hub does not answer.
     """
     if checkpoint.startswith(BUILTIN_PREFIX):
         _refuse_revision(checkpoint, revision)
@@ -51,7 +50,7 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
         folder = root / Path(checkpoint).expanduser()
         is_folder = folder.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"model.checkpoint = {checkpoint!r}: not a usable path ({error}). {_MEND}") from error
+        raise CheckpointError(f"model.checkpoint = {checkpoint!r}: not a usable path ({error}). {_FIX}") from error
     if is_folder:
         _refuse_revision(checkpoint, revision)
         return Checkpoint(folder)
@@ -64,20 +63,20 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
             f"model.checkpoint = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
             f"revision = {revision_behind!r}."
         )
-    raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_MEND}")
+    raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_FIX}")
 
 
 def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
-    """As `resolve`, but the hub is not asked: None for a hub id whose commit is not in the hub's cache."""
-    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.is_asked(checkpoint, revision):
+    """As `resolve`, without the network: None for a hub id whose commit is not in the hub's cache."""
+    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.would_ask(checkpoint, revision):
         return None
     return resolve(checkpoint, revision, root)
 
 
 def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache) -> str:
-    """What a component is, for a key: the hub commit, or a digest of the names and bytes of its files.
+    """What identifies a component in a key: the hub commit, or a digest of the names and bytes of its files.
 
-    The digest does not depend on where the folder lies. Bytes are read once per change (see stat_cache.py).
+    The digest does not depend on where the folder is. Bytes are read once per change (see stat_cache.py).
 
     Raises:
         CheckpointError: the folder lacks the component, or a file cannot be read.
@@ -96,12 +95,14 @@ def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache)
             path.relative_to(folder).as_posix(): cache.get("xxh3", path, digest_file) for path in files
         }
     except OSError as error:
-        raise CheckpointError(f"{error.filename or folder}: cannot be read ({error.strerror}). Mend that.") from error
+        raise CheckpointError(
+            f"{error.filename or folder}: cannot be read ({error.strerror}). Check its permissions and its disk."
+        ) from error
     return digest_bytes(canonical_json(contents))
 
 
 def component_folder(checkpoint: Checkpoint, component: str) -> Path:
-    """The folder of a component, downloaded first when it comes from the hub and is not in its cache.
+    """The folder of a component, which is downloaded first when it comes from the hub and is not in its cache.
 
     Raises:
         CheckpointError: the folder is missing, or the hub cannot be reached.

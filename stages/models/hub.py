@@ -1,6 +1,7 @@
 """The Hugging Face hub: which commit a branch or tag means, where the hub's cache has it, and downloads.
 
-The hub is asked once for the commit of a branch or tag. The answer is kept in `refs/<revision>` of the hub's own cache.
+The hub is asked once for the commit of a branch or tag. The answer is kept in `refs/<revision>` of the hub's own cache;
+delete that file to ask again.
 """
 
 import os
@@ -26,7 +27,7 @@ def is_hub_id(name: str) -> bool:
     return _ID.fullmatch(name) is not None
 
 
-def is_asked(repo: str, revision: str) -> bool:
+def would_ask(repo: str, revision: str) -> bool:
     """Whether `find_commit` would ask the hub."""
     revision = revision or _MAIN
     is_branch_or_tag = _REVISION.fullmatch(revision) and not _COMMIT.fullmatch(revision)
@@ -44,7 +45,7 @@ def find_commit(repo: str, revision: str) -> str:
     Returns:
         40 hex digits.
     Raises:
-        CheckpointError: the revision is no revision, or the hub does not answer, or the cache cannot be used.
+        CheckpointError: the revision is not valid, the hub does not answer, or its cache cannot be read or written.
     """
     revision = revision or _MAIN
     if not _REVISION.fullmatch(revision):
@@ -115,7 +116,7 @@ def _ask_hub_for_commit(repo: str, revision: str) -> str:
 
 
 def _write_ref(ref: Path, commit: str) -> None:
-    """Keep a commit; a reader sees no half-written file."""
+    """Keep a commit; no reader sees a half-written file."""
     try:
         ref.parent.mkdir(parents=True, exist_ok=True)
         draft = ref.with_name(f".{ref.name}.{os.getpid()}")
@@ -123,11 +124,11 @@ def _write_ref(ref: Path, commit: str) -> None:
         draft.replace(ref)
     except OSError as error:
         raise CheckpointError(
-            f"{ref}: cannot be written ({error.strerror}). Mend its folder's permissions, or set model.revision to "
+            f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set model.revision to "
             f"{commit}."
         ) from error
 
 
 def _describe(error: Exception) -> str:
-    """Kind and reason of an error of the hub's library, on one line."""
+    """The type and text of an error of the hub's library, on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

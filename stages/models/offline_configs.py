@@ -1,6 +1,6 @@
-"""Settings of a checkpoint's component, without weights: from its folder, the hub's cache, or this package.
+"""Settings of a checkpoint component, without its weights: from its folder, the hub's cache, or this package.
 
-The hub is never asked. What ships with the package is described in hub_configs/README.md.
+The network is not used. hub_configs/README.md describes what ships with the package.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ _SHIPPED = Path(__file__).parent / "hub_configs"
 
 
 def read_config(checkpoint: str, revision: str, root: Path, component: str) -> Settings:
-    """Settings of `transformer` or `vae`, without the names of the file's own (those with an underscore but the class).
+    """Read the settings of `transformer` or `vae`; of those with a leading underscore, only the class is kept.
 
     Args:
         checkpoint, revision, root: as in `checkpoint.resolve`.
         component: name of its folder.
     Raises:
-        CheckpointError: there is no such checkpoint, or none of the places has the file.
+        CheckpointError: there is no such checkpoint, or its file is in none of these places.
     """
     settings = read_settings(_find(checkpoint, revision, root, component))
     kept = {name: value for name, value in settings.values.items() if name == "_class_name" or name[0] != "_"}

@@ -1,6 +1,6 @@
-"""Settings of a checkpoint's component: its JSON file, the rules a setting may have, and how faults are told.
+"""Settings of a checkpoint component: its JSON file, the rules that a setting can have, and messages about faults.
 
-Owns the file's form. Which settings a model has, and which rule each keeps, is said in the stages' config.py.
+Owns the form of the file. The config.py of each stage declares which settings a model has, and the rule of each.
 """
 
 import json
@@ -20,7 +20,7 @@ _WHOLE_NUMBERS = range(-(2**63), 2**63)  # of 64 bits
 
 @dataclass(frozen=True)
 class Settings:
-    """A component's settings by name, and `where` they stand, for messages."""
+    """The settings of a component by name, and the file that holds them."""
 
     where: Path
     values: Mapping[str, Any]
@@ -28,31 +28,31 @@ class Settings:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting must be: in words that follow "not", and as a test of its value."""
+    """What a setting must be: `wanted`, in words that can follow "not", and `holds`, as a test of its value."""
 
     wanted: str
     holds: Callable[[Any], bool]
 
 
 def only(value: bool | int | float | str) -> Rule:
-    """The setting has this one value; where a float is wanted, JSON may have a whole number."""
+    """The setting has this value and no other; for a float, JSON may have an integer of the same value."""
     types = (int, float) if type(value) is float else (type(value),)
     return Rule(repr(value), lambda found: type(found) in types and found == value)
 
 
 def count(least: int = 1, most: int = MAX_COUNT) -> Rule:
-    """The setting is a whole number in this range."""
+    """The setting is an integer in this range, both ends included."""
     return Rule(f"a whole number from {least} to {most}", lambda found: type(found) is int and least <= found <= most)
 
 
 def above_zero(most: float = math.inf) -> Rule:
-    """The setting is a finite number above 0."""
+    """The setting is a finite number above 0 and at most `most`."""
     wanted = "a finite number above 0" + (f", at most {most:g}" if most < math.inf else "")
     return Rule(wanted, lambda found: type(found) in (int, float) and 0 < found <= most and found < math.inf)
 
 
 def list_of(rule: Rule, *, length: int | None = None) -> Rule:
-    """The setting is a list whose entries keep `rule`: `length` of them, or any number but none."""
+    """The setting is a list whose entries keep `rule`: `length` of them, or at least one."""
     return Rule(
         f"a list of {length or 'one or more'}, each {rule.wanted}",
         lambda found: (
@@ -71,8 +71,8 @@ def read_settings(file: Path) -> Settings:
     """Read a component's JSON file.
 
     Raises:
-        CheckpointError: no such file, not readable, or not JSON; NaN, Infinity and numbers that neither a float nor a
-            whole number of 64 bits can hold are not JSON either.
+        CheckpointError: the file is missing, cannot be read, or is not JSON. NaN, Infinity and numbers that do not
+            fit in a float or a 64-bit integer are not accepted as JSON either.
     """
     try:
         values = json.loads(
@@ -96,14 +96,14 @@ def require_class(settings: Settings, class_name: str) -> None:
         )
 
 
-def name_unknown(settings: Settings, known: Iterable[str]) -> list[str]:
-    """A fault for each setting that is not `known`; those with a leading underscore are the file's own."""
+def find_unknown(settings: Settings, known: Iterable[str]) -> list[str]:
+    """A message for each setting that is not `known`; diffusers' own start with an underscore and are skipped."""
     names = sorted(settings.values.keys() - set(known))
     return [f"`{name}` is not a setting of this model" for name in names if not name.startswith("_")]
 
 
-def break_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[str]:
-    """A fault for each value that is missing or not what its rule wants."""
+def find_faults(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[str]:
+    """A message for each value that is missing or breaks its rule."""
     faults = [f"`{name}` is missing" for name in rules if name not in values]
     return faults + [
         f"`{name}` is {values[name]!r}, not {rule.wanted}"
@@ -112,10 +112,10 @@ def break_rules(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[st
     ]
 
 
-def refuse_faulty(faults: Sequence[str], *, where: Path, mend: str = _OTHER_CHECKPOINT) -> None:
-    """Raise CheckpointError with all faults, if there is one, and what to do about them."""
+def refuse_faulty(faults: Sequence[str], *, where: Path, fix: str = _OTHER_CHECKPOINT) -> None:
+    """Raise one CheckpointError with all faults and their fix, if there are any."""
     if faults:
-        raise CheckpointError("\n  ".join([f"{where}: this checkpoint cannot be run:", *faults, mend]))
+        raise CheckpointError("\n  ".join([f"{where}: this checkpoint cannot be run:", *faults, fix]))
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,21 +1,19 @@
-"""Names and shapes of a component's weights against those that its settings ask for, before a tensor is read."""
+"""A check of the names and shapes of a component's weights against its settings, before a tensor is read."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from stages.errors import CheckpointError
+from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
-
-Shape: TypeAlias = tuple[int, ...]
 
 
 def check_weights(files: WeightFiles, expected: Mapping[str, Shape], *, prefix: str = "") -> None:
-    """Compare what the files hold with what is expected.
+    """Compare the weights of a component with those that are expected.
 
     Args:
         files: of one component.
         expected: shape of each weight by name.
-        prefix: only weights whose names start so are looked at.
+        prefix: only weights whose names start with it are compared.
     Raises:
         CheckpointError: weights are missing, spare or misshapen; lists all of them.
     """

@@ -1,4 +1,4 @@
-"""Files of tensors (safetensors): dtypes, headers, reading and writing, weights; and the check that values are numbers.
+"""Files of tensors (safetensors): dtypes, headers, artifacts' tensors and checkpoints' weights; and a check of values.
 
 Begin with files.py.
 """

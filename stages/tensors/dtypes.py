@@ -1,4 +1,4 @@
-"""The dtypes of tensors in files: this project's names, numpy's and those of safetensors."""
+"""The dtypes of tensors in files, as this project, numpy and safetensors name them, and types for annotations."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -15,5 +15,5 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "float16": np.dtype(np.float16),
     "float32": np.dtype(np.float32),
 }
-SAFETENSORS_NAMES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-FLOATS = "F32, F16 or BF16"
+SAFETENSORS_NAMES: Mapping[str, str] = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+FLOATS = "F32, F16 or BF16"  # for messages

@@ -1,6 +1,6 @@
-"""Tensor files: safetensors read and written without torch, streamed where they are large.
+"""Tensors of artifacts: safetensors files, read and written without torch, and streamed where they are large.
 
-Owns the bytes on disk; what a file must hold is said in contract.py. Weights are read by weight_files.py.
+Owns the bytes on disk; what a file must hold is declared in stages/pipeline/. Weights are read by weight_files.py.
 """
 
 import json
@@ -20,17 +20,17 @@ from safetensors.numpy import save
 from stages.errors import ContractError, StoreError
 from stages.tensors.dtypes import DTYPES, FLOATS, SAFETENSORS_NAMES, Array, Shape
 
-_NO_NUMPY_DTYPES = ("F4", "F6_", "F8_")  # beginnings of the dtypes that safetensors cannot give as numpy arrays
+_NO_NUMPY_DTYPES = ("F4", "F6_", "F8_")  # prefixes of the dtypes that safetensors cannot return as numpy arrays
 _LENGTH_PREFIX = struct.Struct("<Q")  # safetensors: header length, unsigned 64 bit, little endian
 _HEADER_ALIGNMENT = 8
-_MIN_DIMENSIONS = 2  # of a tensor that is written and read row by row: [1, T, ...]
+_MIN_DIMENSIONS = 2  # of a tensor that is written and read by rows: [1, T, ...]
 _MAKE_AGAIN = "`doit forget` its stage, then `doit`, makes it again."
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
-    """Write tensors so that equal tensors give equal bytes, in whatever order they come.
+    """Write tensors so that equal tensors give equal bytes, whatever the order of the mapping.
 
-    The library orders them by dtype and name, and there is no metadata. The file is put together in memory.
+    The library orders them by dtype and name, and there is no metadata. The file is assembled in memory.
 
     Raises:
         StoreError: the file cannot be written.
@@ -43,7 +43,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Array]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
-    """Read a whole file.
+    """Read all tensors of a file into memory, by name.
 
     Raises:
         ContractError: it is not a safetensors file, or numpy has no dtype for one of its tensors.
@@ -60,13 +60,13 @@ def read_tensors(path: Path) -> dict[str, Array]:
 
 
 class TensorWriter:
-    """Writes one tensor piece by piece along its second axis, so that a video never has to be in memory.
+    """Writes one tensor in pieces along its second axis, so that a video never has to be in memory as a whole.
 
-    The file is a plain safetensors file with one entry and no metadata.
+    The result is a plain safetensors file with one entry and no metadata.
     """
 
     def __init__(self, path: Path, name: str, *, shape: tuple[int, ...], dtype: str) -> None:
-        """Open the file and write its header; `shape` is [1, T, ...] of the whole tensor."""
+        """Open the file and write its header; `shape` is that of the whole tensor, [1, T, ...]. Raises OSError."""
         self._dtype = DTYPES[dtype]
         self._row_shape = shape[2:]
         self._rows_left = shape[1]
@@ -78,7 +78,7 @@ class TensorWriter:
         self._file.write(_LENGTH_PREFIX.pack(len(header)) + header)
 
     def append(self, rows: Array) -> None:
-        """Write `rows`, [n, ...], after those written before."""
+        """Write `rows`, [n, ...], behind those written before; they are converted to the tensor's dtype."""
         if rows.shape[1:] != self._row_shape or rows.shape[0] > self._rows_left:
             raise ValueError(f"rows {rows.shape} do not fit: {self._rows_left} of {self._row_shape} are left")
         self._rows_left -= rows.shape[0]
@@ -96,10 +96,10 @@ class TensorWriter:
 
 
 class TensorReader:
-    """Reads one tensor, [1, T, ...], row by row along its second axis: the half of TensorWriter that reads.
+    """Reads one tensor, [1, T, ...], by rows along its second axis: the counterpart of TensorWriter.
 
-    A context manager, open as soon as it is made. Plain reads, not a memory map: pages of a map stay resident, so
-    that a long video would end up in memory.
+    The file is open from construction until the `with` block ends. It is read plainly, not through a memory map, whose
+    pages would stay resident until a long video filled the memory.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -122,7 +122,7 @@ class TensorReader:
         self._file.close()
 
     def __iter__(self) -> Iterator[Array]:
-        """Arrays of shape `shape[2:]`, one after another. Raises ContractError when the file ends before they do."""
+        """Yield arrays of shape `shape[2:]`, one after another. Raises ContractError when the file ends too early."""
         row_shape = self.shape[2:]
         size_bytes = math.prod(row_shape) * self._dtype.itemsize
         self._file.seek(self._start)
@@ -137,7 +137,7 @@ class TensorReader:
 
 
 def _locate(file: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, int]:
-    """Dtype, shape and first byte of a tensor [1, T, ...]. Raises ValueError with what is wrong."""
+    """Find dtype, shape and first byte of a tensor [1, T, ...]. Raises ValueError with the fault."""
     file_bytes = os.fstat(file.fileno()).st_size
     try:
         (length,) = _LENGTH_PREFIX.unpack(file.read(_LENGTH_PREFIX.size))
@@ -154,11 +154,11 @@ def _locate(file: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, int]:
         raise ValueError(f"its shape is {list(shape)}, not [1, rows, ...]")
     start += _LENGTH_PREFIX.size + length
     if start + math.prod(shape) * dtype.itemsize > file_bytes:
-        raise ValueError("the file is cut short")
+        raise ValueError("the file is truncated")
     return dtype, shape, start
 
 
 def list_tensors(file: safe_open) -> dict[str, tuple[Shape, str]]:
-    """Shape and dtype of each tensor, by the file's header."""
+    """Shape and safetensors dtype of each tensor, from the header of an open file."""
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     return {name: (tuple(found.get_shape()), str(found.get_dtype())) for name, found in slices.items()}

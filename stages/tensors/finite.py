@@ -1,4 +1,4 @@
-"""Results that are no numbers are refused where they arise, before they are published as if they were fresh."""
+"""A check that a result holds finite values, made by the stage before anything is published."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ def require_finite(values: Float[Array, "..."], *, what: str, parameter: str, dt
     Args:
         values: any shape, any float dtype.
         what: name of the result, for the message.
-        parameter: dotted name of the parameter that says in which dtype the stage computes.
-        dtype: its value.
-        checkpoint: the component that made the result.
+        parameter: dotted name of the parameter that sets the dtype in which the stage computes.
+        dtype: the value of this parameter.
+        checkpoint: folder of the component that computed the result.
     """
     num_bad = int(jnp.size(values) - jnp.isfinite(values).sum())
     if num_bad == 0:

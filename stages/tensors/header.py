@@ -1,4 +1,4 @@
-"""The header of a safetensors file, and what little else can be read without the library, which loads numpy."""
+"""The header of a safetensors file, and the few values that are read without the library, which would load numpy."""
 
 import json
 import math
@@ -11,7 +11,7 @@ _LENGTH = struct.Struct("<Q")  # the first bytes of the file
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Each tensor's entry: `dtype`, `shape` and `data_offsets`.
+    """Read the entry of each tensor: `dtype`, `shape` and `data_offsets`.
 
     Raises:
         OSError: the file cannot be read.
@@ -29,7 +29,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def count_nonzero(path: Path, name: str) -> int:
-    """How many entries of a tensor are not 0. For small ones; of floats, -0 counts as well.
+    """Count the entries of a tensor that are not 0; for small tensors. A floating-point -0 counts, too.
 
     Raises:
         OSError, ValueError, struct.error, KeyError: as `read_header`.

@@ -1,4 +1,7 @@
-"""The weights of a checkpoint's component: one safetensors file, or shards with an index."""
+"""The weights of a checkpoint component: one safetensors file, or shards with an index.
+
+Owns which files these are and whether they are whole; models/weights.py compares their names and shapes with a model's.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Set
@@ -17,13 +20,13 @@ _COPY_AGAIN = "Download or copy it again."
 
 
 class WeightFiles:
-    """The tensors of a checkpoint component, in one safetensors file or in shards with an index.
+    """The tensors of a checkpoint component, by name.
 
-    Tensors are read one at a time from a memory map; nothing is kept.
+    They are read one at a time, through a memory map, and nothing is kept.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Find the tensors of a component folder by the headers of its files; no tensor is read.
+        """Find the tensors of a component folder from the headers of its files; no tensor is read.
 
         Raises:
             CheckpointError: there is no file, one is damaged, shards and index disagree, or a tensor is neither
@@ -48,7 +51,7 @@ class WeightFiles:
         return self._shapes
 
     def read(self, name: str, index: tuple[slice, ...] | None = None) -> Array:
-        """One tensor in its stored dtype, or the part `index` of it, a slice per axis; no more is read from the file.
+        """Read one tensor in its stored dtype, or the part `index` of it (a slice per axis) and nothing else.
 
         Raises:
             CheckpointError: its file can no longer be read.
@@ -67,7 +70,7 @@ def _open_weights(path: Path) -> Iterator[safe_open]:
 
 
 def _weight_paths(folder: Path) -> Mapping[Path, Set[str] | None]:
-    """The files of a component, each with the tensors that an index says it holds, or None without an index."""
+    """The files of a component, each with the names of the tensors that the index gives it; None without an index."""
     for stem in _NAMES:
         index = folder / f"{stem}.safetensors.index.json"
         single = folder / f"{stem}.safetensors"
@@ -104,7 +107,7 @@ def _existing(folder: Path, shard: str) -> Path:
 
 
 def _check_shard(path: Path, found: Set[str], wanted: Set[str]) -> None:
-    """A shard holds what the index says and nothing else; so no tensor is in two shards."""
+    """Raise CheckpointError unless a shard holds what the index says and nothing else; so none is in two shards."""
     faults = [f"{name} is missing" for name in sorted(wanted - found)]
     faults += [f"{name} is spare" for name in sorted(found - wanted)]
     if faults:

@@ -39,7 +39,7 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, dict]:
+def said() -> dict[str, dict]:
     """What the compiler says of each generation's slices."""
     pytest.importorskip("libtpu")
     command = [sys.executable, "-c", ASK_COMPILER.replace("\\\\", "\\")]
@@ -50,22 +50,22 @@ def told() -> dict[str, dict]:
     return found
 
 
-def test_the_compiler_knows_each_chip_by_this_name_with_this_memory(told: dict[str, dict]):
-    assert {name: each["kind"] for name, each in told.items()} == {n: chip.device_kind for n, chip in CHIPS.items()}
-    for name, each in told.items():  # libtpu 0.0.42.1 and 0.0.52 differ by a hundredth
+def test_the_compiler_knows_each_chip_by_this_name_with_this_memory(said: dict[str, dict]):
+    assert {name: each["kind"] for name, each in said.items()} == {n: chip.device_kind for n, chip in CHIPS.items()}
+    for name, each in said.items():  # libtpu 0.0.42.1 and 0.0.52 differ by a hundredth
         assert each["gib"] == pytest.approx(CHIPS[name].hbm_bytes / GIB, abs=0.02)
 
 
-def test_the_compiler_knows_all_slices_and_a_device_is_a_chip_but_half_of_one_of_tpu7x(told: dict[str, dict]):
+def test_the_compiler_knows_all_slices_and_a_device_is_a_chip_but_half_of_one_of_tpu7x(said: dict[str, dict]):
     for name, chip in CHIPS.items():
         per_chip = 2 if name == "tpu7x" else 1
-        assert told[name]["sizes"] == {shape: per_chip * math.prod(map(int, shape.split("x"))) for shape in chip.slices}
+        assert said[name]["sizes"] == {shape: per_chip * math.prod(map(int, shape.split("x"))) for shape in chip.slices}
 
 
-def test_the_compiler_has_as_many_hosts_as_a_slice_has(told: dict[str, dict]):
+def test_the_compiler_has_as_many_hosts_as_a_slice_has(said: dict[str, dict]):
     planes = {"1x1": 1, "2x2": 1, "2x4": 1, "4x4": 4, "4x8": 8, "8x8": 16, "8x16": 32, "16x16": 64}
-    assert told["v5e"]["hosts"] == told["v6e"]["hosts"] == planes
-    assert told["v5p"]["hosts"] == {shape: math.prod(map(int, shape.split("x"))) // 4 for shape in CHIPS["v5p"].slices}
+    assert said["v5e"]["hosts"] == said["v6e"]["hosts"] == planes
+    assert said["v5p"]["hosts"] == {shape: math.prod(map(int, shape.split("x"))) // 4 for shape in CHIPS["v5p"].slices}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ GENERATIONS = "A name is a generation (v4, v5e, v5p, v6e, tpu7x) and a shape, su
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         ("v6e:2x5", f"A name has the chips along each axis: {V6E}."),
         ("v6e-8", "Write v6e:2x4."),
@@ -113,7 +113,7 @@ GENERATIONS = "A name is a generation (v4, v5e, v5p, v6e, tpu7x) and a shape, su
         ("nonsense", GENERATIONS),
     ],
 )
-def test_an_unknown_slice_is_one_message_with_near_names(name: str, mend: str):
+def test_an_unknown_slice_is_one_message_with_near_names(name: str, fix: str):
     with pytest.raises(MeshError) as caught:
         chip_of_topology(name)
-    assert str(caught.value) == f"--topology {name}: not a slice of TPUs that preflight knows. {mend}"
+    assert str(caught.value) == f"--topology {name}: not a slice of TPUs that preflight knows. {fix}"

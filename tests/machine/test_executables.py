@@ -129,11 +129,11 @@ def test_without_a_private_folder_programs_are_compiled_and_one_warning_says_why
         assert np.asarray(executable.compiled(np.ones(4, np.float32))).tolist() == [2.0] * 4
     assert not list(folder.iterdir())
     (warning,) = warnings
-    assert warning.startswith(f"{folder}: is not a folder of yours alone (mode 0700): ")
+    assert warning.startswith(f"{folder}: is not a folder that you own with mode 0700, ")
     assert warning.endswith(" Until then nothing is kept, and each process compiles its programs again.")
 
 
-def test_a_damaged_file_is_replaced_and_told_of(tmp_path: Path):
+def test_a_damaged_file_is_replaced_with_a_warning(tmp_path: Path):
     compile_double(tmp_path)
     name = kept_file(tmp_path).name
     os.truncate(kept_file(tmp_path), 500)
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_replaced_and_told_of(tmp_path: Path):
     assert compile_double(tmp_path).was_loaded
 
 
-def test_a_whole_file_of_something_else_is_replaced_and_told_of(tmp_path: Path):
+def test_a_whole_file_of_something_else_is_replaced_with_a_warning(tmp_path: Path):
     compile_double(tmp_path)
     with open_private(tmp_path / FOLDER) as folder:
         folder.write(kept_file(tmp_path).name, b"no executable")
@@ -156,7 +156,7 @@ def test_a_whole_file_of_something_else_is_replaced_and_told_of(tmp_path: Path):
     assert compile_double(tmp_path).was_loaded
 
 
-def test_a_program_that_cannot_be_kept_is_compiled_and_told_of(tmp_path: Path):
+def test_a_program_that_cannot_be_kept_is_compiled_with_a_warning(tmp_path: Path):
     def show_and_double(array):
         jax.debug.print("{}", array)
         return 2 * array
@@ -170,7 +170,7 @@ def test_a_program_that_cannot_be_kept_is_compiled_and_told_of(tmp_path: Path):
     assert not list((tmp_path / FOLDER).iterdir())
 
 
-def test_a_program_that_cannot_be_written_is_compiled_and_told_of(tmp_path: Path):
+def test_a_program_that_cannot_be_written_is_compiled_with_a_warning(tmp_path: Path):
     compile_double(tmp_path)
     kept = kept_file(tmp_path)
     kept.unlink()
@@ -183,7 +183,7 @@ def test_a_program_that_cannot_be_written_is_compiled_and_told_of(tmp_path: Path
     )
 
 
-def test_files_that_are_too_much_go(tmp_path: Path):
+def test_files_beyond_the_limit_are_deleted(tmp_path: Path):
     compile_double(tmp_path)
     size = kept_file(tmp_path).stat().st_size
     kept_file(tmp_path).rename(tmp_path / FOLDER / "old")

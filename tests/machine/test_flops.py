@@ -31,7 +31,7 @@ def test_a_convolution_is_two_operations_per_weight_and_output_cell():
     assert count(convolve, frame, kernel) == 2 * (6 * 6 * 5) * (3 * 3 * 3)
 
 
-def test_a_scan_counts_as_often_as_it_turns():
+def test_a_scan_counts_once_per_iteration():
     def run(matrix):
         return jax.lax.scan(lambda carry, _: (carry @ carry, None), matrix, length=6)[0]
 
@@ -42,7 +42,7 @@ def test_a_loop_whose_end_is_an_argument_counts_as_often_as_one_says():
     def run(matrix, end):
         return jax.lax.fori_loop(0, end, lambda _, carry: carry @ carry, matrix)
 
-    assert count(run, MATRIX, jax.ShapeDtypeStruct((), jnp.int32), num_turns=9) == 9 * PRODUCT
+    assert count(run, MATRIX, jax.ShapeDtypeStruct((), jnp.int32), num_iterations=9) == 9 * PRODUCT
 
 
 def test_of_the_branches_of_a_condition_the_longest_counts():

@@ -1,4 +1,4 @@
-"""What others could have written is not read, and a file is whole, under its own name, or nothing."""
+"""What another user could have written is not read, and a file is whole and under its own name, or refused."""
 
 import os
 import stat
@@ -35,9 +35,9 @@ def refusal(folder: Path) -> str:
 
 def not_private(folder: Path) -> str:
     return (
-        f"{folder}: is not a folder of yours alone (mode 0700): whoever can write there could run code as you. Delete "
-        "it, and it is made again; on a file system without owners and modes, set `artifacts` in params/machine.toml "
-        "to a folder elsewhere."
+        f"{folder}: is not a folder that you own with mode 0700, and whoever can write there could run code as you. "
+        "Delete it, and it is made again; on a file system without owners and modes, set `artifacts` in "
+        "params/machine.toml to a folder elsewhere."
     )
 
 
@@ -46,7 +46,7 @@ def test_what_was_written_is_read(folder: Path):
     assert read(folder, "b" * 32) is None
 
 
-def test_the_folder_and_its_files_are_the_users_alone(folder: Path):
+def test_nobody_else_can_open_the_folder_or_its_files(folder: Path):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / NAME).stat().st_mode) == 0o600
 
@@ -68,10 +68,10 @@ def test_a_link_in_place_of_the_folder_is_refused(folder: Path, tmp_path: Path):
     assert refusal(tmp_path / "link") == not_private(tmp_path / "link")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path):
     (tmp_path / "store").write_text("a file")
     assert refusal(tmp_path / "store" / "folder") == (
-        f"{tmp_path}/store/folder: cannot be made (File exists). Mend its permissions, or set `artifacts` in "
+        f"{tmp_path}/store/folder: cannot be created (File exists). Fix its permissions, or set `artifacts` in "
         "params/machine.toml to a folder that can be written."
     )
 
@@ -87,7 +87,7 @@ def test_a_folder_put_in_its_place_meanwhile_is_not_used(folder: Path, tmp_path:
 
 
 @pytest.mark.parametrize("length", [0, 10, 32, 500])
-def test_a_file_cut_short_is_refused(folder: Path, length: int):
+def test_a_truncated_file_is_refused(folder: Path, length: int):
     os.truncate(folder / NAME, length)
     with pytest.raises(StoreError, match=f"{NAME} is damaged, or was written under another name"):
         read(folder)
@@ -109,7 +109,7 @@ def test_a_file_copied_to_another_name_is_refused(folder: Path):
 
 def test_a_file_that_others_can_write_is_refused(folder: Path):
     (folder / NAME).chmod(0o666)
-    with pytest.raises(StoreError, match=f"{NAME} is not a file of yours alone, with mode 0600"):
+    with pytest.raises(StoreError, match=f"{NAME} is not a file that you own with mode 0600"):
         read(folder)
 
 
@@ -128,7 +128,7 @@ def test_a_file_whose_time_cannot_be_set_is_read_all_the_same(folder: Path, monk
     assert read(folder) == PAYLOAD
 
 
-def test_the_least_recently_used_go_first(folder: Path):
+def test_the_least_recently_used_files_are_deleted_first(folder: Path):
     size = (folder / NAME).stat().st_size
     with open_private(folder) as private:
         private.write("b" * 32, PAYLOAD)

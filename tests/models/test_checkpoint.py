@@ -78,7 +78,7 @@ def test_a_name_that_leads_elsewhere_is_no_hub_id(tmp_path: Path, asked: list[st
     assert asked == []
 
 
-def test_the_home_of_nobody_is_told(tmp_path: Path):
+def test_the_home_of_nobody_is_reported(tmp_path: Path):
     assert message("~no-such-user/model", "", tmp_path) == (
         "model.checkpoint = '~no-such-user/model': not a usable path (Could not determine home directory.). "
         "Correct the path in params/model.toml or the video's file."
@@ -87,14 +87,14 @@ def test_the_home_of_nobody_is_told(tmp_path: Path):
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["model", "builtin:shapes"])
-def test_a_revision_of_what_has_none_is_told(tmp_path: Path, name: str):
+def test_a_revision_of_what_has_none_is_reported(tmp_path: Path, name: str):
     assert message(name, "v2", tmp_path) == (
         f"model.revision = 'v2': only a hub id has revisions, and model.checkpoint = {name!r} is none. "
         'Set revision = "" beside it.'
     )
 
 
-def test_an_uncached_component_offline_is_told(hub: Path, tmp_path: Path):
+def test_an_uncached_component_offline_is_reported(hub: Path, tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         component_folder(resolve("org/model", "", tmp_path), "transformer")
     assert str(error.value) == (
@@ -103,7 +103,7 @@ def test_an_uncached_component_offline_is_told(hub: Path, tmp_path: Path):
     )
 
 
-def test_a_folder_without_a_component_is_told(folder: Path, tmp_path: Path):
+def test_a_folder_without_a_component_is_reported(folder: Path, tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         component_identity(Checkpoint(folder), "transformer", StatCache(tmp_path / "c"))
     assert str(error.value) == (
@@ -112,7 +112,7 @@ def test_a_folder_without_a_component_is_told(folder: Path, tmp_path: Path):
     )
 
 
-def test_a_missing_folder_is_told(tmp_path: Path):
+def test_a_missing_folder_is_reported(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         resolve("./no/such/folder", "", tmp_path)
     assert str(error.value) == (
@@ -121,7 +121,7 @@ def test_a_missing_folder_is_told(tmp_path: Path):
     )
 
 
-def test_an_unknown_built_in_is_told_with_those_there_are(tmp_path: Path):
+def test_an_unknown_built_in_is_reported_with_those_there_are(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         resolve("builtin:shape", "", tmp_path)
     assert str(error.value) == ("model.checkpoint = 'builtin:shape': no such built-in checkpoint. There is: shapes.")

@@ -84,17 +84,17 @@ def test_only_weights_that_can_be_read_are_downloaded(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("hub")
-def test_an_unknown_revision_offline_is_told_with_the_hubs_reason(tmp_path: Path):
-    told = message("org/model", "v2", tmp_path)
-    assert told.startswith(
+def test_an_unknown_revision_offline_is_reported_with_the_hubs_reason(tmp_path: Path):
+    text = message("org/model", "v2", tmp_path)
+    assert text.startswith(
         "model.checkpoint = 'org/model': revision 'v2' is not in the hub's cache, and the hub cannot be asked for it "
         "(OfflineModeIsEnabled: Cannot reach "
     )
-    assert told.endswith("). Check the name and the network, set model.revision to a commit, or give a folder.")
+    assert text.endswith("). Check the name and the network, set model.revision to a commit, or give a folder.")
 
 
 @pytest.mark.usefixtures("hub")
-def test_the_hubs_reason_is_told_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_hubs_reason_is_reported_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("403 Client Error.\n\nYou must accept its terms.")
 
@@ -108,7 +108,7 @@ def test_the_hubs_reason_is_told_on_one_line(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize("answer", [None, "", "main", "../.."])
-def test_an_answer_that_is_no_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None):
+def test_an_answer_that_is_no_commit_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None):
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: SimpleNamespace(sha=answer))
     assert message("org/model", "v2", tmp_path) == (
         "model.checkpoint = 'org/model': the hub names no commit for revision 'v2'."
@@ -116,26 +116,26 @@ def test_an_answer_that_is_no_commit_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("content", ["", "../..", "main", COMMIT[:-1]])
-def test_a_ref_that_holds_no_commit_is_told(hub: Path, tmp_path: Path, content: str):
+def test_a_ref_that_holds_no_commit_is_reported(hub: Path, tmp_path: Path, content: str):
     (hub / "refs" / "main").write_text(content)
     assert message("org/model", "", tmp_path) == (
         f"{hub}/refs/main: holds no commit (40 hex digits). Delete it; the hub is asked again."
     )
 
 
-def test_a_ref_that_cannot_be_read_is_told(hub: Path, tmp_path: Path):
+def test_a_ref_that_cannot_be_read_is_reported(hub: Path, tmp_path: Path):
     (hub / "refs" / "main").write_bytes(b"\xff")
-    told = message("org/model", "", tmp_path)
-    assert told.startswith(f"{hub}/refs/main: cannot be read ('utf-8' codec can't decode byte 0xff")
-    assert told.endswith("). Delete it; the hub is asked again.")
+    text = message("org/model", "", tmp_path)
+    assert text.startswith(f"{hub}/refs/main: cannot be read ('utf-8' codec can't decode byte 0xff")
+    assert text.endswith("). Delete it; the hub is asked again.")
 
 
 @pytest.mark.usefixtures("asked")
-def test_a_cache_that_cannot_be_written_is_told(hub: Path, tmp_path: Path):
+def test_a_cache_that_cannot_be_written_is_reported(hub: Path, tmp_path: Path):
     shutil.rmtree(hub)
     hub.symlink_to(tmp_path / "nowhere")
     assert message("org/model", "", tmp_path) == (
-        f"{hub}/refs/main: cannot be written (File exists). Mend its folder's permissions, or set model.revision to "
+        f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set model.revision to "
         f"{NEWER}."
     )
 
@@ -144,7 +144,7 @@ def test_a_cache_that_cannot_be_written_is_told(hub: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     "revision", ["/etc/hostname", "../main", "a/../../b", "a//b", "a/", ".hidden", "a/.b", "a b", "a\n"]
 )
-def test_a_revision_that_leads_elsewhere_is_told(tmp_path: Path, revision: str):
+def test_a_revision_that_leads_elsewhere_is_reported(tmp_path: Path, revision: str):
     assert message("org/model", revision, tmp_path) == (
         f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
         "Correct it in params/model.toml or the video's file."
@@ -152,9 +152,9 @@ def test_a_revision_that_leads_elsewhere_is_told(tmp_path: Path, revision: str):
 
 
 @pytest.mark.usefixtures("hub")
-def test_an_uncached_commit_offline_is_told_with_the_hubs_reason(tmp_path: Path):
+def test_an_uncached_commit_offline_is_reported_with_the_hubs_reason(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         component_folder(resolve("org/model", NEWER, tmp_path), "vae")
-    told = str(error.value)
-    assert told.startswith(f"org/model@{NEWER}: component `vae` cannot be downloaded (LocalEntryNotFoundError: ")
-    assert told.endswith("). Check the name and the network, or give a folder.")
+    text = str(error.value)
+    assert text.startswith(f"org/model@{NEWER}: component `vae` cannot be downloaded (LocalEntryNotFoundError: ")
+    assert text.endswith("). Check the name and the network, or give a folder.")

@@ -71,7 +71,7 @@ def test_a_folder_gives_its_own(tmp_path: Path):
     assert read_config("model", "", tmp_path, "vae").values == {"_class_name": "A", "b": 2}
 
 
-def test_a_folder_without_the_file_is_told(tmp_path: Path):
+def test_a_folder_without_the_file_is_reported(tmp_path: Path):
     (tmp_path / "model").mkdir()
     with pytest.raises(CheckpointError) as caught:
         read_config("model", "", tmp_path, "vae")
@@ -81,7 +81,7 @@ def test_a_folder_without_the_file_is_told(tmp_path: Path):
     )
 
 
-def test_an_unknown_hub_id_is_told_and_nobody_is_asked(tmp_path: Path):
+def test_an_unknown_hub_id_is_reported_and_nobody_is_asked(tmp_path: Path):
     with pytest.raises(CheckpointError) as caught:
         read_config("org/model", "", tmp_path, "vae")
     assert str(caught.value) == (

@@ -1,4 +1,4 @@
-"""Reading a component's settings: whatever the file holds, a message says what, where and the mend."""
+"""Reading a component's settings: whatever the file holds, a message says what, where and the fix."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from stages.models.settings import (
     Rule,
     Settings,
     above_zero,
-    break_rules,
     count,
+    find_faults,
+    find_unknown,
     list_of,
-    name_unknown,
     only,
     read_settings,
     refuse_faulty,
@@ -87,7 +87,7 @@ def test_settings_of_another_class_are_refused():
 
 def test_unknown_settings_are_named_but_not_the_files_own():
     settings = Settings(WHERE, {"_class_name": "x", "shift": 1, "shft": 1, "beta": 1})
-    assert name_unknown(settings, ["shift"]) == [
+    assert find_unknown(settings, ["shift"]) == [
         "`beta` is not a setting of this model",
         "`shft` is not a setting of this model",
     ]
@@ -121,7 +121,7 @@ def test_a_fault_says_the_value_and_the_rule():
         "ratio": above_zero(64.0),
         "axes": list_of(count(), length=3),
     }
-    assert break_rules({"layers": 0, "ratio": 65, "axes": [1]}, rules) == [
+    assert find_faults({"layers": 0, "ratio": 65, "axes": [1]}, rules) == [
         "`shift` is missing",
         "`layers` is 0, not a whole number from 1 to 9",
         "`ratio` is 65, not a finite number above 0, at most 64",

@@ -19,7 +19,7 @@ def test_each_tensor_has_an_entry_and_metadata_is_none(file: Path):
     assert read_header(file) == {"latents": {"dtype": "F32", "shape": [1, 32, 2], "data_offsets": [0, 256]}}
 
 
-def test_a_file_cut_short_is_refused(file: Path):
+def test_a_truncated_file_is_refused(file: Path):
     whole = file.stat().st_size
     with file.open("r+b") as opened:
         opened.truncate(whole - 1)

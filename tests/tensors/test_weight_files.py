@@ -38,14 +38,14 @@ def test_a_single_file_needs_no_index(tmp_path: Path):
     assert WeightFiles(tmp_path).shapes == {"a": (2,)}
 
 
-def test_a_missing_shard_is_told(sharded: Path):
+def test_a_missing_shard_is_reported(sharded: Path):
     (sharded / "model-2.safetensors").unlink()
     assert checkpoint_message(sharded) == (
         f"{sharded}/model-2.safetensors: no such file, but the weight index names it. Download or copy it again."
     )
 
 
-def test_a_truncated_shard_is_told(sharded: Path):
+def test_a_truncated_shard_is_reported(sharded: Path):
     path = sharded / "model-2.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     message = checkpoint_message(sharded)
@@ -53,14 +53,14 @@ def test_a_truncated_shard_is_told(sharded: Path):
     assert message.endswith("). Download or copy it again.")
 
 
-def test_a_shard_that_is_damaged_after_it_was_found_is_told(sharded: Path):
+def test_a_shard_that_is_damaged_after_it_was_found_is_reported(sharded: Path):
     weights = WeightFiles(sharded)
     (sharded / "model-1.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"model-1\.safetensors: not a readable safetensors file"):
         weights.read("a")
 
 
-def test_an_index_cannot_lead_out_of_its_folder(sharded: Path):
+def test_an_index_cannot_name_a_file_outside_its_folder(sharded: Path):
     index = {"weight_map": {"a": "../secret.safetensors"}}
     (sharded / "model.safetensors.index.json").write_text(json.dumps(index))
     assert checkpoint_message(sharded) == (
@@ -69,7 +69,7 @@ def test_an_index_cannot_lead_out_of_its_folder(sharded: Path):
 
 
 @pytest.mark.parametrize("text", ["{", "\xff", "[" * 100_000])
-def test_an_index_that_is_no_json_is_told(sharded: Path, text: str):
+def test_an_index_that_is_no_json_is_reported(sharded: Path, text: str):
     path = sharded / "model.safetensors.index.json"
     path.write_bytes(text.encode("latin-1"))
     message = checkpoint_message(sharded)
@@ -91,7 +91,7 @@ def test_an_index_that_is_no_json_is_told(sharded: Path, text: str):
         '{"weight_map": {"a": null}}',
     ],
 )
-def test_an_index_without_a_map_of_names_is_told(sharded: Path, text: str):
+def test_an_index_without_a_map_of_names_is_reported(sharded: Path, text: str):
     path = sharded / "model.safetensors.index.json"
     path.write_text(text)
     assert checkpoint_message(sharded) == (
@@ -99,7 +99,7 @@ def test_an_index_without_a_map_of_names_is_told(sharded: Path, text: str):
     )
 
 
-def test_a_tensor_in_two_shards_is_told(sharded: Path):
+def test_a_tensor_in_two_shards_is_reported(sharded: Path):
     path = sharded / "model-2.safetensors"
     save_file({"a": np.zeros(2, np.float32), "b": np.zeros((3, 1), np.float16)}, path)
     assert checkpoint_message(sharded) == (
@@ -107,7 +107,7 @@ def test_a_tensor_in_two_shards_is_told(sharded: Path):
     )
 
 
-def test_a_shard_that_is_not_what_the_index_says_is_told(sharded: Path):
+def test_a_shard_that_is_not_what_the_index_says_is_reported(sharded: Path):
     path = sharded / "model-1.safetensors"
     save_file({"c": np.zeros(2, np.float32)}, path)
     assert checkpoint_message(sharded) == (
@@ -115,7 +115,7 @@ def test_a_shard_that_is_not_what_the_index_says_is_told(sharded: Path):
     )
 
 
-def test_every_tensor_of_another_dtype_is_told(tmp_path: Path):
+def test_every_tensor_of_another_dtype_is_reported(tmp_path: Path):
     entries = {
         "a": {"dtype": "I8", "shape": [4], "data_offsets": [0, 4]},
         "b": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [4, 8]},
@@ -128,7 +128,7 @@ def test_every_tensor_of_another_dtype_is_told(tmp_path: Path):
     )
 
 
-def test_a_folder_without_weights_is_told(tmp_path: Path):
+def test_a_folder_without_weights_is_reported(tmp_path: Path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
     assert checkpoint_message(tmp_path) == (
         f"{tmp_path}: holds no diffusion_pytorch_model.safetensors or model.safetensors. "
