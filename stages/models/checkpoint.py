@@ -68,7 +68,7 @@ def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
 
 def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
     """As `resolve`, without the network: None for a hub id whose commit is not in the hub's cache."""
-    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.is_asked(checkpoint, revision):
+    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.would_ask(checkpoint, revision):
         return None
     return resolve(checkpoint, revision, root)
 

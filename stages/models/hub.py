@@ -27,7 +27,7 @@ def is_hub_id(name: str) -> bool:
     return _ID.fullmatch(name) is not None
 
 
-def is_asked(repo: str, revision: str) -> bool:
+def would_ask(repo: str, revision: str) -> bool:
     """Whether `find_commit` would ask the hub."""
     revision = revision or _MAIN
     is_branch_or_tag = _REVISION.fullmatch(revision) and not _COMMIT.fullmatch(revision)
