@@ -32,7 +32,7 @@ from stages.machine.versions import versions_of
 from stages.models.settings import read_settings
 from stages.pipeline.contract import CONTRACTS, check_shapes
 from stages.run.held_model import HeldModel
-from stages.run.job import JOIN, Job, Report
+from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from stages.tensors.files import DTYPES, WeightFiles, read_tensors, write_tensors
 from stages.tensors.finite import require_finite
@@ -100,7 +100,8 @@ def _join(job: Job, report: Report) -> Hosts:
     place = find_place(job.machine["hosts"], platform=job.machine["platform"])
     if place is None:
         return Hosts()
-    with report.phase(JOIN):
+    report.joining_hosts()
+    with report.phase("join"):
         return join(place)
 
 
