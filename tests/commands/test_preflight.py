@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from preflight_builders import build_figures, publish_answer, write_project
 
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from tests.interrupts import interruptible_children
+from tests.preflight_builders import build_figures, publish_answer, write_project
 
 SLICE = "v5e:2x4"
 PATIENCE_S = 60  # on a busy machine
