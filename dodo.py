@@ -1,40 +1,25 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
-import functools
-import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doit import doit_cmd
-from doit.exceptions import TaskFailed
-
 from stages.commands.file_checker import Xxh3Checker
+from stages.commands.invocation import as_task_action, current_invocation, exit_on_error
 from stages.commands.reporter import Reporter
-from stages.errors import StagesError
 from stages.keys import Node
 from stages.pipeline.contract import STAGES
 from stages.run.build import load_build
 
-DEBUG = "--debug" in sys.argv  # doit reads the options of `run` after this file
-
-try:
-    # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
-    BUILD = load_build(Path(__file__).parent, dict(doit_cmd._CMDLINE_VARS or {}))
-except StagesError as error:
-    if DEBUG:
-        traceback.print_exc()
-    sys.exit(f"{type(error).__name__}: {error}")
-except KeyboardInterrupt:
-    sys.exit("interrupted. Nothing had been started.")
+with exit_on_error():
+    INVOCATION = current_invocation()
+    BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
 
 
 def finish() -> None:
     """End all processes and give the terminal back."""
     BUILD.workers.close()
-    if "stages.run.display" in sys.modules:  # slow to load, and only there when a node has run
-        sys.modules["stages.run.display"].DISPLAY.close()
+    INVOCATION.screen.close()
 
 
 DOIT_CONFIG = {
@@ -50,35 +35,17 @@ DOIT_CONFIG = {
 _LAST_STAGE = STAGES[-1]
 
 
-def told(action: Callable[..., None]) -> Callable[..., TaskFailed | None]:
-    """An action whose errors become doit's, with one message; with --debug after the traceback."""
-
-    @functools.wraps(action)
-    def run(*arguments: object) -> TaskFailed | None:
-        try:
-            action(*arguments)
-        except StagesError as error:
-            if DEBUG:
-                traceback.print_exc()
-            return TaskFailed(str(error))
-        return None
-
-    return run
-
-
-@told
+@as_task_action
 def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
     verdict = BUILD.verdict(node)
     if verdict.is_fresh:
         return
-    from stages.run.display import DISPLAY  # noqa: PLC0415 (slow, and only here needed)
-
-    with DISPLAY.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as shown:
-        shown.finish(BUILD.run(node, shown))
+    with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), verdict.reason or verdict.state) as view:
+        view.finish(BUILD.run(node, view))
 
 
-@told
+@as_task_action
 def remove(node: Node) -> None:
     """Delete a node's artifact, and nothing else."""
     if BUILD.store.remove(node.stage, node.key):
@@ -135,8 +102,8 @@ def task_video() -> Iterator[dict[str, Any]]:
             "basename": name,
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
-            "actions": [(told(BUILD.links.lead), [name, node])],
+            "actions": [(as_task_action(BUILD.links.lead), [name, node])],
             "uptodate": [BUILD.link_freshness(name)],
-            "clean": [(told(BUILD.links.remove), [name])],
+            "clean": [(as_task_action(BUILD.links.remove), [name])],
             "meta": {"video": str(BUILD.links.path(name))},
         }

@@ -25,7 +25,7 @@ from training.shapes.vocabulary import Combination
 
 PROJECT = Path(__file__).parent.parent
 ALL = ["encode", "denoise", "decode", "export"]
-HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
+HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av", "rich"}
 
 
 def copy_project(folder: Path) -> Path:

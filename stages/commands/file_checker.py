@@ -1,6 +1,7 @@
 """How doit tells whether a file has changed."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -8,7 +9,8 @@ from doit.dependency import FileChangedChecker
 
 from stages.keys import digest_file
 
-State: TypeAlias = tuple[int, int, str]  # size in bytes, mtime in ns, XXH3-128
+# size in bytes, mtime in ns, XXH3-128; a list when doit has read it from its file
+State: TypeAlias = Sequence[int | str]
 
 
 class Xxh3Checker(FileChangedChecker):  # type: ignore[misc] # doit has no types

@@ -1,6 +1,7 @@
 """doit with the project's commands, in this process, on tasks that a test gives."""
 
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from doit.doit_cmd import DoitMain
 from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
 
-COMMANDS = {name: f"stages.commands.{name}:{name.capitalize()}" for name in ("run", "info", "forget", "clean", "list")}
+PROJECT = Path(__file__).parent.parent.parent
+PLUGINS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["doit"]["plugins"]
 
 
 def run_doit(
@@ -36,5 +38,5 @@ def run_doit(
         "outfile": sys.stdout,  # as it is now: doit keeps the one of its import
     }
     loader = ModuleTaskLoader({"DOIT_CONFIG": config, "task_all": lambda: (yield from map(dict, tasks))})
-    main = DoitMain(loader, extra_config={"COMMAND": COMMANDS}, config_filenames=())
+    main = DoitMain(loader, extra_config={"COMMAND": PLUGINS["command"]}, config_filenames=())
     return int(main.run(list(arguments)) or 0)
