@@ -95,7 +95,7 @@ def task_export() -> Iterator[dict[str, Any]]:
 
 
 def task_video() -> Iterator[dict[str, Any]]:
-    """the link in artifacts/videos/ that leads to each video"""
+    """the link in artifacts/videos/ to each video"""
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[_LAST_STAGE]
         yield {

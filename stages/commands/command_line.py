@@ -1,6 +1,6 @@
 """doit's command line: options, names and overrides as they were typed, and one message for what is wrong with them.
 
-Alone knows `sys.argv`, doit's variables (`name=value`) and the errors of doit's parser.
+The only module that knows `sys.argv`, doit's variables (`name=value`) and the errors of doit's parser.
 """
 
 import getopt

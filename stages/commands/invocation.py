@@ -48,8 +48,8 @@ def invoking(invocation: Invocation) -> Iterator[None]:
 def current_invocation() -> Invocation:
     """The invocation by which dodo.py is loaded.
 
-    Of a command of doit's own, which is used where pyproject.toml is not read (`doit -f elsewhere/dodo.py`), the
-    overrides alone are known.
+    Where pyproject.toml is not read (`doit -f elsewhere/dodo.py`), doit's own commands run: of theirs only the
+    overrides are known.
 
     Raises:
         ParamsError: an override has no name.

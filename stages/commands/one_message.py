@@ -66,7 +66,7 @@ class OneMessage(CommandLine):
             )
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename}: {error.strerror}. Fix that and run it again."
-        of_a_name = _NO_TASK.fullmatch(str(error))  # doit says in two ways that there is no such task
+        of_a_name = _NO_TASK.fullmatch(str(error))  # doit has two messages for an unknown task
         name = getattr(error, "not_found", None) or (of_a_name and of_a_name["name"])
         if name:
             return self._explain_name(name)

@@ -83,7 +83,7 @@ def test_a_wrong_option_is_named_with_what_is_wrong(
         ),
     ],
 )
-def test_a_parameter_in_a_wrong_form_is_told_with_the_right_one(
+def test_a_parameter_in_a_wrong_form_is_shown_with_the_right_one(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -106,7 +106,7 @@ def test_a_parameter_in_a_wrong_form_is_told_with_the_right_one(
         ),
     ],
 )
-def test_a_command_that_is_not_the_first_word_is_told_where_it_belongs(
+def test_a_command_that_is_not_the_first_word_is_shown_where_it_belongs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ):
     assert say(capsys, tmp_path, *arguments) == message
