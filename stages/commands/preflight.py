@@ -69,6 +69,8 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
         except KeyboardInterrupt:
             print("interrupted. What had been found out is kept.", file=sys.stderr)
             return _FAILURE
+        if opt_values["debug"]:
+            print(*(row.traceback for row in found.rows), sep="", end="", file=sys.stderr)
         if opt_values["json"]:
             print(json.dumps({"topology": opt_values["topology"], **_to_json(found)}, indent=2))
         else:

@@ -33,6 +33,7 @@ class Row:
         run: run.json: seconds that it took to compile or load.
         alternatives: of a program that does not fit: other settings with which it was compiled and fits.
         error: why there is no answer, or why no more settings were tried; "" when all went well.
+        traceback: of that error, for --debug.
     """
 
     question: Question
@@ -41,6 +42,7 @@ class Row:
     run: Mapping[str, Any]
     alternatives: "tuple[Alternative, ...]" = ()
     error: str = ""
+    traceback: str = ""
 
     @property
     def fits(self) -> bool:

@@ -1,5 +1,6 @@
 """What `doit preflight` does: asks for the programs of videos, from the store or by a process that compiles them."""
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -119,7 +120,7 @@ class _Surveyor:
             for changes in propose(row, video, self.machine):
                 found += self._try(row, changes)
         except StageError as error:
-            return replace(row, alternatives=tuple(found), error=str(error))
+            return replace(row, alternatives=tuple(found), error=str(error), traceback=_format(error))
         return replace(row, alternatives=tuple(found))
 
     def _ask(
@@ -134,7 +135,7 @@ class _Surveyor:
         try:
             return self._answer(question, names, video, self.machine)
         except StageError as error:
-            return Row(question, names, figures=None, run={}, error=str(error))
+            return Row(question, names, figures=None, run={}, error=str(error), traceback=_format(error))
 
     def _try(self, row: Row, changes: Iterator[Change]) -> list[Alternative]:
         """The first of the changes that fits, if one of the nearest does."""
@@ -163,6 +164,11 @@ class _Surveyor:
             except OSError as error:
                 raise self.workers.explain_start(what, error) from error
         return read_answer(self.store, question, names)
+
+
+def _format(error: StageError) -> str:
+    """The error's traceback, with that of the process in which it happened."""
+    return "".join(traceback.format_exception(error))
 
 
 def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...]]:

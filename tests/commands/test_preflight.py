@@ -103,6 +103,16 @@ def test_a_wrong_option_is_one_message_wherever_it_stands(root: Path, arguments:
     assert done.stderr == f"doit preflight: {fault} `doit help preflight` says what there is.\n"
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_with_debug_the_traceback_behind_the_error_of_a_row_is_shown(root: Path, debug: bool):
+    (root / "artifacts").mkdir()
+    (root / "artifacts" / "logs").write_text("no folder")  # no process can be started
+    done = doit(root, "preflight", "--json", *(["--debug"] if debug else []))
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)["rows"]) == 2
+    assert done.stderr.count("FileExistsError") == 2 * debug
+
+
 def test_the_help_names_the_exit_codes(root: Path):
     done = doit(root, "help", "preflight")
     assert "Exit code: 0 when all of it fits, 1 when something does not" in done.stdout

@@ -119,10 +119,12 @@ def test_a_program_that_cannot_be_compiled_is_a_row_and_hides_no_other(tmp_path:
     break_checkpoint(root, "transformer", '"num_layers": 2', '"num_layers": 0')
     (denoise, decode) = look(root)
     assert denoise.figures is None
+    assert "Traceback" in denoise.traceback
+    assert "in parse_transformer_config" in denoise.traceback  # of the process that compiles
     assert denoise.error.startswith(
         f"denoise of demo, other for {SLICE}, checkpoint model: CheckpointError: transformer/config.json"
     )
-    assert (decode.fits, decode.error) == (True, "")
+    assert (decode.fits, decode.error, decode.traceback) == (True, "", "")
 
 
 def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root: Path):
@@ -133,6 +135,7 @@ def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root:
     assert denoise.error.startswith(
         "denoise of demo with denoise.num_frames=113 for v5e:2x4: its process cannot be started"
     )
+    assert "FileExistsError" in denoise.traceback
     assert denoise.error.endswith(
         "Look for room for its log, in "
         f"{root / 'artifacts' / 'logs'}, for memory, and for the number of processes that you may have."
