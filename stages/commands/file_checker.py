@@ -9,9 +9,8 @@ from doit.dependency import FileChangedChecker
 
 from stages.keys import digest_file
 
-State: TypeAlias = Sequence[
-    int | str
-]  # size in bytes, mtime in ns, XXH3-128; a list when doit has read it from its file
+# size in bytes, mtime in ns, XXH3-128; a list when doit has read it from its file
+State: TypeAlias = Sequence[int | str]
 
 
 class Xxh3Checker(FileChangedChecker):  # type: ignore[misc] # doit has no types

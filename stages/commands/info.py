@@ -13,6 +13,8 @@ from stages.commands.one_message import OneMessage
 class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
     """As doit's own, but the store's reason reads as a sentence and an unknown name is an error message."""
 
+    is_read_only = True
+
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         check_tasks_exist({task.name: task for task in self.task_list}, pos_args)
         return int(super()._execute(pos_args, hide_status))

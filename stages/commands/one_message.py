@@ -1,4 +1,4 @@
-"""What all commands share: one message and exit code 1 when one cannot go on, and doit's records closed at its end."""
+"""What all commands on tasks share: one message and exit code 1 when one cannot go on, and records that are closed."""
 
 import re
 import sqlite3
@@ -6,56 +6,79 @@ import sys
 import traceback
 from typing import Any
 
+from doit.cmd_base import DoitCmdBase
+from doit.cmdparse import CmdParseError
 from doit.dependency import DatabaseException
-from doit.exceptions import InvalidCommand
+from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
-from stages.commands.database import Database
+from stages.commands.command_line import DEBUG, CommandLine, read_overrides
+from stages.commands.invocation import Invocation, invoking
+from stages.commands.records import Records, RecordsReader
+from stages.errors import StagesError
 from stages.request.layers import near
 from stages.request.params import RESERVED_NAMES
 
 _FAILURE = 1
 _NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
+_DATABASE_FAULTS = (sqlite3.Error, DatabaseException)
+_WRONG_USE = (InvalidCommand, InvalidDodoFile, InvalidTask, CmdParseError)
 
 
-class OneMessage:
-    """Before a command of doit in the order of base classes: turns what stops it into one message."""
+class OneMessage(CommandLine):
+    """Before a command of doit in the order of base classes: turns what stops it into one message.
 
+    Attributes:
+        is_read_only: whether the command makes and changes nothing: then it works on a store that cannot be written.
+    """
+
+    is_read_only = False
     dep_manager: Any  # doit's; None until it opens its records
+    base_options = (*DoitCmdBase.base_options, DEBUG)  # of each command, besides its own
 
     def get_backends(self) -> dict[str, Any]:
-        """doit's own kinds of database, but for SQLite one that can be closed."""
-        return {**super().get_backends(), "sqlite3": Database}  # type: ignore[misc] # of doit's command
+        """doit's kinds of database by name; the SQLite one is this project's, by what the command does with it."""
+        ours = RecordsReader if self.is_read_only else Records
+        return {**super().get_backends(), "sqlite3": ours}  # type: ignore[misc] # of doit's command
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """Do the command on the tasks named in `args`; the exit code.
-
-        Then close doit's records and call DOIT_CONFIG's `at_end`, whatever happened.
-        """
+        """Do the command on the tasks named in `args`, then call DOIT_CONFIG's `at_end`; the exit code, 0 or 1."""
+        is_debug = params["debug"]
         try:
-            return int(super().execute(params, args) or 0)  # type: ignore[misc] # of doit's command
+            with invoking(Invocation(read_overrides(), is_debug=is_debug, is_read_only=self.is_read_only)):
+                return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
         except KeyboardInterrupt:
             message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
-        except InvalidCommand as error:
-            message = self._explain(error)
-        except (sqlite3.Error, DatabaseException) as error:
-            if params.get("debug"):
+        except (StagesError, OSError, *_WRONG_USE, *_DATABASE_FAULTS) as error:
+            if is_debug and not isinstance(error, _WRONG_USE):
                 traceback.print_exc()
-            reason = str(error).rpartition("Original error: ")[2]  # before it doit gives advice of its own
-            message = (
-                f"{params['dep_file']}: {reason}. Make room or mend its permissions, or delete it: what has been made "
-                "is whole and will be found again."
-            )
+            message = self._explain(error, params)
         finally:
-            if self.dep_manager is not None and isinstance(self.dep_manager.backend, Database):
+            if self.dep_manager is not None and isinstance(self.dep_manager.backend, Records):
                 self.dep_manager.backend.close()
             params.get("at_end", lambda: None)()
         print(message, file=sys.stderr)
         return _FAILURE
 
-    def _explain(self, error: InvalidCommand) -> str:
-        of_a_name = _NO_TASK.fullmatch(str(error))  # doit says in two ways that there is no such task
-        name = error.not_found or (of_a_name and of_a_name["name"])
-        if name is None:
-            return str(error)
-        known = [*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))]
+    def _explain(self, error: Exception, params: Any) -> str:
+        if isinstance(error, _DATABASE_FAULTS):
+            reason = str(error).rpartition("Original error: ")[2]  # before it doit gives advice of its own
+            reason = " ".join(reason.split()).rstrip(".")
+            return (
+                f"{params['dep_file']}: {reason}. Make room or fix its permissions, or delete it: what has been made "
+                "is whole and will be found again."
+            )
+        if isinstance(error, OSError) and error.filename:
+            return f"{error.filename}: {error.strerror}. Fix that and run it again."
+        of_a_name = _NO_TASK.fullmatch(str(error))  # doit has two messages for an unknown task
+        name = getattr(error, "not_found", None) or (of_a_name and of_a_name["name"])
+        if name:
+            return self._explain_name(name)
+        kind = f"{type(error).__name__}: " if isinstance(error, StagesError) else ""
+        return f"{kind}{error}".strip()
+
+    def _explain_name(self, name: str) -> str:
+        """What is said of a name that is no task's."""
+        if name in self.loader.cmd_names:  # type: ignore[attr-defined] # of doit's command
+            return f"{name}: a command comes before everything else: `doit {name} ...`."
+        known = {*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))} - {name}
         return f"{name}: no such task or command.{near(name, known)} See `doit list` and `doit help`."

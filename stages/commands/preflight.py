@@ -1,6 +1,5 @@
 """`doit preflight`: what the denoise step and the decode chunk of videos need on given chips, before anything runs."""
 
-import getopt
 import json
 import sys
 import traceback
@@ -8,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doit import doit_cmd
 from doit.cmd_base import Command
-from doit.cmdparse import CmdParseError
 
+from stages.commands.command_line import DEBUG, CommandLine, read_overrides
 from stages.errors import StagesError
 from stages.keys import JsonValue
 from stages.preflight.survey import Survey, survey
@@ -20,7 +18,7 @@ from stages.preflight.table import print_table, show_progress
 _FITS, _FAILURE = 0, 1  # exit codes
 
 
-class Preflight(Command):  # type: ignore[misc] # doit has no types
+class Preflight(CommandLine, Command):  # type: ignore[misc] # doit has no types
     """Asks for each program once; what has been found out is an artifact like others."""
 
     doc_purpose = "say what videos need on given chips: memory, arithmetic, time to compile"
@@ -55,32 +53,14 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
             "default": False,
             "help": "print JSON in place of the table; sizes are GiB per device (a chip; half a chip of tpu7x)",
         },
-        {
-            "name": "debug",
-            "short": "",
-            "long": "debug",
-            "type": bool,
-            "default": False,
-            "help": "show the traceback behind an error message",
-        },
+        DEBUG,
     )
-
-    def parse_execute(self, in_args: Sequence[str]) -> int:
-        """As doit's own, but options may stand after names. Raises CmdParseError, which doit prints."""
-        known = self.cmdparser.get_long()  # those that take a value end with "="
-        try:
-            options, names = getopt.gnu_getopt(list(in_args), "", known)
-        except getopt.GetoptError as error:  # doit's own parser takes what stands after a name for more names
-            raise CmdParseError(f"doit preflight: {error}. `doit help preflight` says what there is.") from error
-        first = [f"{name}={value}" if f"{name.strip('-')}=" in known else name for name, value in options]
-        return int(super().parse_execute([*first, *names]))
 
     def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
         """Print what was found out; the exit code."""
         try:
             with show_progress() as observe:
-                overrides = dict(doit_cmd._CMDLINE_VARS or {})
-                found = survey(Path.cwd(), pos_args, opt_values["topology"], overrides, observe)
+                found = survey(Path.cwd(), pos_args, opt_values["topology"], read_overrides(), observe)
         except StagesError as error:
             if opt_values["debug"]:
                 traceback.print_exc()
@@ -89,6 +69,8 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
         except KeyboardInterrupt:
             print("interrupted. What had been found out is kept.", file=sys.stderr)
             return _FAILURE
+        if opt_values["debug"]:
+            print(*(row.traceback for row in found.rows), sep="", end="", file=sys.stderr)
         if opt_values["json"]:
             print(json.dumps({"topology": opt_values["topology"], **_to_json(found)}, indent=2))
         else:

@@ -6,6 +6,7 @@ from typing import Any
 from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
+from doit.exceptions import InvalidCommand
 
 from stages.commands.one_message import OneMessage
 
@@ -17,19 +18,10 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     once per video.
     """
 
-    cmd_options = (
-        *DoitRun.cmd_options,
-        {
-            "name": "debug",
-            "long": "debug",
-            "type": bool,
-            "default": False,
-            "help": "show the traceback behind an error message, of a stage's process too [default: %(default)s]",
-        },
-    )
-
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:
+        if options["num_process"] < 0:
+            raise InvalidCommand(f"doit run: -n {options['num_process']}: must be 0 or more.")
         if not options["single"]:
             self.task_list, self.sel_tasks = self._needed_tasks(), None  # None: all, in the order of the list
         return int(super()._execute(*arguments, **options))

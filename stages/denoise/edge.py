@@ -34,7 +34,7 @@ from stages.models.settings import read_settings
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.run.held_model import HeldModel
-from stages.run.job import JOIN, Job, Report
+from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from stages.tensors.dtypes import DTYPES
 from stages.tensors.files import read_tensors, write_tensors
@@ -104,7 +104,8 @@ def _join(job: Job, report: Report) -> Hosts:
     place = find_place(job.machine["hosts"], platform=job.machine["platform"])
     if place is None:
         return Hosts()
-    with report.phase(JOIN):
+    report.joining_hosts()
+    with report.phase("join"):
         return join(place)
 
 

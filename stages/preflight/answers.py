@@ -27,21 +27,23 @@ _ROOM = 0.97
 
 @dataclass(frozen=True)
 class Row:
-    """The answer to a question, and the videos that ask it.
+    """The answer to a question, and the videos that it is for.
 
     Attributes:
         figures: the payload; stages/preflight/figures.py says what is in it. None when there is no answer.
         run: run.json: seconds that it took to compile or load.
-        ways_out: of a program that does not fit: what was compiled with other settings, and fits.
+        alternatives: of a program that does not fit: other settings with which it was compiled and fits.
         error: why there is no answer, or why no more settings were tried; "" when all went well.
+        traceback: of that error, for --debug.
     """
 
     question: Question
     videos: tuple[str, ...]
     figures: Mapping[str, Any] | None
     run: Mapping[str, Any]
-    ways_out: "tuple[WayOut, ...]" = ()
+    alternatives: "tuple[Alternative, ...]" = ()
     error: str = ""
+    traceback: str = ""
 
     @property
     def fits(self) -> bool:
@@ -96,14 +98,16 @@ class Row:
             "num_calls": self.question.num_calls,
             "least_s": self.least_s,
             "collectives": figures.get("collectives"),
-            "ways_out": [{"setting": way.setting, "total_gib": _gib(way.total_bytes)} for way in self.ways_out],
+            "alternatives": [
+                {"setting": other.setting, "total_gib": _gib(other.total_bytes)} for other in self.alternatives
+            ],
             "error": self.error,
         }
 
 
 @dataclass(frozen=True)
-class WayOut:
-    """A setting, as it is written on the command line, with which a program fits, and its bytes on a device then."""
+class Alternative:
+    """A setting with which a program fits, as written on the command line, and the bytes per device it then takes."""
 
     setting: str
     total_bytes: int
@@ -137,12 +141,10 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 def propose(row: Row, video: VideoParams, machine: MachineParams) -> Iterator[Iterator[Change]]:
-    """Ways out for a program that does not fit.
-
-    They are estimates, to be compiled before anybody is told.
+    """Settings with which a program that does not fit may fit: estimates, which are compiled before they are shown.
 
     Yields:
-        A way each: changes of one parameter, the nearest to what was asked for first.
+        For one parameter at a time its changes, the nearest to what was asked for first.
     """
     if row.question.stage == "denoise" and machine.mesh != _AUTO:
         yield iter([Change("machine.mesh=auto", video, machine.model_copy(update={"mesh": _AUTO}))])

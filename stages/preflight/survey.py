@@ -1,5 +1,6 @@
 """What `doit preflight` does: asks for the programs of videos, from the store or by a process that compiles them."""
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from stages.machine.chips import chip_of_topology
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.stages import read_pipeline
-from stages.preflight.answers import Change, Row, WayOut, propose, read_answer
+from stages.preflight.answers import Alternative, Change, Row, propose, read_answer
 from stages.preflight.questions import FIGURES, PROGRAM, Question, TargetParameters, ask, describe_target
 from stages.request.layers import near
 from stages.request.params import MachineParams, VideoParams, load_params
@@ -24,7 +25,7 @@ from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
-_MAX_TRIES = 3  # programs that are compiled along a way out
+_MAX_TRIES = 3  # programs that are compiled to find one alternative
 _INSTALL = "pip install -e '.[preflight]'"
 
 
@@ -55,10 +56,10 @@ def survey(
         names: of videos; none means all.
         topology: such as "v6e:2x4", or "" for this machine.
         overrides: parameters by dotted name, as on doit's command line.
-        observe: gets what goes on, in words.
+        observe: called with what goes on at present, in words.
     Raises:
         StagesError: parameters are wrong, something is not installed, or the store is damaged. What is wrong with one
-            program is told in its row.
+            program is in its row.
     """
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
@@ -70,7 +71,9 @@ def survey(
     store = Store(root / Path(params.machine.artifacts).expanduser())
     with _surveyor(root, store, topology, params.machine, observe) as surveyor:
         rows = surveyor.rows(videos)
-        rows = [row if row.fits or row.error else surveyor.find_ways_out(row, videos[row.videos[0]]) for row in rows]
+        rows = [
+            row if row.fits or row.error else surveyor.find_alternatives(row, videos[row.videos[0]]) for row in rows
+        ]
     return Survey(tuple(rows), _not_compiled(videos))
 
 
@@ -112,15 +115,15 @@ class _Surveyor:
         in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
         return [self._row(question, tuple(names), videos[names[0]]) for question, names in in_order]
 
-    def find_ways_out(self, row: Row, video: VideoParams) -> Row:
-        """The row with settings that were compiled and fit, at most one along each way."""
-        found: list[WayOut] = []
+    def find_alternatives(self, row: Row, video: VideoParams) -> Row:
+        """The row with settings that were compiled and fit, at most one for each parameter that can be changed."""
+        found: list[Alternative] = []
         try:
-            for way in propose(row, video, self.machine):
-                found += self._follow(row, way)
+            for changes in propose(row, video, self.machine):
+                found += self._try(row, changes)
         except StageError as error:
-            return replace(row, ways_out=tuple(found), error=str(error))
-        return replace(row, ways_out=tuple(found))
+            return replace(row, alternatives=tuple(found), error=str(error), traceback=_format(error))
+        return replace(row, alternatives=tuple(found))
 
     def _ask(
         self, name: str, video: VideoParams, target: TargetParameters, machine: MachineParams
@@ -134,18 +137,18 @@ class _Surveyor:
         try:
             return self._answer(question, names, video, self.machine)
         except StageError as error:
-            return Row(question, names, figures=None, run={}, error=str(error))
+            return Row(question, names, figures=None, run={}, error=str(error), traceback=_format(error))
 
-    def _follow(self, row: Row, way: Iterator[Change]) -> list[WayOut]:
-        """The first change along a way that fits, if one of the nearest does."""
-        for change in islice(way, _MAX_TRIES):
+    def _try(self, row: Row, changes: Iterator[Change]) -> list[Alternative]:
+        """The first of the changes that fits, if one of the nearest does."""
+        for change in islice(changes, _MAX_TRIES):
             target = describe_target(self.topology, change.machine)
             questions = self._ask(row.videos[0], change.video, target, change.machine)
             question = next(question for question in questions if question.stage == row.question.stage)
             names = (f"{row.videos[0]} with {change.setting}",)
             answer = self._answer(question, names, change.video, change.machine)
             if answer.fits and answer.total_bytes is not None:
-                return [WayOut(change.setting, answer.total_bytes)]
+                return [Alternative(change.setting, answer.total_bytes)]
         return []
 
     def _answer(self, question: Question, names: tuple[str, ...], video: VideoParams, machine: MachineParams) -> Row:
@@ -171,6 +174,11 @@ class _Surveyor:
             except StageError as error:
                 raise StageError(f"{what}, checkpoint {video.model.checkpoint}: {error}") from error
         return read_answer(self.store, question, names)
+
+
+def _format(error: StageError) -> str:
+    """The error's traceback, with that of the process in which it happened."""
+    return "".join(traceback.format_exception(error))
 
 
 def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...]]:

@@ -49,7 +49,7 @@ def print_table(topology: str, found: Survey, console: Console | None = None) ->
         console.print(f"decode of {', '.join(videos)}: by {decoder}, which is not compiled")
     for row in found.rows:
         if row.figures and not row.fits:
-            console.print(escape(_way_out(row, row.figures)))
+            console.print(escape(_alternatives(row, row.figures)))
         if row.error:
             console.print(escape(row.error))
 
@@ -88,23 +88,23 @@ def _cells(topology: str, row: Row, figures: Mapping[str, Any]) -> tuple[str, ..
 
 def _sent(row: Row, figures: Mapping[str, Any]) -> str:
     if figures["collectives"] is None:
-        return "not known" if row.fits else ""  # of a program that does not fit there are other things to tell
+        return "not known" if row.fits else ""  # of a program that does not fit, this does not matter
     return ", ".join(
         f"{collective['count']} {collective['kind']} ({collective['size_bytes'] / GIB:.3f} GiB)"
         for collective in figures["collectives"]
     )
 
 
-def _way_out(row: Row, figures: Mapping[str, Any]) -> str:
+def _alternatives(row: Row, figures: Mapping[str, Any]) -> str:
     what = f"{_program(row)} does not fit"
     if row.total_bytes is None:
         what = f"The compiler refuses {_program(row)} ({figures['refusal']})"
-    if not row.ways_out and row.error:
+    if not row.alternatives and row.error:
         return f"{what}, and settings near it could not all be tried:"
-    if not row.ways_out:
+    if not row.alternatives:
         return f"{what}, and nothing near it fits. Use a larger slice (--topology)."
-    ways = ", or ".join(f"{way.setting} ({way.total_bytes / GIB:.2f} GiB)" for way in row.ways_out)
-    return f"{what}. This fits, compiled: {ways}."
+    settings = ", or ".join(f"{other.setting} ({other.total_bytes / GIB:.2f} GiB)" for other in row.alternatives)
+    return f"{what}. This fits, compiled: {settings}."
 
 
 def _program(row: Row) -> str:

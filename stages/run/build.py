@@ -1,5 +1,7 @@
 """Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,8 +162,10 @@ class LinkFreshness:
         return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
 
 
-def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
+def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
     """Read a project's stages and parameters, and work out the graph.
+
+    If nothing will be made (`is_read_only`), the store need not be writable.
 
     Raises:
         StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.
@@ -169,7 +173,8 @@ def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
     pipeline = read_pipeline(root)
     params = load_params(root, overrides, pipeline)
     store = Store(root / Path(params.machine.artifacts).expanduser())
-    _ensure_writable(store.root)
+    if not is_read_only:
+        _ensure_writable(store.root)
     cache = StatCache(store.root / STAT_CACHE)
     graph = build_graph(params, root, cache, pipeline)
     packages = {program.package for program in pipeline.programs}
@@ -189,7 +194,9 @@ def load_build(root: Path, overrides: Mapping[str, str]) -> Build:
 def _ensure_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _DATABASE).touch()
+        (folder / _DATABASE).open("ab").close()  # `touch` lets the owner pass, also one who may not write
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StoreError(
             f"{folder}: cannot be written ({error.strerror}). "

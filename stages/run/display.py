@@ -1,6 +1,6 @@
-"""How a running node looks: a progress bar on a terminal, a line now and then elsewhere.
+"""How a running node looks: a progress bar on a terminal, otherwise a line from time to time.
 
-Imported when the first node runs, never by a run that has nothing to do.
+The real implementation of screen.py. Imported when the first node runs, never by a run that has nothing to do.
 """
 
 import threading
@@ -74,7 +74,7 @@ class Display:
     """What runs at present: a bar per node. May be used by several threads."""
 
     def __init__(self, console: Console, *, line_every_s: float = 10.0) -> None:
-        """Shown on `console`; if that is no terminal, a node says how far it is every `line_every_s`."""
+        """Shown on `console`; if that is no terminal, a node's progress is a line every `line_every_s` seconds."""
         self._line_every_s = line_every_s
         self._console = console
         columns = ("  {task.fields[node]}", BarColumn(), TimeElapsedColumn(), "{task.fields[detail]}")
@@ -99,7 +99,7 @@ class Display:
         self._bar.stop()
 
     def _count(self, change: int) -> None:
-        """The bars are on the screen while there is a node to show: nothing else can be printed well meanwhile."""
+        """Show the bars while a node runs, and only then: what others print would be drawn over."""
         with self._lock:
             self._num_shown += change
             if self._num_shown == 0:
@@ -123,4 +123,6 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-DISPLAY = Display(Console(soft_wrap=True))
+def open_display() -> Display:
+    """A display on stdout."""
+    return Display(Console(soft_wrap=True))

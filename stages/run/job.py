@@ -25,7 +25,7 @@ from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.header import read_header
 
-JOIN = "join"  # the phase in which a stage's process waits for those of other hosts
+JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
@@ -127,6 +127,10 @@ class Report:
         """`done` of `total` units (such as "step") of the present phase are finished."""
         self._ends.setdefault(unit, []).append((done, time.perf_counter()))
         self._send({"event": "progress", "done": done, "total": total, "unit": unit})
+
+    def joining_hosts(self) -> None:
+        """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""
+        self._send({"event": JOINING})
 
     def warn(self, message: str) -> None:
         """Something that the user should know, though it stops nothing."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from stages.errors import StageError
 from stages.pipeline.stage import Program
-from stages.run.job import JOIN, Job
+from stages.run.job import JOINING, Job
 from stages.run.runner import Event
 
 LOGS = "logs"  # the folder in a store
@@ -142,7 +142,7 @@ class _Worker:
             )
         os.close(writer)
         self._events = os.fdopen(reader)
-        self._has_joined = False
+        self._depends_on_hosts = False
         self.is_busy = False
 
     @property
@@ -163,15 +163,17 @@ class _Worker:
             if event["event"] in ("result", "error"):
                 self.is_busy = False
                 return event
-            self._has_joined |= event.get("name") == JOIN
-            observe(event)
+            if event["event"] == JOINING:
+                self._depends_on_hosts = True
+            else:
+                observe(event)
         raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
 
     def close(self) -> None:
         """Let the process end by ending its stdin."""
         self._close_stdin()
         try:
-            self._process.wait(_PATIENCE_WITH_HOSTS_S if self._has_joined else _PATIENCE_S)
+            self._process.wait(_PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -200,7 +202,7 @@ class _Worker:
         if code >= 0:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name
-        if name == "SIGABRT" and self._has_joined:
+        if name == "SIGABRT" and self._depends_on_hosts:
             return (
                 f"was ended by {name}, as JAX does when another host has ended, cannot be reached or was never started "
                 "(docs/many-hosts.md)"

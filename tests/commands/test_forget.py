@@ -43,7 +43,7 @@ def test_the_artifacts_of_the_selected_tasks_are_forgotten(
     assert forgotten(tmp_path) == stages
 
 
-def test_forgetting_twice_tells_only_once(
+def test_forgetting_twice_says_so_only_once(
     tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ):
     run_doit(tmp_path, tasks, "forget", "decode")

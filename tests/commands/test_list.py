@@ -10,3 +10,21 @@ from tests.commands.doit_here import run_doit
 def test_tasks_are_listed_with_what_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run_doit(tmp_path, [{"basename": "encode", "actions": [], "doc": "the encode stage"}], "list") == 0
     assert capsys.readouterr().out.split() == ["encode", "the", "encode", "stage"]
+
+
+@pytest.mark.parametrize("template", ["{nope}", "{name", "{0}", "{name.nope}"])
+def test_a_wrong_template_is_one_message_that_says_what_it_may_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], template: str
+):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], "list", "--template", template) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"--template {template}: may have {{name}}, {{doc}} and, with --status, {{status}}.\n",
+    )
+
+
+def test_a_template_with_the_status_needs_it_to_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ("list", "--template", "{status}")
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], *arguments) == 1
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], *arguments, "--status") == 0
+    assert capsys.readouterr().out == "R\n"

@@ -42,7 +42,7 @@ def test_a_database_that_cannot_be_used_gives_one_message_and_exit_code_1(
         (tmp_path / ".doit.db").write_bytes(b"garbage" * 1000)
     assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], command, "encode") == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"{tmp_path}/.doit.db: {reason}. Make room or mend its permissions, or delete it: what has been made is whole "
+        f"{tmp_path}/.doit.db: {reason}. Make room or fix its permissions, or delete it: what has been made is whole "
         "and will be found again."
     )
 

@@ -79,17 +79,27 @@ def test_the_exit_code_is_1_when_nothing_can_be_said(root: Path):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (("--topologie", SLICE), "option --topologie not recognized"),
-        (("demo", "--topologie", SLICE), "option --topologie not recognized"),
-        (("--topology",), "option --topology requires argument"),
-        (("demo", "--topology"), "option --topology requires argument"),
-        (("demo", "-t", SLICE), "option -t not recognized"),
+        (("--topologie", SLICE), "option --topologie not recognized. Did you mean `--topology`?"),
+        (("demo", "--topologie", SLICE), "option --topologie not recognized. Did you mean `--topology`?"),
+        (("--topology",), "option --topology requires argument."),
+        (("demo", "--topology"), "option --topology requires argument."),
+        (("demo", "-t", SLICE), "option -t not recognized."),
     ],
 )
 def test_a_wrong_option_is_one_message_wherever_it_stands(root: Path, arguments: tuple[str, ...], fault: str):
     done = run_doit(root, "preflight", *arguments)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == f"ERROR: doit preflight: {fault}. `doit help preflight` says what there is.\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"doit preflight: {fault} `doit help preflight` says what there is.\n"
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_with_debug_the_traceback_behind_the_error_of_a_row_is_shown(root: Path, debug: bool):
+    (root / "artifacts").mkdir()
+    (root / "artifacts" / "logs").write_text("no folder")  # no process can be started
+    done = run_doit(root, "preflight", "--json", *(["--debug"] if debug else []))
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)["rows"]) == 2
+    assert done.stderr.count("FileExistsError") == 2 * debug
 
 
 def test_the_help_names_the_exit_codes(root: Path):

@@ -13,7 +13,7 @@ def video(folder: Path, **fields: Any) -> dict[str, Any]:
     return {"basename": "demo", "actions": [], "meta": {"video": str(folder / "demo.mp4")}, **fields}
 
 
-def test_a_video_is_told_with_its_place(
+def test_a_video_is_printed_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -28,13 +28,13 @@ def test_a_node_is_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == ""
 
 
-def test_a_failure_is_its_message_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_failure_is_its_message_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     tasks = [{"basename": "encode", "actions": [lambda: TaskFailed("CheckpointError: model: is not there.")]}]
     assert run_doit(tmp_path, tasks, "run") == 1
     assert capsys.readouterr().out == "CheckpointError: model: is not there.\n"
 
 
-def test_an_error_of_the_graph_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_error_of_the_graph_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     tasks = [{"basename": name, "task_dep": [other], "actions": []} for name, other in (("a", "b"), ("b", "a"))]
     assert run_doit(tmp_path, tasks, "run") != 0
     captured = capsys.readouterr()

@@ -68,6 +68,15 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def test_a_fault_of_an_action_is_exit_code_1_as_any_other(tmp_path: Path):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": [(lambda: 1 / 0,)]}], "run") == 1
+
+
+def test_a_file_for_output_that_cannot_be_written_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], "run", "-o", str(tmp_path / "no" / "file")) == 1
+    assert capsys.readouterr() == ("", f"{tmp_path}/no/file: No such file or directory. Fix that and run it again.\n")
+
+
 @pytest.mark.parametrize("action", [lambda: None, fail, interrupt])
 @pytest.mark.parametrize("threads", [[], ["-n", "2"]])
 def test_however_a_run_ends_its_processes_are_ended(tmp_path: Path, action: Callable[[], Any], threads: list[str]):

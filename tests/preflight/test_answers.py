@@ -8,7 +8,7 @@ import pytest
 
 from stages.keys import JsonValue
 from stages.pipeline.stages import Pipeline
-from stages.preflight.answers import Row, WayOut, propose
+from stages.preflight.answers import Alternative, Row, propose
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import Params, load_params
 from tests.preflight_builders import GIB, build_figures, write_project
@@ -25,13 +25,13 @@ def build_row(params: Params, root: Path, stage: str = "denoise", **figures: Jso
     return Row(question, ("demo",), build_figures(**figures), {"compile_s": 12.3, "was_loaded": False})
 
 
-def ways(row: Row, params: Params, num: int = 2) -> list[list[str]]:
+def candidates(row: Row, params: Params, num: int = 2) -> list[list[str]]:
     found = propose(row, params.videos["demo"], params.machine)
-    return [[change.setting for change in islice(way, num)] for way in found]
+    return [[change.setting for change in islice(changes, num)] for changes in found]
 
 
 def test_the_json_of_a_row_is_an_interface(params: Params, tmp_path: Path):
-    row = replace(build_row(params, tmp_path, limit=3), ways_out=(WayOut("denoise.num_frames=5", 2 * GIB),))
+    row = replace(build_row(params, tmp_path, limit=3), alternatives=(Alternative("denoise.num_frames=5", 2 * GIB),))
     assert row.to_json() == {
         "stage": "denoise",
         "tokens": 18,
@@ -53,7 +53,7 @@ def test_the_json_of_a_row_is_an_interface(params: Params, tmp_path: Path):
         "num_calls": 20,
         "least_s": 20 * 1e15 / 197e12,
         "collectives": [{"kind": "all-to-all", "count": 216, "size_bytes": 3 * GIB}],
-        "ways_out": [{"setting": "denoise.num_frames=5", "total_gib": 2.0}],
+        "alternatives": [{"setting": "denoise.num_frames=5", "total_gib": 2.0}],
         "error": "",
     }
 
@@ -84,39 +84,41 @@ def test_a_step_that_does_not_fit_is_shortened_to_what_its_growth_lets_fit(tmp_p
     write_project(tmp_path)
     params = load_params(tmp_path, {"denoise.num_frames": "241"}, Pipeline())  # 61 latent frames
     row = build_row(params, tmp_path, weights=2, state=1, temporaries=19, limit=16)
-    assert ways(row, params) == [["denoise.num_frames=161", "denoise.num_frames=153"]]  # 61 * (0.97 * 16 - 2) / 20
+    assert candidates(row, params) == [
+        ["denoise.num_frames=161", "denoise.num_frames=153"]
+    ]  # 61 * (0.97 * 16 - 2) / 20
 
 
 def test_a_chunk_that_does_not_fit_is_tiled_or_shortened(params: Params, tmp_path: Path):
     row = build_row(params, tmp_path, "decode", weights=2, state=4, temporaries=4, limit=8)
-    assert ways(row, params) == [["decode.enable_tiling=true"], ["denoise.num_frames=5", "denoise.num_frames=1"]]
+    assert candidates(row, params) == [["decode.enable_tiling=true"], ["denoise.num_frames=5", "denoise.num_frames=1"]]
 
 
 def test_a_chunk_is_shortened_by_what_grows(tmp_path: Path):
     write_project(tmp_path)
     params = load_params(tmp_path, {"denoise.num_frames": "241"}, Pipeline())  # 61 latent frames
     row = build_row(params, tmp_path, "decode", weights=2, state=6, temporaries=9, limit=16, growing_bytes=6 * GIB)
-    _, shorter = ways(row, params, num=1)
+    _, shorter = candidates(row, params, num=1)
     assert shorter == ["denoise.num_frames=177"]  # 61 * (0.97 * 16 - 11) / 6: 45 latent frames
 
 
 def test_where_what_does_not_grow_is_too_large_no_length_fits(params: Params, tmp_path: Path):
     row = build_row(params, tmp_path, "decode", weights=2, state=6, temporaries=9, limit=16, growing_bytes=GIB)
-    assert ways(row, params) == [["decode.enable_tiling=true"], []]
+    assert candidates(row, params) == [["decode.enable_tiling=true"], []]
 
 
 def test_of_a_program_without_a_sum_no_length_is_guessed(params: Params, tmp_path: Path):
     memory = {"weights": 1, "state": 1, "temporaries": None}
     row = build_row(params, tmp_path, memory=memory, growing_bytes=None, fits=False, refusal="vmem")
     assert row.total_bytes is None
-    assert ways(row, params) == [[]]
+    assert candidates(row, params) == [[]]
 
 
 def test_a_chosen_mesh_gives_way_to_the_best_one(tmp_path: Path):
     write_project(tmp_path)
     params = load_params(tmp_path, {"machine.mesh": "1x1x8"}, Pipeline())
-    assert ways(build_row(params, tmp_path, limit=1), params) == [["machine.mesh=auto"], []]
+    assert candidates(build_row(params, tmp_path, limit=1), params) == [["machine.mesh=auto"], []]
 
 
 def test_where_the_weights_alone_are_too_large_no_length_fits(params: Params, tmp_path: Path):
-    assert ways(build_row(params, tmp_path, weights=20), params) == [[]]
+    assert candidates(build_row(params, tmp_path, weights=20), params) == [[]]

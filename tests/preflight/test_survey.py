@@ -26,10 +26,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def look(
-    root: Path, *names: str, topology: str = SLICE, told: list[str] | None = None, **overrides: str
+    root: Path, *names: str, topology: str = SLICE, observed: list[str] | None = None, **overrides: str
 ) -> tuple[Row, ...]:
     dotted = {name.replace("__", "."): text for name, text in overrides.items()}
-    return survey(root, names, topology, dotted, (told if told is not None else []).append).rows
+    return survey(root, names, topology, dotted, (observed if observed is not None else []).append).rows
 
 
 def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
@@ -45,12 +45,12 @@ def has_started_a_process(root: Path) -> bool:
 
 def test_a_program_for_this_machine_is_compiled_once(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # half the time
-    told: list[str] = []
-    first = look(root, topology="", told=told)
+    observed: list[str] = []
+    first = look(root, topology="", observed=observed)
     assert [row.question.stage for row in first] == ["denoise", "decode"]
     assert all(row.fits for row in first)
-    assert told[0] == "denoise of demo: starting"
-    assert told[-1] == "decode of demo: compiling"
+    assert observed[0] == "denoise of demo: starting"
+    assert observed[-1] == "decode of demo: compiling"
     shutil.rmtree(root / "artifacts" / "logs")
     again = look(root, topology="")
     assert [row.to_json() for row in again] == [row.to_json() for row in first]
@@ -85,15 +85,15 @@ def test_only_the_named_videos_are_asked_for(tmp_path: Path):
     assert {row.videos for row in look(root, "other")} == {("other",)}
 
 
-def test_settings_that_fit_are_told_where_a_program_does_not(root: Path):
+def test_settings_that_fit_are_found_where_a_program_does_not(root: Path):
     answer(root, {"denoise.num_frames": "241", "decode.enable_tiling": "true"}, temporaries=5)
     answer(root, {"denoise.num_frames": "241"}, temporaries=27)
     answer(root, {"denoise.num_frames": "113"}, temporaries=14)  # what the estimate says first does not fit
     answer(root, {"denoise.num_frames": "109"}, temporaries=13)
     denoise, decode = look(root, denoise__num_frames="241")
     assert not denoise.fits
-    assert [way.setting for way in denoise.ways_out] == ["denoise.num_frames=109"]
-    assert [way.setting for way in decode.ways_out] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
+    assert [other.setting for other in denoise.alternatives] == ["denoise.num_frames=109"]
+    assert [other.setting for other in decode.alternatives] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
 
 
 def test_what_the_compiler_refuses_is_an_answer(root: Path):
@@ -120,13 +120,15 @@ def test_a_program_that_cannot_be_compiled_is_a_row_and_hides_no_other(tmp_path:
     break_checkpoint(root, "transformer", '"num_layers": 2', '"num_layers": 0')
     (denoise, decode) = look(root)
     assert denoise.figures is None
+    assert "Traceback" in denoise.traceback
+    assert "in parse_transformer_config" in denoise.traceback  # of the process that compiles
     assert denoise.error.startswith(
         f"denoise of demo, other for {SLICE}, checkpoint model: CheckpointError: transformer/config.json"
     )
-    assert (decode.fits, decode.error) == (True, "")
+    assert (decode.fits, decode.error, decode.traceback) == (True, "", "")
 
 
-def test_an_error_along_a_way_out_is_told_beside_what_was_found(root: Path):
+def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root: Path):
     answer(root, {"denoise.num_frames": "241"}, temporaries=27)
     (root / "artifacts" / "logs").write_text("no folder")  # no process can be started
     denoise, _ = look(root, denoise__num_frames="241")
@@ -134,6 +136,7 @@ def test_an_error_along_a_way_out_is_told_beside_what_was_found(root: Path):
     assert denoise.error.startswith(
         "denoise of demo with denoise.num_frames=113 for v5e:2x4: its process cannot be started"
     )
+    assert "FileExistsError" in denoise.traceback
     assert denoise.error.endswith(
         "Look for room for its log, in "
         f"{root / 'artifacts' / 'logs'}, for memory, and for the number of processes that you may have."
@@ -145,7 +148,7 @@ def test_settings_that_cannot_be_read_name_the_video(root: Path):
         look(root, model__checkpoint="org/model")
 
 
-def test_decoders_that_are_not_compiled_are_told(tmp_path: Path):
+def test_decoders_that_are_not_compiled_are_named(tmp_path: Path):
     root = write_project(tmp_path, "demo", "other")
     answer(root, {})
     found = survey(root, (), SLICE, {"decode.decoder": "diffusers", "video": "other"}, print)
@@ -170,7 +173,7 @@ def test_an_unknown_video_is_one_message(root: Path):
     assert str(caught.value) == "dem: there is no params/videos/dem.toml. Did you mean `demo`?"
 
 
-def test_an_unknown_slice_is_told_before_anything_starts(root: Path):
+def test_an_unknown_slice_is_an_error_before_anything_starts(root: Path):
     with pytest.raises(MeshError, match="v5e:2x5: not a slice of TPUs that preflight knows"):
         look(root, topology="v5e:2x5")
     assert not has_started_a_process(root)
@@ -182,7 +185,7 @@ def test_elsewhere_than_in_a_project_is_one_message(tmp_path: Path):
     assert str(caught.value) == f"{tmp_path}: holds no params/. Run this in the folder of dodo.py."
 
 
-def test_a_missing_compiler_is_told_with_the_command_that_installs_it(root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_compiler_is_an_error_with_the_command_that_installs_it(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preflight_survey, "find_spec", {}.get)
     with pytest.raises(StageError) as caught:
         look(root)

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from stages.pipeline.stages import Pipeline
-from stages.preflight.answers import Row, WayOut
+from stages.preflight.answers import Alternative, Row
 from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import Survey
 from stages.preflight.table import print_table, show_progress
@@ -53,13 +53,13 @@ def test_the_table_is_no_wider_than_120_columns(rows: list[Row]):
 
 def test_what_does_not_fit_stands_with_what_does(rows: list[Row]):
     figures = build_figures(temporaries=20)
-    row = replace(rows[0], figures=figures, ways_out=(WayOut("denoise.num_frames=5", 15 * GIB),))
+    row = replace(rows[0], figures=figures, alternatives=(Alternative("denoise.num_frames=5", 15 * GIB),))
     lines = shown([row])
     assert "NO" in lines[2]
     assert lines[-1] == "denoise of demo does not fit. This fits, compiled: denoise.num_frames=5 (15.00 GiB)."
 
 
-def test_where_nothing_near_fits_a_larger_slice_is_the_mend(rows: list[Row]):
+def test_where_nothing_near_fits_a_larger_slice_is_the_fix(rows: list[Row]):
     lines = shown([replace(rows[0], figures=build_figures(weights=20))])
     assert lines[-1] == "denoise of demo does not fit, and nothing near it fits. Use a larger slice (--topology)."
 

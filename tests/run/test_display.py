@@ -64,7 +64,7 @@ def test_lines_of_progress_keep_their_distance():
     assert len(screen.getvalue().splitlines()) == 1
 
 
-def test_pace_and_time_left_are_told_from_the_second_unit_on():
+def test_pace_and_time_left_are_shown_from_the_second_unit_on():
     display, screen = shown_on(is_terminal=False)
     with display.show(NODE, ("demo",), "absent") as node:
         for done in range(3):
@@ -73,7 +73,7 @@ def test_pace_and_time_left_are_told_from_the_second_unit_on():
 
 
 @pytest.mark.parametrize(("same", "ending"), [(None, ""), (True, ", same bytes as before"), (False, ", other bytes")])
-def test_the_end_tells_whether_the_bytes_are_those_of_before(same: bool | None, ending: str):
+def test_the_end_says_whether_the_bytes_are_those_of_before(same: bool | None, ending: str):
     display, screen = shown_on(is_terminal=False)
     with display.show(NODE, ("demo",), "forgotten") as node:
         node.finish({**ENDED, "is_same_as_before": same})

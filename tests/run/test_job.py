@@ -74,10 +74,12 @@ def test_a_report_sends_events_and_times_phases():
     with report.phase("load"):
         report.progress(1, 3, "step")
     report.warn("careful")
+    report.joining_hosts()
     assert events == [
         {"event": "phase", "name": "load"},
         {"event": "progress", "done": 1, "total": 3, "unit": "step"},
         {"event": "warning", "message": "careful"},
+        {"event": "joining"},
     ]
     assert list(report.wall_s) == ["load"]
 

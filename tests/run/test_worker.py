@@ -18,7 +18,8 @@ from stages.errors import StageError
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
-from stages.run.worker import Event, Turns, Workers
+from stages.run.runner import Event
+from stages.run.worker import Turns, Workers
 from stages.store.artifacts import RUN, Store
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of, publish
@@ -182,6 +183,31 @@ def test_a_process_that_jax_ends_because_of_another_host_is_told(store: Store, w
         f"{job.node.title}: its process was ended by SIGABRT, as JAX does when another host has ended, cannot be "
         "reached or was never started (docs/many-hosts.md). What it printed: "
     )
+
+
+def abort_after(event: Event, store: Store, folder: Path) -> tuple[str, list[Event]]:
+    """What is said of a process that sends this event and aborts, and the events that were observed."""
+    program = folder / "stages" / "export" / "__main__.py"  # found before the real one
+    program.parent.mkdir(parents=True)
+    for package in (program.parent, program.parent.parent):
+        (package / "__init__.py").touch()
+    line = (json.dumps(event) + "\n").encode()
+    program.write_text(f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[2]), {line})\nos.abort()\n")
+    observed: list[Event] = []
+    with pytest.raises(StageError) as error:
+        Workers(folder, folder / "logs").run(export_job(store), observed.append)
+    return str(error.value).split(". What it printed:")[0].split("was ended by ")[1], observed[1:]
+
+
+def test_a_process_that_joins_other_hosts_says_so_by_an_event_that_is_not_shown(store: Store, tmp_path: Path):
+    ending, observed = abort_after({"event": "joining"}, store, tmp_path)
+    assert ending.startswith("SIGABRT, as JAX does when another host has ended")
+    assert observed == []
+
+
+def test_the_name_of_a_phase_says_nothing_of_other_hosts(store: Store, tmp_path: Path):
+    phase = {"event": "phase", "name": "join"}
+    assert abort_after(phase, store, tmp_path) == ("SIGABRT", [phase])
 
 
 def test_a_process_that_was_killed_is_started_again_for_the_next_job(store: Store, workers: Workers):

@@ -1,0 +1,128 @@
+"""doit's command line: options, names and overrides as they were typed, and one message for what is wrong with them.
+
+The only module that knows `sys.argv`, doit's variables (`name=value`) and the errors of doit's parser.
+"""
+
+import getopt
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from doit import doit_cmd
+from doit.cmd_base import DodoTaskLoader
+from doit.cmdparse import CmdOption, CmdParse, CmdParseError
+
+from stages.errors import ParamsError
+from stages.request.layers import COMMAND_LINE
+
+DEBUG: Mapping[str, Any] = {
+    "name": "debug",
+    "long": "debug",
+    "type": bool,
+    "default": False,
+    "help": "show the traceback behind an error message, of a stage's process too [default: %(default)s]",
+}
+_PARAMETER = re.compile(r"[a-z_]+\.[a-z_]+")  # no task is named so, and no file that a task makes
+_FAILURE = 1
+
+
+class CommandLine:
+    """Before a command of doit in the order of base classes: how its part of the command line is read."""
+
+    cmdparser: CmdParse  # these three are doit's
+    opt_vals: Mapping[str, Any]
+    pdb: bool
+
+    def parse_execute(self, in_args: Sequence[str]) -> int:
+        """Parse what follows the command's name and execute it; the exit code.
+
+        As doit's own, but options may stand after names, and what is wrong is one message and exit code 1.
+        """
+        try:
+            params, names = self._parse(in_args)
+        except CmdParseError as error:
+            print(error, file=sys.stderr)
+            return _FAILURE
+        self.pdb = params.get("pdb", False)
+        params.update(self.opt_vals)  # options of dodo.py's place may stand before the command
+        return int(self.execute(params, names))  # type: ignore[attr-defined] # of doit's command
+
+    def _parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
+        """Values of the options, and the names. Raises CmdParseError, whose text is for the user."""
+        name = self.get_name()  # type: ignore[attr-defined] # of doit's command
+        parser = self.cmdparser
+        try:
+            found, names = getopt.gnu_getopt(list(arguments), parser.get_short(), parser.get_long())
+            for option, value in found:
+                _check_value(parser.get_option(option)[0], option, value)
+            params, _ = parser.parse([part for pair in found for part in _join(parser, *pair)])
+        except getopt.GetoptError as error:
+            hint = self._hint(error, arguments)
+            raise CmdParseError(f"doit {name}: {error}.{hint} `doit help {name}` says what there is.") from error
+        except CmdParseError as error:
+            fault = " ".join(str(error).split())  # doit's own are several lines
+            raise CmdParseError(f"doit {name}: {fault}. `doit help {name}` says what there is.") from error
+        for word in filter(_PARAMETER.fullmatch, names):
+            raise CmdParseError(
+                f"{word}: a parameter without a value. Write `{word}=VALUE`, without spaces around `=`."
+            )
+        return params, names
+
+    def _hint(self, error: getopt.GetoptError, arguments: Sequence[str]) -> str:
+        if error.opt.partition(".")[2]:
+            return f" Parameters are written without dashes: `{error.opt}=VALUE`."
+        commands = getattr(getattr(self, "loader", None), "cmd_names", ())
+        for command in (argument for argument in arguments if argument in commands):
+            return f" `{command}` is a command and comes first: `doit {command} ...`."
+        if "not recognized" not in error.msg:
+            return ""
+        known = [option.long for option in self.cmdparser.options if option.long]
+        return "".join(f" Did you mean `--{match}`?" for match in get_close_matches(error.opt, known, n=1))
+
+
+def _check_value(option: CmdOption, typed: str, value: str) -> None:
+    """Raise CmdParseError unless the value has the option's type and is one of its choices."""
+    if option.type is bool:
+        return
+    try:
+        option.str2type(value)
+    except CmdParseError as error:
+        rule = f"one of {', '.join(option.choices)}" if option.choices else "a whole number"
+        raise CmdParseError(f"{typed} {value}: must be {rule}") from error
+
+
+def _join(parser: CmdParse, option: str, value: str) -> Iterable[str]:
+    """An option as doit's parser takes it."""
+    if parser.get_option(option)[0].type is bool:
+        return (option,)
+    return (f"{option}={value}",) if option.startswith("--") else (option, value)
+
+
+def read_overrides() -> Mapping[str, str]:
+    """Parameters that were typed as `name=value`, wherever they stood: text by name.
+
+    Raises:
+        ParamsError: one has no name.
+    """
+    # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
+    overrides: dict[str, str] = dict(doit_cmd._CMDLINE_VARS or {})
+    if "" in overrides:
+        raise ParamsError(
+            f"{COMMAND_LINE}, ={overrides['']}: has no name. Write name and value as one word, such as denoise.seed=7."
+        )
+    return overrides
+
+
+class TaskLoader(DodoTaskLoader):  # type: ignore[misc] # doit has no types
+    """doit's own, which reads dodo.py. It is made before doit looks at the first letter of each argument."""
+
+    def __init__(self) -> None:
+        """Ends doit with one message when an argument has no letter: doit would end with a traceback."""
+        super().__init__()
+        if "" in sys.argv[1:]:
+            sys.exit(
+                f'{COMMAND_LINE}: an argument is empty (""). Leave it out; perhaps it is a shell variable without a '
+                "value."
+            )

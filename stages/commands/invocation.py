@@ -1,0 +1,93 @@
+"""What a command passes to dodo.py, which doit imports without arguments, and how dodo.py's errors are shown."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from doit.exceptions import TaskFailed
+
+from stages.commands.command_line import read_overrides
+from stages.errors import StagesError
+from stages.run.screen import LazyScreen, Screen
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a command.
+
+    Attributes:
+        overrides: parameters from the command line, text by dotted name.
+        is_debug: whether the traceback behind an error message is shown.
+        is_read_only: whether the command makes and changes nothing, so that the store need not be writable.
+        screen: shows the nodes that run.
+    """
+
+    overrides: Mapping[str, str]
+    is_debug: bool = False
+    is_read_only: bool = False
+    screen: Screen = field(default_factory=LazyScreen)
+
+
+_CURRENT: ContextVar[Invocation] = ContextVar("_CURRENT")
+
+
+@contextmanager
+def invoking(invocation: Invocation) -> Iterator[None]:
+    """Make an invocation the current one until the block ends."""
+    token = _CURRENT.set(invocation)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def current_invocation() -> Invocation:
+    """The invocation by which dodo.py is loaded.
+
+    Where pyproject.toml is not read (`doit -f elsewhere/dodo.py`), doit's own commands run: of theirs only the
+    overrides are known.
+
+    Raises:
+        ParamsError: an override has no name.
+    """
+    invocation = _CURRENT.get(None)
+    return Invocation(read_overrides()) if invocation is None else invocation
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """End doit with one message and exit code 1 when the block raises a StagesError or is interrupted."""
+    try:
+        yield
+    except StagesError as error:
+        if _is_debug():
+            traceback.print_exc()
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted. Nothing had been started.")
+
+
+def as_task_action(action: Callable[..., None]) -> Callable[..., TaskFailed | None]:
+    """An action of a task whose StagesErrors are failures of the task: one message, with --debug the traceback too."""
+    is_debug = _is_debug()  # here, because an action may run in another thread, which has no invocation
+
+    @functools.wraps(action)
+    def run(*arguments: object) -> TaskFailed | None:
+        try:
+            action(*arguments)
+        except StagesError as error:
+            if is_debug:
+                traceback.print_exc()
+            return TaskFailed(str(error))
+        return None
+
+    return run
+
+
+def _is_debug() -> bool:
+    invocation = _CURRENT.get(None)
+    return invocation is not None and invocation.is_debug

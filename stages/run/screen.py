@@ -1,0 +1,67 @@
+"""Where running nodes are shown: an interface, and its implementation for a person who watches doit.
+
+Loads nothing slow, so that a run that has nothing to do can have a screen. display.py draws.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+from stages.keys import Node
+from stages.run.runner import Event
+
+
+@runtime_checkable  # tests check annotations on every call
+class NodeView(Protocol):
+    """Shows one node that is running."""
+
+    def __call__(self, event: Event) -> None:
+        """Show an event of the node's process: a phase, progress or a warning (job.py)."""
+        ...
+
+    def finish(self, result: Event) -> None:
+        """Show the event that ended the job."""
+        ...
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """Shows all nodes that are running. May be used by several threads."""
+
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> AbstractContextManager[NodeView]:
+        """Show `node` for the time of the block: the videos that need it, and why it is due."""
+        ...
+
+    def close(self) -> None:
+        """Stop showing anything, also nodes whose blocks have not ended."""
+        ...
+
+
+def _open_display() -> Screen:
+    from stages.run.display import open_display  # noqa: PLC0415 (slow, and of no use where nothing has to be done)
+
+    return open_display()
+
+
+class LazyScreen:
+    """A screen that is opened when the first node is shown."""
+
+    def __init__(self, open_screen: Callable[[], Screen] = _open_display) -> None:
+        """`open_screen` is called at most once; by default it opens a display on stdout."""
+        self._open_screen = open_screen
+        self._lock = threading.Lock()
+        self._screen: Screen | None = None
+
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> AbstractContextManager[NodeView]:
+        """As Screen's."""
+        with self._lock:
+            if self._screen is None:
+                self._screen = self._open_screen()
+        return self._screen.show(node, videos, reason)
+
+    def close(self) -> None:
+        """As Screen's. Opens nothing."""
+        with self._lock:
+            if self._screen is not None:
+                self._screen.close()

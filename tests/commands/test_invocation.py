@@ -1,0 +1,133 @@
+"""What dodo.py gets from a command, and how its errors are shown."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from doit import doit_cmd
+from doit.exceptions import TaskFailed
+
+from stages.commands.invocation import Invocation, as_task_action, current_invocation, exit_on_error, invoking
+from stages.errors import ParamsError, StoreError
+from stages.run.job import Job
+from stages.run.runner import Event
+from stages.run.worker import Workers
+from tests.commands.doit_here import PROJECT
+from tests.run.test_screen import RecordingScreen
+
+DEBUGGING = Invocation({}, is_debug=True)
+
+
+def fail() -> None:
+    raise StoreError("artifacts: full.")
+
+
+def test_the_current_invocation_is_that_of_the_block():
+    with invoking(DEBUGGING):
+        assert current_invocation() is DEBUGGING
+    assert not current_invocation().is_debug
+
+
+def test_under_doits_own_commands_the_overrides_are_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doit_cmd, "_CMDLINE_VARS", {"denoise.seed": "2"})
+    invocation = current_invocation()
+    assert (invocation.overrides, invocation.is_debug, invocation.is_read_only) == ({"denoise.seed": "2"}, False, False)
+
+
+def test_an_override_without_a_name_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doit_cmd, "_CMDLINE_VARS", {"": "3"})
+    with pytest.raises(ParamsError, match="command line, =3: has no name"):
+        current_invocation()
+
+
+def test_an_error_of_dodo_py_ends_doit_with_its_message(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end, exit_on_error():
+        fail()
+    assert end.value.code == "StoreError: artifacts: full."
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_in_dodo_py_ends_doit_with_a_message():
+    with pytest.raises(SystemExit) as end, exit_on_error():
+        raise KeyboardInterrupt
+    assert end.value.code == "interrupted. Nothing had been started."
+
+
+def test_with_debug_the_traceback_stands_before_the_message(capsys: pytest.CaptureFixture[str]):
+    with invoking(DEBUGGING), pytest.raises(SystemExit), exit_on_error():
+        fail()
+    assert ", in fail\n" in capsys.readouterr().err
+
+
+def test_an_action_that_raises_is_a_failed_task(capsys: pytest.CaptureFixture[str]):
+    failure = as_task_action(fail)()
+    assert isinstance(failure, TaskFailed)
+    assert failure.message == "artifacts: full."
+    assert capsys.readouterr().err == ""
+
+
+def test_an_action_that_raises_nothing_is_done():
+    assert as_task_action(lambda: None)() is None
+
+
+def test_an_error_that_is_no_stages_error_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        as_task_action(lambda: print(1 / 0))()
+
+
+def test_with_debug_the_traceback_of_an_action_is_shown_from_any_thread(capsys: pytest.CaptureFixture[str]):
+    with invoking(DEBUGGING), ThreadPoolExecutor(1) as threads:
+        threads.submit(as_task_action(fail)).result()
+    assert ", in fail\n" in capsys.readouterr().err
+
+
+class OneResult(Workers):
+    """Starts no process."""
+
+    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:  # noqa: ARG002
+        observe({"event": "phase", "name": "load"})
+        return {"event": "result", "is_same_as_before": None, "wall_s": 1.0}
+
+
+@pytest.fixture
+def screen() -> RecordingScreen:
+    return RecordingScreen()
+
+
+@pytest.fixture
+def dodo(tmp_path: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """dodo.py, loaded by an invocation with the screen above, and without processes."""
+    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    shutil.copy(PROJECT / "dodo.py", tmp_path)
+    spec = spec_from_file_location("dodo", tmp_path / "dodo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    with invoking(Invocation({"denoise.seed": "9"}, screen=screen)):
+        spec.loader.exec_module(module)
+    module.BUILD = replace(module.BUILD, workers=OneResult(tmp_path, tmp_path / "logs"))
+    return module
+
+
+def test_dodo_py_shows_a_node_on_the_screen_that_it_is_given(dodo: ModuleType, screen: RecordingScreen):
+    node = dodo.BUILD.graph.videos["demo"]["denoise"]
+    dodo.make(node)
+    dodo.finish()
+    assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "result", "closed"]
+
+
+def test_dodo_py_builds_what_the_overrides_say(dodo: ModuleType):
+    assert dodo.BUILD.graph.videos["demo"]["denoise"].parameters["seed"] == 9
+
+
+def test_dodo_py_knows_nothing_of_doits_inside_and_of_the_command_line():
+    text = (PROJECT / "dodo.py").read_text(encoding="utf-8")
+    assert "invocation" in text
+    assert not [word for word in ("argv", "doit_cmd", "_CMDLINE_VARS", "sys.modules", "--debug") if word in text]

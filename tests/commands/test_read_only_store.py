@@ -1,0 +1,124 @@
+"""Commands that only read work on a store that cannot be written; the others say so before they begin."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from stages.pipeline.programs import program_of
+
+from stages.preflight.questions import ask, describe_target
+from stages.request.params import load_params
+from stages.run.build import load_build
+from tests.builders import files_below, publish
+from tests.commands.doit_here import PROJECT
+from tests.preflight_builders import build_figures, publish_answer
+
+SLICE = "v5e:2x4"
+
+
+def obeying_permissions() -> list[str]:
+    """What stands before a command so that permissions hold for it, for root as well."""
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root may write anywhere, and there is no setpriv by which a process gives that up")
+    return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def run(root: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*obeying_permissions(), *command], cwd=root, capture_output=True, text=True, check=False)
+
+
+def doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(root, [sys.executable, "-m", "doit", *arguments])
+
+
+def forbid_writing(folder: Path, *, forbid: bool) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222 if forbid else path.stat().st_mode | 0o200)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with all artifacts of its video and with answers of preflight, which nobody may change."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(PROJECT / name, root)
+    shutil.copytree(PROJECT / "params", root / "params")
+    build = load_build(root, {})
+    for node in build.graph.videos["demo"].values():
+        publish(build.store, node, code=build.code[program_of(node)])
+    params = load_params(root, {})
+    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
+        publish_answer(root, question, build_figures())
+    assert doit(root).returncode == 0  # writes doit's records, and the link
+    forbid_writing(root / "artifacts", forbid=True)
+    if run(root, ["touch", "artifacts/new"]).returncode == 0:
+        pytest.skip("permissions do not hold on this file system")
+    yield root
+    forbid_writing(root / "artifacts", forbid=False)
+
+
+@pytest.fixture(autouse=True)
+def unchanged(root: Path) -> Iterator[None]:
+    """No test changes the store."""
+    before = files_below(root / "artifacts")
+    yield
+    assert files_below(root / "artifacts") == before
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        (["list"], "the video of params/videos/demo.toml"),
+        (["list", "--all", "--status"], "U export:"),
+        (["info", "demo"], "status     : up-to-date"),
+        (["help", "demo"], "the video of params/videos/demo.toml"),
+        (["dumpdb"], "export:"),
+        (["tabcompletion", "--hardcode-tasks"], "demo"),
+    ],
+)
+def test_what_only_reads_says_what_it_always_says(root: Path, command: list[str], part: str):
+    done = doit(root, *command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert part in done.stdout
+
+
+def test_preflight_prints_the_answers_that_are_there(root: Path):
+    pytest.importorskip("libtpu")
+    done = doit(root, "preflight", "--topology", SLICE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "denoise of demo sends" in done.stdout
+
+
+def test_preflight_says_of_the_others_why_there_is_no_answer(root: Path):
+    done = doit(root, "preflight", "demo", "denoise.num_frames=13", "decode.decoder=diffusers")
+    assert done.returncode == 1
+    assert "its process cannot be started ([Errno 13] Permission denied" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["export.fps=7"], ["run", "demo"], ["clean"], ["forget"], ["ignore", "demo"], ["reset-dep"]]
+)
+def test_what_writes_is_one_message_before_anything_runs(root: Path, command: list[str]):
+    done = doit(root, *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"StoreError: {root / 'artifacts'}: cannot be written (Permission denied). ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_where_there_is_no_store_and_none_can_be_made_tasks_are_listed(root: Path, tmp_path: Path):
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    shutil.copytree(root / "params", tmp_path / "params")
+    (tmp_path / "artifacts").write_text("in its place")
+    done = doit(tmp_path, "list", "--all", "--status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "R export:" in done.stdout
+    assert (tmp_path / "artifacts").read_text() == "in its place"

@@ -1,0 +1,93 @@
+"""The screen that is opened when the first node is shown."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from stages.keys import Node
+from stages.run.display import Display
+from stages.run.runner import Event
+from stages.run.screen import LazyScreen
+
+NODE = Node("denoise", {"seed": 1}, {}, {})
+
+
+class RecordingScreen:
+    """Remembers what it was asked to show."""
+
+    def __init__(self) -> None:
+        self.shown: list[object] = []
+
+    @contextmanager
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator["RecordingScreen"]:
+        self.shown.append((node.title, videos, reason))
+        yield self
+
+    def __call__(self, event: Event) -> None:
+        self.shown.append(event["event"])
+
+    def finish(self, result: Event) -> None:
+        self.shown.append(result["event"])
+
+    def close(self) -> None:
+        self.shown.append("closed")
+
+
+def test_what_is_shown_on_it_reaches_the_screen_that_it_opens():
+    real = RecordingScreen()
+    screen = LazyScreen(lambda: real)
+    with screen.show(NODE, ("demo",), "absent") as view:
+        view({"event": "phase", "name": "load"})
+        view.finish({"event": "result"})
+    screen.close()
+    assert real.shown == [(NODE.title, ("demo",), "absent"), "phase", "result", "closed"]
+
+
+def test_several_nodes_at_a_time_share_one_screen():
+    opened: list[RecordingScreen] = []
+    together = threading.Barrier(4)
+
+    def open_screen() -> RecordingScreen:
+        opened.append(RecordingScreen())
+        return opened[-1]
+
+    screen = LazyScreen(open_screen)
+
+    def show() -> None:
+        together.wait(timeout=10)
+        with screen.show(NODE, ("demo",), "absent"):
+            pass
+
+    threads = [threading.Thread(target=show) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(real.shown) for real in opened] == [4]
+
+
+def test_one_that_has_shown_nothing_opens_none_when_it_is_closed():
+    def refuse() -> RecordingScreen:
+        raise AssertionError("opened")
+
+    LazyScreen(refuse).close()
+
+
+def test_by_default_a_node_is_shown_on_stdout(capsys: pytest.CaptureFixture[str]):
+    screen = LazyScreen()
+    with screen.show(NODE, ("demo",), "absent"):
+        pass
+    screen.close()
+    assert capsys.readouterr().out == f"{NODE.title}  demo  (absent)\n"
+
+
+def test_what_draws_is_not_loaded_before_a_node_is_shown():
+    program = "import sys; from stages.run.screen import LazyScreen; LazyScreen().close(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "stages.run.screen" in loaded
+    assert not {"rich", Display.__module__} & set(loaded)
