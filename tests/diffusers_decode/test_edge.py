@@ -19,6 +19,8 @@ from tests.builders import CODE, publish
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.compiles
+
 PARAMETERS = {
     "decoder": "diffusers",
     "enable_tiling": True,

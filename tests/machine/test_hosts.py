@@ -13,6 +13,8 @@ from stages.machine.hosts import Hosts, Place, find_place, join
 from tests.hosts_in_step import LOAD_S
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 
+pytestmark = pytest.mark.processes
+
 MEND = "Run `doit` on each host with the same"
 
 

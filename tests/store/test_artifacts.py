@@ -21,6 +21,8 @@ from stages.store.artifacts import MANIFEST, RUN, Store, Verdict
 from stages.store.manifest import Manifest
 from tests.builders import CODE, build_chain, build_node, files_below, publish
 
+pytestmark = pytest.mark.processes
+
 PATHS = [str(Path(__file__).parents[2]), *sys.path]  # of another process that publishes as the tests do
 
 
