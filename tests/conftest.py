@@ -1,6 +1,7 @@
 """Shared by all tests: shapes in annotations are checked on every call; the network is never used."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.project import ALL, copy_project, stages_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 install_import_hook("stages", "beartype.beartype")
+SLOW = ("compiles", "processes")  # marks, explained in pyproject.toml
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert stages_run(copy_project(root)) == ALL
 
     return make_once(tmp_path_factory, "built", build)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests come first, those with most of them before all, so that none is begun when all else is done.
+
+    The order is the same in each worker of pytest-xdist, as it demands.
+    """
+    num_slow = Counter(item.path for item in items if any(map(item.get_closest_marker, SLOW)))
+    items.sort(key=lambda item: -num_slow[item.path])

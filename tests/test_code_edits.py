@@ -8,6 +8,8 @@ import pytest
 
 from tests.project import ALL, copy_built, copy_checkpoint, copy_package, stages_run
 
+pytestmark = pytest.mark.processes
+
 SAMPLING = "stages/denoise/sampling.py"
 SHIFTED = "    return flow_shift * sigmas / (1 + (flow_shift - 1) * sigmas)\n"
 

@@ -35,6 +35,8 @@ from tests.project import (
 from training.shapes.metric import read_video
 from training.shapes.vocabulary import Combination
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def root(built: Path, tmp_path: Path) -> Path:
@@ -143,8 +145,8 @@ def test_forget_without_names_leaves_artifacts_of_other_parameters(root: Path):
     assert len(list((root / "artifacts/export").glob("*/manifest.json"))) == 1
 
 
-def test_one_stage_or_one_video_can_be_asked_for(tmp_path: Path):
-    root = copy_project(tmp_path)
+def test_one_stage_or_one_video_can_be_asked_for(root: Path):
+    assert run_doit(root, "clean").returncode == 0
     assert stages_run(root, "encode") == ["encode"]
     assert stages_run(root, "demo") == ["denoise", "decode", "export"]
 

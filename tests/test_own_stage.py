@@ -18,6 +18,8 @@ from stages.tensors.files import read_tensors
 from tests.from_file.builders import random_latents
 from tests.project import copy_built, copy_project, run_doit, stages_run
 
+pytestmark = pytest.mark.processes
+
 DECLARATION = '''
 """The stage `brighten`: frames become lighter ones."""
 

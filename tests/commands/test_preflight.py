@@ -15,6 +15,8 @@ from tests.interrupts import interruptible_children
 from tests.preflight_builders import build_figures, publish_answer, write_project
 from tests.project import DOIT, HEAVY, run_doit, watch_doit
 
+pytestmark = pytest.mark.processes
+
 SLICE = "v5e:2x4"
 PATIENCE_S = 60  # on a busy machine
 PLUGIN = '[tool.doit.plugins.command]\npreflight = "stages.commands.preflight:Preflight"\n'

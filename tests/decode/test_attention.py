@@ -19,6 +19,8 @@ from tests.decode.frame_by_frame import (
     run_frames,
 )
 
+pytestmark = pytest.mark.compiles
+
 
 @pytest.mark.parametrize("room", [FRAMES, FRAMES + 3])
 def test_attention_is_causal_by_frame_whatever_room_the_cache_has(room: int):

@@ -13,6 +13,8 @@ from stages.decode.weights import load_weights
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.products import list_precisions
 
+pytestmark = pytest.mark.compiles
+
 NUM_FRAMES = 4
 
 

@@ -19,6 +19,8 @@ from tests.builders import CODE, build_job, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.compiles
+
 PARAMETERS = {
     "decoder": "native",
     "enable_tiling": False,

@@ -32,6 +32,8 @@ from tests.decode.frame_by_frame import (
     run_frames,
 )
 
+pytestmark = pytest.mark.compiles
+
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:

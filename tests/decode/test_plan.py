@@ -24,6 +24,8 @@ from stages.models.settings import Settings
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.preflight_builders import SETTINGS
 
+pytestmark = pytest.mark.compiles
+
 PROJECT = Path(__file__).parents[2]
 # Two lengths of a small decoder on eight chips: bytes, and how often chips send each other what.
 ON_TPU = """

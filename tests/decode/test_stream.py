@@ -21,6 +21,8 @@ from tests.decode.builders import (
     write_vae,
 )
 
+pytestmark = pytest.mark.compiles
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,6 +15,8 @@ from stages.decode.strips import count_used, plan_strips
 from tests.decode.builders import SMALL, write_vae
 from tests.decode.eight_devices import CHUNKS, WIDTHS
 
+pytestmark = pytest.mark.compiles
+
 PROJECT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # float32; frames are of order 1
 

@@ -18,6 +18,8 @@ from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.compiles
+
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 COPY_AGAIN = "Download or copy the checkpoint again."
 

@@ -20,6 +20,8 @@ from stages.store.stat_cache import StatCache
 from stages.tensors.weight_files import WeightFiles
 from tests.denoise.builders import MESH, TOY, load
 
+pytestmark = pytest.mark.processes
+
 SMALL = replace(TOY, num_layers=2)
 # Half the real width: 231 MB in bfloat16.
 HALF = TransformerConfig(num_attention_heads=8, num_layers=2, num_refiner_layers=1)

@@ -17,6 +17,8 @@ from stages.denoise.torch_bridge import initial_noise
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.denoise.min_flops import min_flops
 
+pytestmark = pytest.mark.compiles
+
 PROJECT = Path(__file__).parents[2]
 PLAN = StepPlan(TOY, TOY_SIZE, 32, 32, is_guided=True, dtype="float32", window_size=0)
 # The real widths, two blocks of the 54: weights, temporaries and collectives of a block, in seconds of compiling.

@@ -19,6 +19,8 @@ from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
+pytestmark = pytest.mark.compiles
+
 SHIFTS = st.floats(0.1, 100)
 ROUNDING = 1e-6  # some units in the last place of float32
 SCHEDULE = make_schedule(2, SchedulerConfig(shift=3.0))

@@ -20,6 +20,8 @@ from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.compiles
+
 TOLERANCE = 1e-5  # float32; measured for the whole stage: equal to the bit
 HOSTS = range(2)
 _WAIT_S = 300  # far above what the jobs need; then the processes are killed

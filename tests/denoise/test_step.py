@@ -20,6 +20,8 @@ from stages.denoise.weights import DiTWeights
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.products import list_precisions
 
+pytestmark = pytest.mark.compiles
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> DiTWeights:

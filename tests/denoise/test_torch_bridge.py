@@ -28,6 +28,8 @@ from stages.denoise.torch_bridge import (
 from stages.geometry import LatentSize
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
 
+pytestmark = pytest.mark.processes
+
 ALONE = Surroundings(
     functools.partial(attend_across, attention=plain_attention, num_video_tokens=30, mesh=MESH), after={}
 )

@@ -14,6 +14,8 @@ from stages.denoise.torch_bridge import initial_noise, rotary_embedding
 from stages.denoise.transformer import predict_velocity
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, build_torch_module, load, write_checkpoint
 
+pytestmark = pytest.mark.compiles
+
 TIMESTEP = 731.25
 NUM_IMAGE_TOKENS = 3
 

@@ -18,6 +18,8 @@ from tests.builders import CODE, build_job, publish
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.compiles
+
 PARAMETERS = {
     "decoder": "diffusers",
     "enable_tiling": True,

@@ -9,6 +9,8 @@ from stages.decode.tiling import LatentTile, Tile, TileGrid, one_tile, plan_tile
 from stages.diffusers_decode.whole import decode_whole
 from tests.decode.builders import DEVICE, SMALL, load_config, write_vae
 
+pytestmark = pytest.mark.compiles
+
 CELL_PX, CHUNK = 4, 4  # of SMALL: pixels per cell, frames per latent frame but the first
 
 

@@ -16,6 +16,8 @@ from stages.tensors.files import read_tensors
 from tests.builders import CODE, build_job
 from tests.stage_process import Event, StageProcess
 
+pytestmark = pytest.mark.processes
+
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 
 

@@ -22,6 +22,8 @@ from stages.geometry import VideoSize
 from stages.tensors.files import TensorReader, TensorWriter
 from training.shapes.vocabulary import BACKGROUNDS, COLORS
 
+pytestmark = pytest.mark.processes
+
 WORST_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}
 
 # BT.709, limited range, 8 bits: luma 16 + 219 Y, chroma 128 + 224 P, worked out by hand.

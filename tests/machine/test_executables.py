@@ -16,6 +16,8 @@ from jax.sharding import SingleDeviceSharding
 from stages.machine.executables import FOLDER, Executable, Executables, Program
 from stages.machine.private_folder import open_private
 
+pytestmark = pytest.mark.compiles
+
 # A program on 8 devices with a donated argument. Prints what the process did, as JSON.
 SHARDED = """
 import json, sys

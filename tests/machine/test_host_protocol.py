@@ -15,6 +15,8 @@ from stages.machine.host_protocol import Hosts, join
 from tests.hosts_in_step import LOAD_S
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 
+pytestmark = pytest.mark.processes
+
 FIX = "Run `doit` on each host with the same"
 
 

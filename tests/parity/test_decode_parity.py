@@ -13,6 +13,8 @@ from stages.decode.tiling import plan_tiles
 from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, quick_compiler, random_latents
 from tests.fork import in_dtype
 
+pytestmark = pytest.mark.compiles
+
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes" / "vae"
 # Mean error in bfloat16, relative to diffusers' own: both round after each operation, by up to 2**-9, but not the same
 # sums, so that their errors are alike in size. Measured: 0.82 and 0.90; convolutions here keep their sums in float32.

@@ -17,6 +17,8 @@ from tests.decode.builders import random_latents
 from tests.fork import NO_FORK, is_fork_installed
 from tests.stage_process import StageProcess
 
+pytestmark = pytest.mark.compiles
+
 SHAPES = Checkpoint(Path(stages.__file__).parent / "models" / "builtin" / "shapes")
 LATENTS = random_latents(3, 5, 6)
 UNIT = 2**-8  # of bfloat16 from 0.5 to 1: frames that are equal in float32 are stored at most this far apart

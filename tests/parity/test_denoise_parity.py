@@ -25,6 +25,8 @@ from stages.models.settings import read_settings
 from stages.tensors.weight_files import WeightFiles
 from tests.fork import in_dtype
 
+pytestmark = pytest.mark.compiles
+
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 NUM_STEPS = 8
 SEED = 20

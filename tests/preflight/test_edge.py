@@ -20,6 +20,8 @@ from stages.request.params import load_params
 from stages.run.job import Job, Report
 from tests.preflight_builders import write_project
 
+pytestmark = pytest.mark.compiles
+
 QUIET = Report(lambda _event: None)
 
 

@@ -16,6 +16,8 @@ from stages.preflight.figures import figures_of_compiled, figures_of_refused, sh
 from stages.preflight.lowering import Lowered, Work
 from stages.preflight.target import Target
 
+pytestmark = pytest.mark.compiles
+
 PROJECT = Path(__file__).parents[2]
 GIB = 2**30
 

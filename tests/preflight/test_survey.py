@@ -17,6 +17,8 @@ from stages.preflight.survey import survey
 from stages.request.params import load_params
 from tests.preflight_builders import build_figures, publish_answer, write_project
 
+pytestmark = pytest.mark.compiles
+
 SLICE = "v5e:2x4"
 
 

@@ -14,6 +14,8 @@ from stages.run.by_hand import run_by_hand
 from stages.run.job import Job, Report
 from tests.project import copy_params
 
+pytestmark = pytest.mark.processes
+
 FILE = "denoise.from_file=latents.safetensors"
 
 

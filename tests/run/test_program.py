@@ -16,6 +16,8 @@ from stages.run.job import Job
 from stages.store.artifacts import Store
 from tests.builders import CODE, build_job, code_of
 
+pytestmark = pytest.mark.processes
+
 FAULTY = """
 from stages.from_file import edge
 from stages.run.program import main

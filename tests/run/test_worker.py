@@ -25,6 +25,8 @@ from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of, publish
 from tests.several_hosts import free_port
 
+pytestmark = pytest.mark.processes
+
 FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
 
 

@@ -21,6 +21,8 @@ from stages.store.manifest import Manifest
 from stages.store.verdict import Reason, Verdict
 from tests.builders import CODE, build_chain, build_node, files_below, payload_of, publish
 
+pytestmark = pytest.mark.processes
+
 PATHS = [str(Path(__file__).parents[2]), *sys.path]  # of another process that publishes as the tests do
 
 

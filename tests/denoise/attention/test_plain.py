@@ -9,6 +9,8 @@ import pytest
 
 from stages.denoise.attention.plain import plain_attention, window_start
 
+pytestmark = pytest.mark.compiles
+
 
 def build_inputs(
     num_video_tokens: int, text_mask: list[list[bool]], *, heads: int = 2, size: int = 4, dtype=jnp.float32

@@ -12,6 +12,8 @@ from stages.denoise.attention.splash import TILES, Tiles, _Window, _WindowMask, 
 from stages.errors import MeshError
 from tests.products import list_precisions
 
+pytestmark = pytest.mark.compiles
+
 SMALL = Tiles(query=128, key=256, compute=128)
 SIZE = 128
 

@@ -9,6 +9,8 @@ from stages.denoise.sharding.collectives import num_places
 from stages.denoise.sharding.mesh import AXES
 from tests.denoise.builders import MESH
 
+pytestmark = pytest.mark.compiles
+
 TOLERANCE = 1e-5  # float32, two steps, sums in another order; measured: 1e-6
 LAYOUTS = ["1x1x8", "2x1x4", "2x2x2", "1x8x1", "1x4x2", "2x4x1"]
 
