@@ -86,20 +86,28 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
 
 def _serve(run: Run, package: str, descriptor: int | None) -> None:
     code = fingerprint(package, StatCache(Path(os.devnull)))  # of what has just been imported
+    idle = threading.Event()
     if descriptor is None:
-        jobs: Iterator[str] = iter(sys.stdin)
-        events: TextIO = sys.stdout
-    else:
-        jobs = _lines_until_parent_ends()
-        events = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8")
+        _serve_all(iter(sys.stdin), sys.stdout, run, code, idle)
+        return
+    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as events:
+        _serve_all(_lines_until_parent_ends(idle), events, run, code, idle)
+
+
+def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle: threading.Event) -> None:
+    """Do one job after another; `idle` is set while none is in progress."""
 
     def send(event: Mapping[str, JsonValue]) -> None:
         events.write(json.dumps(event) + "\n")
         events.flush()
 
+    idle.set()
     for number, line in enumerate(jobs, 1):
+        idle.clear()
         print(line, end="", file=sys.stderr, flush=True)
-        send(_serve_one(replace(Job.from_json(line), number=number), run, Report(send), code))
+        ending = _serve_one(replace(Job.from_json(line), number=number), run, Report(send), code)
+        idle.set()  # before doit reads the last event, because it may end stdin at once
+        send(ending)
 
 
 def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:
@@ -119,11 +127,9 @@ def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str,
         }
 
 
-def _lines_until_parent_ends() -> Iterator[str]:
+def _lines_until_parent_ends(idle: threading.Event) -> Iterator[str]:
     """Lines of stdin. When it ends in the middle of a job, doit is gone, and this process ends at once."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    idle = threading.Event()
-    idle.set()
 
     def read() -> None:
         for line in sys.stdin:
@@ -134,6 +140,4 @@ def _lines_until_parent_ends() -> Iterator[str]:
 
     threading.Thread(target=read, daemon=True).start()
     while (line := lines.get()) is not None:
-        idle.clear()
         yield line
-        idle.set()

@@ -1,6 +1,7 @@
 """The command line of a stage's program: jobs as lines, events as lines."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -52,6 +53,22 @@ def test_one_process_does_one_job_after_another(job: Job):
 def test_the_log_begins_each_job_with_its_line(job: Job):
     _, log = serve("-m", "stages.from_file", job=job)
     assert log.splitlines()[0] == job.to_json()
+
+
+def test_a_process_closes_what_it_has_opened(job: Job):
+    """stdin stays open until the job is done: a process whose stdin ends in the middle of a job ends at once."""
+    reader, writer = os.pipe()
+    command = [sys.executable, "-X", "dev", "-m", "stages.from_file", "--events-fd", str(writer)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with os.fdopen(reader) as events, subprocess.Popen(command, pass_fds=[writer], **pipes) as process:
+        os.close(writer)
+        process.stdin.write(job.to_json() + "\n")
+        process.stdin.flush()
+        ending = next(event for event in map(json.loads, events) if event["event"] in ("result", "error"))
+        _, log = process.communicate(timeout=60)
+    assert ending["event"] == "result"
+    assert process.returncode == 0, log
+    assert "ResourceWarning" not in log
 
 
 def test_an_error_that_is_the_users_has_a_name_and_is_no_end_of_the_process(job: Job):
