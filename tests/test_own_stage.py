@@ -1,9 +1,11 @@
-"""A stage that a project adds between two others: `brighten`, in a folder of the project, and a line in pyproject.toml.
+"""A stage that a project adds between two others: that of docs/own-stages.md, as the page has it.
 
-Nothing of the package is edited for it. Latents come from a file, so that only decode loads a model.
+Two files in a folder of the project and a line in its pyproject.toml; nothing of the package is edited. Latents come
+from a file, so that only decode loads a model.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,58 +18,13 @@ from safetensors.numpy import save_file
 from stages.run.build import load_build
 from stages.tensors.files import read_tensors
 from tests.from_file.builders import random_latents
-from tests.project import copy_built, copy_project, run_doit, stages_run
+from tests.project import PROJECT, copy_built, copy_project, run_doit, stages_run
 
 pytestmark = pytest.mark.processes
 
-DECLARATION = '''
-"""The stage `brighten`: frames become lighter ones."""
-
-from typing import Annotated
-
-from pydantic import Field
-
-from stages.pipeline.contracts import FRAMES
-from stages.pipeline.rules import Table
-from stages.pipeline.stage import HOST, Program, Stage
-
-
-class BrightenParams(Table):
-    """`gain` is added to colours in [-1, 1]."""
-
-    gain: Annotated[float, Field(ge=0, le=2)] = 0.5
-
-
-STAGE = Stage(
-    name="brighten",
-    summary="frames -> lighter frames",
-    parameters=BrightenParams,
-    reads=(FRAMES,),
-    makes=FRAMES,
-    program=Program("brighten", HOST),
-)
-'''
-EDGE = '''
-"""Edge of the stage: frames in, lighter frames out."""
-
-import numpy as np
-
-from stages.pipeline.contracts import FRAMES
-from stages.tensors.files import TensorReader, TensorWriter
-
-
-def run(job, draft, report):
-    with TensorReader(job.input(FRAMES), "frames") as frames, report.phase("brighten"):
-        with TensorWriter(draft / FRAMES.payload, "frames", shape=frames.shape, dtype="bfloat16") as writer:
-            for frame in frames:
-                lighter = np.clip(frame.astype(np.float32) + job.node.parameters["gain"], -1, 1)
-                writer.append(lighter[None])
-    return {"device": "cpu"}
-'''
-LINE = """
-[tool.hunyuan-stages]
-stages = ["stages.pipeline.encode", "stages.pipeline.denoise", "stages.pipeline.decode", "brighten.stage", "stages.pipeline.export"]
-"""  # noqa: E501
+PAGE = (PROJECT / "docs/own-stages.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(?:python|toml)\n(?:# (\S+)\n)?(.*?)```", PAGE, re.DOTALL)  # the name of a file, and its text
+LINE = BLOCKS[-1][1]
 
 
 def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -95,8 +52,8 @@ def built(plain: Path) -> Path:
     """The same with the stage: two files in a folder, and a line; built again."""
     root = copy_built(plain, plain.with_name("with"))
     (root / "brighten").mkdir()
-    (root / "brighten/stage.py").write_text(DECLARATION)
-    (root / "brighten/edge.py").write_text(EDGE)
+    for name, text in BLOCKS[:-1]:
+        (root / name).write_text(text)
     (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text() + LINE)
     assert stages_run(root) == ["brighten", "export"]
     return root
