@@ -300,7 +300,7 @@ def test_a_file_that_is_something_else_gives_one_message_and_exit_code_1(tmp_pat
     result = run_doit(root, f"denoise.from_file={file}")
     assert result.returncode == 1
     assert result.stdout.splitlines()[-1] == (
-        f"ContractError: {file}: does not hold what denoise makes: `latents` is missing; `latent` is not part of it. "
+        f"ContractError: {file}: does not hold latents: `latents` is missing; `latent` is not part of it. "
         "Name another file in denoise.from_file, or convert this one."
     )
     assert "Traceback" not in result.stdout + result.stderr

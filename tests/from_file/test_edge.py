@@ -110,7 +110,7 @@ def test_the_file_of_another_stage_is_told(program: Program):
     assert events[-1] == {
         "event": "error",
         "kind": "ContractError",
-        "message": f"{program.file}: does not hold what encode makes: {missing}; `latents` is not part of it. "
+        "message": f"{program.file}: does not hold embeddings: {missing}; `latents` is not part of it. "
         "Name another file in encode.from_file, or convert this one.",
     }
     assert program.store.verdict(node, code_of("from_file")).state == "absent"

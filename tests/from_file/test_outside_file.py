@@ -20,6 +20,8 @@ from stages.from_file.outside_file import (
     restore_bfloat16,
 )
 from stages.keys import Digest, digest_file
+from stages.pipeline.contracts import LATENTS
+from tests.builders import PIPELINE
 from tests.from_file.builders import (
     Tensors,
     random_embeddings,
@@ -33,7 +35,7 @@ FINITE_BITS = st.integers(0, 2**16 - 1).filter(lambda bits: bits & 0x7F80 != 0x7
 
 
 def read(path: Path, stage: str = "denoise") -> OutsideFile:
-    return read_outside_file(path, stage=stage, digest=digest_file(path))
+    return read_outside_file(path, PIPELINE[stage].makes, stage=stage, digest=digest_file(path))
 
 
 def message(path: Path) -> str:
@@ -127,7 +129,7 @@ def test_a_number_too_large_for_bfloat16_is_not_finite_in_it():
 )
 def test_a_file_that_breaks_the_contract_is_told(tmp_path: Path, tensors: dict[str, np.ndarray], fault: str):
     save_file(tensors, tmp_path / "file")
-    assert message(tmp_path / "file") == f"{tmp_path}/file: does not hold what denoise makes: {fault}. {MEND}"
+    assert message(tmp_path / "file") == f"{tmp_path}/file: does not hold latents: {fault}. {MEND}"
 
 
 @pytest.mark.parametrize("content", [b"", b"[encode]\nprompt = 1\n", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{"])
@@ -150,7 +152,7 @@ def test_a_file_that_was_cut_is_never_taken(tmp_path: Path):
 
 def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path):
     with pytest.raises(ContractError) as error:
-        read_outside_file(tmp_path / "file", stage="denoise", digest=Digest("0" * 32))
+        read_outside_file(tmp_path / "file", LATENTS, stage="denoise", digest=Digest("0" * 32))
     start = f"{tmp_path}/file: not a readable safetensors file (No such file or directory"
     assert str(error.value).startswith(start)
     assert str(error.value).endswith(f"). {MEND}")
@@ -160,7 +162,7 @@ def test_content_that_has_changed_is_told(tmp_path: Path):
     path = tmp_path / "file"
     write_reference_latents(path, random_latents())
     with pytest.raises(ContractError) as error:
-        read_outside_file(path, stage="denoise", digest=Digest("0" * 32))
+        read_outside_file(path, LATENTS, stage="denoise", digest=Digest("0" * 32))
     assert str(error.value) == f"{path}: has changed since `doit` looked at it. Run `doit` again."
 
 
