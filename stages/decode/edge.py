@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from stages.decode.config import DecoderConfig, check_geometry, parse_config
-from stages.decode.decoder import FramePrograms
+from stages.decode.forward import FramePrograms
 from stages.decode.plan import ChunkPlan, Compile, Devices, compile_programs, compile_tiles
 from stages.decode.stream import decode_video, to_stored
 from stages.decode.strips import count_used

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, BFloat16, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderState, FramePrograms, decode_chunk, initial_state
+from stages.decode.forward import DecoderState, FramePrograms, decode_chunk, initial_state
 from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights
 from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles

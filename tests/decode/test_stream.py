@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.decode.decoder import decode_chunk, initial_state
+from stages.decode.forward import decode_chunk, initial_state
 from stages.decode.stream import decode_video, to_stored
 from stages.decode.tiling import one_tile
 from stages.decode.weights import load_weights

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.decode.decoder import FramePrograms, decode_chunk, decode_first, decode_next, initial_state
+from stages.decode.forward import FramePrograms, decode_chunk, decode_first, decode_next, initial_state
 from stages.decode.weights import load_weights
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
 from tests.products import list_precisions
