@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.encode.text_encoders import TextEncoders, encode_prompts, find_cuts, load_text_encoders
+from stages.encode.text_encoders import TextEncoders, encode_prompts, find_truncations, load_text_encoders
 from stages.keys import JsonValue
 from stages.pipeline.contract import CONTRACTS
 from stages.run.held_model import HeldModel
@@ -23,8 +23,8 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         dtype = str(parameters["dtype"])
         encoders = _HELD.get((*folders.values(), dtype), lambda: load_text_encoders(folders, dtype=dtype))
     for text in (prompt, negative_prompt):
-        for cut in find_cuts(encoders, text):
-            report.warn(cut.describe())
+        for truncation in find_truncations(encoders, text):
+            report.warn(truncation.describe())
     with report.phase("encode"):
         tensors = encode_prompts(
             encoders, prompt, negative_prompt, lambda done, total: report.progress(done, total, "prompt")

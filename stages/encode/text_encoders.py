@@ -27,7 +27,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_glyph_text
+from stages.encode.prompt import NUM_SYSTEM_TOKENS, Truncation, build_chat, extract_glyph_text
 from stages.errors import CheckpointError
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.settings import TEXT, Rule, break_rules, count, only, read_settings, refuse_faulty
@@ -44,7 +44,7 @@ COMPONENTS: Final = CONTRACTS["encode"].components
 _HIDDEN_STATE = -3
 _MIN_LAYERS = 2  # so that there are three states: the token embeddings, and one of each layer
 _MAX_VOCABULARY = 2**20  # far above any text encoder's
-# The system message is cropped from the front and long prompts are cut at the end: both need text on the left.
+# The system message is cropped from the front and long prompts are truncated at the end: both need text on the left.
 _TOKENIZER_RULES: Final[Mapping[str, Rule]] = {
     "padding_side": only("right"),
     "truncation_side": only("right"),
@@ -121,7 +121,7 @@ def encode_prompt(encoders: TextEncoders, prompt: str) -> dict[str, Array]:
 
     Args:
         encoders: of one checkpoint.
-        prompt: any text; what is over the encoders' limits is left out (`find_cuts` says what).
+        prompt: any text; what is over the encoders' limits is left out (`find_truncations` says what).
     Returns:
         All in the model dtype; a mask is 1 where there is text and 0 where there is padding:
         `prompt_embeds` [1, 1000, width of the language model], `prompt_embeds_mask` [1, 1000],
@@ -142,21 +142,21 @@ def encode_prompt(encoders: TextEncoders, prompt: str) -> dict[str, Array]:
     return {name: _to_numpy(tensor.to(encoders.dtype)) for name, tensor in tensors.items()}
 
 
-def find_cuts(encoders: TextEncoders, prompt: str) -> tuple[Cut, ...]:
-    """What `encode_prompt` leaves out of a prompt: nothing, or one entry for each encoder that cuts it."""
-    cuts = []
+def find_truncations(encoders: TextEncoders, prompt: str) -> tuple[Truncation, ...]:
+    """What `encode_prompt` leaves out of a prompt: nothing, or one entry for each encoder that truncates it."""
+    truncations = []
     chat = _list_tokens(encoders.tokenizer, build_chat(prompt))
     tokens = chat[NUM_SYSTEM_TOKENS : len(chat) - encoders.num_closing_tokens]
     if len(tokens) > MAX_PROMPT_TOKENS:
         text = str(encoders.tokenizer.decode(tokens[MAX_PROMPT_TOKENS:]))
-        cuts.append(Cut("text_encoder", num_tokens=len(tokens), max_tokens=MAX_PROMPT_TOKENS, text=text))
+        truncations.append(Truncation("text_encoder", num_tokens=len(tokens), max_tokens=MAX_PROMPT_TOKENS, text=text))
     glyph_tokens = encoders.tokenizer_2(extract_glyph_text(prompt) or "").input_ids
     if len(glyph_tokens) > MAX_GLYPH_TOKENS:
         # The last token that is read ends the text, however long it was.
         text = str(encoders.tokenizer_2.decode(glyph_tokens[MAX_GLYPH_TOKENS - 1 : -1]))
         num_tokens = len(glyph_tokens)
-        cuts.append(Cut("text_encoder_2", num_tokens=num_tokens, max_tokens=MAX_GLYPH_TOKENS, text=text))
-    return tuple(cuts)
+        truncations.append(Truncation("text_encoder_2", num_tokens=num_tokens, max_tokens=MAX_GLYPH_TOKENS, text=text))
+    return tuple(truncations)
 
 
 def _encode_chat(encoders: TextEncoders, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -219,7 +219,7 @@ def _apply_chat_template(
 
 
 def _list_tokens(tokenizer: Qwen2Tokenizer, messages: list[dict[str, str]]) -> list[int]:
-    """All token numbers of a chat, neither cut nor padded."""
+    """All token numbers of a chat, neither truncated nor padded."""
     return [int(token) for token in _apply_chat_template(tokenizer, messages).input_ids[0]]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from stages.encode.text_encoders import encode_prompt, encode_prompts, find_cuts, load_text_encoders
+from stages.encode.text_encoders import encode_prompt, encode_prompts, find_truncations, load_text_encoders
 from stages.errors import CheckpointError
 
 MEND = "Download or copy the checkpoint again, or name another one in params/model.toml."
@@ -113,16 +113,16 @@ def test_two_loads_and_two_encodes_give_the_same_bytes(shapes, encoders):
         }
 
 
-def test_a_prompt_within_the_limits_is_not_cut(encoders):
-    assert find_cuts(encoders, "") == ()
-    assert find_cuts(encoders, "red " * 1000) == ()
+def test_a_prompt_within_the_limits_is_not_truncated(encoders):
+    assert find_truncations(encoders, "") == ()
+    assert find_truncations(encoders, "red " * 1000) == ()
     num_free = 256 - len('Text "". ') - 1  # the last token is the end of the text
-    assert find_cuts(encoders, f'"{"x" * num_free}"') == ()
+    assert find_truncations(encoders, f'"{"x" * num_free}"') == ()
 
 
-def test_a_cut_names_the_words_that_are_not_read(encoders):
-    (cut,) = find_cuts(encoders, "red " * 1000 + "blue circle")
-    assert (cut.encoder, cut.num_tokens, cut.max_tokens, cut.text) == (
+def test_a_truncation_names_the_words_that_are_not_read(encoders):
+    (truncation,) = find_truncations(encoders, "red " * 1000 + "blue circle")
+    assert (truncation.encoder, truncation.num_tokens, truncation.max_tokens, truncation.text) == (
         "text_encoder",
         1002,
         1000,
@@ -138,16 +138,16 @@ def test_words_beyond_the_limit_change_no_embedding(encoders):
     }
 
 
-def test_a_cut_of_quoted_text_names_the_letters_that_are_not_read(encoders):
+def test_a_truncation_of_quoted_text_names_the_letters_that_are_not_read(encoders):
     num_read = 255 - len('Text "')  # the 256th token is the end of the text
-    (cut,) = find_cuts(encoders, f'"{"x" * num_read}yz"')
-    assert (cut.encoder, cut.num_tokens, cut.max_tokens) == ("text_encoder_2", 256 + 5, 256)
-    assert cut.text == 'yz". '
+    (truncation,) = find_truncations(encoders, f'"{"x" * num_read}yz"')
+    assert (truncation.encoder, truncation.num_tokens, truncation.max_tokens) == ("text_encoder_2", 256 + 5, 256)
+    assert truncation.text == 'yz". '
 
 
-def test_both_encoders_can_cut(encoders):
-    cuts = find_cuts(encoders, f'"{"x" * 300}"' + " red" * 1000)
-    assert [cut.encoder for cut in cuts] == ["text_encoder", "text_encoder_2"]
+def test_both_encoders_can_truncate(encoders):
+    truncations = find_truncations(encoders, f'"{"x" * 300}"' + " red" * 1000)
+    assert [truncation.encoder for truncation in truncations] == ["text_encoder", "text_encoder_2"]
 
 
 def test_another_architecture_is_an_error(copied):
