@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-PROJECT = Path(__file__).parent.parent
+from tests.project import PROJECT
+
 _WAIT_S = 240  # far above what a test needs; a process that waits for ever is killed
 
 

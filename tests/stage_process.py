@@ -11,8 +11,8 @@ from typing import Any
 
 from stages.run.job import Job
 from tests.builders import code_of
+from tests.project import PROJECT
 
-PROJECT = Path(__file__).parent.parent
 # Half the compile time, for programs that run once on a few cells.
 _QUICK_COMPILER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 _ENDINGS = ("result", "error")

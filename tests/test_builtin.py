@@ -11,9 +11,8 @@ import pytest
 from safetensors import safe_open
 
 from stages.pipeline.contract import CONTRACTS
+from tests.project import PROJECT, SHAPES
 
-PROJECT = Path(__file__).parent.parent
-SHAPES = PROJECT / "stages/models/builtin/shapes"
 MIB = 1024**2
 
 

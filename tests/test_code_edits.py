@@ -2,25 +2,14 @@
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent
-ALL = ["encode", "denoise", "decode", "export"]
+from tests.project import ALL, copy_built, copy_checkpoint, copy_package, stages_run
+
 SAMPLING = "stages/denoise/sampling.py"
 SHIFTED = "    return flow_shift * sigmas / (1 + (flow_shift - 1) * sigmas)\n"
-
-
-def stages_run(root: Path, *arguments: str) -> list[str]:
-    """Stages that made an artifact in one run of doit with the package in `root`, in order."""
-    command = [sys.executable, "-m", "doit", *arguments]  # -m: the package in the working folder goes first
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return [line.split(":")[0] for line in result.stdout.splitlines() if "  made in " in line]
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -29,25 +18,17 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with its own package and checkpoint folder, in which the default video has been made."""
-    root = tmp_path_factory.mktemp("built")
-    for name in ("dodo.py", "pyproject.toml"):
-        shutil.copy(PROJECT / name, root / name)
-    shutil.copytree(PROJECT / "params", root / "params")
-    shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("builtin", "__pycache__"))
-    shutil.copytree(PROJECT / "stages/models/builtin/shapes", root / "model")
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    """The project in which the default video has been made, with a package and a checkpoint folder of its own."""
+    root = copy_package(copy_built(built, tmp_path / "project"))
+    copy_checkpoint(root / "model")
     edit(root / "params/model.toml", '"builtin:shapes"', '"model"')
-    assert stages_run(root) == ALL
     return root
 
 
-@pytest.fixture
-def root(built: Path, tmp_path: Path) -> Path:
-    """A copy of it, with the times of its files."""
-    shutil.copytree(built, tmp_path / "project", symlinks=True)
-    return tmp_path / "project"
+def test_another_place_of_the_same_package_and_checkpoint_runs_nothing(root: Path):
+    assert stages_run(root) == []
 
 
 def test_comments_docstrings_and_formatting_run_nothing(root: Path):

@@ -20,46 +20,24 @@ from stages.tensors.files import read_tensors
 from tests.builders import files_below
 from tests.from_file.builders import write_reference_embeddings
 from tests.interrupts import interruptible_children
+from tests.project import (
+    ALL,
+    HEAVY,
+    copy_built,
+    copy_checkpoint,
+    copy_project,
+    list_made,
+    run_doit,
+    stages_run,
+    watch_doit,
+)
 from training.shapes.metric import read_video
 from training.shapes.vocabulary import Combination
-
-PROJECT = Path(__file__).parent.parent
-ALL = ["encode", "denoise", "decode", "export"]
-HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
-
-
-def copy_project(folder: Path) -> Path:
-    """Tasks and parameters in a new folder; the package is the installed one."""
-    for name in ("dodo.py", "pyproject.toml"):
-        shutil.copy(PROJECT / name, folder / name)
-    shutil.copytree(PROJECT / "params", folder / "params")
-    return folder
-
-
-def run_doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "doit", *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-
-
-def stages_run(root: Path, *arguments: str) -> list[str]:
-    """Stages that made an artifact in one run of doit, in order; the run must succeed."""
-    result = run_doit(root, *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return [line.split(":")[0] for line in result.stdout.splitlines() if "  made in " in line]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the default video has been made. Tests copy it."""
-    root = copy_project(tmp_path_factory.mktemp("built"))
-    assert stages_run(root) == ALL
-    return root
 
 
 @pytest.fixture
 def root(built: Path, tmp_path: Path) -> Path:
-    shutil.copytree(built, tmp_path / "project", symlinks=True)
-    return tmp_path / "project"
+    return copy_built(built, tmp_path / "project")
 
 
 def read_frames(path: Path) -> tuple[list[np.ndarray], av.VideoStream]:
@@ -97,24 +75,10 @@ def test_a_second_run_does_nothing(root: Path):
 
 
 def test_a_second_run_starts_no_process_and_loads_nothing_heavy(root: Path):
-    program = """
-import json, sys
-started = []
-def note(event, arguments):
-    if event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"):
-        started.append(event)
-sys.addaudithook(note)
-from doit.doit_cmd import DoitMain
-code = DoitMain().run([])
-print()
-print(json.dumps([code, started, sorted(sys.modules)]))
-"""
     run_doit(root)
-    result = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    code, started, modules = json.loads(result.stdout.splitlines()[-1])
+    code, started, modules = watch_doit(root)
     assert (code, started) == (0, [])
-    assert "doit" in modules
-    assert not HEAVY & set(modules)
+    assert not HEAVY & modules
 
 
 @pytest.mark.parametrize(
@@ -145,7 +109,7 @@ def test_a_forgotten_stage_is_made_again_and_compared(root: Path):
     assert run_doit(root, "forget", "denoise").returncode == 0
     result = run_doit(root)
     assert result.returncode == 0
-    (made,) = [line for line in result.stdout.splitlines() if "  made in " in line]
+    (made,) = list_made(result)
     assert made.startswith("denoise:")
     assert made.endswith(", same bytes as before")
     assert stages_run(root) == []
@@ -211,8 +175,7 @@ def test_wrong_parameters_give_one_message_and_exit_code_1(tmp_path: Path, comma
 
 def test_a_failing_stage_gives_one_message_and_exit_code_1(tmp_path: Path):
     root = copy_project(tmp_path)
-    model = tmp_path / "model"
-    shutil.copytree(PROJECT / "stages/models/builtin/shapes", model)
+    model = copy_checkpoint(tmp_path / "model")
     weights = model / "text_encoder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     result = run_doit(root, f"model.checkpoint={model}")

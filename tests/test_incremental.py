@@ -6,7 +6,6 @@ makes a payload of all that may decide it, so that a history of a dozen runs tak
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,8 +19,8 @@ from stages.pipeline.contract import STAGES
 from stages.pipeline.programs import DIFFUSERS_DECODE, program_of
 from stages.run.build import Build, load_build
 from tests.builders import publish
+from tests.project import copy_params
 
-PROJECT = Path(__file__).parent.parent
 VIDEOS = ("first", "second")
 VALUES: dict[str, tuple[Any, ...]] = {  # the first of each is the default of a new video
     "encode.prompt": ("a circle", "a square"),
@@ -52,8 +51,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         """Two videos with equal parameters, and an empty store, in the folder `root`."""
-        self.root = root
-        shutil.copytree(PROJECT / "params", root / "params")
+        self.root = copy_params(root)
         (root / "params/videos/demo.toml").unlink()
         self.chosen = {video: {name: values[0] for name, values in VALUES.items()} for video in VIDEOS}
         self.code = dict.fromkeys(_PROGRAMS, 0)

@@ -1,21 +1,63 @@
 """The shape of the code: who imports whom, and that every module has its tests."""
 
-import json
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent
+from tests.project import HEAVY, PROJECT, copy_package, copy_project, watch_doit
+
 TESTED_AS_PROCESSES = {"__main__.py"}  # the stages' command lines
-HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av"}
+# For each contract of pyproject.toml a module, and an import that would break this contract and no other.
+FAULTS = {
+    "Imports go one way": ("stages.geometry", "stages.commands.run"),
+    "A run that has nothing to do loads nothing heavy": ("stages.commands.run", "numpy"),
+    "torch lives in the text encoders, in the bridge and in what takes decode over alone": (
+        "stages.decode.strips",
+        "torch",
+    ),
+    "A file from elsewhere is read without what models need": ("stages.from_file.outside_file", "jax"),
+    "What takes decode over builds on decode, and on no other stage": (
+        "stages.diffusers_decode.torch_decoder",
+        "stages.export.video",
+    ),
+    "Preflight builds on the stages that it compiles, and of the others on plain text alone": (
+        "stages.preflight.lowering",
+        "stages.from_file.edge",
+    ),
+}
 
 
-def test_imports_go_one_way():
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    """import-linter on the package in `root`, each contract on a line of its own."""
     linter = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run([linter], cwd=PROJECT, capture_output=True, text=True, check=False)
+    command = [linter, "--no-cache", "--no-logo"]
+    wide = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(command, cwd=root, env=wide, capture_output=True, text=True, check=False)
+
+
+def test_imports_keep_the_contracts():
+    result = lint_imports(PROJECT)
     assert result.returncode == 0, result.stdout
+
+
+def test_every_contract_has_a_fault_that_it_must_find():
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert [contract["name"] for contract in project["tool"]["importlinter"]["contracts"]] == [*FAULTS]
+
+
+@pytest.mark.parametrize("contract", FAULTS)
+def test_a_planted_import_breaks_its_contract_and_no_other(tmp_path: Path, contract: str):
+    module, imported = FAULTS[contract]
+    path = copy_package(tmp_path) / f"{module.replace('.', '/')}.py"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\nimport {imported}\n", encoding="utf-8")
+    result = lint_imports(tmp_path)
+    broken = [line.removesuffix(" BROKEN") for line in result.stdout.splitlines() if line.endswith(" BROKEN")]
+    assert (result.returncode, broken) == (1, [contract]), result.stdout + result.stderr
+    assert f"{module} -> {imported} (" in result.stdout
 
 
 def test_every_module_has_its_test_file():
@@ -30,11 +72,6 @@ def test_every_module_has_its_test_file():
 
 
 @pytest.mark.parametrize("command", [["list"], ["list", "--all"], ["info", "encode"], ["help"]])
-def test_asking_doit_loads_nothing_heavy(command: list[str]):
-    program = f"import sys, json; from doit.doit_cmd import DoitMain; DoitMain().run({command!r}); " + (
-        "print('\\n' + json.dumps(sorted(sys.modules)))"
-    )
-    result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
-    loaded = set(json.loads(result.stdout.splitlines()[-1]))
-    assert "doit" in loaded
-    assert not loaded & HEAVY
+def test_asking_doit_loads_nothing_heavy(tmp_path: Path, command: list[str]):
+    _, _, modules = watch_doit(copy_project(tmp_path), *command)
+    assert not modules & HEAVY

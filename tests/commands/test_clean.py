@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands.doit_here import run_doit
 from doit.exceptions import TaskFailed
+
+from tests.commands.doit_here import run_doit
 
 
 def tasks(cleaned: list[str]) -> list[Mapping[str, Any]]:

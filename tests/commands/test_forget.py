@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands.doit_here import run_doit
+
+from tests.commands.doit_here import run_doit
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from commands.doit_here import run_doit
+
+from tests.commands.doit_here import run_doit
 
 
 class Answer:

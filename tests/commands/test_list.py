@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from commands.doit_here import run_doit
+
+from tests.commands.doit_here import run_doit
 
 
 def test_tasks_are_listed_with_what_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

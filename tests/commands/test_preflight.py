@@ -1,23 +1,21 @@
 """`doit preflight` as it is typed."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from preflight_builders import build_figures, publish_answer, write_project
 
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from tests.interrupts import interruptible_children
+from tests.preflight_builders import build_figures, publish_answer, write_project
+from tests.project import DOIT, HEAVY, run_doit, watch_doit
 
 SLICE = "v5e:2x4"
 PATIENCE_S = 60  # on a busy machine
-HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "libtpu"}
 PLUGIN = '[tool.doit.plugins.command]\npreflight = "stages.commands.preflight:Preflight"\n'
 
 
@@ -35,20 +33,10 @@ def answer(root: Path, **figures: float) -> None:
         publish_answer(root, question, build_figures(**figures))
 
 
-def doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "doit", *arguments]
-    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
-
-
-def environment() -> dict[str, str]:
-    """Of this process as Python knows it: libtpu, where a test has loaded it, sets variables for children alone."""
-    return dict(os.environ)
-
-
 def test_the_json_is_all_of_stdout(root: Path):
     pytest.importorskip("libtpu")
     answer(root)
-    done = doit(root, "preflight", "--json", "--topology", SLICE)
+    done = run_doit(root, "preflight", "--json", "--topology", SLICE)
     found = json.loads(done.stdout)
     assert (done.returncode, found["topology"]) == (0, SLICE)
     assert [row["stage"] for row in found["rows"]] == ["denoise", "decode"]
@@ -58,7 +46,7 @@ def test_the_json_is_all_of_stdout(root: Path):
 def test_a_decoder_that_is_not_compiled_is_in_the_json(root: Path):
     pytest.importorskip("libtpu")
     answer(root)
-    found = json.loads(doit(root, "preflight", "--json", "--topology", SLICE, "decode.decoder=diffusers").stdout)
+    found = json.loads(run_doit(root, "preflight", "--json", "--topology", SLICE, "decode.decoder=diffusers").stdout)
     assert [row["stage"] for row in found["rows"]] == ["denoise"]
     assert found["not_compiled"] == [{"stage": "decode", "videos": ["demo"], "decoder": "diffusers"}]
 
@@ -66,7 +54,7 @@ def test_a_decoder_that_is_not_compiled_is_in_the_json(root: Path):
 def test_options_may_stand_after_videos_and_parameters(root: Path):
     pytest.importorskip("libtpu")
     answer(root)
-    done = doit(root, "preflight", "demo", "denoise.seed=7", f"--topology={SLICE}", "--json")
+    done = run_doit(root, "preflight", "demo", "denoise.seed=7", f"--topology={SLICE}", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["topology"], {tuple(row["videos"]) for row in found["rows"]}) == (SLICE, {("demo",)})
@@ -75,13 +63,13 @@ def test_options_may_stand_after_videos_and_parameters(root: Path):
 def test_the_exit_code_is_1_when_something_does_not_fit(root: Path):
     pytest.importorskip("libtpu")
     answer(root, weights=20)
-    done = doit(root, "preflight", "--topology", SLICE, "decode.decoder=diffusers")
+    done = run_doit(root, "preflight", "--topology", SLICE, "decode.decoder=diffusers")
     assert done.returncode == 1
     assert "denoise of demo does not fit, and nothing near it fits." in done.stdout
 
 
 def test_the_exit_code_is_1_when_nothing_can_be_said(root: Path):
-    done = doit(root, "preflight", "--topology", "v5e:2x5")
+    done = run_doit(root, "preflight", "--topology", "v5e:2x5")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("MeshError: --topology v5e:2x5: not a slice of TPUs that preflight knows.")
     assert done.stderr.count("\n") == 1
@@ -98,34 +86,27 @@ def test_the_exit_code_is_1_when_nothing_can_be_said(root: Path):
     ],
 )
 def test_a_wrong_option_is_one_message_wherever_it_stands(root: Path, arguments: tuple[str, ...], fault: str):
-    done = doit(root, "preflight", *arguments)
+    done = run_doit(root, "preflight", *arguments)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"ERROR: doit preflight: {fault}. `doit help preflight` says what there is.\n"
 
 
 def test_the_help_names_the_exit_codes(root: Path):
-    done = doit(root, "help", "preflight")
+    done = run_doit(root, "help", "preflight")
     assert "Exit code: 0 when all of it fits, 1 when something does not" in done.stdout
 
 
 def test_asking_again_loads_nothing_heavy(root: Path):
     pytest.importorskip("libtpu")
     answer(root)
-    program = (
-        "import sys, json; from doit.doit_cmd import DoitMain; "
-        f"code = DoitMain().run(['preflight', '--topology', '{SLICE}']); print(json.dumps([code, *sys.modules]))"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=True)
-    code, *loaded = json.loads(done.stdout.splitlines()[-1])
+    code, _, loaded = watch_doit(root, "preflight", "--topology", SLICE)
     assert code == 0
-    assert not set(loaded) & HEAVY
+    assert not loaded & HEAVY
 
 
 def test_ctrl_c_is_one_message_and_leaves_no_process(root: Path):
-    command = [sys.executable, "-m", "doit", "preflight"]
     with interruptible_children():
-        process = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*DOIT, "preflight"], cwd=root, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stderr is not None
         assert process.stderr.readline() == "denoise of demo: starting\n"

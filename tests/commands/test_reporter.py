@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands.doit_here import run_doit
 from doit.exceptions import TaskFailed
+
+from tests.commands.doit_here import run_doit
 
 
 def video(folder: Path, **fields: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from preflight_builders import SETTINGS
 
 from stages.decode.config import parse_config
 from stages.decode.forward import decode_first, decode_next
@@ -23,6 +22,7 @@ from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.models.settings import Settings
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
+from tests.preflight_builders import SETTINGS
 
 PROJECT = Path(__file__).parents[2]
 # Two lengths of a small decoder on eight chips: bytes, and how often chips send each other what.

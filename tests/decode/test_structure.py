@@ -4,11 +4,11 @@ from pathlib import Path
 
 import jax
 import pytest
-from preflight_builders import SETTINGS
 
 from stages.decode.config import parse_config
 from stages.decode.weights import describe_weights
 from stages.models.settings import Settings
+from tests.preflight_builders import SETTINGS
 
 
 @pytest.fixture

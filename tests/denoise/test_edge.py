@@ -10,12 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from denoise.builders import TOY
-from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from safetensors.numpy import load_file, save_file
 
 from stages.denoise import edge
 from stages.tensors.files import read_tensors
+from tests.denoise.builders import TOY
+from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.stage_process import Event, StageProcess
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denoise.builders import MESH, TOY, load
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.hub_checkpoint import all_shapes, write_hub_checkpoint
@@ -19,6 +18,7 @@ from stages.models.checkpoint import component_folder, component_identity, resol
 from stages.pipeline.contract import CONTRACTS
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import WeightFiles
+from tests.denoise.builders import MESH, TOY, load
 
 SMALL = replace(TOY, num_layers=2)
 # Half the real width: 231 MB in bfloat16.

@@ -9,12 +9,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.step import denoise_step, place_constants
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
+from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.denoise.min_flops import min_flops
 
 PROJECT = Path(__file__).parents[2]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from diffusers import FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights
+from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
 SHIFTS = st.floats(0.1, 100)
 ROUNDING = 1e-6  # some units in the last place of float32

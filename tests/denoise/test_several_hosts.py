@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denoise.builders import EIGHT_HEADS
-from denoise.eight_devices import HOSTS_LAYOUT
-from denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 
 from stages.machine.executables import FOLDER
 from stages.tensors.files import read_tensors
 from tests.builders import code_of
+from tests.denoise.builders import EIGHT_HEADS
+from tests.denoise.eight_devices import HOSTS_LAYOUT
+from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.several_hosts import free_port, host_environment, run_on_hosts
 from tests.stage_process import Event, StageProcess
 

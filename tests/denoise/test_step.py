@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from diffusers import ClassifierFreeGuidance, FlowMatchEulerDiscreteScheduler
 from jax.extend.core import ClosedJaxpr
 
@@ -18,6 +17,7 @@ from stages.denoise.step import denoise_step, euler_step, guide
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import rotary_embedding
 from stages.denoise.weights import DiTWeights
+from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.products import list_precisions
 
 

@@ -11,7 +11,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
 from diffusers.utils.torch_utils import randn_tensor
 
 from stages.denoise.attention.plain import plain_attention
@@ -27,6 +26,7 @@ from stages.denoise.torch_bridge import (
     weight_shapes,
 )
 from stages.geometry import LatentSize
+from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
 
 ALONE = Surroundings(
     functools.partial(attend_across, attention=plain_attention, num_video_tokens=30, mesh=MESH), after={}

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, build_torch_module, load, write_checkpoint
 
 from stages.denoise.attention.plain import plain_attention
 from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise, rotary_embedding
 from stages.denoise.transformer import predict_velocity
+from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, build_torch_module, load, write_checkpoint
 
 TIMESTEP = 731.25
 NUM_IMAGE_TOKENS = 3

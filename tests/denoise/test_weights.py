@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from denoise.builders import MESH, TOY, build_torch_module, load, write_checkpoint
 from safetensors.numpy import load_file, save_file
 
 from stages.denoise.weights import load_weights, part
 from stages.errors import CheckpointError
 from stages.tensors.files import WeightFiles
+from tests.denoise.builders import MESH, TOY, build_torch_module, load, write_checkpoint
 
 FILE = "diffusion_pytorch_model.safetensors"
 

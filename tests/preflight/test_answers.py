@@ -5,12 +5,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from preflight_builders import GIB, build_figures, write_project
 
 from stages.keys import JsonValue
 from stages.preflight.answers import Row, WayOut, propose
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import Params, load_params
+from tests.preflight_builders import GIB, build_figures, write_project
 
 
 @pytest.fixture

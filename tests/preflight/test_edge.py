@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 import pytest
-from preflight_builders import write_project
 
 from stages.errors import CheckpointError, StageError
 from stages.keys import Digest
@@ -18,6 +17,7 @@ from stages.preflight.questions import ask, describe_target
 from stages.preflight.target import Target
 from stages.request.params import load_params
 from stages.run.job import Job, Report
+from tests.preflight_builders import write_project
 
 QUIET = Report(lambda _event: None)
 

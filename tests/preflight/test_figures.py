@@ -133,7 +133,7 @@ SHARDED = """
 import json, math
 from dataclasses import asdict
 import jax
-from preflight_builders import SETTINGS
+from tests.preflight_builders import SETTINGS
 from stages.preflight.figures import figures_of_compiled
 from stages.preflight.hlo import count_collectives
 from stages.preflight.lowering import lower
@@ -160,7 +160,7 @@ def sharded() -> dict:
     settings = {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}",
+        "PYTHONPATH": str(PROJECT),
     }
     command = [sys.executable, "-c", SHARDED]
     done = subprocess.run(command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import jax
 import pytest
-from preflight_builders import write_project
 
 from stages.denoise.sampling import is_guided
 from stages.denoise.text_tokens import bucket_size
@@ -13,6 +12,7 @@ from stages.geometry import VideoSize, latent_size
 from stages.preflight.lowering import Lowered, bytes_on_device, lower
 from stages.preflight.questions import NUM_PROMPT_TOKENS, ask, describe_target
 from stages.request.params import load_params
+from tests.preflight_builders import write_project
 
 
 def lowered(root: Path, stage: str, **overrides: str) -> Lowered:

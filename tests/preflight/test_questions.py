@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from preflight_builders import write_project
 from safetensors.numpy import save_file
 
 from stages.errors import ContractError
 from stages.preflight.questions import Question, ask, describe_target
 from stages.request.params import load_params
+from tests.preflight_builders import write_project
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from preflight_builders import build_figures, publish_answer, write_project
 from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError, MeshError, ParamsError, StageError, StoreError
@@ -15,6 +14,7 @@ from stages.preflight.answers import Row
 from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import survey
 from stages.request.params import load_params
+from tests.preflight_builders import build_figures, publish_answer, write_project
 
 SLICE = "v5e:2x4"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from preflight_builders import GIB, build_figures, write_project
 from rich.console import Console
 
 from stages.preflight.answers import Row, WayOut
@@ -15,6 +14,7 @@ from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import Survey
 from stages.preflight.table import print_table, show_progress
 from stages.request.params import load_params
+from tests.preflight_builders import GIB, build_figures, write_project
 
 
 @pytest.fixture

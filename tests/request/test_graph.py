@@ -1,7 +1,6 @@
 """From parameters to nodes."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,12 @@ from stages.keys import Node, digest_bytes
 from stages.request.graph import Graph, build_graph
 from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
-
-PROJECT = Path(__file__).parent.parent.parent
+from tests.project import copy_checkpoint, copy_params
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    shutil.copytree(PROJECT / "params", tmp_path / "params")
-    return tmp_path
+    return copy_params(tmp_path)
 
 
 def graph(root: Path, **overrides: str) -> Graph:
@@ -54,8 +51,7 @@ def test_a_parameter_counts_from_the_first_stage_that_reads_it(root: Path, name:
 
 
 def test_a_component_counts_from_the_stage_that_reads_it(root: Path, tmp_path: Path):
-    model = tmp_path / "model"
-    shutil.copytree(PROJECT / "stages/models/builtin/shapes", model)
+    model = copy_checkpoint(tmp_path / "model")
     before = graph(root, model__checkpoint=str(model)).videos["demo"]
     assert before == graph(root).videos["demo"]  # a copy of the checkpoint is the same checkpoint
     (model / "vae" / "config.json").write_text("{}")
@@ -127,8 +123,7 @@ def test_latents_from_a_file_make_embeddings_from_a_file_needless(root: Path):
 def test_nothing_is_required_of_the_checkpoint_that_a_file_makes_needless(
     root: Path, stage: str, components: list[str]
 ):
-    for component in components:
-        shutil.copytree(PROJECT / "stages/models/builtin/shapes" / component, root / "model" / component)
+    copy_checkpoint(root / "model", *components)
     (root / "file").write_bytes(b"content")
     file = {f"{stage}__from_file": "file"}
     assert graph(root, model__checkpoint="model", **file).videos == graph(root, **file).videos

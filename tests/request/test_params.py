@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stages.errors import ParamsError
 from stages.geometry import is_valid_num_frames
 from stages.request.params import RESERVED_NAMES, load_params
+from tests.project import PROJECT, copy_params
 
-PROJECT = Path(__file__).parent.parent.parent
 HOSTS_RULE = (
     'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
     '"10.0.0.2:8482 0/4" on the first of four.'
@@ -25,8 +25,7 @@ HOSTS_RULE = (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    shutil.copytree(PROJECT / "params", tmp_path / "params")
-    return tmp_path
+    return copy_params(tmp_path)
 
 
 def message(root: Path, **overrides: str) -> str:

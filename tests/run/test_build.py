@@ -1,20 +1,17 @@
 """Graph, store and processes tied together."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from stages.errors import ParamsError, StoreError
 from stages.run.build import Build, load_build
-
-PROJECT = Path(__file__).parent.parent.parent
+from tests.project import PROJECT, copy_params
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    shutil.copytree(PROJECT / "params", tmp_path / "params")
-    return tmp_path
+    return copy_params(tmp_path)
 
 
 def test_loading_runs_nothing_and_makes_no_artifact(root: Path):

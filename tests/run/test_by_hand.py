@@ -1,6 +1,5 @@
 """One node in the foreground, in a project whose latents come from a file, so that no model is needed."""
 
-import shutil
 import subprocess
 import sys
 from bdb import BdbQuit
@@ -13,14 +12,14 @@ from safetensors.numpy import save_file
 from stages.run.build import load_build
 from stages.run.by_hand import run_by_hand
 from stages.run.job import Job, Report
+from tests.project import copy_params
 
-PROJECT = Path(__file__).parent.parent.parent
 FILE = "denoise.from_file=latents.safetensors"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    copy_params(tmp_path)
     save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, tmp_path / "latents.safetensors")
     return tmp_path
 

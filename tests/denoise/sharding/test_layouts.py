@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from denoise.builders import TOY
 from jax.sharding import Mesh, PartitionSpec
 
 from stages.denoise.sharding.layouts import block_layouts, rest_layouts
 from stages.denoise.sharding.mesh import AXES
 from stages.denoise.torch_bridge import weight_shapes
 from stages.errors import MeshError
+from tests.denoise.builders import TOY
 
 STORED, REST = ("cfg", "sequence"), ("cfg", "sequence", "heads")
 
