@@ -72,6 +72,11 @@ def read_tensors(path: Path) -> dict[str, Array]:
         raise ContractError(f"{path}: not a readable safetensors file ({error}). {_MAKE_AGAIN}") from error
 
 
+def name_dtypes(tensors: Mapping[str, Array]) -> dict[str, str]:
+    """The dtype of each tensor as the header of a file names it ("F32"), or as NumPy does where no stage writes it."""
+    return {name: _SAFETENSORS_NAMES.get(array.dtype.name, array.dtype.name) for name, array in tensors.items()}
+
+
 class TensorWriter:
     """Writes one tensor piece by piece along its second axis, so that a video never has to be in memory.
 

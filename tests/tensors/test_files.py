@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from stages.errors import CheckpointError, ContractError, StoreError
-from stages.tensors.files import DTYPES, TensorReader, TensorWriter, WeightFiles, read_tensors, write_tensors
+from stages.tensors.files import (
+    DTYPES,
+    TensorReader,
+    TensorWriter,
+    WeightFiles,
+    name_dtypes,
+    read_tensors,
+    write_tensors,
+)
+from stages.tensors.header import read_header
 
 FRAMES = np.arange(2 * 3 * 4 * 3, dtype=np.float32).reshape(1, 2, 3, 4, 3)
 MAKE_AGAIN = "`doit forget` its stage, then `doit`, makes it again."
@@ -85,6 +94,14 @@ def test_tensors_are_read_back_with_shape_and_dtype(tmp_path: Path, dtype: type)
     (back,) = read_tensors(tmp_path / "file").values()
     assert back.dtype == dtype
     assert np.array_equal(back, array.T)
+
+
+def test_dtypes_have_the_names_of_the_header_and_others_those_of_numpy(tmp_path: Path):
+    tensors = {name: np.ones((1, 2), dtype) for name, dtype in DTYPES.items()}
+    write_tensors(tmp_path / "file", tensors)
+    header = {name: entry["dtype"] for name, entry in read_header(tmp_path / "file").items()}
+    assert name_dtypes(tensors) == header
+    assert name_dtypes({"double": np.ones(1)}) == {"double": "float64"}
 
 
 @pytest.mark.parametrize("pieces", [[2], [1, 1], [0, 2]])
