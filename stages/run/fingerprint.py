@@ -20,9 +20,10 @@ _ROOT = Path(__file__).parent.parent.parent
 _CARRIERS = frozenset(
     {
         "stages.errors",
+        "stages.models.checkpoint",
+        "stages.request.arguments",
         "stages.machine.executables",
         "stages.tensors.finite",
-        "stages.run.held_model",
         "stages.machine.hosts",
         "stages.run.job",
         "stages.machine.private_folder",

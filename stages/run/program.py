@@ -42,14 +42,14 @@ def main(package: str, *, instead: str = "") -> None:
 
     `instead` is said by --help of a program that makes no video's node: how it is used.
 
-    What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
-    needed.
+    What does the jobs comes from `open_stage` in the package's edge.py, once for all jobs of this process. It loads
+    torch or JAX, so it waits until it is clear that it is needed.
     """
     program = package.rpartition(".")[2]
     options = _parse(program, instead)
 
     def load() -> Run:
-        run: Run = import_module(f"{package}.edge").run
+        run: Run = import_module(f"{package}.edge").open_stage()
         return run
 
     if options.video is None:
