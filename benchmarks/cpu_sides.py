@@ -64,10 +64,9 @@ def main() -> None:
 
 def run_stages(build: Build, nodes: Mapping[str, Node]) -> Measures:
     """Denoise once and decode twice by the stages' own code."""
-    steps, _, decoding = (
-        time_stage(build.job(nodes[stage]), run)
-        for stage, run in (("denoise", denoise.run), ("decode", decode.run), ("decode", decode.run))
-    )
+    run_denoise, run_decode = denoise.open_stage(), decode.open_stage()
+    steps = time_stage(build.job(nodes["denoise"]), run_denoise)
+    _, decoding = (time_stage(build.job(nodes["decode"]), run_decode) for _ in range(2))
     return steps.median("step") | decoding.total("decode")
 
 

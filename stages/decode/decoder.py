@@ -1,264 +1,174 @@
-"""The whole decoder with explicit state: latent frames in, frames out, exact whatever the chunk.
+"""The decoder of a checkpoint's VAE as an object: weights on all devices and compiled programs, called with latents.
 
-Owns the order of the blocks and when something is remembered between frames. The blocks are in layers.py, weights
-and memory in structure.py; where latents come from and frames go is left to stream.py and tiling.py.
+Owns what stays from call to call. What is computed is in stream.py and forward.py.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
 
-from stages.decode.attention import AttentionMemory, attention
-from stages.decode.config import DecoderConfig, UpBlockPlan
-from stages.decode.layers import causal_conv, resnet, rms_norm, silu, upsample
-from stages.decode.strips import AXIS, BY_COLUMN, WHOLE, Strips, fill
-from stages.decode.structure import DecoderMemory, DecoderWeights, TailMemory, UpBlockMemory, UpBlockWeights
+from stages.decode.config import DecoderConfig, check_geometry, parse_config
+from stages.decode.forward import FramePrograms
+from stages.decode.plan import ChunkPlan, compile_programs, compile_tiles
+from stages.decode.stream import decode_video, finish
+from stages.decode.structure import DecoderWeights
+from stages.decode.tiling import TileGrid, Tiling, choose_grid
+from stages.decode.weights import load_weights
+from stages.geometry import LatentSize
+from stages.machine.devices import pick_devices
+from stages.machine.executables import CompileProgram, compile_in_memory
+from stages.models.checkpoint import Checkpoint, component_folder
+from stages.models.settings import read_settings
+from stages.pipeline.contract import check_shapes
+from stages.pipeline.contracts import LATENTS
+from stages.pipeline.decode import STAGE
+from stages.request.arguments import check_arguments
+from stages.tensors.dtypes import name_dtypes
 
-WIDTH_AXIS = 3  # of frames, [b, f, h, w, rgb]
 
+class Decoder:
+    """The decoder of a checkpoint's VAE, ready to decode.
 
-# What is remembered after a latent frame (None when none follows), and its frames, not clamped.
-Decoded: TypeAlias = tuple[DecoderMemory[Array] | None, Float[Array, "b f h_px w_px rgb"]]
-
-# Weights, latents, memory (None before the first latent frame) and position of a latent frame.
-Arguments: TypeAlias = tuple[
-    DecoderWeights[Array], Float[Array, "b h w c"], DecoderMemory[Array] | None, Int[Array, ""]
-]
-
-
-@dataclass(frozen=True)
-class FramePrograms:
-    """`decode_first` and `decode_next` for one size of frames, jitted or compiled.
+    It holds the weights, all of them on each device, and the two programs of every size of a video or tile that it has
+    compiled.
 
     Attributes:
-        first: (weights, latents) -> (memory, frames).
-        later: (weights, latents, memory, position) -> (memory, frames); the memory is used up. None when there is
-            no later latent frame.
-    """
-
-    first: Callable[[DecoderWeights[Array], Array], Decoded]
-    later: Callable[[DecoderWeights[Array], Array, DecoderMemory[Array], Array], Decoded] | None
-
-
-@dataclass(frozen=True)
-class DecoderState:
-    """Where a video's decoding stands; `memory` is None before its first latent frame, and of an image after it too."""
-
-    num_latent_frames: int
-    num_decoded: int
-    memory: DecoderMemory[Array] | None
-
-
-def initial_state(num_latent_frames: int) -> DecoderState:
-    """The state before the first of `num_latent_frames` latent frames, for which the memory is laid out."""
-    return DecoderState(num_latent_frames=num_latent_frames, num_decoded=0, memory=None)
-
-
-@partial(jax.jit, static_argnames=("config", "num_latent_frames", "strips"))
-def decode_first(
-    weights: DecoderWeights[Array],
-    latents: Float[Array, "b h w c"],
-    *,
-    config: DecoderConfig,
-    num_latent_frames: int,
-    strips: Strips | None = None,
-) -> tuple[DecoderMemory[Array] | None, Float[Array, "b 1 h_px w_px rgb"]]:
-    """Decode the first latent frame of a video, which is one frame.
-
-    Args:
-        weights: all of one dtype, float32 or bfloat16.
-        latents: [b, h, w, c] in VAE space (divided by the scaling factor), of the weights' dtype.
+        checkpoint: that it was loaded from.
         config: sizes of the decoder.
-        num_latent_frames: of the whole video; room for their keys and values is made.
-        strips: how frames and memory are spread over devices, each of which holds all weights and latents; None: not.
-    Returns:
-        The memory for the second latent frame, None where there is none (an image); and [b, 1, H, W, 3], not clamped,
-        of the weights' dtype.
+        dtype: of weights and arithmetic, "bfloat16" or "float32".
+        devices: each decodes a strip of the frame's columns.
     """
 
-    def decode(weights: DecoderWeights[Array], latents: Array, memory: None, position: Array) -> Decoded:
-        batch, height, width, _ = latents.shape
-        cache_shape = (batch, num_latent_frames, height * width, config.block_channels[0])
-        cache = AttentionMemory(
-            keys=jnp.zeros(cache_shape, latents.dtype), values=jnp.zeros(cache_shape, latents.dtype)
-        )
-        after, frames = _decode_frame(weights, latents, memory, cache, position, config=config, strips=strips)
-        return (after if num_latent_frames > 1 else None), frames
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: DecoderConfig,
+        weights: DecoderWeights[Array],
+        *,
+        dtype: str,
+        devices: Sequence[jax.Device],
+    ) -> None:
+        """`weights` are those of the checkpoint, in `dtype`, on all `devices`; `load` reads them."""
+        self.checkpoint = checkpoint
+        self.config = config
+        self.dtype = dtype
+        self.devices = tuple(devices)
+        self._weights = weights
+        self._programs: dict[ChunkPlan, FramePrograms] = {}
 
-    return _decode_strips(decode, (weights, latents, None, jnp.int32(0)), strips)
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, *, dtype: str, devices: Sequence[jax.Device] | None = None) -> "Decoder":
+        """Load the decoder of a VAE; its encoder is not read.
 
+        Args:
+            checkpoint: from `resolve`; what is missing of a hub id is downloaded.
+            dtype: "bfloat16" or "float32", whatever the files hold.
+            devices: of one platform; None: all that JAX prefers.
+        Raises:
+            ParamsError: there is no such dtype.
+            CheckpointError: the VAE is missing, damaged, incomplete or of another architecture.
+        """
+        check_arguments(STAGE, dtype=dtype)
+        folder = component_folder(checkpoint, "vae")
+        chosen = tuple(devices or pick_devices("auto"))
+        config = read_decoder_config(folder)
+        weights = load_weights(folder, config, dtype=dtype, devices=chosen)
+        return cls(checkpoint, config, weights, dtype=dtype, devices=chosen)
 
-@partial(jax.jit, static_argnames=("config", "strips"), donate_argnames=("memory",))
-def decode_next(
-    weights: DecoderWeights[Array],
-    latents: Float[Array, "b h w c"],
-    memory: DecoderMemory[Array],
-    position: Int[Array, ""],
-    *,
-    config: DecoderConfig,
-    strips: Strips | None = None,
-) -> tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]:
-    """Decode a later latent frame, which is `temporal_compression` frames.
-
-    Args:
-        weights: as for the first.
-        latents: as for the first.
-        memory: what the latent frame before left; its buffers are used up.
-        position: int32, the latent frame's place in the video, from 1.
-        config: sizes of the decoder.
-        strips: as for the first.
-    Returns:
-        The memory for the next latent frame, and [b, 4, H, W, 3], not clamped, of the weights' dtype.
-    """
+    def is_of(self, checkpoint: Checkpoint, *, dtype: str, devices: Sequence[jax.Device]) -> bool:
+        """Whether `load` would give the same for these arguments."""
+        return (self.checkpoint, self.dtype, self.devices) == (checkpoint, dtype, tuple(devices))
 
     def decode(
-        weights: DecoderWeights[Array], latents: Array, memory: DecoderMemory[Array], position: Array
-    ) -> Decoded:
-        return _decode_frame(weights, latents, memory, memory.mid_attention, position, config=config, strips=strips)
+        self,
+        latents: NDArray[Any],
+        *,
+        tiling: Tiling | None = None,
+        compile_program: CompileProgram = compile_in_memory,
+    ) -> NDArray[Any]:
+        """Decode a video; all of it is in memory then, 6 bytes for each pixel of each frame.
 
-    after, frames = _decode_strips(decode, (weights, latents, memory, position), strips)
-    assert after is not None  # `decode` always has one
-    return after, frames
+        Args, errors: as in `stream`.
+        Returns:
+            [1, T, H, W, 3], bfloat16, in [-1, 1]: what `frames.safetensors` holds.
+        """
+        pieces = self.stream(latents, tiling=tiling, compile_program=compile_program)
+        return np.concatenate(list(pieces))[np.newaxis]
+
+    def stream(
+        self,
+        latents: NDArray[Any],
+        *,
+        tiling: Tiling | None = None,
+        compile_program: CompileProgram = compile_in_memory,
+    ) -> Iterator[NDArray[Any]]:
+        """Decode a video latent frame by latent frame, each when it is asked for. Programs are compiled before that.
+
+        Args:
+            latents: [1, 32, f, h, w], float32 or bfloat16, in DiT space, as `Denoiser.denoise` gives them.
+            tiling: None decodes frames whole, which is exact; tiles change the picture slightly.
+            compile_program: compiles the programs that this object does not have yet.
+        Returns:
+            An iterator over [n, H, W, 3], bfloat16, in [-1, 1], of one latent frame each: n is 1, then 4.
+        Raises:
+            ParamsError: the tiling breaks the rules of its parameters; lists all faults.
+            ContractError: the latents have another shape or dtype.
+            StageError: frames are not finite; while they are asked for.
+        """
+        grid = plan_grid(latents, tiling, self.config)
+        plan = ChunkPlan(self.config, LatentSize(*latents.shape[2:]), self.dtype)
+        programs = compile_tiles(plan, grid, lambda plan: self._compile(plan, compile_program))
+        pieces = decode_video(
+            self._weights,
+            jnp.moveaxis(latents, 1, -1),
+            config=self.config,
+            grid=grid,
+            devices=self.devices,
+            programs=programs,
+        )
+        return finish(pieces, dtype=self.dtype, checkpoint=self.checkpoint.folder / "vae")
+
+    def _compile(self, plan: ChunkPlan, compile_program: CompileProgram) -> FramePrograms:
+        """The programs for a video or tile of this size, compiled once."""
+        if plan not in self._programs:
+            self._programs[plan] = compile_programs(
+                plan, devices=self.devices, compile_program=lambda program: compile_program(program).compiled
+            )
+        return self._programs[plan]
 
 
-def decode_chunk(
-    weights: DecoderWeights[Array],
-    state: DecoderState,
-    latents: Float[Array, "b f h w c"],
-    *,
-    programs: FramePrograms,
-) -> tuple[DecoderState, Float[Array, "b f_px h_px w_px rgb"]]:
-    """Decode the next latent frames of a video, one after the other: the bits do not depend on the chunk.
+def read_decoder_config(folder: Path) -> DecoderConfig:
+    """The sizes of the decoder in a VAE's folder, if they are those of HunyuanVideo-1.5.
+
+    Raises:
+        CheckpointError: another architecture or geometry, or sizes that no such decoder can have; lists all faults.
+    """
+    file = folder / "config.json"
+    config = parse_config(read_settings(file))
+    check_geometry(config, where=file)
+    return config
+
+
+def plan_grid(latents: NDArray[Any], tiling: Tiling | None, config: DecoderConfig) -> TileGrid:
+    """The tiles of a video, once it is clear that latents and tiling are valid.
 
     Args:
-        weights: all of one dtype, float32 or bfloat16.
-        state: `initial_state` or what the chunk before left; its buffers are used up.
-        latents: [b, f, h, w, c] in VAE space, of the weights' dtype, f >= 1.
-        programs: for frames of this size and a video of as many latent frames as the state has room for.
-    Returns:
-        The state after the chunk, and its frames, [b, F, H, W, 3], not clamped, of the weights' dtype: 1 for the
-        first latent frame of the video, `temporal_compression` for each later one.
+        latents: [1, 32, f, h, w].
+        tiling: None for one tile.
+        config: sizes of the decoder.
     Raises:
-        ValueError: the chunk runs past the latent frames that the state was made for.
+        ParamsError, ContractError: as in `Decoder.stream`.
     """
-    end = state.num_decoded + latents.shape[1]
-    if end > state.num_latent_frames:
-        raise ValueError(f"latent frame {end} of {state.num_latent_frames}: the state has no room for it")
-    memory = state.memory
-    pieces = []
-    for index in range(latents.shape[1]):
-        frame = latents[:, index]
-        if memory is None:
-            memory, frames = programs.first(weights, frame)
-        else:
-            assert programs.later is not None  # there is room for more than one latent frame
-            memory, frames = programs.later(weights, frame, memory, jnp.int32(state.num_decoded + index))
-        pieces.append(frames)
-    return DecoderState(state.num_latent_frames, end, memory), jnp.concatenate(pieces, axis=1)
-
-
-def _decode_strips(decode: Callable[..., Decoded], arguments: Arguments, strips: Strips | None) -> Decoded:
-    """Run `decode` on each device's strip and put the frames together, on every device; on one device just run it."""
-    if strips is None:
-        return decode(*arguments)
-
-    def decode_strip(*arguments: Any) -> Decoded:
-        memory, frames = decode(*arguments)
-        return memory, jax.lax.all_gather(frames, AXIS, axis=WIDTH_AXIS, tiled=True)
-
-    spread = jax.shard_map(
-        decode_strip,
-        mesh=strips.mesh,
-        in_specs=(WHOLE, BY_COLUMN, BY_COLUMN, WHOLE),
-        out_specs=(BY_COLUMN, WHOLE),
-        check_vma=False,  # it takes the constants that loops start from for something else than what they end with
-    )
-    weights, latents, memory, position = arguments
-    memory, frames = spread(weights, fill(latents, strips), memory, position)
-    scale = frames.shape[WIDTH_AXIS] // (strips.mesh.size * strips.size)
-    return memory, frames[:, :, :, : strips.num_columns * scale]
-
-
-def _decode_frame(
-    weights: DecoderWeights[Array],
-    latents: Float[Array, "b h w c"],
-    memory: DecoderMemory[Array] | None,
-    cache: AttentionMemory[Array],
-    position: Int[Array, ""],
-    *,
-    config: DecoderConfig,
-    strips: Strips | None,
-) -> tuple[DecoderMemory[Array], Float[Array, "b f h_px w_px rgb"]]:
-    repeats = config.block_channels[0] // config.latent_channels
-    past, (before, after), tail = (
-        (memory.conv_in, memory.mid_resnets, memory.tail) if memory else (None, (None, None), None)
-    )
-    hidden, past = causal_conv(latents, weights.conv_in, past, strips)
-    hidden = hidden + jnp.repeat(latents, repeats, axis=-1)
-    hidden, before = resnet(hidden, weights.mid_resnets[0], before, strips)
-    hidden, cache = attention(hidden, weights.mid_attention, cache, position, strips)
-    hidden, after = resnet(hidden, weights.mid_resnets[1], after, strips)
-    frames, tail = _decode_tail(weights, hidden, tail, config.up_blocks, strips)
-    return DecoderMemory(past, (before, after), cache, tail), jnp.moveaxis(frames, 0, 1)
-
-
-def _decode_tail(
-    weights: DecoderWeights[Array],
-    frame: Float[Array, "b h w c"],
-    memory: TailMemory[Array] | None,
-    plans: tuple[UpBlockPlan, ...],
-    strips: Strips | None,
-) -> tuple[Float[Array, "f b h_px w_px rgb"], TailMemory[Array]]:
-    """Run one frame through the last `len(plans)` up blocks and the output convolution.
-
-    Where a block makes two frames of one, all that follows runs for one of them after the other: the largest
-    arrays, at full height and width, are those of a single frame, and the tail is compiled once.
-    """
-    if not plans:
-        hidden = silu(rms_norm(frame, weights.norm_out))
-        rgb, past = causal_conv(hidden, weights.conv_out, memory.conv_out if memory else None, strips)
-        return rgb[None], TailMemory(up_blocks=(), conv_out=past)
-    block_weights = weights.up_blocks[-len(plans)]
-    frames, block_memory = _up_block(block_weights, frame, memory.up_blocks[0] if memory else None, plans[0], strips)
-    rest = TailMemory(memory.up_blocks[1:], memory.conv_out) if memory else None
-    if rest is None or frames.shape[0] == 1:
-        decoded, after = _decode_tail(weights, frames[0], rest, plans[1:], strips)
-    else:
-
-        def decode_one(before: TailMemory[Array], one: Array) -> tuple[TailMemory[Array], Array]:
-            decoded, after = _decode_tail(weights, one, before, plans[1:], strips)
-            return after, decoded
-
-        after, decoded = jax.lax.scan(decode_one, rest, frames)
-        decoded = decoded.reshape(-1, *decoded.shape[2:])
-    return decoded, TailMemory((block_memory, *after.up_blocks), after.conv_out)
-
-
-def _up_block(
-    weights: UpBlockWeights[Array],
-    frame: Float[Array, "b h w i"],
-    memory: UpBlockMemory[Array] | None,
-    plan: UpBlockPlan,
-    strips: Strips | None,
-) -> tuple[Float[Array, "f b h2 w2 o"], UpBlockMemory[Array]]:
-    resnet_memories = []
-    for index, resnet_weights in enumerate(weights.resnets):
-        frame, resnet_memory = resnet(frame, resnet_weights, memory.resnets[index] if memory else None, strips)
-        resnet_memories.append(resnet_memory)
-    if plan.upsample_channels is None:
-        return frame[None], UpBlockMemory(tuple(resnet_memories), None)
-    assert weights.upsample is not None  # made from the same plan, in weights.py
-    frames, past = upsample(
-        frame,
-        weights.upsample,
-        memory.upsample if memory else None,
-        out_channels=plan.upsample_channels,
-        doubles_time=plan.doubles_time,
-        strips=strips,
-    )
-    return frames, UpBlockMemory(tuple(resnet_memories), past)
+    if tiling is not None:
+        check_arguments(STAGE, **asdict(tiling))
+    dtypes = name_dtypes({"latents": latents})
+    check_shapes(LATENTS, {"latents": latents.shape}, where="latents", dtypes=dtypes)
+    size = LatentSize(*latents.shape[2:])
+    return choose_grid(size.height, size.width, tiling, spatial_compression=config.spatial_compression)

@@ -1,6 +1,6 @@
 """The decoder's two programs for a video's size, lowered for given devices, before there are weights or latents.
 
-Owns the shapes and shardings of what goes into them; what they compute is in decoder.py.
+Owns the shapes and shardings of what goes into them; what they compute is in forward.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec
 from jax.stages import Compiled, Traced
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import FramePrograms, decode_first, decode_next
+from stages.decode.forward import FramePrograms, decode_first, decode_next
 from stages.decode.strips import BY_COLUMN, WHOLE, Strips, place, plan_strips
 from stages.decode.structure import DecoderMemory, DecoderWeights
 from stages.decode.tiling import TileGrid, count_tiles

@@ -4,17 +4,20 @@ Owns the step from DiT space to VAE space (the one division by the scaling facto
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, BFloat16, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.decoder import DecoderState, FramePrograms, decode_chunk, initial_state
+from stages.decode.forward import DecoderState, FramePrograms, decode_chunk, initial_state
 from stages.decode.strips import place
 from stages.decode.structure import DecoderWeights
 from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles
+from stages.tensors.finite import require_finite
 
 
 def decode_video(
@@ -50,6 +53,26 @@ def decode_video(
     for index in range(num_latent_frames):
         states, decoded = _decode_tiles(weights, states, tiles, index, programs=programs)
         yield join_tiles(decoded, blend_px=blend_px, step_px=step_px)[0]
+
+
+def finish(
+    pieces: Iterator[Float[Array, "f_px h_px w_px rgb"]], *, dtype: str, checkpoint: Path
+) -> Iterator[BFloat16[np.ndarray, "f_px h_px w_px rgb"]]:
+    """Decoded frames as frames.safetensors holds them, as soon as they come.
+
+    Args:
+        pieces: from `decode_video`: [n, H, W, 3] each, not clamped.
+        dtype: of the decoder, for messages.
+        checkpoint: the VAE's folder, for messages.
+    Yields:
+        [n, H, W, 3], bfloat16, in [-1, 1].
+    Raises:
+        StageError: frames are not finite.
+    """
+    for index, frames in enumerate(pieces):
+        what = f"frames of latent frame {index}"
+        require_finite(frames, what=what, parameter="decode.dtype", dtype=dtype, checkpoint=checkpoint)
+        yield np.asarray(to_stored(frames))
 
 
 def to_vae_space(

@@ -31,20 +31,40 @@ class TileGrid:
     columns: tuple[int, ...]
 
 
-def choose_grid(height: int, width: int, parameters: Mapping[str, Any], *, spatial_compression: int) -> TileGrid:
-    """The grid of a frame, [height, width] latent cells, by the parameters of decode.
+@dataclass(frozen=True)
+class Tiling:
+    """How frames are decoded in tiles.
+
+    Attributes:
+        tile_size: height and width of a tile, pixels, a multiple of 16.
+        tile_overlap: share of a tile that overlaps the next, 0 to 0.5.
+    """
+
+    tile_size: int = 256
+    tile_overlap: float = 0.25
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "Tiling | None":
+        """What the parameters of decode ask for; None where `enable_tiling` is false."""
+        if not parameters["enable_tiling"]:
+            return None
+        return cls(parameters["tile_size"], parameters["tile_overlap"])
+
+
+def choose_grid(height: int, width: int, tiling: Tiling | None, *, spatial_compression: int) -> TileGrid:
+    """The grid of a frame, [height, width] latent cells; one tile where there is no tiling.
 
     Args:
         height, width, spatial_compression: as in `plan_tiles`.
-        parameters: `enable_tiling`, and where it is true `tile_size` and `tile_overlap`.
+        tiling: None to decode frames whole.
     """
-    if not parameters["enable_tiling"]:
+    if tiling is None:
         return one_tile(height, width)
     return plan_tiles(
         height,
         width,
-        tile_size_px=parameters["tile_size"],
-        tile_overlap=parameters["tile_overlap"],
+        tile_size_px=tiling.tile_size,
+        tile_overlap=tiling.tile_overlap,
         spatial_compression=spatial_compression,
     )
 

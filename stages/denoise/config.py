@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stages.geometry import LATENT_CHANNELS
+from stages.models.checkpoint import Checkpoint, component_folder
 from stages.models.settings import (
     TEXT,
     Rule,
@@ -20,6 +21,7 @@ from stages.models.settings import (
     find_unknown,
     list_of,
     only,
+    read_settings,
     refuse_faulty,
     require_class,
 )
@@ -27,11 +29,12 @@ from stages.models.settings import (
 TRANSFORMER_CLASS = "HunyuanVideo15Transformer3DModel"
 SCHEDULER_CLASS = "FlowMatchEulerDiscreteScheduler"
 GUIDER_CLASS = "ClassifierFreeGuidance"
+GUIDER_FILE = "guider_config.json"
 _IN_CHANNELS = 2 * LATENT_CHANNELS + 1  # latents, latents of a first frame, mask that says which frames are given
 _POSITION_AXES = 3  # frame, row, column
 _MAX_LAYERS, _MAX_MLP_RATIO = 1000, 64.0  # far above any checkpoint, far below what fills the memory
 _EVEN = Rule("an even number from 2", lambda value: count(2).holds(value) and value % 2 == 0)
-_GUIDER_MEND = (
+_GUIDER_FIX = (
     "Guidance here is uncond + guidance_scale * (cond - uncond) in all steps. Use a checkpoint whose guider does that, "
     "or change these settings in a copy of this one."
 )
@@ -80,7 +83,7 @@ _TRANSFORMER_RULES: Mapping[str, Rule] = MappingProxyType(
         "rope_axes_dim": list_of(_EVEN, length=_POSITION_AXES),  # a frequency turns two channels
         "target_size": count(),
         "task_type": TEXT,
-        "use_meanflow": only(False),  # such a model is told a second timestep, which nothing here makes
+        "use_meanflow": only(False),  # such a model takes a second timestep, which nothing here makes
     }
 )
 
@@ -104,7 +107,7 @@ _SWITCHED_OFF = (
     "use_beta_sigmas",
     "stochastic_sampling",
 )
-# Settings that are read for a dynamic shift alone.
+# Settings that only a dynamic shift reads.
 _INERT = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type")
 
 
@@ -128,6 +131,32 @@ _GUIDER_VALUES: Mapping[str, bool | float] = MappingProxyType(
 _GUIDER_RULES: Mapping[str, Rule] = MappingProxyType(
     {"guidance_scale": above_zero(), **{name: only(value) for name, value in _GUIDER_VALUES.items()}}
 )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Settings of the components that this stage reads."""
+
+    transformer: TransformerConfig
+    scheduler: SchedulerConfig
+    guider: GuiderConfig
+
+
+def read_model_config(checkpoint: Checkpoint) -> ModelConfig:
+    """The settings of a checkpoint; a component that is missing of a hub id is downloaded.
+
+    Raises:
+        CheckpointError: a file is missing or not JSON, or its settings cannot be run; lists all faults of that file.
+    """
+
+    def read(component: str, file: str) -> Settings:
+        return read_settings(component_folder(checkpoint, component) / file)
+
+    return ModelConfig(
+        scheduler=parse_scheduler_config(read("scheduler", "scheduler_config.json")),
+        transformer=parse_transformer_config(read("transformer", "config.json")),
+        guider=parse_guider_config(read("guider", GUIDER_FILE)),
+    )
 
 
 def as_arguments(config: TransformerConfig) -> Mapping[str, Any]:
@@ -185,7 +214,7 @@ def parse_guider_config(settings: Settings) -> GuiderConfig:
     require_class(settings, GUIDER_CLASS)
     values = _fill_in(settings, {**dataclasses.asdict(GuiderConfig()), **_GUIDER_VALUES})
     faults = find_unknown(settings, _GUIDER_RULES) + find_faults(values, _GUIDER_RULES)
-    refuse_faulty(faults, where=settings.where, fix=_GUIDER_MEND)
+    refuse_faulty(faults, where=settings.where, fix=_GUIDER_FIX)
     return GuiderConfig(guidance_scale=float(values["guidance_scale"]))
 
 

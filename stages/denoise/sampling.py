@@ -1,4 +1,4 @@
-"""From noise to latents: the noise schedule, and the loop over steps.
+"""From noise to latents: the settings of a video, the noise schedule, and the loop over steps.
 
 Owns the order and the noise levels of the steps. What a step does is in step.py.
 """
@@ -18,12 +18,46 @@ from stages.denoise.sharding.mesh import sharding
 from stages.denoise.step import place_constants
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.weights import DiTWeights
-from stages.geometry import LatentSize
+from stages.geometry import LatentSize, VideoSize, latent_size
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """What decides a video's latents, besides the model and the embeddings; named as the parameters of denoise.
+
+    Attributes:
+        num_frames: 4k + 1.
+        height, width: pixels, multiples of 16.
+        num_inference_steps: >= 1.
+        guidance_scale: >= 1, no unit; see `is_guided`.
+        seed: of the initial noise, 0 .. 2**63 - 1.
+        flow_shift: > 0, no unit; None is the scheduler's own.
+        window_size: as in `plain_attention`.
+    """
+
+    num_frames: int
+    height: int
+    width: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    flow_shift: float | None
+    window_size: int
+
+    @property
+    def size(self) -> LatentSize:
+        """Size of the latents."""
+        return latent_size(VideoSize(self.num_frames, self.height, self.width))
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether there are two branches of guidance."""
+        return is_guided(self.guidance_scale)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Noise levels: `sigmas` [steps + 1] from 1 down to 0, and what the DiT is told, `timesteps` [steps]; float32."""
+    """Noise levels: `sigmas` [steps + 1] from 1 down to 0, and the DiT's argument, `timesteps` [steps]; float32."""
 
     sigmas: Float[np.ndarray, " levels"]
     timesteps: Float[np.ndarray, " steps"]

@@ -5,7 +5,6 @@ Owns which tokens enter the DiT and how many places they take. Refining and proj
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 from stages.denoise.attention.padding import round_up
 from stages.denoise.config import TransformerConfig
 from stages.errors import ContractError
+from stages.pipeline.contract import check_shapes
+from stages.pipeline.contracts import EMBEDDINGS
+from stages.tensors.dtypes import DTYPES, name_dtypes
 
 Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape
 
@@ -63,13 +65,44 @@ class TextTokens(Generic[Leaf]):
     glyph_mask: Leaf
 
 
-def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig, *, where: Path) -> None:
+def read_embeddings(
+    tensors: Mapping[str, NDArray[Any]],
+    config: TransformerConfig,
+    *,
+    is_guided: bool,
+    dtype: str,
+    num_video_tokens: int,
+    where: str,
+) -> TextTokens[Array]:
+    """The text tokens of a batch, from the tensors of `embeddings.safetensors`.
+
+    Args:
+        tensors: by name, float32 or bfloat16, shapes as `encode_prompts` gives them.
+        config: of the checkpoint.
+        is_guided: whether the batch has the negative prompt, too.
+        dtype: the model dtype, "bfloat16" or "float32".
+        num_video_tokens: as in `bucket_size`.
+        where: the tensors came from, for messages.
+    Raises:
+        ContractError: tensors are missing, spare, misshapen or of a wrong dtype, or have other widths than the DiT
+            reads, or a mask marks no token.
+    """
+    shapes = {name: array.shape for name, array in tensors.items()}
+    check_shapes(EMBEDDINGS, shapes, where=where, dtypes=name_dtypes(tensors))
+    check_widths(tensors, config, where=where)
+    prefixes = ("", "negative_") if is_guided else ("",)
+    check_masks(tensors, prefixes=prefixes, where=where)
+    prompts = [PromptEmbeds.from_tensors(tensors, prefix=prefix) for prefix in prefixes]
+    return pack_text_tokens(prompts, dtype=DTYPES[dtype], num_video_tokens=num_video_tokens)
+
+
+def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig, *, where: str) -> None:
     """Compare the widths of the embeddings with those that the DiT reads.
 
     Args:
         tensors: of `embeddings.safetensors`.
         config: of the checkpoint.
-        where: the file, for messages.
+        where: the tensors came from, for messages.
     Raises:
         ContractError: widths differ; lists all of them.
     """
@@ -87,13 +120,13 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
         )
 
 
-def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str], where: Path) -> None:
+def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str], where: str) -> None:
     """Compare the masks of the language model's tokens with what the DiT needs: their mean has to exist.
 
     Args:
         tensors: of `embeddings.safetensors`.
         prefixes: of the prompts that are used, as in `PromptEmbeds.from_tensors`.
-        where: the file, for messages.
+        where: the tensors came from, for messages.
     Raises:
         ContractError: a prompt has no valid token; lists all of them.
     """
@@ -101,8 +134,7 @@ def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str],
     faults = [f"`{name}` marks no valid token" for name in names if not tensors[name].any()]
     if faults:
         raise ContractError(
-            f"{where}: {'; '.join(faults)}. `doit forget` it and run `doit` again, or mend the file in "
-            "encode.from_file."
+            f"{where}: {'; '.join(faults)}. `doit forget` it and run `doit` again, or fix the file in encode.from_file."
         )
 
 

@@ -1,55 +1,51 @@
 """Edge of the program that decodes by diffusers: the VAE that the parameter `decode.decoder` names."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from stages.decode.config import DecoderConfig
-from stages.decode.edge import Decode, decode_node
-from stages.decode.plan import Devices
-from stages.diffusers_decode.whole import DecodeTile, decode_whole
-from stages.errors import StageError
+import jax
+
+from stages.decode.edge import read_latents, write_frames
+from stages.decode.tiling import Tiling
+from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.keys import JsonValue
-from stages.pipeline.decode import INSTALL_FORK
-from stages.run.job import Job, Report
+from stages.machine.devices import pick_devices
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job, Report, Run
 
 
-def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Decode a node's latents."""
-    name = str(job.node.parameters["decoder"])
-    made = decode_node(job, draft, report, load=partial(load_decoder, name))
-    return {"device": "cpu" if name == "diffusers" else made["device"]}  # one, however many there are
+def open_stage() -> Run:
+    """The program for one process; it keeps the decoder for the next job."""
+    return DiffusersDecodeStage().run
 
 
-def load_decoder(name: str, folder: Path, config: DecoderConfig, dtype: str, devices: Devices) -> Decode:
-    """Load a decoder.
+class DiffusersDecodeStage:
+    """Decodes one job after another, and holds the decoder of the last one."""
 
-    Args:
-        name: "diffusers", "diffusers-tpu" or "diffusers-tpu-framewise".
-        folder: the VAE's folder, with one safetensors file or shards and their index.
-        config: sizes, from its `config.json`.
-        dtype: "float32" or "bfloat16".
-        devices: on the first of them the fork decodes and tiles are joined; diffusers' own stays on the CPU.
-    Raises:
-        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
-        StageError: the fork is not installed.
-    """
-    decode_tile: DecodeTile
-    device = devices[0]
-    if name == "diffusers":
-        from stages.diffusers_decode.torch_decoder import load_torch_decoder  # noqa: PLC0415 (the fork needs no torch)
+    def __init__(self) -> None:
+        """Nothing is loaded before the first job."""
+        self._decoder: DiffusersDecoder | None = None
 
-        decode_tile = load_torch_decoder(folder, config, dtype=dtype)
-    else:
-        try:
-            from stages.diffusers_decode.flax_decoder import load_flax_decoder  # noqa: PLC0415 (may not be there)
-        except ImportError as error:
-            raise StageError(
-                f'decode.decoder = "{name}": the installed diffusers has no such VAE ({error}). Install the fork in '
-                f"its place: {INSTALL_FORK}\n  docs/diffusers-tpu.md says more. The other decoders need no such thing."
-            ) from error
-        is_framewise = name == "diffusers-tpu-framewise"
-        decode_tile = load_flax_decoder(folder, config, dtype=dtype, device=device, is_framewise=is_framewise)
-    return lambda latents, grid, report: decode_whole(
-        decode_tile, latents, grid, report.progress, config=config, dtype=dtype, device=device
-    )
+    def run(self, job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        """Decode a node's latents.
+
+        Returns:
+            For run.json: the kind of device.
+        """
+        parameters: Mapping[str, Any] = job.node.parameters
+        name = parameters["decoder"]
+        latents = read_latents(job)
+        with report.phase("load"):
+            devices = pick_devices(job.machine["platform"])
+            decoder = self._load(name, job.checkpoint, parameters["dtype"], devices)
+        pieces = decoder.stream(latents, tiling=Tiling.from_parameters(parameters), progress=report.progress)
+        write_frames(pieces, latents, draft, report)
+        return {"device": "cpu" if name == "diffusers" else decoder.device.device_kind}
+
+    def _load(self, name: str, checkpoint: Checkpoint, dtype: str, devices: Sequence[jax.Device]) -> DiffusersDecoder:
+        """The decoder of the job before, if it is the same; else that one is let go first: both may not fit."""
+        if self._decoder is None or not self._decoder.is_of(name, checkpoint, dtype=dtype, devices=devices):
+            self._decoder = None
+            self._decoder = DiffusersDecoder.load(name, checkpoint, dtype=dtype, devices=devices)
+        return self._decoder

@@ -3,30 +3,45 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.encode.text_encoders import COMPONENTS, TextEncoders, encode_prompts, find_cuts, load_text_encoders
+from stages.encode.text_encoders import TextEncoders, encode_prompts, find_truncations
 from stages.keys import JsonValue
+from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contracts import EMBEDDINGS
-from stages.run.held_model import HeldModel
-from stages.run.job import Job, Report
+from stages.run.job import Job, Report, Run
 from stages.tensors.files import write_tensors
 
-_HELD: HeldModel[TextEncoders] = HeldModel()  # the next job of this process mostly wants the same model
+
+def open_stage() -> Run:
+    """The stage for one process; it keeps the text encoders for the next job."""
+    return EncodeStage().run
 
 
-def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
-    """Encode a node's two prompts."""
-    parameters = job.node.parameters
-    prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
-    with report.phase("load"):
-        folders = {name: job.component(name) for name in COMPONENTS}
-        dtype = str(parameters["dtype"])
-        encoders = _HELD.get((*folders.values(), dtype), lambda: load_text_encoders(folders, dtype=dtype))
-    for text in (prompt, negative_prompt):
-        for cut in find_cuts(encoders, text):
-            report.warn(cut.describe())
-    with report.phase("encode"):
-        tensors = encode_prompts(
-            encoders, prompt, negative_prompt, lambda done, total: report.progress(done, total, "prompt")
-        )
-    write_tensors(draft / EMBEDDINGS.payload, tensors)
-    return {"device": "cpu"}
+class EncodeStage:
+    """Encodes one job after another, and holds the text encoders of the last one."""
+
+    def __init__(self) -> None:
+        """Nothing is loaded before the first job."""
+        self._encoders: TextEncoders | None = None
+
+    def run(self, job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        """Encode a node's two prompts."""
+        parameters = job.node.parameters
+        prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
+        with report.phase("load"):
+            encoders = self._load(job.checkpoint, str(parameters["dtype"]))
+        for text in (prompt, negative_prompt):
+            for truncation in find_truncations(encoders, text):
+                report.warn(truncation.describe())
+        with report.phase("encode"):
+            tensors = encode_prompts(
+                encoders, prompt, negative_prompt, lambda done, total: report.progress(done, total, "prompt")
+            )
+        write_tensors(draft / EMBEDDINGS.payload, tensors)
+        return {"device": "cpu"}
+
+    def _load(self, checkpoint: Checkpoint, dtype: str) -> TextEncoders:
+        """The encoders of the job before, if they are the same; else those are let go first: both may not fit."""
+        if self._encoders is None or not self._encoders.is_of(checkpoint, dtype=dtype):
+            self._encoders = None
+            self._encoders = TextEncoders.load(checkpoint, dtype=dtype)
+        return self._encoders

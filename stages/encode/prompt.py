@@ -1,12 +1,11 @@
 """Text in, text out: what the two text encoders are given for a prompt.
 
-Owns the system message, the chat messages and the form of the quoted text. Tokens and tensors are left to
-text_encoders.py; nothing here loads torch.
+Owns the system message, the chat messages, the quotations of a prompt and the form in which they are encoded. Tokens
+and tensors are left to text_encoders.py; nothing here loads torch.
 """
 
+import re
 from dataclasses import dataclass
-
-from stages.encode.quotations import find_quotations
 
 # The gaps are tokens too: with other white space the text before the prompt is not NUM_SYSTEM_TOKENS long.
 _GAP = " " * 9
@@ -24,11 +23,12 @@ NUM_SYSTEM_TOKENS = 108  # of the chat before the prompt's first token: the syst
 _EMPTY_PROMPT = " "  # an empty user turn is not what the checkpoint was trained with
 
 _MAX_SHOWN_CHARACTERS = 200  # of the words that a warning repeats
+_QUOTED = re.compile(r'"([^"\n]*)"|“([^”\n]*)”')
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What one text encoder does not read of a prompt, because it is longer than the encoder's limit."""
+class Truncation:
+    """The end of a prompt that one text encoder does not read, because the prompt is longer than its limit."""
 
     encoder: str  # the component's name: "text_encoder" or "text_encoder_2"
     num_tokens: int  # of the whole prompt
@@ -36,7 +36,7 @@ class Cut:
     text: str  # the words that are not read
 
     @property
-    def num_cut_tokens(self) -> int:
+    def num_unread_tokens(self) -> int:
         """Tokens that are not read."""
         return self.num_tokens - self.max_tokens
 
@@ -46,7 +46,7 @@ class Cut:
         shown = self.text if len(self.text) <= _MAX_SHOWN_CHARACTERS else self.text[:_MAX_SHOWN_CHARACTERS] + "…"
         return (
             f"the {what} has {self.num_tokens} tokens and only the first {self.max_tokens} are read; "
-            f"the last {self.num_cut_tokens} are left out: {shown!r}"
+            f"the last {self.num_unread_tokens} are left out: {shown!r}"
         )
 
 
@@ -66,14 +66,23 @@ def build_chat(prompt: str) -> list[dict[str, str]]:
     ]
 
 
+def find_quotations(prompt: str) -> list[str]:
+    """The texts in straight or curly double quotes, in order, each once. A quotation does not cross a line break.
+
+    Source:
+        `extract_glyph_texts` of diffusers' HunyuanVideo15Pipeline.
+    """
+    return list(dict.fromkeys(straight or curly for straight, curly in _QUOTED.findall(prompt)))
+
+
 def extract_glyph_text(prompt: str) -> str | None:
-    """The text that the video shall show in letters: all that stands in straight or curly double quotes.
+    """The text that the video shall show in letters: the quotations of the prompt, as ByT5 reads them.
 
     Args:
         prompt: any text.
     Returns:
-        `Text "..."` for each quotation, in order, each once, each followed by a full stop and a space; None
-        when there is no quotation.
+        `Text "..."` for each quotation, in order, each followed by a full stop and a space; None when there is no
+        quotation.
     Source:
         `extract_glyph_texts` of diffusers' HunyuanVideo15Pipeline.
     """

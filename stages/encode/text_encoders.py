@@ -1,97 +1,112 @@
-"""The two text encoders: loading them from a checkpoint's folders, and running them on a prompt, by torch.
+"""The two text encoders as an object: loaded from a checkpoint, and run on prompts, by torch on the CPU.
 
-Reads the four text components and nothing else of the checkpoint. Which text is encoded is said in prompt.py;
-where the folders are and what happens to the tensors is left to the caller.
+Owns the order of operations from a prompt to its embeddings. Which text is encoded is said in prompt.py; what a
+component must be is in components.py.
 
 Source of the numbers and the order of operations: `encode_prompt` of diffusers' HunyuanVideo15Pipeline, whose
 results these equal to the bit when both run on one machine.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import (
-    BatchEncoding,
-    ByT5Tokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Qwen2_5_VLTextModel,
-    Qwen2Tokenizer,
-    T5EncoderModel,
-)
+from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, Qwen2Tokenizer, T5EncoderModel
 
-from stages.encode.prompt import NUM_SYSTEM_TOKENS, Cut, build_chat, extract_glyph_text
-from stages.errors import CheckpointError
+from stages.encode.chat import apply_chat_template, count_closing_tokens, list_tokens
+from stages.encode.components import check_config, load_model, load_tokenizer
+from stages.encode.prompt import NUM_SYSTEM_TOKENS, Truncation, build_chat, extract_glyph_text
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.models.settings import TEXT, Rule, count, find_faults, only, read_settings, refuse_faulty
-from stages.pipeline import encode
-from stages.tensors.weight_files import WeightFiles
+from stages.models.checkpoint import Checkpoint, component_folder
+from stages.models.settings import count
+from stages.pipeline.encode import STAGE
+from stages.request.arguments import check_arguments
 
 Array: TypeAlias = NDArray[Any]
-Model = TypeVar("Model", bound=PreTrainedModel)
-Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
-
-COMPONENTS: Final = encode.STAGE.components
 
 # The DiT was trained on the output of the third layer from the end: two layers and the last norm are skipped.
 _HIDDEN_STATE = -3
 _MIN_LAYERS = 2  # so that there are three states: the token embeddings, and one of each layer
-_MAX_VOCABULARY = 2**20  # far above any text encoder's
-# The system message is cropped from the front and long prompts are cut at the end: both need text on the left.
-_TOKENIZER_RULES: Final[Mapping[str, Rule]] = {
-    "padding_side": only("right"),
-    "truncation_side": only("right"),
-    "pad_token": TEXT,
-}
 _DTYPES: Mapping[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-_MEND = "Download or copy the checkpoint again, or name another one in params/model.toml."
 
 
 @dataclass(frozen=True)
 class TextEncoders:
-    """The loaded text side of a checkpoint, ready to encode."""
+    """The text side of a checkpoint, ready to encode. All of it is in the host's memory.
 
+    Attributes:
+        checkpoint: that it was loaded from.
+        dtype: of the weights, the embeddings and the masks: "bfloat16" or "float32".
+        text_encoder: the language model.
+        tokenizer: the language model's.
+        text_encoder_2: ByT5, the glyph encoder.
+        tokenizer_2: ByT5's.
+        num_closing_tokens: of the chat after the prompt's last token.
+    """
+
+    checkpoint: Checkpoint
+    dtype: str
     text_encoder: Qwen2_5_VLTextModel
     tokenizer: Qwen2Tokenizer
     text_encoder_2: T5EncoderModel
     tokenizer_2: ByT5Tokenizer
-    num_closing_tokens: int  # of the chat after the prompt's last token
+    num_closing_tokens: int
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The model dtype, which all embeddings and masks have."""
-        return self.text_encoder.dtype
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, *, dtype: str) -> "TextEncoders":
+        """Load the text side of a checkpoint, for evaluation; nothing else of it is read.
 
+        Args:
+            checkpoint: from `resolve`; what is missing of a hub id is downloaded.
+            dtype: "bfloat16" or "float32", whatever the files hold.
+        Raises:
+            ParamsError: there is no such dtype.
+            CheckpointError: a component is missing, damaged, incomplete or of another architecture.
+        """
+        check_arguments(STAGE, dtype=dtype)
+        names = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
+        folders = {name: component_folder(checkpoint, name) for name in names}
+        tokenizer = load_tokenizer(Qwen2Tokenizer, folders["tokenizer"])
+        tokenizer_2 = load_tokenizer(ByT5Tokenizer, folders["tokenizer_2"])
+        num_closing_tokens = count_closing_tokens(tokenizer, folders["tokenizer"])
+        layers = {"num_hidden_layers": count(_MIN_LAYERS)}
+        check_config(Qwen2_5_VLTextModel, folders["text_encoder"], tokenizer, layers)
+        check_config(T5EncoderModel, folders["text_encoder_2"], tokenizer_2, {})
+        return cls(
+            checkpoint=checkpoint,
+            dtype=dtype,
+            text_encoder=load_model(Qwen2_5_VLTextModel, folders["text_encoder"], dtype=_DTYPES[dtype]),
+            tokenizer=tokenizer,
+            text_encoder_2=load_model(T5EncoderModel, folders["text_encoder_2"], dtype=_DTYPES[dtype]),
+            tokenizer_2=tokenizer_2,
+            num_closing_tokens=num_closing_tokens,
+        )
 
-def load_text_encoders(folders: Mapping[str, Path], *, dtype: str) -> TextEncoders:
-    """Load the text side of a checkpoint, for evaluation, on the CPU. Nothing is downloaded.
+    def is_of(self, checkpoint: Checkpoint, *, dtype: str) -> bool:
+        """Whether `load` would give the same for these arguments."""
+        return (self.checkpoint, self.dtype) == (checkpoint, dtype)
 
-    Args:
-        folders: where each of COMPONENTS lies; other entries are ignored.
-        dtype: the model dtype, "bfloat16" or "float32", whatever the files hold.
-    Raises:
-        CheckpointError: a component is missing, damaged, incomplete or of another architecture.
-    """
-    tokenizer = _load_tokenizer(Qwen2Tokenizer, folders["tokenizer"])
-    tokenizer_2 = _load_tokenizer(ByT5Tokenizer, folders["tokenizer_2"])
-    num_closing_tokens = _count_closing_tokens(tokenizer, folders["tokenizer"])
-    layers = {"num_hidden_layers": count(_MIN_LAYERS)}
-    _check_config(Qwen2_5_VLTextModel, folders["text_encoder"], tokenizer, layers)
-    _check_config(T5EncoderModel, folders["text_encoder_2"], tokenizer_2, {})
-    return TextEncoders(
-        text_encoder=_load_model(Qwen2_5_VLTextModel, folders["text_encoder"], dtype=_DTYPES[dtype]),
-        tokenizer=tokenizer,
-        text_encoder_2=_load_model(T5EncoderModel, folders["text_encoder_2"], dtype=_DTYPES[dtype]),
-        tokenizer_2=tokenizer_2,
-        num_closing_tokens=num_closing_tokens,
-    )
+    def encode(self, prompt: str, negative_prompt: str = "") -> dict[str, Array]:
+        """Encode a prompt and the prompt to stay away from; a Python warning says what of them is not read.
+
+        Args:
+            prompt: any text, also empty.
+            negative_prompt: any text, also empty; without guidance it has no effect on the video.
+        Returns:
+            The eight tensors of `encode_prompts`, which `embeddings.safetensors` holds.
+        Raises:
+            ParamsError: a prompt is no text that UTF-8 can hold.
+        """
+        check_arguments(STAGE, prompt=prompt, negative_prompt=negative_prompt)
+        for text in (prompt, negative_prompt):
+            for truncation in find_truncations(self, text):
+                warnings.warn(truncation.describe(), stacklevel=2)
+        return encode_prompts(self, prompt, negative_prompt, lambda _done, _total: None)
 
 
 def encode_prompts(
@@ -121,7 +136,7 @@ def encode_prompt(encoders: TextEncoders, prompt: str) -> dict[str, Array]:
 
     Args:
         encoders: of one checkpoint.
-        prompt: any text; what is over the encoders' limits is left out (`find_cuts` says what).
+        prompt: any text; what is over the encoders' limits is left out (`find_truncations` says what).
     Returns:
         All in the model dtype; a mask is 1 where there is text and 0 where there is padding:
         `prompt_embeds` [1, 1000, width of the language model], `prompt_embeds_mask` [1, 1000],
@@ -139,29 +154,29 @@ def encode_prompt(encoders: TextEncoders, prompt: str) -> dict[str, Array]:
         "prompt_embeds_2": prompt_embeds_2,
         "prompt_embeds_mask_2": prompt_embeds_mask_2,
     }
-    return {name: _to_numpy(tensor.to(encoders.dtype)) for name, tensor in tensors.items()}
+    return {name: _to_numpy(tensor.to(_DTYPES[encoders.dtype])) for name, tensor in tensors.items()}
 
 
-def find_cuts(encoders: TextEncoders, prompt: str) -> tuple[Cut, ...]:
-    """What `encode_prompt` leaves out of a prompt: nothing, or one entry for each encoder that cuts it."""
-    cuts = []
-    chat = _list_tokens(encoders.tokenizer, build_chat(prompt))
+def find_truncations(encoders: TextEncoders, prompt: str) -> tuple[Truncation, ...]:
+    """What `encode_prompt` leaves out of a prompt: nothing, or one entry for each encoder that truncates it."""
+    truncations = []
+    chat = list_tokens(encoders.tokenizer, build_chat(prompt))
     tokens = chat[NUM_SYSTEM_TOKENS : len(chat) - encoders.num_closing_tokens]
     if len(tokens) > MAX_PROMPT_TOKENS:
         text = str(encoders.tokenizer.decode(tokens[MAX_PROMPT_TOKENS:]))
-        cuts.append(Cut("text_encoder", num_tokens=len(tokens), max_tokens=MAX_PROMPT_TOKENS, text=text))
+        truncations.append(Truncation("text_encoder", num_tokens=len(tokens), max_tokens=MAX_PROMPT_TOKENS, text=text))
     glyph_tokens = encoders.tokenizer_2(extract_glyph_text(prompt) or "").input_ids
     if len(glyph_tokens) > MAX_GLYPH_TOKENS:
         # The last token that is read ends the text, however long it was.
         text = str(encoders.tokenizer_2.decode(glyph_tokens[MAX_GLYPH_TOKENS - 1 : -1]))
         num_tokens = len(glyph_tokens)
-        cuts.append(Cut("text_encoder_2", num_tokens=num_tokens, max_tokens=MAX_GLYPH_TOKENS, text=text))
-    return tuple(cuts)
+        truncations.append(Truncation("text_encoder_2", num_tokens=num_tokens, max_tokens=MAX_GLYPH_TOKENS, text=text))
+    return tuple(truncations)
 
 
 def _encode_chat(encoders: TextEncoders, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings [1, 1000, width] and mask [1, 1000] of the prompt, after the system tokens are cropped."""
-    chat = _apply_chat_template(
+    chat = apply_chat_template(
         encoders.tokenizer,
         build_chat(prompt),
         padding="max_length",
@@ -199,104 +214,3 @@ def _to_numpy(tensor: torch.Tensor) -> Array:
     if tensor.dtype == torch.bfloat16:
         return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return np.ascontiguousarray(tensor.numpy())
-
-
-def _apply_chat_template(
-    tokenizer: Qwen2Tokenizer, messages: list[dict[str, str]], **options: Any
-) -> BatchEncoding[torch.Tensor]:
-    """Token numbers and mask, [1, length] each, of a chat that waits for the assistant's answer."""
-    return cast(
-        "BatchEncoding[torch.Tensor]",
-        tokenizer.apply_chat_template(
-            [messages],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            **options,
-        ),
-    )
-
-
-def _list_tokens(tokenizer: Qwen2Tokenizer, messages: list[dict[str, str]]) -> list[int]:
-    """All token numbers of a chat, neither cut nor padded."""
-    return [int(token) for token in _apply_chat_template(tokenizer, messages).input_ids[0]]
-
-
-def _check_config(
-    kind: type[PreTrainedModel], folder: Path, tokenizer: PreTrainedTokenizerBase, rules: Mapping[str, Rule]
-) -> None:
-    """A model's settings, before its weights are read; `rules` are those that only this kind has."""
-    num_tokens = max(tokenizer.get_vocab().values()) + 1
-    name = kind.__name__
-    common = {
-        "architectures": Rule(f"['{name}']", lambda found: found == [name]),
-        "vocab_size": count(num_tokens, _MAX_VOCABULARY),
-    }
-    settings = read_settings(folder / "config.json")
-    refuse_faulty(find_faults(settings.values, {**common, **rules}), where=settings.where)
-
-
-def _load_model(kind: type[Model], folder: Path, *, dtype: torch.dtype) -> Model:
-    """A model from its folder, whole: transformers would draw tensors that the files lack at random."""
-    WeightFiles(folder)  # headers only: damaged shards and quantised tensors are told as for the other components
-    try:
-        # A pair comes back, which the annotations of transformers do not know; misshapen tensors are in the
-        # report, and raised below.
-        loaded: Any = kind.from_pretrained(
-            folder,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever its readers raise, it means one thing: the folder cannot be read
-        raise CheckpointError(f"{folder}: the weights cannot be read ({_one_line(error)}). {_MEND}") from error
-    model, report = cast("tuple[Model, dict[str, Any]]", loaded)
-    kinds = {
-        "missing": sorted(report["missing_keys"]),
-        "spare": sorted(report["unexpected_keys"]),
-        "misshapen": [
-            f"{name} is {list(found)}, not {list(wanted)}" for name, found, wanted in sorted(report["mismatched_keys"])
-        ],
-    }
-    lines = [f"{len(names)} {fault}: {', '.join(names)}" for fault, names in kinds.items() if names]
-    if lines:
-        raise CheckpointError("\n  ".join([f"{folder}: the weights do not fit its config.json:", *lines, _MEND]))
-    return cast("Model", model.train(False))
-
-
-def _load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
-    """A tokenizer from its folder; transformers would make up an empty one where there is none."""
-    file = folder / "tokenizer_config.json"
-    if not file.is_file():
-        raise CheckpointError(f"{folder}: holds no tokenizer_config.json. {_MEND}")
-    try:
-        tokenizer = kind.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # as in _load_model
-        raise CheckpointError(f"{folder}: the tokenizer cannot be read ({_one_line(error)}). {_MEND}") from error
-    found = {name: getattr(tokenizer, name) for name in _TOKENIZER_RULES}
-    refuse_faulty(find_faults(found, _TOKENIZER_RULES), where=file)
-    return cast("Tokenizer", tokenizer)
-
-
-def _count_closing_tokens(tokenizer: Qwen2Tokenizer, folder: Path) -> int:
-    """Tokens of the chat after the prompt, once it is sure that NUM_SYSTEM_TOKENS stand before it."""
-    system, user = build_chat("0")
-    try:
-        chat = _list_tokens(tokenizer, [system, user])
-        frame = _list_tokens(tokenizer, [system, {**user, "content": ""}])
-    except Exception as error:  # a chat template is a program: it can fail in any way
-        raise CheckpointError(f"{folder}: the chat template fails ({_one_line(error)}). {_MEND}") from error
-    num_before = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(chat, frame, strict=False)))
-    if num_before != NUM_SYSTEM_TOKENS:
-        raise CheckpointError(
-            f"{folder}: the chat has {num_before} tokens before the prompt, in HunyuanVideo-1.5 it has "
-            f"{NUM_SYSTEM_TOKENS}. Vocabulary and chat template must be those of Qwen2.5. {_MEND}"
-        )
-    return len(frame) - num_before
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

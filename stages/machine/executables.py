@@ -77,6 +77,18 @@ class Executable:
     was_loaded: bool
 
 
+CompileProgram: TypeAlias = Callable[[Program], Executable]  # how whoever holds programs gets one
+
+
+def compile_in_memory(program: Program) -> Executable:
+    """Compile a program and keep nothing of it on disk.
+
+    Raises:
+        jax.errors.JaxRuntimeError: the compiler refuses it.
+    """
+    return _timed(program.compile)
+
+
 class Executables:
     """The compiled programs of one store. Any number of processes may use it at a time."""
 
@@ -104,17 +116,17 @@ class Executables:
         """
         devices = _devices_of(program)
         if not _are_here(devices):
-            return _timed(program.compile)
+            return compile_in_memory(program)
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(open_private(self._path))
             except StoreError as error:
                 self._warn(f"{error} Until then nothing is kept, and each process compiles its programs again.")
-                return _timed(program.compile)
+                return compile_in_memory(program)
             name = _name_of(program, devices)
             executable = self._load(folder, name, program, devices)
             if executable is None:
-                executable = _timed(program.compile)
+                executable = compile_in_memory(program)
                 self._keep(folder, name, program, executable.compiled)
             return executable
 

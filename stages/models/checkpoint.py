@@ -33,7 +33,7 @@ class Checkpoint:
     commit: str = ""
 
 
-def resolve(checkpoint: str, revision: str, root: Path) -> Checkpoint:
+def resolve(checkpoint: str, revision: str = "", root: Path = Path()) -> Checkpoint:
     """Find a checkpoint.
 
     Args:

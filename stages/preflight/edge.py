@@ -14,10 +14,15 @@ from stages.machine.executables import Executables
 from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
-from stages.run.job import Job, Report
+from stages.run.job import Job, Report, Run
 
 # How messages begin of what says nothing of the program: the same question may have an answer the next time.
 _PASSING = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED")
+
+
+def open_stage() -> Run:
+    """What does the jobs of one process; it keeps nothing from one to the next."""
+    return run
 
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:

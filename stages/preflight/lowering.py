@@ -11,7 +11,7 @@ import jax
 from stages.decode.config import check_geometry, parse_config
 from stages.decode.plan import ChunkPlan, count_needs, lower_chunk, lower_first
 from stages.decode.strips import count_used
-from stages.decode.tiling import choose_grid, count_tiles
+from stages.decode.tiling import Tiling, choose_grid, count_tiles
 from stages.denoise.config import parse_transformer_config
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sharding.mesh import build_mesh
@@ -108,7 +108,8 @@ def _lower_decode(parameters: Mapping[str, Any], size: LatentSize, devices: Sequ
     where = Path("vae/config.json")
     config = parse_config(Settings(where, parameters["config"]))
     check_geometry(config, where=where)
-    grid = choose_grid(size.height, size.width, parameters, spatial_compression=config.spatial_compression)
+    tiling = Tiling.from_parameters(parameters)
+    grid = choose_grid(size.height, size.width, tiling, spatial_compression=config.spatial_compression)
     tiles = count_tiles(size.height, size.width, grid)
     plans = {tile: ChunkPlan(config, LatentSize(size.num_frames, *tile), parameters["dtype"]) for tile in tiles}
     needs = [(number, count_needs(plans[tile], devices)) for tile, number in tiles.items()]

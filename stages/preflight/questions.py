@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stages.encode.quotations import find_quotations
+from stages.encode.prompt import find_quotations
 from stages.errors import ContractError
 from stages.geometry import MAX_GLYPH_TOKENS, LatentSize, VideoSize, latent_size
 from stages.keys import JsonValue, Node

@@ -24,8 +24,11 @@ _EDGE = "edge"  # the module of a program that does the work; from it all others
 _CARRIERS = (
     "stages.errors",
     "stages.pipeline",
+    "stages.request",
     "stages.run",
     "stages.store.artifacts",
+    "stages.models.checkpoint",
+    "stages.models.hub",
     "stages.models.weights",
     "stages.machine.executables",
     "stages.machine.host_discovery",

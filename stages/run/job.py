@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint, component_folder, component_identity
+from stages.models.checkpoint import Checkpoint, component_identity
 from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
@@ -82,11 +82,6 @@ class Job:
             machine=fields["machine"],
             from_file=None if from_file is None else Path(from_file),
         )
-
-    def component(self, name: str) -> Path:
-        """Folder of a checkpoint component that the stage declares."""
-        assert name in self.node.components, name
-        return component_folder(self.checkpoint, name)
 
     def input(self, contract: Contract) -> Path:
         """Payload of an artifact that the stage reads; `perform` has compared it with its manifest."""

@@ -41,8 +41,8 @@ The result goes to the store, as with doit. What the node reads must be there; `
 def main(package: str, arguments: Sequence[str] | None = None, *, instead: str = "") -> None:
     """Serve jobs from stdin, or run one node by hand.
 
-    What does a job is `run` in the package's edge.py. It loads torch or JAX, so it waits until it is clear that it is
-    needed.
+    What does the jobs comes from `open_stage` in the package's edge.py, once for all jobs of this process. It loads
+    torch or JAX, so it waits until it is clear that it is needed.
 
     Args:
         package: of the program; the __main__ of a stage passes its own.
@@ -52,7 +52,7 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
     options = _parse(package, arguments, instead)
 
     def load() -> Run:
-        run: Run = import_module(f"{package}.edge").run
+        run: Run = import_module(f"{package}.edge").open_stage()
         return run
 
     if options.video is None:

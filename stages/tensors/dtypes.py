@@ -17,3 +17,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 }
 SAFETENSORS_NAMES: Mapping[str, str] = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 FLOATS = "F32, F16 or BF16"  # for messages
+
+
+def name_dtypes(tensors: Mapping[str, Array]) -> dict[str, str]:
+    """The dtype of each tensor as the header of a file names it ("F32"), or as NumPy does where no stage writes it."""
+    return {name: SAFETENSORS_NAMES.get(array.dtype.name, array.dtype.name) for name, array in tensors.items()}

@@ -14,7 +14,7 @@ import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
 from stages.decode.config import DecoderConfig, parse_config
-from stages.decode.decoder import FramePrograms
+from stages.decode.forward import FramePrograms
 from stages.decode.plan import ChunkPlan, compile_programs, compile_tiles
 from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile

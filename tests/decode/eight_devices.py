@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stages.decode.decoder import FramePrograms, decode_chunk, initial_state
+from stages.decode.forward import FramePrograms, decode_chunk, initial_state
 from stages.decode.plan import ChunkPlan, Devices, compile_programs, compile_tiles
 from stages.decode.stream import decode_video
 from stages.decode.strips import place

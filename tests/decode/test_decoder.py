@@ -1,104 +1,116 @@
-"""The decoder with explicit state."""
+"""The VAE's decoder as an object: what it accepts, what it keeps, and what it gives."""
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 
-from stages.decode.decoder import FramePrograms, decode_chunk, decode_first, decode_next, initial_state
-from stages.decode.weights import load_weights
-from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
-from tests.products import list_precisions
+from stages.decode.decoder import Decoder
+from stages.decode.tiling import Tiling
+from stages.errors import ContractError, ParamsError, StageError
+from stages.models.checkpoint import Checkpoint
+from stages.request.params import load_params
+from tests.decode.builders import decode_here, random_latents, write_vae
+from tests.loads import Compiler
+from tests.project import PROJECT
 
-pytestmark = pytest.mark.compiles
-
-NUM_FRAMES = 4
+LATENTS = random_latents(2, 1, 2)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_vae(tmp_path_factory.mktemp("toy") / "vae", **SMALL)
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return Checkpoint(write_vae(tmp_path_factory.mktemp("checkpoint") / "vae", layers_per_block=0).parent)
 
 
-def decode_in_chunks(folder: Path, sizes: list[int], *, room: int = NUM_FRAMES) -> np.ndarray:
-    config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
-    latents = jnp.moveaxis(jnp.asarray(random_latents(NUM_FRAMES, 2, 3)), 1, -1)
-    programs = FramePrograms(
-        first=partial(decode_first, config=config, num_latent_frames=room),
-        later=partial(decode_next, config=config),
+@pytest.fixture(scope="module")
+def decoder(checkpoint: Checkpoint) -> Decoder:
+    return Decoder.load(checkpoint, dtype="float32")
+
+
+def refusal(decoder: Decoder, kind: type[Exception], latents: np.ndarray = LATENTS, **options: Any) -> str:
+    with pytest.raises(kind) as caught:
+        decoder.stream(latents, **options)
+    return str(caught.value)
+
+
+def test_frames_are_those_of_the_functions_clamped_and_rounded(decoder: Decoder, checkpoint: Checkpoint):
+    frames = decoder.decode(LATENTS)
+    assert (frames.shape, frames.dtype) == ((1, 5, 16, 32, 3), ml_dtypes.bfloat16)
+    expected = np.clip(decode_here(checkpoint.folder / "vae", LATENTS), -1, 1).astype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(frames[0], expected)
+
+
+def test_a_stream_gives_the_same_frames_one_latent_frame_after_the_other(decoder: Decoder):
+    pieces = list(decoder.stream(LATENTS))
+    assert [piece.shape for piece in pieces] == [(1, 16, 32, 3), (4, 16, 32, 3)]
+    np.testing.assert_array_equal(np.concatenate(pieces), decoder.decode(LATENTS)[0])
+
+
+def test_a_latent_frame_is_decoded_when_it_is_asked_for(checkpoint: Checkpoint):
+    """The second one is not finite, which nobody sees before."""
+    latents = LATENTS.copy()
+    latents[:, :, 1] = np.inf
+    pieces = Decoder.load(checkpoint, dtype="float32").stream(latents)
+    assert next(pieces).shape == (1, 16, 32, 3)
+    with pytest.raises(StageError) as caught:
+        next(pieces)
+    assert str(caught.value) == (
+        f"frames of latent frame 1: 6144 of 6144 values are not finite; {checkpoint.folder}/vae made them in float32. "
+        "Use another checkpoint in params/model.toml."
     )
-    state, pieces, start = initial_state(room), [], 0
-    for size in sizes:
-        state, frames = decode_chunk(weights, state, latents[:, start : start + size], programs=programs)
-        pieces.append(np.asarray(frames))
-        start += size
-    return np.concatenate(pieces, axis=1)
 
 
-@pytest.mark.parametrize("sizes", [[2, 2], [1, 3]])
-def test_a_state_holds_all_that_the_next_chunk_needs(folder: Path, sizes: list[int]):
-    np.testing.assert_array_equal(decode_in_chunks(folder, sizes), decode_in_chunks(folder, [NUM_FRAMES]))
+def test_programs_are_compiled_once_for_each_size_before_the_first_frame_and_kept(checkpoint: Checkpoint):
+    decoder, compiler = Decoder.load(checkpoint, dtype="float32"), Compiler()
+    tiles = Tiling(tile_size=16, tile_overlap=0.0)
+    for tiling in (None, tiles, None, tiles):
+        decoder.stream(LATENTS, tiling=tiling, compile_program=compiler)
+    assert compiler.compiled == ["first decode chunk", "decode chunk"] * 2
 
 
-def test_one_frame_comes_first_and_four_of_each_later(folder: Path):
-    assert decode_in_chunks(folder, [1]).shape == (1, 1, 8, 12, 3)
-    assert decode_in_chunks(folder, [NUM_FRAMES]).shape == (1, 13, 8, 12, 3)
+def test_tiles_are_those_that_are_asked_for(decoder: Decoder):
+    whole, tiled = decoder.decode(LATENTS), decoder.decode(LATENTS, tiling=Tiling(tile_size=16, tile_overlap=0.0))
+    assert tiled.shape == whole.shape
+    assert not np.array_equal(tiled, whole)
 
 
-def test_later_latents_do_not_change_earlier_frames(folder: Path):
-    whole = decode_in_chunks(folder, [NUM_FRAMES])
-    np.testing.assert_array_equal(decode_in_chunks(folder, [2]), whole[:, :5])
+def test_tiles_have_the_parameters_defaults():
+    parameters = load_params(PROJECT, {}).videos["demo"].decode
+    assert Tiling() == Tiling(parameters.tile_size, parameters.tile_overlap)
 
 
-def test_a_state_has_room_for_its_video_and_no_more(folder: Path):
-    with pytest.raises(ValueError, match="latent frame 4 of 3: the state has no room for it"):
-        decode_in_chunks(folder, [NUM_FRAMES], room=3)
+def test_it_is_of_what_it_was_loaded_from_alone(decoder: Decoder, checkpoint: Checkpoint):
+    devices = jax.local_devices()
+    assert decoder.is_of(checkpoint, dtype="float32", devices=devices)
+    assert not decoder.is_of(checkpoint, dtype="bfloat16", devices=devices)
+    assert not decoder.is_of(replace(checkpoint, folder=Path("other")), dtype="float32", devices=devices)
+    assert not decoder.is_of(checkpoint, dtype="float32", devices=devices * 2)
 
 
-def test_two_programs_serve_all_latent_frames_of_a_video(folder: Path):
-    jax.clear_caches()
-    decode_in_chunks(folder, [1, 1, 1, 1])
-    assert (decode_first._cache_size(), decode_next._cache_size()) == (1, 1)
+def test_a_dtype_that_no_model_has_is_refused_before_anything_is_read():
+    with pytest.raises(ParamsError) as caught:
+        Decoder.load(Checkpoint(Path("nowhere")), dtype="float16")
+    assert str(caught.value) == "arguments, decode.dtype = \"float16\": must be 'bfloat16' or 'float32'."
 
 
-def test_the_memory_is_as_large_for_a_long_video_but_for_the_attention_cache(folder: Path):
-    config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
-    sizes = []
-    for room in (3, 30):
-        decode = partial(decode_first, config=config, num_latent_frames=room)
-        memory, _ = jax.eval_shape(decode, weights, jnp.zeros((1, 2, 3, 32)))
-        cache = sum(array.size for array in jax.tree.leaves(memory.mid_attention))
-        total = sum(array.size for array in jax.tree.leaves(memory))
-        sizes.append((total - cache, cache))
-    assert sizes[0][0] == sizes[1][0]
-    assert sizes[1][1] == 10 * sizes[0][1]
+def test_tiles_that_break_the_rules_are_refused(decoder: Decoder):
+    assert refusal(decoder, ParamsError, tiling=Tiling(tile_size=20, tile_overlap=0.6)).splitlines() == [
+        "arguments, decode.tile_size = 20: must be a multiple of 16, the VAE's spatial compression. Use 16 or 32.",
+        "  arguments, decode.tile_overlap = 0.6: must be less than or equal to 0.5.",
+    ]
 
 
-def test_every_product_of_float32_matrices_is_made_in_float32(folder: Path):
-    config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
-    latents = jnp.zeros((1, 2, 3, 32))
-    decode = partial(decode_first, config=config, num_latent_frames=2)
-    memory, _ = jax.eval_shape(decode, weights, latents)
-    first = jax.make_jaxpr(decode)(weights, latents)
-    later = jax.make_jaxpr(partial(decode_next, config=config))(weights, latents, memory, jnp.int32(1))
-    # 14 convolutions, each one product for the first frame and three for a later one; 6 products of attention
-    for program, num_products in ((first, 20), (later, 48)):
-        precisions = list_precisions(program.jaxpr)
-        assert len(precisions) == num_products
-        assert set(precisions) == {(jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)}
+def test_latents_of_another_shape_are_refused(decoder: Decoder):
+    assert refusal(decoder, ContractError, LATENTS[0]) == (
+        "latents: does not hold what denoise makes: `latents` is [32, 2, 1, 2], not [1, 32, >= 1, >= 1, >= 1]."
+    )
 
 
-def test_an_image_leaves_nothing_to_remember(folder: Path):
-    config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
-    latents = jnp.moveaxis(jnp.asarray(random_latents(1, 2, 3)), 1, -1)[:, 0]
-    memory, frames = decode_first(weights, latents, config=config, num_latent_frames=1)
-    assert memory is None
-    _, expected = decode_first(weights, latents, config=config, num_latent_frames=2)
-    np.testing.assert_allclose(frames, expected, atol=1e-5)  # compiled as another program
+def test_latents_of_another_dtype_are_refused(decoder: Decoder):
+    assert refusal(decoder, ContractError, LATENTS.astype(np.float64)) == (
+        "latents: does not hold what denoise makes: `latents` is float64, not BF16 or F32."
+    )

@@ -1,4 +1,4 @@
-"""The stage as a process: what a user is told when a checkpoint or the machine do not fit."""
+"""The stage as a process: its messages when a checkpoint or the machine do not fit; and here: what it keeps."""
 
 import json
 import os
@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from stages.decode import edge
+from stages.decode.decoder import Decoder
+from stages.errors import CheckpointError
 from stages.keys import Node
+from stages.machine.executables import Executable, Executables, Program
 from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
+from tests.loads import watch_loads
 from tests.stage_process import Event, StageProcess
 
 pytestmark = pytest.mark.compiles
@@ -51,8 +57,8 @@ def vae(template: Path, tmp_path: Path) -> Path:
     return tmp_path / "checkpoint" / "vae"
 
 
-def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", **parameters: object) -> list[Event]:
-    """Events of a job that decodes two latent frames."""
+def decode_job(vae: Path, *, platform: str = "cpu", **parameters: object) -> Job:
+    """A job that decodes two latent frames."""
     store = Store(vae.parent.parent / "artifacts")
     parents = [Node("encode", {}, {}, {})]
     parents.append(Node("denoise", {}, {}, {"encode": parents[0].key}))
@@ -61,7 +67,12 @@ def decode(process: StageProcess, vae: Path, *, platform: str = "cpu", **paramet
     publish(store, parents[1], (vae.parent / "latents").read_bytes())
     node = Node("decode", PARAMETERS | parameters, {}, {"denoise": parents[1].key})
     machine = {"platform": platform, "mesh": "auto"}
-    return process.run(build_job(node, Checkpoint(vae.parent), store.root, CODE, machine))
+    return build_job(node, Checkpoint(vae.parent), store.root, CODE, machine)
+
+
+def decode(process: StageProcess, vae: Path, *, platform: str = "cpu") -> list[Event]:
+    """Events of such a job."""
+    return process.run(decode_job(vae, platform=platform))
 
 
 def artifacts(vae: Path) -> list[Path]:
@@ -115,7 +126,7 @@ def test_all_devices_take_part_and_make_the_same_frames(process: StageProcess, v
     np.testing.assert_allclose(read_tensors(file)["frames"].astype(np.float32), frames, atol=2**-8)  # bfloat16
 
 
-def test_the_time_of_compiling_is_told_apart(process: StageProcess, vae: Path):
+def test_the_time_of_compiling_is_measured_apart(process: StageProcess, vae: Path):
     decode(process, vae)
     facts = run_facts(vae)
     assert set(facts["wall_s"]) == {"load", "compile", "decode"}
@@ -205,3 +216,38 @@ def test_a_platform_that_is_not_there_is_told(process: StageProcess, vae: Path, 
         assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
         assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
     fresh.close()
+
+
+def test_the_decoder_is_kept_for_the_next_job_and_gone_before_another_is_loaded(
+    vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loaded, run = watch_loads(monkeypatch, Decoder), edge.open_stage()
+    compiled = watch_compiles(monkeypatch)
+    counts = []
+    for dtype, tiles in (("float32", False), ("float32", False), ("float32", True), ("bfloat16", False)):
+        job = decode_job(vae, platform="auto", dtype=dtype, enable_tiling=tiles, tile_size=16, tile_overlap=0.0)
+        run(job, tmp_path, Report(lambda _event: None))
+        counts.append((len(loaded), len(compiled)))
+    assert counts == [(1, 2), (1, 2), (1, 4), (2, 6)]  # two programs for each size: of the first frame, of the others
+
+
+def watch_compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the programs that are compiled or loaded from now on."""
+    names: list[str] = []
+    compile_program = Executables.compile
+
+    def compile_watched(self: Executables, program: Program) -> Executable:
+        names.append(program.name)
+        return compile_program(self, program)
+
+    monkeypatch.setattr(Executables, "compile", compile_watched)
+    return names
+
+
+def test_a_decoder_that_cannot_be_loaded_is_tried_again(vae: Path, tmp_path: Path):
+    run, quiet = edge.open_stage(), Report(lambda _event: None)
+    config = (vae / "config.json").rename(vae / "elsewhere")
+    with pytest.raises(CheckpointError):
+        run(decode_job(vae, platform="auto"), tmp_path, quiet)
+    config.rename(vae / "config.json")
+    assert run(decode_job(vae, platform="auto"), tmp_path, quiet)["num_devices"] == 1

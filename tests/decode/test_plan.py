@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stages.decode.config import parse_config
-from stages.decode.decoder import decode_first, decode_next
+from stages.decode.forward import decode_first, decode_next
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.plan import COMPILER_OPTIONS, ChunkPlan, compile_programs, count_needs, lower_chunk, lower_first
 from stages.decode.weights import load_weights

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.decode.decoder import decode_chunk, initial_state
-from stages.decode.stream import decode_video, to_stored
+from stages.decode.forward import decode_chunk, initial_state
+from stages.decode.stream import decode_video, finish, to_stored
 from stages.decode.tiling import one_tile
 from stages.decode.weights import load_weights
+from stages.errors import StageError
 from tests.decode.builders import (
     DEVICE,
     SMALL,
@@ -62,3 +63,23 @@ def test_stored_frames_are_clamped_and_bfloat16():
     stored = to_stored(jnp.array([-3.0, -1.0, 0.1, 1.0, 7.0]).reshape(1, 1, 5, 1))
     assert stored.dtype == jnp.bfloat16
     assert stored.astype(jnp.float32).ravel().tolist() == [-1.0, -1.0, 0.10009765625, 1.0, 1.0]
+
+
+def test_finished_frames_are_numpys_and_come_as_the_pieces_do():
+    pieces = finish(iter([jnp.full((1, 2, 2, 3), 7.0), jnp.full((4, 2, 2, 3), -7.0)]), dtype="", checkpoint=Path())
+    first = next(pieces)
+    assert isinstance(first, np.ndarray)
+    assert (first.dtype, first.max()) == (jnp.bfloat16, 1)
+    assert next(pieces).shape == (4, 2, 2, 3)
+
+
+def test_frames_that_are_not_finite_are_refused_with_their_place():
+    decoded = iter([jnp.ones((1, 2, 2, 3)), jnp.full((4, 2, 2, 3), jnp.nan)])
+    pieces = finish(decoded, dtype="bfloat16", checkpoint=Path("vae"))
+    next(pieces)
+    with pytest.raises(StageError) as caught:
+        next(pieces)
+    assert str(caught.value) == (
+        "frames of latent frame 1: 48 of 48 values are not finite; vae made them in bfloat16. "
+        'Set decode.dtype = "float32", or use another checkpoint in params/model.toml.'
+    )

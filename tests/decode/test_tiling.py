@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stages.decode.tiling import (
     HEIGHT_AXIS,
     WIDTH_AXIS,
+    Tiling,
     blend,
     choose_grid,
     count_tiles,
@@ -39,11 +40,13 @@ def test_an_overlap_of_part_of_a_cell_is_rounded_up_to_a_cell():
 
 
 def test_tiles_are_laid_where_they_are_asked_for():
-    tiles = {"enable_tiling": True, "tile_size": 256, "tile_overlap": 0.25}
-    assert choose_grid(45, 80, tiles, spatial_compression=CELL_PX) == plan_tiles(
+    parameters = {"enable_tiling": True, "tile_size": 256, "tile_overlap": 0.25}
+    tiling = Tiling.from_parameters(parameters)
+    assert choose_grid(45, 80, tiling, spatial_compression=CELL_PX) == plan_tiles(
         45, 80, tile_size_px=256, tile_overlap=0.25, spatial_compression=CELL_PX
     )
-    assert choose_grid(45, 80, {"enable_tiling": False}, spatial_compression=CELL_PX) == one_tile(45, 80)
+    assert Tiling.from_parameters({"enable_tiling": False}) is None
+    assert choose_grid(45, 80, None, spatial_compression=CELL_PX) == one_tile(45, 80)
 
 
 def test_tiles_of_720p_have_four_sizes():

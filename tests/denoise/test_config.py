@@ -16,8 +16,10 @@ from stages.denoise.config import (
     parse_guider_config,
     parse_scheduler_config,
     parse_transformer_config,
+    read_model_config,
 )
 from stages.errors import CheckpointError
+from stages.models.checkpoint import Checkpoint
 from stages.models.settings import Settings, read_settings
 
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
@@ -176,3 +178,10 @@ def test_all_faults_of_a_guider_are_listed():
         "  Guidance here is uncond + guidance_scale * (cond - uncond) in all steps. Use a checkpoint whose guider does "
         "that, or change these settings in a copy of this one."
     )
+
+
+def test_the_settings_of_a_checkpoint_are_those_of_its_three_components():
+    config = read_model_config(Checkpoint(SHAPES))
+    assert config.transformer == parse_transformer_config(read_settings(SHAPES / "transformer" / "config.json"))
+    assert config.scheduler == parse_scheduler_config(read_settings(SHAPES / "scheduler" / "scheduler_config.json"))
+    assert config.guider == parse_guider_config(read_settings(SHAPES / "guider" / "guider_config.json"))

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.denoise import edge
+from stages.denoise.denoiser import Denoiser
+from stages.errors import CheckpointError
+from stages.run.job import Report, Run
 from stages.tensors.files import read_tensors
+from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
+from tests.loads import watch_loads
 from tests.stage_process import Event, StageProcess
 
 pytestmark = pytest.mark.compiles
@@ -232,3 +238,63 @@ def test_guiding_a_transformer_that_holds_the_guidance_is_warned_of(
         f"{stage.checkpoint}/guider/guider_config.json: its guidance_scale is 1.0, so the transformer holds the "
         "guidance already, and denoise.guidance_scale = 2.0 guides a second time, at twice the cost. Set it to 1.0."
     ] * num_warnings
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A stage in this process, its models, and where it writes."""
+
+    run: Run
+    loaded: list[weakref.ref[Denoiser]]
+    folder: Path
+
+    def denoise(self, checkpoint: Path, **changes: Any) -> Mapping[str, Any]:
+        """What run.json would say of a job."""
+        folder = self.folder / f"job-{len(list(self.folder.iterdir()))}"
+        folder.mkdir()
+        job = denoise_job(checkpoint, folder / "artifacts", machine={"platform": "auto"}, **changes)
+        return self.run(job, folder, Report(lambda _event: None))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    (tmp_path / "jobs").mkdir()
+    with quick_compiler():
+        yield Kept(edge.open_stage(), watch_loads(monkeypatch, Denoiser), tmp_path / "jobs")
+
+
+def test_the_next_job_of_one_model_loads_nothing_and_a_video_of_its_size_compiles_nothing(kept: Kept, template: Path):
+    videos = ((0, 32), (1, 32), (0, 48), (0, 32))
+    facts = [kept.denoise(template, seed=seed, height=height) for seed, height in videos]
+    assert ["compile_s" in each for each in facts] == [True, False, True, False]
+    assert [each.get("was_loaded") for each in facts] == [False, None, False, None]
+    assert len(kept.loaded) == 1
+
+
+def test_a_model_is_gone_before_another_one_is_loaded(kept: Kept, template: Path):
+    for dtype in ("float32", "bfloat16"):
+        kept.denoise(template, dtype=dtype)
+    assert len(kept.loaded) == 2  # `watch_loads` has looked, at the second
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again(kept: Kept, template: Path, tmp_path: Path):
+    broken = tmp_path / "checkpoint"
+    shutil.copytree(template, broken)
+    (broken / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError):
+        kept.denoise(broken)
+    shutil.copy(template / WEIGHTS, broken / WEIGHTS)
+    kept.denoise(broken)
+    assert len(kept.loaded) == 1
+
+
+def test_hosts_join_once_for_all_jobs(kept: Kept, template: Path, monkeypatch: pytest.MonkeyPatch):
+    settings: list[str] = []
+
+    def find_place(setting: str, *, platform: str) -> None:
+        settings.append(f"{setting} {platform}")
+
+    monkeypatch.setattr(edge, "find_place", find_place)
+    for seed in range(2):
+        kept.denoise(template, seed=seed)
+    assert settings == ["one auto"]

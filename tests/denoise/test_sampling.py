@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.denoise.config import SchedulerConfig
-from stages.denoise.sampling import Schedule, is_guided, make_schedule, sample, shift_sigmas
+from stages.denoise.sampling import SamplingSettings, Schedule, is_guided, make_schedule, sample, shift_sigmas
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights
+from stages.geometry import LatentSize
+from stages.request.params import DenoiseParams
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
 pytestmark = pytest.mark.compiles
@@ -150,3 +153,16 @@ def test_an_euler_step_equals_the_schedulers(denoise):
     expected = scheduler.step(velocity, scheduler.timesteps[0], noise, return_dict=False)[0]
     half = denoise(schedule=Schedule(sigmas=SCHEDULE.sigmas[:2], timesteps=SCHEDULE.timesteps[:1]))
     np.testing.assert_allclose(half, expected, atol=1e-6)  # float32
+
+
+def test_settings_are_the_parameters_of_denoise_but_dtype_and_file():
+    assert {field.name for field in fields(SamplingSettings)} == DenoiseParams.model_fields.keys() - {
+        "dtype",
+        "from_file",
+    }
+
+
+def test_settings_know_the_size_of_the_latents_and_whether_there_is_guidance():
+    guided = SamplingSettings(9, 96, 48, 20, guidance_scale=3.0, seed=0, flow_shift=None, window_size=0)
+    assert (guided.size, guided.is_guided) == (LatentSize(3, 6, 3), True)
+    assert not replace(guided, guidance_scale=1.0).is_guided

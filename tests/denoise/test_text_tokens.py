@@ -1,12 +1,17 @@
 """Which text tokens enter the DiT, by arrays written out by hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from stages.denoise.config import TransformerConfig
-from stages.denoise.text_tokens import PromptEmbeds, bucket_size, check_masks, check_widths, pack_text_tokens
+from stages.denoise.text_tokens import (
+    PromptEmbeds,
+    bucket_size,
+    check_masks,
+    check_widths,
+    pack_text_tokens,
+    read_embeddings,
+)
 from stages.errors import ContractError
 
 FLOAT32 = np.dtype(np.float32)
@@ -80,15 +85,15 @@ def masks(*valid: bool) -> dict[str, np.ndarray]:
 
 def test_prompts_without_a_token_are_told_with_their_file():
     with pytest.raises(ContractError) as error:
-        check_masks(masks(False, False), prefixes=("", "negative_"), where=Path("embeddings"))
+        check_masks(masks(False, False), prefixes=("", "negative_"), where="embeddings")
     assert str(error.value) == (
         "embeddings: `prompt_embeds_mask` marks no valid token; `negative_prompt_embeds_mask` marks no valid token. "
-        "`doit forget` it and run `doit` again, or mend the file in encode.from_file."
+        "`doit forget` it and run `doit` again, or fix the file in encode.from_file."
     )
 
 
 def test_a_negative_prompt_that_is_not_used_needs_no_token():
-    check_masks(masks(True, False), prefixes=("",), where=Path("embeddings"))
+    check_masks(masks(True, False), prefixes=("",), where="embeddings")
 
 
 def test_the_negative_prompt_is_found_by_its_prefix():
@@ -105,14 +110,14 @@ def embeddings(*, prompt_width: int, glyph_width: int) -> dict[str, np.ndarray]:
 
 def test_embeddings_as_wide_as_the_transformer_reads_them_pass():
     config = TransformerConfig(text_embed_dim=20, text_embed_2_dim=10)
-    check_widths(embeddings(prompt_width=20, glyph_width=10), config, where=Path("embeddings"))
+    check_widths(embeddings(prompt_width=20, glyph_width=10), config, where="embeddings")
 
 
 def test_embeddings_of_other_widths_are_refused():
     config = TransformerConfig(text_embed_dim=20, text_embed_2_dim=10)
     tensors = embeddings(prompt_width=20, glyph_width=11) | {"negative_prompt_embeds": np.zeros((1, 2, 64))}
     with pytest.raises(ContractError) as error:
-        check_widths(tensors, config, where=Path("embeddings"))
+        check_widths(tensors, config, where="embeddings")
     assert str(error.value) == (
         "embeddings: does not hold what the transformer reads: "
         "`prompt_embeds_2` is 11 wide, not text_embed_2_dim = 10; "
@@ -121,3 +126,26 @@ def test_embeddings_of_other_widths_are_refused():
         "Use a checkpoint whose text encoders and transformer belong together; embeddings in encode.from_file have "
         "to come from such text encoders, too."
     )
+
+
+def whole_embeddings(*, num_tokens: int, num_negative_tokens: int) -> dict[str, np.ndarray]:
+    """All tensors of a file, with so many valid tokens."""
+    tensors = {}
+    for prefix, num in (("", num_tokens), ("negative_", num_negative_tokens)):
+        for suffix, length, width in (("", 1000, 20), ("_2", 256, 10)):
+            tensors[f"{prefix}prompt_embeds{suffix}"] = np.ones((1, length, width), np.float32)
+            tensors[f"{prefix}prompt_embeds_mask{suffix}"] = (np.arange(length) < num).astype(np.float32)[None]
+    return tensors
+
+
+@pytest.mark.parametrize(("is_guided", "shape"), [(True, (2, 64, 20)), (False, (1, 32, 20))])
+def test_the_negative_prompt_is_read_for_guidance_alone(is_guided: bool, shape: tuple[int, ...]):
+    text = read_embeddings(
+        whole_embeddings(num_tokens=3, num_negative_tokens=40),
+        TransformerConfig(text_embed_dim=20, text_embed_2_dim=10),
+        is_guided=is_guided,
+        dtype="bfloat16",
+        num_video_tokens=4,
+        where="embeddings",
+    )
+    assert (text.prompt.shape, text.prompt.dtype) == (shape, "bfloat16")

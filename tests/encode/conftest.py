@@ -1,16 +1,22 @@
-"""A small text side: the tokenizers and encoders of the checkpoint in the box."""
+"""A small text side: the tokenizers and encoders of the checkpoint in the box, and copies of them to damage."""
 
 from pathlib import Path
 
 import pytest
 
-import stages
-from stages.encode.text_encoders import COMPONENTS
+from stages.models.checkpoint import Checkpoint
+from stages.pipeline.contract import CONTRACTS
+from tests.project import SHAPES, copy_checkpoint
 from tests.threads import one_thread  # noqa: F401 (pytest finds it here)
 
 
 @pytest.fixture(scope="session")
-def shapes() -> dict[str, Path]:
-    """Folders of the built-in checkpoint's text components."""
-    checkpoint = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
-    return {name: checkpoint / name for name in COMPONENTS}
+def shapes() -> Checkpoint:
+    """The built-in checkpoint."""
+    return Checkpoint(SHAPES)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Checkpoint:
+    """Its text components in a folder of their own, for tests that damage them."""
+    return Checkpoint(copy_checkpoint(tmp_path / "checkpoint", *CONTRACTS["encode"].components))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.encode.prompt import SYSTEM_MESSAGE, Cut, build_chat, extract_glyph_text
+from stages.encode.prompt import SYSTEM_MESSAGE, Truncation, build_chat, extract_glyph_text, find_quotations
 
 
 def test_the_chat_is_the_system_message_and_the_prompt():
@@ -26,6 +26,21 @@ def test_the_system_message_keeps_its_white_space():
     assert [SYSTEM_MESSAGE.count(f" {' ' * 8}{number}. ") for number in range(1, 6)] == [1, 1, 1, 1, 1]
     assert "\n" not in SYSTEM_MESSAGE
     assert len(SYSTEM_MESSAGE) == 477
+
+
+@pytest.mark.parametrize(
+    ("prompt", "quotations"),
+    [
+        ('a sign "STOP" and a sign “GO”', ["STOP", "GO"]),
+        ('"a" and "b" and "a"', ["a", "b"]),
+        ('a board, 6" wide', []),
+        ('"a\nb"', []),
+        ('an empty sign, ""', [""]),
+        ("“a", []),
+    ],
+)
+def test_what_stands_in_double_quotes_is_found_once(prompt: str, quotations: list[str]):
+    assert find_quotations(prompt) == quotations
 
 
 @pytest.mark.parametrize(
@@ -53,17 +68,17 @@ def test_quoted_text_becomes_glyph_text(prompt, glyph_text):
     assert extract_glyph_text(prompt) == glyph_text
 
 
-def test_a_cut_prompt_is_described_with_what_is_left_out():
-    cut = Cut("text_encoder", num_tokens=1003, max_tokens=1000, text=" to the right")
-    assert cut.num_cut_tokens == 3
-    assert cut.describe() == (
+def test_a_truncation_is_described_with_what_is_left_out():
+    truncation = Truncation("text_encoder", num_tokens=1003, max_tokens=1000, text=" to the right")
+    assert truncation.num_unread_tokens == 3
+    assert truncation.describe() == (
         "the prompt has 1003 tokens and only the first 1000 are read; the last 3 are left out: ' to the right'"
     )
 
 
-def test_a_long_cut_is_described_by_its_beginning():
-    cut = Cut("text_encoder_2", num_tokens=600, max_tokens=256, text="x" * 344)
-    assert cut.describe() == (
+def test_a_long_truncation_is_described_by_its_beginning():
+    truncation = Truncation("text_encoder_2", num_tokens=600, max_tokens=256, text="x" * 344)
+    assert truncation.describe() == (
         "the quoted text of the prompt has 600 tokens and only the first 256 are read; "
         f"the last 344 are left out: '{'x' * 200}…'"
     )

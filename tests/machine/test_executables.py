@@ -13,7 +13,7 @@ import pytest
 from jax.experimental import serialize_executable
 from jax.sharding import SingleDeviceSharding
 
-from stages.machine.executables import FOLDER, Executable, Executables, Program
+from stages.machine.executables import FOLDER, Executable, Executables, Program, compile_in_memory
 from stages.machine.private_folder import open_private
 
 pytestmark = pytest.mark.compiles
@@ -227,3 +227,11 @@ def test_a_program_for_chips_that_are_not_here_is_compiled_each_time_and_not_kep
     done = subprocess.run(command, env=os.environ | no_tpu, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[False, False]"
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_without_a_store_a_program_is_compiled_each_time_and_computes_the_same():
+    for _ in range(2):
+        executable = compile_in_memory(double())
+        assert not executable.was_loaded
+        assert executable.compile_s > 0
+        assert executable.compiled(np.ones(4, np.float32)).tolist() == [2.0] * 4

@@ -36,6 +36,11 @@ def test_a_folder_is_found_relative_to_the_project(folder: Path, tmp_path: Path)
     assert resolve(str(folder), "", Path("/elsewhere")).folder == folder
 
 
+def test_outside_a_project_a_folder_is_relative_to_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(folder.parent)
+    assert resolve("model").folder.samefile(folder)
+
+
 def test_identity_is_of_the_content_wherever_it_lies(folder: Path, tmp_path: Path):
     before = identity(folder, tmp_path)
     shutil.copytree(folder, tmp_path / "copy")

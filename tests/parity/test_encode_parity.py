@@ -15,8 +15,9 @@ from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5
 
 import stages
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, SYSTEM_MESSAGE, build_chat, extract_glyph_text
-from stages.encode.text_encoders import COMPONENTS, encode_prompt, encode_prompts, load_text_encoders
+from stages.encode.text_encoders import TextEncoders, encode_prompt, encode_prompts
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
+from stages.models.checkpoint import Checkpoint
 from tests.fork import in_dtype
 
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
@@ -73,7 +74,7 @@ def checkpoint(request, tmp_path_factory):
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def both_sides(request, checkpoint):
     """Our encoders and diffusers' pipeline of one checkpoint in one dtype."""
-    encoders = load_text_encoders({name: checkpoint / name for name in COMPONENTS}, dtype=request.param)
+    encoders = TextEncoders.load(Checkpoint(checkpoint), dtype=request.param)
     pipeline = HunyuanVideo15Pipeline.from_pretrained(
         checkpoint, **in_dtype(getattr(torch, request.param)), local_files_only=True
     )

@@ -63,11 +63,6 @@ def test_a_report_knows_the_steady_pace_of_each_unit():
     assert float(str(report.steady_s["step"])) < float(str(report.wall_s["denoise"])) / 4
 
 
-def test_a_stage_gets_no_component_that_is_not_in_its_key(job: Job):
-    with pytest.raises(AssertionError, match="transformer"):
-        job.component("transformer")
-
-
 def test_a_report_sends_events_and_times_phases():
     events = []
     report = Report(events.append)
