@@ -1,7 +1,7 @@
 """The sum of products of a causal convolution, in the form that suits the platform.
 
-Owns the form alone: edges are there already, bias and rounding come after. All forms give the same numbers but for the
-order of sums, which are float32.
+Owns only the form: edges are padded before, bias and rounding come after. All forms give the same numbers except for
+the order of sums, which are float32.
 """
 
 from functools import partial
@@ -70,7 +70,10 @@ def convolve_still(frame: PaddedFrame, kernel: Kernel) -> Float32[Array, "b h w 
 
 
 def convolve_each_tap(taps: Taps, kernel: KernelTaps) -> Float32[Array, "b h w o"]:
-    """Three 2-D convolutions, one per tap in time: the fastest form in sum on CPU (benchmarks/conv_forms.py)."""
+    """Three 2-D convolutions, one per tap in time: on a CPU the fastest form over all layers.
+
+    Measured by benchmarks/conv_forms.py.
+    """
     totals = [_convolve_2d(tap, weights) for tap, weights in zip(taps, kernel, strict=True)]
     return totals[0] + totals[1] + totals[2]
 
@@ -78,8 +81,8 @@ def convolve_each_tap(taps: Taps, kernel: KernelTaps) -> Float32[Array, "b h w o
 def convolve_on_tpu(taps: Taps, kernel: WholeKernel) -> Float32[Array, "b h w o"]:
     """One matrix product where that is small, else a convolution per row of the kernel (docs/decisions/0012).
 
-    The TPU compiler takes a batch of one image apart into a batch of strips, with copies before and after each layer
-    and long searches; neither form has such a batch.
+    The TPU compiler splits a batch of one image into a batch of strips, with copies before and after each layer and
+    long searches; neither of these forms has such a batch.
     """
     batch, height, width, _ = taps[0].shape
     matrix_bytes = batch * height * width * kernel[..., 0].size * kernel.dtype.itemsize

@@ -1,4 +1,4 @@
-"""The whole decoder with explicit state: latent frames in, frames out, exact whatever the chunk.
+"""The forward pass of the whole decoder, with explicit state: latent frames in, frames out, exact with any chunk size.
 
 Owns the order of the blocks and when something is remembered between frames. The blocks are in layers.py, weights
 and memory in structure.py; where latents come from and frames go is left to stream.py and tiling.py.

@@ -81,7 +81,7 @@ def causal_conv(
     Args:
         frame: [b, h, w, i], the present frame.
         weights: kernel [3, 3, 3, i, o], whole or in taps, and bias [o], of the frame's dtype.
-        past: the two frames before, padded, the older first; None: there are none, the frame itself stands for them.
+        past: the two frames before, padded, the older first; None: none, and the frame itself is used for them.
         strips: how the frame is spread over devices.
     Returns:
         [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
@@ -147,7 +147,7 @@ def upsample(
     Args:
         frame: [b, h, w, i].
         weights: kernel [3, 3, 3, i, p], whole or in taps, with p = out_channels times the cells made of one.
-        past: None for the first frame of the video, which stays alone.
+        past: None for the first frame of the video, which stays a single frame.
         out_channels: channels of the result.
         doubles_time: whether one frame becomes two.
         strips: how the frame is spread over devices.
@@ -167,9 +167,9 @@ def upsample(
 
 
 def _keep_one_frame(weights: ConvWeights[Array], out_channels: int) -> ConvWeights[Array]:
-    """Of an upsampler that makes two frames of one, half of each cell's channels: the one frame made of the first.
+    """The weights of an upsampler that doubles time, reduced to the one frame that it makes of the video's first.
 
-    Taken of the weights and not of the result, so that the other half is not computed.
+    The weights are reduced and not the result, so that the other half of it is not computed.
     """
 
     def keep(array: Float[Array, "*sizes p"]) -> Float[Array, "*sizes half"]:

@@ -27,7 +27,7 @@ from stages.tensors.dtypes import DTYPES
 Compile: TypeAlias = Callable[[Program], Compiled]
 Devices: TypeAlias = Sequence[jax.Device]
 
-# On CPU, XLA gives convolutions and sums to YNNPACK unless it is told otherwise. Its own take less time
+# On CPU, XLA gives convolutions and sums to YNNPACK by default. Its own take less time
 # (docs/decisions/0013); matrix products stay with YNNPACK. A TPU's compiler takes the option and ignores it.
 COMPILER_OPTIONS = MappingProxyType({"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT"})
 

@@ -1,4 +1,4 @@
-"""A video, latent frame by latent frame: what the DiT made goes in, frames come out as soon as they are decoded.
+"""A video, latent frame by latent frame: latents of the DiT go in, frames come out as soon as they are decoded.
 
 Owns the step from DiT space to VAE space (the one division by the scaling factor) and from floats to what is stored.
 """

@@ -1,4 +1,4 @@
-"""Strips of columns: how a frame is spread over devices, and what a device is told by its neighbours.
+"""Strips of columns: how a frame is spread over devices, and what a device gets from its neighbours.
 
 Owns the one mesh axis of the decoder and the edges of a strip. What runs inside `jax.shard_map` sees its own strip,
 [b, h, w, c]; rows, channels and time are never split.

@@ -88,7 +88,7 @@ def plan_tiles(
         spatial_compression: pixels per latent cell.
     Source:
         `AutoencoderKLHunyuanVideo15.tiled_decode` of diffusers 0.42, with one difference: there the pixels that
-        are blended and kept follow from the overlap alone, and where the overlap is no whole number of cells
+        are blended and kept follow only from the overlap, and where the overlap is no whole number of cells
         (32 px and 0.25: half a cell) the frames come out too large. Here they follow from the step in cells.
     """
     tile_size = tile_size_px // spatial_compression

@@ -1,6 +1,7 @@
 """Settings of the DiT, of its noise schedule and of its guidance, from a checkpoint's JSON files, checked.
 
-Owns what this stage can run and says what it cannot. Building the module from the settings is in torch_bridge.py.
+Owns which settings this stage can run, and refuses the others. Building the module from the settings is in
+torch_bridge.py.
 """
 
 import dataclasses

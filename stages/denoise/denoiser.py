@@ -35,7 +35,7 @@ Progress: TypeAlias = Callable[[int, int], None]  # called with (how many are do
 
 
 def _ignore(_done: int, _total: int) -> None:
-    """For calls whose progress nobody follows."""
+    """For calls without a progress function."""
 
 
 @dataclass(frozen=True)

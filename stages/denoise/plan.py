@@ -1,4 +1,4 @@
-"""A denoise step that is only planned: lowered for devices that need not be there, from sizes alone.
+"""The denoise step, lowered from sizes only, for devices that need not be present.
 
 Owns the shapes of what a step is called with.
 """

@@ -64,8 +64,8 @@ def denoise_step(
     attention = _pick_attention(mesh, window_size)
 
     def predict(*arguments: Any) -> Array:
-        ours = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)
-        return all_branches(all_tokens(ours, num_video_tokens, mesh=mesh), mesh=mesh)
+        share = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)
+        return all_branches(all_tokens(share, num_video_tokens, mesh=mesh), mesh=mesh)
 
     with jax.default_matmul_precision("highest" if latents.dtype == jnp.float32 else None):
         tokens = jax.shard_map(

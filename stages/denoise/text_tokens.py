@@ -82,7 +82,7 @@ def read_embeddings(
         is_guided: whether the batch has the negative prompt, too.
         dtype: the model dtype, "bfloat16" or "float32".
         num_video_tokens: as in `bucket_size`.
-        where: the tensors came from, for messages.
+        where: source of the tensors, for messages.
     Raises:
         ContractError: tensors are missing, spare, misshapen or of a wrong dtype, or have other widths than the DiT
             reads, or a mask marks no token.
@@ -102,7 +102,7 @@ def check_widths(tensors: Mapping[str, NDArray[Any]], config: TransformerConfig,
     Args:
         tensors: of `embeddings.safetensors`.
         config: of the checkpoint.
-        where: the tensors came from, for messages.
+        where: source of the tensors, for messages.
     Raises:
         ContractError: widths differ; lists all of them.
     """
@@ -126,7 +126,7 @@ def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str],
     Args:
         tensors: of `embeddings.safetensors`.
         prefixes: of the prompts that are used, as in `PromptEmbeds.from_tensors`.
-        where: the tensors came from, for messages.
+        where: source of the tensors, for messages.
     Raises:
         ContractError: a prompt has no valid token; lists all of them.
     """

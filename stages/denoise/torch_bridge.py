@@ -1,10 +1,10 @@
-"""The only place of this stage with torch: diffusers' DiT as pure functions on JAX arrays, and the initial noise.
+"""The only module of this stage that uses torch: diffusers' DiT as pure functions on JAX arrays, and the initial noise.
 
-Owns the module definition (on the meta device, never with weights), the way through torchax, and torch's random
+Owns the module definition (on the meta device, never with weights), the use of torchax, and torch's random
 numbers. Which function runs when is said in transformer.py; attention comes in as an argument.
 
-torchax is kept from the rest of the process: operators are changed in an environment of our own, and its modes are on
-only while a function is traced. Its import switches off a fast path of torch's attention and sets an environment
+torchax is isolated from the rest of the process: operators are changed in an environment of our own, and its modes are
+on only while a function is traced. Its import switches off a fast path of torch's attention and sets an environment
 variable, which is put back; what stays is a device `torch.jax`, and decompositions in a table that torch's compiler
 reads. No JAX device is started before the first call.
 """
@@ -38,11 +38,11 @@ Weights: TypeAlias = Mapping[str, Array]
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 Module: TypeAlias = HunyuanVideo15Transformer3DModel
 
-BLOCK = "transformer_blocks.0"  # the one block of the module; it stands for all, whose weights are stacked
+BLOCK = "transformer_blocks.0"  # the one block of the module; it runs for all blocks, whose weights are stacked
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
-# torchax 0.0.13 names these ATen overloads while it is imported, and torch >= 2.13 has them no more
-# (google/torchax#101). The shim goes when a release has the fix; tests/denoise/test_torch_bridge.py says when.
+# torchax 0.0.13 names these ATen overloads while it is imported, and torch >= 2.13 no longer has them
+# (google/torchax#101). Remove the shim when a release has the fix; tests/denoise/test_torch_bridge.py says when.
 REMOVED_OVERLOADS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "all": ("dimname", "dimname_out"),
@@ -173,7 +173,7 @@ class _TextAttention:
     ) -> torch.Tensor:
         """Run the attention; `attention_mask` is [b, 1, l, l], True for pairs of tokens that exist."""
         heads = _as_heads(_project(attn, hidden_states, ("to_q", "to_k", "to_v"), ()))
-        # A key that anybody sees is a token that exists.
+        # A key that some query sees is a token that exists.
         mixed = plain_attention(*heads, jnp.any(attention_mask.jax(), axis=(1, 2)))
         result: torch.Tensor = attn.to_out[0](_as_tokens(mixed))
         return result

@@ -70,8 +70,8 @@ def predict_velocity(
         return result
 
     def run_block(tokens: tuple[Array, Array], block: dict[str, Array]) -> tuple[tuple[Array, Array], None]:
-        ours = collect_weights(block, block_layouts, mesh=mesh)
-        return torch_bridge.call(module, BLOCK, ours, *tokens, time_embeds, text_mask, rotary), None
+        collected = collect_weights(block, block_layouts, mesh=mesh)
+        return torch_bridge.call(module, BLOCK, collected, *tokens, time_embeds, text_mask, rotary), None
 
     time_embeds = run("time_embed", timestep)
     tokens, text_mask = _embed_text(text, timestep, run, types=rest("cond_type_embed")["weight"])

@@ -1,4 +1,4 @@
-"""The DiT's weights: from a checkpoint's files to JAX arrays, each chip's part alone, without a second copy in memory.
+"""The DiT's weights: from a checkpoint's files to JAX arrays, on each chip only its part, without a second copy.
 
 Owns the names, and the form in which the blocks' weights are kept: one array for all blocks. How they are spread over
 chips is said in layouts.py.
@@ -151,7 +151,7 @@ def _expected(block_shapes: Mapping[str, Shape], rest_shapes: Mapping[str, Shape
 def _read_stacked(files: WeightFiles, names: Sequence[str], dtype: np.dtype[Any], index: Index) -> NDArray[Any]:
     """The part `index` of each of some tensors of one shape, one after another in one new buffer."""
     sizes = files.shapes[names[0]]
-    shape = tuple(len(range(*cut.indices(size))) for cut, size in zip(index, sizes, strict=True))
+    shape = tuple(len(range(*part.indices(size))) for part, size in zip(index, sizes, strict=True))
     buffer = _empty_aligned((len(names), *shape), dtype)
     for row, name in zip(buffer, names, strict=True):
         row[...] = files.read(name, index)

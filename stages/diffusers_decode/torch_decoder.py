@@ -1,7 +1,7 @@
 """The decoder of the installed diffusers, in torch on the CPU: `decode.decoder = "diffusers"`.
 
-Owns the way of weights and arrays into torch and back. The module sees all latent frames of a tile at once, and its
-attention all pairs of their cells: memory grows with the square of the video's length.
+Owns the conversion of weights and arrays to torch and back. The module sees all latent frames of a tile at once, and
+its attention all pairs of their cells: memory grows with the square of the video's length.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def load_torch_decoder(folder: Path, config: DecoderConfig, *, dtype: str) -> DecodeTile:
-    """Load diffusers' module, tensor by tensor; of the VAE its decoder alone.
+    """Load diffusers' module, tensor by tensor; only the decoder of the VAE.
 
     Args:
         folder: the VAE's folder, with one safetensors file or shards and their index.
@@ -57,5 +57,5 @@ def load_torch_decoder(folder: Path, config: DecoderConfig, *, dtype: str) -> De
 
 
 def _to_torch(values: np.ndarray, dtype: str) -> torch.Tensor:
-    """An array as a tensor of its own; by way of float32, which holds both dtypes, because torch knows no ml_dtypes."""
+    """An array as a tensor of its own; through float32, which holds both dtypes: torch does not know ml_dtypes."""
     return torch.from_numpy(np.array(values, np.float32, order="C")).to(_TORCH_DTYPES[dtype])

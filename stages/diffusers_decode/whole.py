@@ -1,4 +1,4 @@
-"""A video decoded all latent frames at once, tile by tile: for decoders that keep no state between latent frames.
+"""A video whose latent frames are decoded all at once, tile by tile: by decoders that keep no state between them.
 
 Owns the order of the work and which frames of the result belong to which latent frame. The decoders are in
 torch_decoder.py and flax_decoder.py; the native one streams (stream.py).
@@ -15,7 +15,7 @@ from stages.decode.stream import to_vae_space
 from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_tiles
 from stages.tensors.dtypes import DTYPES
 
-Progress: TypeAlias = Callable[[int, int, str], None]  # of so many done, how many there are, and what they are
+Progress: TypeAlias = Callable[[int, int, str], None]  # called with: how many are done, how many there are, of what
 DecodeTile: TypeAlias = Callable[[LatentTile], Tile]  # latents in VAE space -> all their frames, of any float dtype
 
 
@@ -35,10 +35,10 @@ def decode_whole(
         decode_tile: decodes [1, f, h, w, c] of any height and width into [1, F, H, W, 3].
         latents: [1, f, h, w, c] in DiT space: divided by the scaling factor here and nowhere else.
         grid: `one_tile` or `plan_tiles` for this height and width.
-        progress: told how many tiles of how many are decoded: no such decoder says more.
+        progress: called after each tile, which is all that such a decoder reports.
         config: sizes of the decoder.
         dtype: of the decoder's weights, "float32" or "bfloat16".
-        device: where the latents are laid for the decoder, and where tiles are joined.
+        device: where the decoder finds the latents, and where tiles are joined.
     Yields:
         [n, H, W, 3], not clamped, of `dtype`; n = 1 first, then `temporal_compression`.
     """

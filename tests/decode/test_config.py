@@ -45,7 +45,7 @@ def test_diffusers_defaults_are_these_sizes():
             assert defaults[name].default == (tuple(value) if isinstance(value, list) else value)
 
 
-def test_another_architecture_is_told():
+def test_another_architecture_is_reported():
     with pytest.raises(CheckpointError) as error:
         parse(_class_name="AutoencoderKLWan")
     assert str(error.value) == (
@@ -77,13 +77,13 @@ def test_another_architecture_is_told():
         ({"block_out_channels": [9, 256, 512, 1024, 1024]}, "256 channels cannot be upsampled to 9"),
     ],
 )
-def test_impossible_sizes_are_told(change: dict[str, object], fault: str):
+def test_impossible_sizes_are_reported(change: dict[str, object], fault: str):
     with pytest.raises(CheckpointError, match=r"^vae/config.json: this checkpoint cannot be run:\n") as error:
         parse(**change)
     assert fault in str(error.value)
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     with pytest.raises(CheckpointError) as error:
         parse_config(
             Settings(WHERE, {name: REAL[name] for name in REAL if name != "out_channels"} | {"scaling_factor": 0})
@@ -100,7 +100,7 @@ def test_the_real_decoder_has_the_sizes_that_all_stages_count_on():
     check_geometry(parse(), where=WHERE)
 
 
-def test_sizes_that_other_stages_do_not_count_on_are_told():
+def test_sizes_that_other_stages_do_not_count_on_are_reported():
     changes = {
         "latent_channels": 16,
         "out_channels": 4,

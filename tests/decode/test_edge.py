@@ -183,7 +183,7 @@ def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_pat
         ),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_told(
+def test_a_checkpoint_that_does_not_fit_is_reported(
     process: StageProcess, vae: Path, edit: Callable[[Path], None], message: str
 ):
     edit(vae)
@@ -207,7 +207,7 @@ def test_frames_that_are_not_finite_are_not_published(process: StageProcess, vae
     assert not artifacts(vae)
 
 
-def test_a_platform_that_is_not_there_is_told(process: StageProcess, vae: Path, tmp_path: Path):
+def test_a_platform_that_is_not_there_is_reported(process: StageProcess, vae: Path, tmp_path: Path):
     """In a process that has not begun to compute, and in one that may have."""
     fresh = StageProcess("decode", tmp_path / "log")
     for running in (fresh, process):

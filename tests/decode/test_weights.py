@@ -49,7 +49,7 @@ def test_every_weight_has_the_dtype_that_was_asked_for(folder: Path):
     assert {str(weight.dtype) for weight in jax.tree.leaves(weights)} == {"bfloat16"}
 
 
-def test_all_faults_of_a_file_are_told_at_once(folder: Path):
+def test_all_faults_of_a_file_are_reported_at_once(folder: Path):
     tensors = load_file(folder / FILE)
     del tensors["decoder.norm_out.gamma"]
     tensors["decoder.extra"] = np.zeros(2, np.float32)
@@ -81,7 +81,7 @@ def test_weights_that_are_no_floats_of_the_model_are_refused(folder: Path, dtype
         load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
 
 
-def test_a_config_of_another_decoder_is_told(folder: Path):
+def test_a_config_of_another_decoder_is_reported(folder: Path):
     edit_config(folder, layers_per_block=2)
     with pytest.raises(CheckpointError, match=r"missing: decoder\.up_blocks\.0\.resnets\.2\.conv1\.conv\.bias"):
         load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])

@@ -1,4 +1,4 @@
-"""The stage as a process: what a user is told when a checkpoint, its embeddings or the machine do not fit."""
+"""The stage as a process: its messages when checkpoint, embeddings or machine do not fit; and here: what it keeps."""
 
 import json
 import shutil
@@ -96,7 +96,7 @@ def weight(value: float, dtype: str = "float32") -> Callable[[Path], None]:
     return edit
 
 
-def test_a_job_makes_latents_and_tells_how_far_loading_and_denoising_are(stage: Stage):
+def test_a_job_makes_latents_and_reports_how_far_loading_and_denoising_are(stage: Stage):
     events = stage.run()
     assert events[-1]["event"] == "result", events[-1]
     assert {event["unit"] for event in events if event["event"] == "progress"} == {"MiB", "step"}
@@ -173,14 +173,16 @@ def test_a_job_makes_latents_and_tells_how_far_loading_and_denoising_are(stage: 
         ),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_told(stage: Stage, edit: Callable[[Path], None], kind: str, message: str):
+def test_a_checkpoint_that_does_not_fit_is_reported(
+    stage: Stage, edit: Callable[[Path], None], kind: str, message: str
+):
     edit(stage.checkpoint)
     error = stage.run()[-1]
     assert error == {"event": "error", "kind": kind, "message": message.format(checkpoint=stage.checkpoint)}
     assert not list((stage.folder / "artifacts").glob("denoise/*"))
 
 
-def test_embeddings_of_another_width_are_told(stage: Stage):
+def test_embeddings_of_another_width_are_reported(stage: Stage):
     error = stage.run(width=TOY.text_embed_dim + 4)[-1]
     (source,) = (stage.folder / "artifacts" / "encode").glob("*/embeddings.safetensors")
     assert error == {
@@ -193,7 +195,7 @@ def test_embeddings_of_another_width_are_told(stage: Stage):
     }
 
 
-def test_a_platform_that_is_not_there_is_told(process: StageProcess, stage: Stage, tmp_path: Path):
+def test_a_platform_that_is_not_there_is_reported(process: StageProcess, stage: Stage, tmp_path: Path):
     """In a process of its own: one that has begun to compute does not start other devices."""
     fresh = StageProcess("denoise", tmp_path / "log")
     for running in (fresh, process):
@@ -204,7 +206,7 @@ def test_a_platform_that_is_not_there_is_told(process: StageProcess, stage: Stag
     fresh.close()
 
 
-def test_a_mesh_of_more_devices_than_there_are_is_told(stage: Stage):
+def test_a_mesh_of_more_devices_than_there_are_is_reported(stage: Stage):
     error = stage.run(machine={"mesh": "2x1x1"})[-1]
     assert error == {
         "event": "error",

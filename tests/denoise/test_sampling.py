@@ -97,7 +97,7 @@ def denoise(weights) -> Callable[..., np.ndarray]:
     return run
 
 
-def test_progress_is_told_after_each_step(denoise):
+def test_progress_is_reported_after_each_step(denoise):
     seen: list[tuple[int, int]] = []
     denoise(progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]

@@ -152,7 +152,7 @@ def test_two_hosts_publish_equal_bytes_in_one_store(hosts: TwoHosts):
     assert hosts.latents("shared") == hosts.latents("first")
 
 
-def test_weights_that_one_host_lacks_are_told_on_both(hosts: TwoHosts, tmp_path: Path):
+def test_weights_that_one_host_lacks_are_reported_on_both(hosts: TwoHosts, tmp_path: Path):
     lacking = tmp_path / "checkpoint"
     shutil.copytree(hosts.checkpoint, lacking)
     (lacking / "transformer/diffusion_pytorch_model.safetensors").unlink()

@@ -83,7 +83,7 @@ def masks(*valid: bool) -> dict[str, np.ndarray]:
     return {name: np.array([[is_valid, False]], np.float32) for name, is_valid in zip(names, valid, strict=True)}
 
 
-def test_prompts_without_a_token_are_told_with_their_file():
+def test_prompts_without_a_token_are_reported_with_their_file():
     with pytest.raises(ContractError) as error:
         check_masks(masks(False, False), prefixes=("", "negative_"), where="embeddings")
     assert str(error.value) == (

@@ -56,7 +56,7 @@ def test_the_encoder_is_neither_needed_nor_read(tmp_path: Path):
     decode(folder, random_latents(1, 1, 1))
 
 
-def test_a_config_of_another_decoder_is_told(tmp_path: Path):
+def test_a_config_of_another_decoder_is_reported(tmp_path: Path):
     folder = write_vae(tmp_path / "vae", **SMALL)
     edit_config(folder, layers_per_block=1)
     with pytest.raises(CheckpointError, match=r"missing: decoder\.up_blocks\.0\.resnets\.1\.conv1\.conv\.bias"):

@@ -38,7 +38,7 @@ def test_the_encoder_is_neither_needed_nor_read(tmp_path: Path):
     decode(folder, random_latents(1, 1, 1))
 
 
-def test_weights_that_do_not_fit_are_told(tmp_path: Path):
+def test_weights_that_do_not_fit_are_reported(tmp_path: Path):
     folder = write_vae(tmp_path / "vae", **SMALL)
     tensors = load_file(folder / FILE)
     del tensors["decoder.norm_out.gamma"]

@@ -27,33 +27,33 @@ def repeat_cells(latents: LatentTile) -> Tile:
 
 
 def decode(config: DecoderConfig, grid: TileGrid, *, dtype: str = "float32") -> tuple[list[np.ndarray], list[object]]:
-    """The pieces of 3 latent frames of 3 x 2 cells, and what was told as progress."""
+    """The pieces of 3 latent frames of 3 x 2 cells, and what was counted as progress."""
     cells = jnp.arange(18, dtype=jnp.float32).reshape(1, 3, 3, 2, 1)
-    told: list[object] = []
+    counted: list[object] = []
     pieces = decode_whole(
         repeat_cells,
         jnp.broadcast_to(cells, (1, 3, 3, 2, 32)),
         grid,
-        lambda *progress: told.append(progress),
+        lambda *progress: counted.append(progress),
         config=config,
         dtype=dtype,
         device=DEVICE,
     )
-    return [np.asarray(piece) for piece in pieces], told
+    return [np.asarray(piece) for piece in pieces], counted
 
 
 def test_each_latent_frame_is_given_out_on_its_own_and_divided_by_the_scaling_factor(config: DecoderConfig):
-    pieces, told = decode(config, one_tile(3, 2))
+    pieces, counted = decode(config, one_tile(3, 2))
     assert [piece.shape for piece in pieces] == [(1, 12, 8, 3), (4, 12, 8, 3), (4, 12, 8, 3)]
     assert [sorted(set(piece[:, 0, 0, 0].tolist())) for piece in pieces] == [[0.0], [12.0], [24.0]]
-    assert told == [(1, 1, "tile")]
+    assert counted == [(1, 1, "tile")]
 
 
-def test_tiles_are_joined_and_told_one_by_one(config: DecoderConfig):
+def test_tiles_are_joined_and_counted_one_by_one(config: DecoderConfig):
     whole, _ = decode(config, one_tile(3, 2))
     grid = plan_tiles(3, 2, tile_size_px=CELL_PX, tile_overlap=0.0, spatial_compression=CELL_PX)
-    tiled, told = decode(config, grid)
-    assert told == [(done, 6, "tile") for done in range(1, 7)]
+    tiled, counted = decode(config, grid)
+    assert counted == [(done, 6, "tile") for done in range(1, 7)]
     for one, other in zip(whole, tiled, strict=True):
         np.testing.assert_array_equal(one, other)
 

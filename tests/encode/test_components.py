@@ -40,7 +40,7 @@ def test_another_architecture_is_an_error(copied):
     )
 
 
-def test_all_settings_that_cannot_be_run_are_told_at_once(copied):
+def test_all_settings_that_cannot_be_run_are_reported_at_once(copied):
     path = edit_json(copied.folder / "text_encoder" / "config.json", num_hidden_layers=1, vocab_size=1238)
     assert message(copied) == "\n  ".join(
         [
@@ -120,7 +120,7 @@ def test_pickled_weights_are_not_read(copied):
     assert message(copied).startswith(f"{copied.folder / 'text_encoder'}: holds no ")
 
 
-def test_all_tensors_that_do_not_fit_are_told_at_once(copied):
+def test_all_tensors_that_do_not_fit_are_reported_at_once(copied):
     path = copied.folder / "text_encoder" / "model.safetensors"
     tensors = load_file(path)
     del tensors["layers.1.mlp.up_proj.weight"], tensors["layers.0.mlp.up_proj.weight"]

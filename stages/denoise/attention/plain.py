@@ -1,4 +1,4 @@
-"""Joint attention of video and text tokens: who sees whom, and the plain form that runs on any device.
+"""Joint attention of video and text tokens: which tokens see which, and the plain form that runs on any device.
 
 Owns the mask rules and the size of temporaries. Projections, norms and rotary embedding stay with diffusers' module
 (torch_bridge.py). A kernel for one kind of chip is a twin with the signature `Attention`.
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-MAX_SCORES = 2**23  # that are alive at a time, all of one (batch, head): 32 MiB in float32
+MAX_SCORES = 2**23  # in memory at a time, all of one (batch, head): 32 MiB in float32
 
 # What a block needs of an implementation: (query, key, value, text_mask) -> result, as in `plain_attention`.
 Attention: TypeAlias = Callable[[Array, Array, Array, Array], Array]
@@ -35,8 +35,8 @@ def plain_attention(
 
     Args:
         query, key, value: [b, n, t, d], any float dtype; t = s video tokens, then l text tokens (s may be 0).
-        text_mask: [b, l], True where a text token exists. A padded one is no key for anybody; its own row of the
-            result has no meaning. Each batch entry has at least one key: a video token or a valid text token.
+        text_mask: [b, l], True where a text token exists. A padded token is no key for any query, and its own
+            row of the result has no meaning. Each batch entry has at least one key, of video or of valid text.
         window_size: 0, or the number of video tokens that a video token sees: the nearest ones in sequence order (row
             by row, frame by frame), see `window_start`. Text tokens see all, and are seen by all.
         max_scores: > 0; upper bound on the entries of a score matrix, so that none is as large as t x t.

@@ -26,7 +26,7 @@ Numbers: TypeAlias = Array | NDArray[Any]
 # Keys of one product where fewer are left than fill a tile: 512 take a seventh more cycles per score than 1024, and are
 # padded with fewer.
 _SHORT_PRODUCT = 512
-# Keys of a tile with a window: at its ends a tile is half in vain, which costs more than a tile of 4096 saves.
+# Keys of a tile with a window: at its ends half of a tile is wasted, which costs more than a tile of 4096 saves.
 _MAX_WINDOW_KEYS = 2048
 
 
@@ -51,7 +51,7 @@ TILES: Mapping[str, Tiles] = MappingProxyType({
 
 
 def tiles_of(device_kind: str) -> Tiles:
-    """The tiles for a chip; raises MeshError for one that nobody has looked at."""
+    """The tiles for a chip; raises MeshError for a chip that is not in TILES."""
     if device_kind not in TILES:
         raise MeshError(
             f'"{device_kind}": no attention tiles are known for this chip, only for {", ".join(TILES)}. Add it to '
@@ -72,7 +72,7 @@ def splash_attention(
 ) -> Float[Array, "b n t d"]:
     """Softmax attention over video and text tokens; the same function as `plain_attention`.
 
-    Keys are divided in two. The bulk, as many video tokens as fill whole tiles, needs no mask (but that of a window).
+    Keys are divided in two. The bulk, as many video tokens as fill whole tiles, needs no mask but that of a window.
     The rest, the other video tokens and all text, is padded to a tile and masked. The two results are put together
     by their log-sum-exp, so that no key beyond the tokens ever takes part in a softmax, and so that the mask costs
     time in one tile of keys, not in all.
@@ -105,14 +105,19 @@ def splash_attention(
     if not is_windowed:
         return attend(rows, None)
     video = attend(rows[:, :, :num_video_tokens], _Window(window_size, num_video_tokens))
-    # apart, because a tile of queries goes through as many tiles of keys as the widest of them
+    # separately, because a tile of queries goes through as many tiles of keys as the widest of them
     text = attend(rows[:, :, num_video_tokens:], None)
     return jnp.concatenate([video, text], axis=2)
 
 
 @dataclass(frozen=True)
 class _Keys:
-    """Some keys and values, [b, n, k, d]; which of them exist (None: all), [b, k]; the token that the first one is."""
+    """A part of the keys.
+
+    keys, values: [b, n, k, d].
+    is_key: [b, k], which of them exist; None: all.
+    first: the token, counted over all keys, at which the part begins.
+    """
 
     keys: Array
     values: Array
@@ -149,10 +154,10 @@ def _attend(
         result, (lse,) = jax.vmap(run)(rows, keys, values)
         return result, lse
     segments = jnp.pad(part.is_key, ((0, 0), (0, shape[1] - part.is_key.shape[1]))).astype(jnp.int32)
-    ours = jnp.ones(shape[0], jnp.int32)  # a query sees the keys of its own segment, 1
+    queries = jnp.ones(shape[0], jnp.int32)  # a query sees the keys of its own segment, 1
 
     def run_masked(rows: Array, keys: Array, values: Array, segments: Array) -> tuple[Array, tuple[Array]]:
-        masked: tuple[Array, tuple[Array]] = run(rows, keys, values, kernel.SegmentIds(ours, segments))
+        masked: tuple[Array, tuple[Array]] = run(rows, keys, values, kernel.SegmentIds(queries, segments))
         return masked
 
     result, (lse,) = jax.vmap(run_masked)(rows, keys, values, segments)
@@ -200,7 +205,7 @@ class _WindowMask(masks.Mask):
 def _merge(results: Sequence[tuple[Float[Array, "b n q d"], Float32[Array, "b n q"]]]) -> Float[Array, "b n q d"]:
     """Attention to all keys from attention to parts of them; in float32 where there are several.
 
-    Of a query that sees no key of a part, the kernel's result is not a number, and its log-sum-exp is -inf.
+    For a query that sees no key of a part, the kernel's result is NaN, and its log-sum-exp is -inf.
     """
     if len(results) == 1:
         return results[0][0]

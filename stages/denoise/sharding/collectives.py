@@ -22,7 +22,7 @@ SHARE_MULTIPLE = 16
 
 
 def collect_weights(weights: Mapping[str, Array], layouts: Mapping[str, Layout], *, mesh: Mesh) -> dict[str, Array]:
-    """Put together what is only stored in parts, as a part of the module needs it.
+    """Gather the weights of a part of the module: each chip stores a part of them and needs them whole.
 
     A weight whose heads or hidden channels are split over `heads` stays so. An output bias that the chips of that axis
     would all add to their share of a sum stays on the first of them. Dtypes are kept.
@@ -105,9 +105,10 @@ def attend_across(
     num_text = text_mask.shape[1]
     query, key, value = (
         jnp.concatenate(
-            [_to_heads(ours, mesh=mesh)[:, :, :num_video_tokens], _to_heads(theirs, mesh=mesh)[:, :, :num_text]], axis=2
+            [_to_heads(of_video, mesh=mesh)[:, :, :num_video_tokens], _to_heads(of_text, mesh=mesh)[:, :, :num_text]],
+            axis=2,
         )
-        for ours, theirs in zip(video, text, strict=True)
+        for of_video, of_text in zip(video, text, strict=True)
     )
     mixed = attention(query, key, value, text_mask)
     return _to_tokens(mixed[:, :, :num_video_tokens], mesh=mesh), _to_tokens(mixed[:, :, num_video_tokens:], mesh=mesh)

@@ -20,7 +20,7 @@ _COLUMN_PARALLEL = (  # each chip makes its own
 )  # fmt: skip
 # Each reads its own: sums are partial.
 ROW_PARALLEL = ("attn.to_out.0", "attn.to_add_out", "ff.net.2", "ff_context.net.2")
-# Each chip makes a part of the numbers that depend on the timestep alone: a third of all weights, used on one row.
+# Each chip makes a part of the numbers that depend only on the timestep: a third of all weights, used on one row.
 MODULATIONS = ("norm1.linear", "norm1_context.linear")
 OUTPUT_MODULATION = "norm_out.linear"
 

@@ -1,6 +1,6 @@
 """The mesh: which chips work together, and the one table that says how arrays are spread over them.
 
-Owns the names of the mesh axes, their sizes, and the way from logical axes to them. Other modules name logical axes
+Owns the names of the mesh axes, their sizes, and the table from logical axes to them. Other modules name logical axes
 only. What chips send each other is in collectives.py. Reasons and figures: docs/decisions/0016.
 """
 
@@ -16,7 +16,7 @@ from stages.errors import MeshError
 
 AXES = ("cfg", "sequence", "heads")  # guidance branches; video and text tokens; attention heads and hidden channels
 NUM_BRANCHES = 2  # of guidance: cond and uncond
-_MEND = "Set machine.mesh in params/machine.toml"
+_FIX = "Set machine.mesh in params/machine.toml"
 
 MESH_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "layers": (),
@@ -31,7 +31,7 @@ MESH_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType({
 
 
 def build_mesh(layout: str, devices: Sequence[jax.Device], *, num_heads: int, is_guided: bool) -> Mesh:
-    """Arrange devices; those that are too many are left alone.
+    """Arrange devices; surplus ones are not used.
 
     Args:
         layout: sizes of the axes `AXES`, such as "2x4x1", or "auto", see `choose_layout`.
@@ -89,7 +89,7 @@ def _parse_layout(layout: str) -> tuple[int, int, int]:
     sizes = layout.split("x")
     if len(sizes) != len(AXES) or not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
         raise MeshError(
-            f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "2x4x1". {_MEND}.'
+            f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "2x4x1". {_FIX}.'
         )
     num_branches, num_sequence, num_heads = (int(size) for size in sizes)
     return num_branches, num_sequence, num_heads
@@ -97,10 +97,10 @@ def _parse_layout(layout: str) -> tuple[int, int, int]:
 
 def _check_layout(layout: str, shape: tuple[int, int, int], *, num_devices: int) -> None:
     if shape[0] > NUM_BRANCHES:
-        raise MeshError(f'mesh "{layout}": guidance has {NUM_BRANCHES} branches. {_MEND} to a cfg of 1 or 2.')
+        raise MeshError(f'mesh "{layout}": guidance has {NUM_BRANCHES} branches. {_FIX} to a cfg of 1 or 2.')
     if math.prod(shape) > num_devices:
         raise MeshError(
-            f'mesh "{layout}" wants {math.prod(shape)} devices, but there are {num_devices}. {_MEND} to "auto", or to '
+            f'mesh "{layout}" wants {math.prod(shape)} devices, but there are {num_devices}. {_FIX} to "auto", or to '
             "sizes whose product is no larger."
         )
 
@@ -110,6 +110,6 @@ def _check_heads(layout: str, shape: tuple[int, int, int], num_heads: int, *, is
     if num_heads % num_split:
         axes = "cfg, which has no branches without guidance, x sequence x heads" if is_folded else "sequence x heads"
         raise MeshError(
-            f'mesh "{layout}": {num_heads} heads do not split over {num_split} devices ({axes}). {_MEND} to sizes '
+            f'mesh "{layout}": {num_heads} heads do not split over {num_split} devices ({axes}). {_FIX} to sizes '
             f"whose product divides {num_heads}."
         )
