@@ -348,7 +348,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(
 ):
     stage, process = stage_at_work
     process.send_signal(signal.SIGINT)
-    output, error = process.communicate(timeout=30)
+    output, error = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "interrupted. Nothing half-made was kept" in error
     assert "Traceback" not in output + error

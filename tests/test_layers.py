@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -69,6 +71,14 @@ def test_every_module_has_its_test_file():
     assert modules
     missing = [str(m) for m in modules if not (PROJECT / "tests" / m.parent / f"test_{m.name}").is_file()]
     assert not missing
+
+
+def test_no_file_is_imported_under_two_names():
+    """Of what this process has imported: with the whole suite, every module of the tests."""
+    files = [str(vars(module).get("__file__")) for module in [*sys.modules.values()] if isinstance(module, ModuleType)]
+    ours = Counter(file for file in files if file.startswith(f"{PROJECT}/"))
+    assert ours
+    assert [file for file, number in ours.items() if number > 1] == []
 
 
 @pytest.mark.parametrize("command", [["list"], ["list", "--all"], ["info", "encode"], ["help"]])

@@ -1,10 +1,7 @@
 """The planned programs: those that run, how they are compiled, and what chips hold and send by the compiler's word."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +19,11 @@ from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.models.settings import Settings
 from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
+from tests.devices import TPU_COMPILER, run_python
 from tests.preflight_builders import SETTINGS
 
 pytestmark = pytest.mark.compiles
 
-PROJECT = Path(__file__).parents[2]
 # Two lengths of a small decoder on eight chips: bytes, and how often chips send each other what.
 ON_TPU = """
 import json, re, jax
@@ -62,13 +59,7 @@ for num_frames in (4, 16):
 @pytest.fixture(scope="module")
 def on_tpu() -> list[dict]:
     """What the TPU compiler says of a chunk on a v5e slice of eight chips: of a short video, and of a longer one."""
-    settings = {"JAX_PLATFORMS": "cpu", "TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
-    command = [sys.executable, "-c", ON_TPU]
-    result = subprocess.run(
-        command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    return [json.loads(line) for line in run_python("-c", ON_TPU, settings=TPU_COMPILER).splitlines()]
 
 
 def test_the_chunks_memory_has_room_for_all_latent_frames():

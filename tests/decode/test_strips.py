@@ -1,11 +1,7 @@
 """A frame in strips of columns: what eight devices make of it, and which of them hold a part."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,10 +10,10 @@ import pytest
 from stages.decode.strips import count_used, plan_strips
 from tests.decode.builders import SMALL, write_vae
 from tests.decode.eight_devices import CHUNKS, WIDTHS
+from tests.devices import EIGHT_DEVICES, run_python
 
 pytestmark = pytest.mark.compiles
 
-PROJECT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # float32; frames are of order 1
 
 
@@ -25,19 +21,9 @@ TOLERANCE = 1e-5  # float32; frames are of order 1
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, np.ndarray], list[dict[str, int]]]:
     """Frames by one and by eight devices, and what they hold."""
     folder = tmp_path_factory.mktemp("eight")
-    settings = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [
-        sys.executable,
-        "-m",
-        "tests.decode.eight_devices",
-        write_vae(folder / "vae", **SMALL),
-        folder / "out.npz",
-    ]
-    result = subprocess.run(
-        command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return np.load(folder / "out.npz"), [json.loads(line) for line in result.stdout.splitlines()]
+    vae, out = write_vae(folder / "vae", **SMALL), folder / "out.npz"
+    printed = run_python("-m", "tests.decode.eight_devices", vae, out, settings=EIGHT_DEVICES)
+    return np.load(out), [json.loads(line) for line in printed.splitlines()]
 
 
 @pytest.mark.parametrize("chunks", CHUNKS)

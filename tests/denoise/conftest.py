@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from tests.several_hosts import host_environment, run_on_hosts
+from tests.devices import EIGHT_DEVICES, run_python
+from tests.once import make_once
 from tests.threads import one_thread  # noqa: F401 (pytest finds it here)
 
 Computed: TypeAlias = tuple[dict[str, np.ndarray], list[dict[str, Any]]]  # latents; what was printed
@@ -19,15 +20,17 @@ def eight_heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # not at the top: diffusers takes seconds
     from tests.denoise.builders import EIGHT_HEADS, write_checkpoint  # noqa: PLC0415
 
-    return write_checkpoint(tmp_path_factory.mktemp("eight") / "transformer", EIGHT_HEADS)
+    return make_once(tmp_path_factory, "eight-heads", lambda folder: write_checkpoint(folder, EIGHT_HEADS))
 
 
 @pytest.fixture(scope="session")
-def eight(eight_heads: Path) -> Computed:
+def eight(eight_heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Computed:
     """What eight devices of one process make of it."""
-    out = eight_heads.parent / "latents.npz"
-    arguments = [str(eight_heads), str(out)]
-    (result,) = run_on_hosts("tests.denoise.eight_devices", [arguments], [host_environment(num_devices=8)])
-    assert result.returncode == 0, result.stderr
-    with np.load(out) as latents:
-        return dict(latents), [json.loads(line) for line in result.stdout.splitlines()]
+
+    def compute(folder: Path) -> None:
+        program = ["-m", "tests.denoise.eight_devices", eight_heads, folder / "latents.npz"]
+        (folder / "printed").write_text(run_python(*program, settings=EIGHT_DEVICES))
+
+    folder = make_once(tmp_path_factory, "eight-devices", compute)
+    with np.load(folder / "latents.npz") as latents:
+        return dict(latents), [json.loads(line) for line in (folder / "printed").read_text().splitlines()]

@@ -28,10 +28,10 @@ _WAIT_S = 300  # far above what the jobs need; then the processes are killed
 
 
 @pytest.fixture(scope="module")
-def two(eight_heads: Path):
+def two(eight_heads: Path, tmp_path_factory: pytest.TempPathFactory):
     """Latents and sizes of each of two hosts."""
     port = free_port()
-    outs = [eight_heads.parent / f"host-{index}.npz" for index in HOSTS]
+    outs = [tmp_path_factory.mktemp("out") / "latents.npz" for _ in HOSTS]
     arguments = [[str(eight_heads), str(outs[index]), f"localhost:{port} {index}/2"] for index in HOSTS]
     results = run_on_hosts("tests.denoise.eight_devices", arguments, [host_environment(num_devices=4)] * 2)
     assert [result.returncode for result in results] == [0, 0], results[0].stderr + results[1].stderr

@@ -1,10 +1,6 @@
 """Memory by what it is for."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +11,10 @@ from stages.machine.executables import Program
 from stages.preflight.figures import figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, Work
 from stages.preflight.target import Target
+from tests.devices import EIGHT_DEVICES, run_python
 
 pytestmark = pytest.mark.compiles
 
-PROJECT = Path(__file__).parents[2]
 GIB = 2**30
 
 
@@ -159,15 +155,7 @@ print(json.dumps({**asdict(figures), "whole": whole, "own": own}))
 
 @pytest.fixture(scope="module")
 def sharded() -> dict:
-    settings = {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": str(PROJECT),
-    }
-    command = [sys.executable, "-c", SHARDED]
-    done = subprocess.run(command, env=os.environ | settings, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict = json.loads(done.stdout)
+    found: dict = json.loads(run_python("-c", SHARDED, settings=EIGHT_DEVICES))
     return found
 
 

@@ -1,11 +1,9 @@
 """What is sent, read from a compiled program's text."""
 
 import json
-import os
-import subprocess
-import sys
 
 from stages.preflight.hlo import Collective, count_collectives
+from tests.devices import EIGHT_DEVICES, run_python
 
 # Written by hand after what libtpu writes: a loop that runs 10 times, a branch, an asynchronous operation, a pair.
 TEXT = """\
@@ -124,7 +122,5 @@ def test_no_text_is_nothing_sent():
 
 
 def test_xlas_own_text_of_a_scan_is_understood():
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, "-c", SHARDED]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [{"kind": "all-gather", "count": 5, "size_bytes": 5 * 8 * 4}]
+    printed = run_python("-c", SHARDED, settings=EIGHT_DEVICES)
+    assert json.loads(printed) == [{"kind": "all-gather", "count": 5, "size_bytes": 5 * 8 * 4}]

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import jax
 import pytest
@@ -11,6 +9,7 @@ from jax.sharding import PartitionSpec
 
 from stages.denoise.sharding.mesh import build_mesh, choose_layout, max_devices, num_parts, sharding
 from stages.errors import MeshError
+from tests.devices import EIGHT_DEVICES, run_python
 
 ON_EIGHT_DEVICES = """
 import json, jax
@@ -28,11 +27,8 @@ def test_one_device_makes_a_mesh_with_all_axes():
 
 
 def test_layouts_take_the_first_of_eight_devices_and_fold_branches_that_are_not_there():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", ON_EIGHT_DEVICES]
-    result = subprocess.run(command, env=flags, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == [[2, 4, 1, True], [2, 2, 2, True], [1, 4, 2, True], [1, 3, 2, True]]
+    printed = run_python("-c", ON_EIGHT_DEVICES, settings=EIGHT_DEVICES)
+    assert json.loads(printed) == [[2, 4, 1, True], [2, 2, 2, True], [1, 4, 2, True], [1, 3, 2, True]]
 
 
 @pytest.mark.parametrize(
