@@ -13,8 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
 
-from stages.denoise.attention.plain import Attention, plain_attention
-from stages.denoise.attention.splash import splash_attention, tiles_of
+from stages.denoise.attention.kernels import pick_attention
 from stages.denoise.config import TransformerConfig
 from stages.denoise.sharding.collectives import all_branches, all_tokens, num_places
 from stages.denoise.sharding.mesh import sharding, spec
@@ -61,7 +60,7 @@ def denoise_step(
         [1, c, f, h, w], model dtype.
     """
     num_video_tokens = latents[0, 0].size
-    attention = _pick_attention(mesh, window_size)
+    attention = pick_attention(mesh.devices.flat[0], window_size=window_size)
 
     def predict(*arguments: Any) -> Array:
         share = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)
@@ -94,14 +93,6 @@ def place_constants(
     padding = num_places(len(rotary[0]), mesh=mesh) - len(rotary[0])
     padded = tuple(np.pad(angles, ((0, padding), (0, 0))) for angles in rotary)
     return jax.device_put(text, sharding(mesh, "branches")), jax.device_put(padded, sharding(mesh, "tokens"))
-
-
-def _pick_attention(mesh: Mesh, window_size: int) -> Attention:
-    """The kernel of the chips, or its plain twin where there is none."""
-    device = mesh.devices.flat[0]
-    if device.platform == "tpu":
-        return functools.partial(splash_attention, window_size=window_size, tiles=tiles_of(device.device_kind))
-    return functools.partial(plain_attention, window_size=window_size)
 
 
 def guide(
