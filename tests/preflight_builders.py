@@ -8,6 +8,7 @@ from stages.keys import JsonValue
 from stages.preflight.questions import FIGURES, PREFLIGHT, Question
 from stages.store.artifacts import Store
 from tests.builders import code_of
+from tests.project import copy_params, set_defaults
 
 GIB = 2**30
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -34,39 +35,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "upsample_match_channel": True,
     },
 }
-PARAMS = {
-    "model.toml": 'checkpoint = "model"\nrevision = ""\n',
-    "encode.toml": 'negative_prompt = ""\ndtype = "float32"\nfrom_file = ""\n',
-    "denoise.toml": """\
+VIDEO = """\
+[model]
+checkpoint = "model"
+[encode]
+prompt = "a"
+[denoise]
 num_frames = 9
 height = 32
 width = 48
 num_inference_steps = 20
 guidance_scale = 3.0
-seed = 0
-window_size = 0
 dtype = "float32"
-from_file = ""
-""",
-    "decode.toml": """\
-decoder = "native"
-enable_tiling = false
+[decode]
 tile_size = 16
-tile_overlap = 0.25
 dtype = "float32"
-""",
-    "export.toml": 'fps = 8\ncodec = "h264"\ncrf = 18\n',
-    "machine.toml": 'platform = "cpu"\nmesh = "auto"\nhosts = "one"\nartifacts = "artifacts"\n',
-}
+"""
 
 
 def write_project(root: Path, *videos: str) -> Path:
     """A project with these videos; its checkpoint has no weights."""
-    (root / "params" / "videos").mkdir(parents=True)
-    for name, text in PARAMS.items():
-        (root / "params" / name).write_text(text)
+    set_defaults(copy_params(root), "machine", platform="cpu", hosts="one")
+    (root / "params" / "videos" / "demo.toml").unlink()
     for video in videos or ("demo",):
-        (root / "params" / "videos" / f"{video}.toml").write_text('[encode]\nprompt = "a"\n')
+        (root / "params" / "videos" / f"{video}.toml").write_text(VIDEO)
     for component, settings in SETTINGS.items():
         (root / "model" / component).mkdir(parents=True)
         (root / "model" / component / "config.json").write_text(json.dumps(settings))

@@ -5,6 +5,7 @@ What doit prints is read here alone. Pieces of a checkpoint with random weights 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,16 @@ def copy_params(root: Path) -> Path:
     """The shipped parameter files and the default video, in the folder `root`."""
     shutil.copytree(PROJECT / "params", root / "params")
     return root
+
+
+def set_defaults(root: Path, table: str, **values: str) -> None:
+    """Give parameters that stand in `params/<table>.toml` other values."""
+    path = root / "params" / f"{table}.toml"
+    text = path.read_text(encoding="utf-8")
+    for name, value in values.items():
+        text, number = re.subn(rf"^{name} = .*$", f"{name} = {json.dumps(value)}", text, flags=re.MULTILINE)
+        assert number == 1, f"{path} holds {name} {number} times"
+    path.write_text(text, encoding="utf-8")
 
 
 def copy_project(root: Path) -> Path:

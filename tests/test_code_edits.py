@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ALL, copy_built, copy_checkpoint, copy_package, stages_run
+from tests.project import ALL, copy_built, copy_checkpoint, copy_package, set_defaults, stages_run
 
 pytestmark = pytest.mark.processes
 
@@ -25,7 +25,7 @@ def root(built: Path, tmp_path: Path) -> Path:
     """The project in which the default video has been made, with a package and a checkpoint folder of its own."""
     root = copy_package(copy_built(built, tmp_path / "project"))
     copy_checkpoint(root / "model")
-    edit(root / "params/model.toml", '"builtin:shapes"', '"model"')
+    set_defaults(root, "model", checkpoint="model")
     return root
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stages.keys import Node, digest_bytes
 from stages.run.build import Build, load_build
 from tests.builders import PIPELINE, publish
-from tests.project import copy_params
+from tests.project import copy_params, set_defaults
 
 VIDEOS = ("first", "second")
 VALUES: dict[str, tuple[Any, ...]] = {  # the first of each is the default of a new video
@@ -75,8 +75,7 @@ class Project:
 
     def set_up_the_machine(self, platform: str) -> None:
         """Settings of the machine change nothing."""
-        path = self.root / "params/machine.toml"
-        path.write_text(f'platform = "{platform}"\nmesh = "auto"\nhosts = "one"\nartifacts = "artifacts"\n')
+        set_defaults(self.root, "machine", platform=platform)
 
     def change_code(self, program: str, changes_bytes: bool) -> None:
         """A program's code changes, and with it the bytes it makes, or not."""
