@@ -35,7 +35,7 @@ MB = 10**6
 NUM_BLOCKS = 2
 SHARD_BYTES = 150 * MB
 _RESULTS = Path(__file__).parent / "results/loader.md"
-_RESET_PEAK = "5"  # what Linux is told to forget the highest resident size so far
+_RESET_PEAK = "5"  # what makes Linux forget the highest resident size so far
 _WAIT_S = 300
 
 

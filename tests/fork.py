@@ -15,5 +15,5 @@ def is_fork_installed() -> bool:
 
 
 def in_dtype(dtype: torch.dtype) -> dict[str, Any]:
-    """The argument by which `from_pretrained` is told a dtype: the fork is older and has another name for it."""
+    """The argument by which `from_pretrained` gets a dtype: the fork is older and has another name for it."""
     return {"dtype" if find_spec(FLAX_VAE) is None else "torch_dtype": dtype}

@@ -156,7 +156,7 @@ def test_list_names_stages_and_videos(root: Path):
     assert [line.split()[0] for line in listed.splitlines()] == ["decode", "demo", "denoise", "encode", "export"]
 
 
-def test_info_tells_of_a_node(root: Path):
+def test_info_describes_a_node(root: Path):
     name = run_doit(root, "list", "--all").stdout.split("encode:")[1].split()[0]
     result = run_doit(root, "info", f"encode:{name}")
     assert result.returncode == 0

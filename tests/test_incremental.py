@@ -1,4 +1,4 @@
-"""Exactly what changed runs again: random histories of a project, against the rules told once more in plain words.
+"""Exactly what changed runs again: random histories of a project, against the rules written once more in plain words.
 
 Parameters, graph, keys, store and verdicts are the real ones. In place of the stages' processes stands a function that
 makes a payload of all that may decide it, so that a history of a dozen runs takes a second.

@@ -35,7 +35,7 @@ def test_the_number_of_threads_is_not_left_to_the_machine(codec, settings):
     ("there", "choice"),
     [(["h264", "vp9"], 'a codec that is there: "h264", "vp9".'), ([], "a codec that is there: none is.")],
 )
-def test_a_missing_encoder_is_told_with_the_mend(monkeypatch, there, choice):
+def test_a_missing_encoder_is_reported_with_the_fix(monkeypatch, there, choice):
     gone = {name: Codec("libgone", codec.tag, codec.options) for name, codec in CODECS.items() if name not in there}
     monkeypatch.setattr(codecs, "CODECS", {**CODECS, **gone})
     monkeypatch.setattr("av.__version__", "18.0")

@@ -31,15 +31,15 @@ def export_job(folder: Path, frames: np.ndarray) -> Job:
 
 def test_the_video_has_the_frames_and_says_what_it_was_made_from(tmp_path: Path):
     job = export_job(tmp_path, np.zeros((1, 5, 32, 48, 3), np.float32))
-    told: list[object] = []
-    run(job, tmp_path, Report(lambda event: told.append(event.get("done"))))
+    done: list[object] = []
+    run(job, tmp_path, Report(lambda event: done.append(event.get("done"))))
     with av.open(str(tmp_path / "video.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.frames, stream.width, stream.height, stream.average_rate) == (5, 48, 32, 8)
         record = json.loads(container.metadata["comment"])
     assert record["prompt"] == "a circle"
     assert set(record["stages"]) == {"encode", "denoise", "decode", "export"}
-    assert told[-1] == 5
+    assert done[-1] == 5
 
 
 def test_frames_that_are_no_video_are_refused(tmp_path: Path):

@@ -103,7 +103,7 @@ def test_values_that_are_not_finite_are_not_published(program: Program):
     assert program.store.verdict(node, code_of("from_file")).state == "absent"
 
 
-def test_the_file_of_another_stage_is_told(program: Program):
+def test_the_file_of_another_stage_is_reported(program: Program):
     write_reference_latents(program.file, random_latents())
     node, events = program.run("encode")
     missing = "; ".join(f"`{name}` is missing" for name in EMBEDDINGS.tensors)

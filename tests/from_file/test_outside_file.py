@@ -97,7 +97,7 @@ def test_values_that_are_no_bfloat16_numbers_are_rounded_and_counted():
     ]
 
 
-def test_all_values_that_are_not_finite_are_told():
+def test_all_values_that_are_not_finite_are_reported():
     numbers = np.array([np.nan, np.inf, -np.inf, 0], np.float32)
     tensors = {"x": numbers, "y": numbers.astype(ml_dtypes.bfloat16), "z": np.zeros(2, np.float32)}
     with pytest.raises(ContractError) as error:
@@ -127,13 +127,13 @@ def test_a_number_too_large_for_bfloat16_is_not_finite_in_it():
         ({}, "`latents` is missing"),
     ],
 )
-def test_a_file_that_breaks_the_contract_is_told(tmp_path: Path, tensors: dict[str, np.ndarray], fault: str):
+def test_a_file_that_breaks_the_contract_is_reported(tmp_path: Path, tensors: dict[str, np.ndarray], fault: str):
     save_file(tensors, tmp_path / "file")
     assert message(tmp_path / "file") == f"{tmp_path}/file: does not hold latents: {fault}. {MEND}"
 
 
 @pytest.mark.parametrize("content", [b"", b"[encode]\nprompt = 1\n", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{"])
-def test_a_file_that_is_no_safetensors_file_is_told(tmp_path: Path, content: bytes):
+def test_a_file_that_is_no_safetensors_file_is_reported(tmp_path: Path, content: bytes):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(SafetensorError) as library:
@@ -150,7 +150,7 @@ def test_a_file_that_was_cut_is_never_taken(tmp_path: Path):
         assert message(path).startswith(f"{path}: not a readable safetensors file (")
 
 
-def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path):
+def test_a_file_that_is_not_there_any_more_is_reported(tmp_path: Path):
     with pytest.raises(ContractError) as error:
         read_outside_file(tmp_path / "file", LATENTS, stage="denoise", digest=Digest("0" * 32))
     start = f"{tmp_path}/file: not a readable safetensors file (No such file or directory"
@@ -158,7 +158,7 @@ def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path):
     assert str(error.value).endswith(f"). {MEND}")
 
 
-def test_content_that_has_changed_is_told(tmp_path: Path):
+def test_content_that_has_changed_is_reported(tmp_path: Path):
     path = tmp_path / "file"
     write_reference_latents(path, random_latents())
     with pytest.raises(ContractError) as error:
@@ -167,7 +167,7 @@ def test_content_that_has_changed_is_told(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["bfloat16", "[]", "null", json.dumps("x"), "[" * 100_000])
-def test_a_dtype_info_that_is_none_is_told(tmp_path: Path, text: str):
+def test_a_dtype_info_that_is_none_is_reported(tmp_path: Path, text: str):
     path = tmp_path / "file"
     save_file(dict(random_latents()), path, {"dtype_info": text})
     assert message(path) == (

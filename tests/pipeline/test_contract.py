@@ -15,13 +15,13 @@ def test_a_contract_is_read_back_equal_from_json(contract: Contract):
     assert Contract.from_fields(json.loads(json.dumps(asdict(contract)))) == contract
 
 
-def test_all_misfits_are_told_at_once():
+def test_all_misfits_are_reported_at_once():
     with pytest.raises(ContractError) as error:
         check_shapes(LATENTS, {"latent": (1,)}, where="my/file")
     assert str(error.value) == ("my/file: does not hold latents: `latents` is missing; `latent` is not part of it.")
 
 
-def test_a_misshapen_tensor_is_told_with_both_shapes():
+def test_a_misshapen_tensor_is_reported_with_both_shapes():
     with pytest.raises(ContractError) as error:
         check_shapes(LATENTS, {"latents": (1, 16, 3, 6, 6)}, where="my/file")
     assert str(error.value) == (
@@ -29,7 +29,7 @@ def test_a_misshapen_tensor_is_told_with_both_shapes():
     )
 
 
-def test_of_a_file_of_another_kind_some_misfits_are_told():
+def test_of_a_file_of_another_kind_some_misfits_are_reported():
     weights = {f"blocks.{index}.weight": (1,) for index in range(2000)}
     with pytest.raises(ContractError) as error:
         check_shapes(LATENTS, weights, where="my/file")
@@ -38,7 +38,7 @@ def test_of_a_file_of_another_kind_some_misfits_are_told():
 
 
 @pytest.mark.parametrize("axis", [2, 3, 4])
-def test_an_axis_without_any_size_is_told(axis: int):
+def test_an_axis_without_any_size_is_reported(axis: int):
     shape = [1, 32, 3, 6, 6]
     shape[axis] = 0
     with pytest.raises(ContractError) as error:

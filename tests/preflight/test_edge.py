@@ -44,8 +44,8 @@ def build_job(root: Path, stage: str) -> Job:
 
 def test_figures_are_written_and_the_executable_is_kept_for_a_run(tmp_path: Path):
     job = build_job(write_project(tmp_path), "decode")
-    told = edge.run(job, tmp_path, QUIET)
-    assert (told["device"], told["was_loaded"]) == ("cpu", False)
+    facts = edge.run(job, tmp_path, QUIET)
+    assert (facts["device"], facts["was_loaded"]) == ("cpu", False)
     text = (tmp_path / "figures.json").read_text()
     assert json.loads(text)["device_kind"] == "cpu"
     assert "compile_s" not in text  # what differs from time to time is for run.json
@@ -54,7 +54,7 @@ def test_figures_are_written_and_the_executable_is_kept_for_a_run(tmp_path: Path
     assert (tmp_path / "figures.json").read_text() == text
 
 
-def test_a_checkpoint_that_cannot_be_run_is_told(tmp_path: Path):
+def test_a_checkpoint_that_cannot_be_run_is_reported(tmp_path: Path):
     config = write_project(tmp_path) / "model" / "transformer" / "config.json"
     config.write_text(config.read_text().replace('"num_layers": 2', '"num_layers": 0'))
     with pytest.raises(CheckpointError, match="`num_layers` is 0, not a whole number from 1 to 1000"):

@@ -102,7 +102,7 @@ def test_a_program_fits_up_to_the_limit():
 
 
 @pytest.mark.parametrize("prefix", ["E1000: CompileTimeHbmOom: ", ""])  # libtpu 0.0.52, 0.0.42
-def test_of_a_refused_program_the_compiler_tells_the_sum_and_the_limit(prefix: str):
+def test_of_a_refused_program_the_compiler_gives_the_sum_and_the_limit(prefix: str):
     message = refusal("40.00G", "31.24G", prefix)
     figures = figures_of_refused(build(), target(31 * GIB), message)
     assert figures.memory.temporaries is not None
@@ -114,7 +114,7 @@ def test_what_the_compiler_refuses_does_not_fit_though_its_rounded_figures_are_e
     assert not figures_of_refused(build(), target(16 * GIB), refusal("15.75G", "15.75G")).fits
 
 
-def test_of_a_program_refused_for_another_reason_the_reason_is_told_and_no_sum():
+def test_of_a_program_refused_for_another_reason_the_reason_is_reported_and_no_sum():
     message = "RESOURCE_EXHAUSTED: Ran out of memory in memory space vmem"
     figures = figures_of_refused(build(), target(), message)
     assert (figures.fits, figures.refusal) == (False, message)

@@ -153,7 +153,7 @@ def test_text_from_a_file_is_what_its_masks_mark(root: Path, scale: str, expecte
     assert (parameters["num_prompt_tokens"], parameters["num_glyph_tokens"]) == expected
 
 
-def test_a_file_that_holds_no_embeddings_is_told(root: Path):
+def test_a_file_that_holds_no_embeddings_is_reported(root: Path):
     (root / "embeddings.safetensors").write_bytes(b"no tensors")
     with pytest.raises(ContractError, match=r"encode.from_file: .*: not a whole safetensors file"):
         questions(root, encode__from_file="embeddings.safetensors")
@@ -165,13 +165,13 @@ def test_latents_from_a_file_have_its_size_and_no_step(root: Path):
     assert (decode.stage, decode.num_calls, decode.num_tokens) == ("decode", 5, 5 * 4 * 6)
 
 
-def test_a_file_that_holds_no_latents_is_told(root: Path):
+def test_a_file_that_holds_no_latents_is_reported(root: Path):
     (root / "latents.safetensors").write_bytes(b"no tensors")
     with pytest.raises(ContractError, match="not a whole safetensors file"):
         questions(root, denoise__from_file="latents.safetensors")
 
 
-def test_tiles_are_asked_for_as_a_run_is_told(root: Path):
+def test_tiles_are_asked_for_as_a_run_is_reported(root: Path):
     _, decode = questions(root, decode__enable_tiling="true", decode__tile_overlap="0.5")
     parameters = decode.node.parameters
     assert (parameters["height"], parameters["width"]) == (2, 3)

@@ -191,7 +191,7 @@ def test_videos_with_and_without_a_file_stand_side_by_side(root: Path):
     assert both.checkpoint_of(both.videos["other"]["denoise"]) == both.checkpoints["other"]
 
 
-def test_a_file_that_cannot_be_read_is_told(root: Path):
+def test_a_file_that_cannot_be_read_is_reported(root: Path):
     with pytest.raises(ParamsError) as error:
         graph(root, denoise__from_file="/proc/self/mem")
     assert str(error.value) == (

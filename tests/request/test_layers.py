@@ -97,7 +97,7 @@ def test_all_faults_are_one_error(faults: Faults):
         (b"x = " + b"[" * 5000, "a.toml: not valid TOML: nested too deep."),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | None, fault: str):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, content: bytes | None, fault: str):
     if content is not None:
         (tmp_path / "a.toml").write_bytes(content)
     faults = Faults(tmp_path)

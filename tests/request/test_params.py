@@ -92,7 +92,7 @@ def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: 
     assert load_params(root, {}, Pipeline()).videos["demo"].file_of_stage(table) == root / "x.file"
 
 
-def test_a_wrong_default_is_told_even_where_every_video_has_a_value_of_its_own(root: Path):
+def test_a_wrong_default_is_reported_even_where_every_video_has_a_value_of_its_own(root: Path):
     (root / "params/export.toml").write_text("fps = 'many'\ncrf = 18\ncodec = 'h264'\n")
     assert "fps = 8" in (root / "params/videos/demo.toml").read_text()
     assert message(root) == 'params/export.toml, export.fps = "many": must be a valid integer.'
@@ -108,14 +108,14 @@ def test_a_wrong_default_is_told_even_where_every_video_has_a_value_of_its_own(r
         ("x" * 300, "is not a usable path ([Errno 36] File name too long: '{root}/" + "x" * 300 + "'). "),
     ],
 )
-def test_a_file_that_is_not_there_is_told_with_its_whole_path(root: Path, text: str, fault: str):
+def test_a_file_that_is_not_there_is_reported_with_its_whole_path(root: Path, text: str, fault: str):
     assert message(root, denoise__from_file=text) == (
         f'command line, denoise.from_file = "{text}": {fault.format(root=root)}'
         "Correct it; a relative path starts at the project's folder."
     )
 
 
-def test_a_wrong_file_is_told_where_it_was_named_and_beside_other_faults(root: Path):
+def test_a_wrong_file_is_reported_where_it_was_named_and_beside_other_faults(root: Path):
     (root / "params/videos/demo.toml").write_text('[encode]\nfrom_file = "x"\n[denoise]\nseed = -1\n')
     assert message(root) == "\n  ".join(
         [
@@ -138,7 +138,7 @@ def test_machine_settings_are_no_part_of_a_video(root: Path):
     assert "machine" not in params.videos["demo"].stages
 
 
-def test_all_faults_of_all_files_are_told_at_once(root: Path):
+def test_all_faults_of_all_files_are_reported_at_once(root: Path):
     (root / "params/export.toml").write_text("fps = 24.5\ncrf = 18\ncodec = 'h264'\n")
     (root / "params/videos/demo.toml").write_text(
         '[encode]\nprompt = "x"\n[denoise]\nnum_frames = 120\nguidence_scale = 5.0\n[colour]\n'
@@ -189,7 +189,7 @@ def test_all_faults_of_all_files_are_told_at_once(root: Path):
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
     ],
 )
-def test_a_value_out_of_its_rule_is_told_with_the_rule(root: Path, name: str, text: str, rule: str):
+def test_a_value_out_of_its_rule_is_reported_with_the_rule(root: Path, name: str, text: str, rule: str):
     with pytest.raises(ParamsError) as error:
         load_params(root, {name: text}, Pipeline())
     assert str(error.value) == f"command line, {name} = {rule}"
@@ -210,17 +210,17 @@ def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int)
         assert (found["codec"], found["crf"]) == (codec, crf)
 
 
-def test_a_misspelt_override_is_told_with_a_near_name(root: Path):
+def test_a_misspelt_override_is_reported_with_a_near_name(root: Path):
     assert message(root, denoise__sed="1") == (
         "command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?"
     )
 
 
-def test_an_unknown_video_is_told_with_a_near_name(root: Path):
+def test_an_unknown_video_is_reported_with_a_near_name(root: Path):
     assert message(root, video="dem") == "command line, video = dem: no such video. Did you mean `demo`?"
 
 
-def test_a_missing_prompt_is_told_where_it_belongs(root: Path):
+def test_a_missing_prompt_is_reported_where_it_belongs(root: Path):
     (root / "params/videos/demo.toml").write_text("")
     assert message(root) == (
         "params/videos/demo.toml, encode.prompt: is missing. "
@@ -254,24 +254,24 @@ def test_the_shipped_files_show_every_parameter_with_its_default():
         assert all(f"# {name} = " in text for name in unset), table
 
 
-def test_broken_defaults_are_told_with_their_line_and_nothing_else(root: Path):
+def test_broken_defaults_are_reported_with_their_line_and_nothing_else(root: Path):
     (root / "params/decode.toml").write_text("enable_tiling = maybe\n")
     assert message(root) == "params/decode.toml: not valid TOML: Invalid value (at line 1, column 17)."
 
 
-def test_a_broken_video_is_told_with_its_line_and_nothing_else(root: Path):
+def test_a_broken_video_is_reported_with_its_line_and_nothing_else(root: Path):
     (root / "params/videos/demo.toml").write_text("[encode\n")
     assert message(root) == (
         "params/videos/demo.toml: not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)."
     )
 
 
-def test_a_table_that_is_none_is_told_and_nothing_else(root: Path):
+def test_a_table_that_is_none_is_reported_and_nothing_else(root: Path):
     (root / "params/videos/demo.toml").write_text('encode = "a red circle"\n')
     assert message(root) == "params/videos/demo.toml, encode = 'a red circle': must be a table, [encode]."
 
 
-def test_other_faults_are_told_beside_a_broken_file(root: Path):
+def test_other_faults_are_reported_beside_a_broken_file(root: Path):
     (root / "params/decode.toml").write_text("=")
     (root / "params/videos/demo.toml").write_text("")
     assert message(root, decode__tile_size="100") == "\n  ".join(
@@ -315,13 +315,13 @@ def test_text_is_utf8_whatever_the_locale(root: Path):
     assert result.stdout.strip() == ascii("猫 é")
 
 
-def test_a_project_without_videos_is_told(root: Path):
+def test_a_project_without_videos_is_reported(root: Path):
     (root / "params/videos/demo.toml").unlink()
     assert message(root) == "params/videos: holds no video. Write one, such as demo.toml."
 
 
 @pytest.mark.parametrize("name", ["Demo", "-x", "a b", "ä"])
-def test_a_video_name_that_is_no_task_name_is_told(root: Path, name: str):
+def test_a_video_name_that_is_no_task_name_is_reported(root: Path, name: str):
     (root / "params/videos/demo.toml").rename(root / f"params/videos/{name}.toml")
     assert message(root) == (
         f"params/videos/{name}.toml: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. "

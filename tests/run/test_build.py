@@ -172,7 +172,7 @@ def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Pat
     assert not (root / "artifacts").exists()
 
 
-def test_a_store_that_cannot_be_written_is_told(root: Path):
+def test_a_store_that_cannot_be_written_is_reported(root: Path):
     (root / "artifacts").write_text("a file")
     with pytest.raises(StoreError, match=r"artifacts: cannot be written \(.*\). Fix its permissions, or set"):
         load_build(root, {})

@@ -85,7 +85,7 @@ def test_what_cannot_be_made_is_one_message(root: Path, program: str, arguments:
     assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
 
 
-def test_another_folder_than_a_projects_is_told(tmp_path: Path):
+def test_another_folder_than_a_projects_is_reported(tmp_path: Path):
     result = run(tmp_path, "from_file", "--video", "demo")
     assert result.returncode == 1
     assert result.stderr == (

@@ -114,7 +114,7 @@ def latents_file(folder: Path, **tensors: np.ndarray) -> bytes:
     return (folder / "latents").read_bytes()
 
 
-def test_run_json_tells_the_peak_in_bytes_and_the_tpu_compiler_that_jax_has(denoise: Job, tmp_path: Path):
+def test_run_json_has_the_peak_in_bytes_and_the_tpu_compiler_that_jax_has(denoise: Job, tmp_path: Path):
     import_module("jax")
     do(denoise, latents_file(tmp_path))
     payload = Store(denoise.store).payload(denoise.node.artifact)

@@ -98,14 +98,14 @@ def test_a_fault_of_the_program_has_no_kind_and_its_traceback_is_in_the_log(job:
 
 
 @pytest.mark.parametrize("arguments", [["--pdb"], ["denoise.seed=1"], ["--video", "demo", "--events-fd", "3"]])
-def test_options_that_do_not_go_together_are_told(arguments: list[str]):
+def test_options_that_do_not_go_together_are_reported(arguments: list[str]):
     command = [sys.executable, "-m", "stages.from_file", *arguments]
     result = subprocess.run(command, input="", capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "--video" in result.stderr.splitlines()[-1]
 
 
-def test_help_tells_how_a_node_is_made_by_hand():
+def test_help_says_how_a_node_is_made_by_hand():
     command = [sys.executable, "-m", "stages.from_file", "--help"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "python -m stages.from_file --video demo" in text

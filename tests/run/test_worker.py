@@ -61,7 +61,7 @@ def ignore(event: Event) -> None:
     pass
 
 
-def test_a_job_makes_an_artifact_and_tells_how_far_it_is(store: Store, workers: Workers):
+def test_a_job_makes_an_artifact_and_reports_its_progress(store: Store, workers: Workers):
     events: list[Event] = []
     job = export_job(store)
     result = workers.run(job, events.append)
@@ -70,7 +70,7 @@ def test_a_job_makes_an_artifact_and_tells_how_far_it_is(store: Store, workers: 
     assert [event["done"] for event in events if event["event"] == "progress"] == [0, 1, 2, 3, 4, 5]
 
 
-def test_run_json_tells_times_memory_versions_and_machine(store: Store, workers: Workers):
+def test_run_json_has_times_memory_versions_and_machine(store: Store, workers: Workers):
     job = export_job(store)
     workers.run(job, ignore)
     run = json.loads((store.folder(job.node.artifact) / RUN).read_text())
@@ -136,7 +136,7 @@ def test_jobs_of_several_threads_are_done_by_one_process(store: Store, workers: 
     assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
-def test_an_error_of_the_stage_is_told_as_it_is(store: Store, workers: Workers):
+def test_an_error_of_the_stage_is_reported_as_it_is(store: Store, workers: Workers):
     job = export_job(store)
     store.payload("decode", job.node.inputs["decode"]).write_bytes(b"cut")
     with pytest.raises(
@@ -154,7 +154,7 @@ def test_an_unexpected_error_names_the_log_that_has_the_traceback(store: Store, 
     assert "Traceback" in log.read_text()
 
 
-def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Workers):
+def test_a_killed_process_is_reported_and_leaves_nothing(store: Store, workers: Workers):
     job = export_job(store)
 
     def kill(event: Event) -> None:
@@ -169,7 +169,7 @@ def test_a_killed_process_is_told_and_leaves_nothing(store: Store, workers: Work
     assert list((store.root / ".drafts").iterdir()) == []
 
 
-def test_a_process_that_jax_ends_because_of_another_host_is_told(store: Store, workers: Workers):
+def test_a_process_that_jax_ends_because_of_another_host_is_reported(store: Store, workers: Workers):
     encode = next((store.root / "encode").iterdir()).name
     machine = {"platform": "cpu", "hosts": f"localhost:{free_port()} 1/2"}  # of which host 0 is never started
     node = Node("denoise", {}, {}, {"encode": encode})

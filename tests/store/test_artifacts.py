@@ -318,7 +318,7 @@ def test_two_writers_of_one_node_leave_one_whole_artifact(store: Store):
     assert list((store.root / ".drafts").iterdir()) == []
 
 
-def test_an_input_removed_in_the_middle_of_a_run_is_told(store: Store):
+def test_an_input_removed_in_the_middle_of_a_run_is_reported(store: Store):
     encode, denoise = build_chain()
     with pytest.raises(StoreError, match=r"was removed while it was in use. Run `doit` again."):
         publish(store, denoise)
@@ -369,7 +369,7 @@ def test_an_input_that_was_made_again_with_equal_bytes_does_no_harm(store: Store
 
 
 @pytest.mark.parametrize("position", range(len(b"payload")))
-def test_a_flipped_bit_of_an_input_is_told_and_the_next_run_mends_it(store: Store, position: int):
+def test_a_flipped_bit_of_an_input_is_reported_and_the_next_run_fixes_it(store: Store, position: int):
     encode, denoise = build_chain()
     publish(store, encode)
     path = store.payload(encode.artifact)
@@ -387,7 +387,7 @@ def test_a_flipped_bit_of_an_input_is_told_and_the_next_run_mends_it(store: Stor
     assert store.check_inputs(denoise) == {encode.artifact: digest_bytes(b"payload")}
 
 
-def test_an_input_without_its_payload_is_told_and_forgotten(store: Store):
+def test_an_input_without_its_payload_is_reported_and_forgotten(store: Store):
     encode, denoise = build_chain()
     publish(store, encode)
     store.payload(encode.artifact).unlink()
@@ -492,7 +492,7 @@ assert store.verdict(node, CODE).is_fresh
     assert "猫" in (store.folder(node.artifact) / MANIFEST).read_text(encoding="utf-8")
 
 
-def test_an_unwritable_store_is_told(tmp_path: Path):
+def test_an_unwritable_store_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written"), Store(tmp_path / "file" / "store").draft():
         pass

@@ -65,7 +65,7 @@ def test_a_shared_look_creates_nothing_and_waits_for_who_renames(tmp_path: Path)
     assert order == ["rename", "look"]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path):
     (tmp_path / ".drafts").write_text("a file")
     message = (
         rf"^{tmp_path}/.drafts: cannot be written \(File exists\). Set `artifacts` in params/machine.toml to a folder"

@@ -45,7 +45,7 @@ def test_a_link_that_is_removed_leaves_the_artifact(store: Store):
 
 
 @pytest.mark.parametrize("change", [VideoLinks.point_to, lambda links, name, _artifact: links.remove(name)])
-def test_what_stands_in_a_links_place_is_told_and_stays(
+def test_what_stands_in_a_links_place_is_reported_and_stays(
     store: Store, change: Callable[[VideoLinks, str, ArtifactId], None]
 ):
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
@@ -55,7 +55,7 @@ def test_what_stands_in_a_links_place_is_told_and_stays(
     assert links.path("demo").is_dir()
 
 
-def test_a_file_in_the_folders_place_is_told(store: Store):
+def test_a_file_in_the_folders_place_is_reported(store: Store):
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     (store.root / "videos").write_text("")
     with pytest.raises(StoreError, match=r"demo.mp4: cannot be made \(File exists\)\. Move away what is in its place"):
