@@ -12,6 +12,8 @@ from safetensors.numpy import save_file
 from stages.run.build import load_build
 from stages.run.by_hand import run_by_hand
 from stages.run.job import Job, Report
+from stages.store.artifacts import Store
+from tests.builders import publish
 from tests.project import copy_params
 
 pytestmark = pytest.mark.processes
@@ -55,6 +57,16 @@ def test_what_it_reads_must_have_been_made(root: Path):
         f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which is absent. "
         f"Make it first: `doit {nodes['decode'].title} export.fps=7`\n"
     )
+
+
+def test_why_what_it_reads_cannot_stay_is_said(root: Path):
+    nodes = load_build(root, {}).graph.videos["demo"]
+    store = Store(root / "artifacts")
+    for stage in ("encode", "denoise", "decode"):
+        publish(store, nodes[stage])
+    store.remove(nodes["denoise"].artifact)
+    why = "stale (the code of decode has changed; denoise is to be made)"
+    assert f"{nodes['decode'].title}, which is {why}. Make it" in run(root, "export", "--video", "demo").stderr
 
 
 @pytest.mark.parametrize(
