@@ -129,7 +129,7 @@ def test_a_fault_of_the_program_shows_its_traceback(root: Path, capsys: pytest.C
     def fail(_job: Job, _draft: Path, _report: Report) -> dict[str, str]:
         raise ZeroDivisionError
 
-    assert run_by_hand(lambda: fail, "from_file", "demo", [FILE], debug=False, pdb=False) == 1
+    assert run_by_hand(lambda: fail, "stages.from_file", "demo", [FILE], debug=False, pdb=False) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert not list(root.glob("artifacts/denoise/*"))
 
@@ -140,6 +140,6 @@ def test_an_end_by_the_user_is_one_message(root: Path, capsys: pytest.CaptureFix
     def wait(_job: Job, _draft: Path, _report: Report) -> dict[str, str]:
         raise end
 
-    assert run_by_hand(lambda: wait, "from_file", "demo", [FILE], debug=False, pdb=True) == 1
+    assert run_by_hand(lambda: wait, "stages.from_file", "demo", [FILE], debug=False, pdb=True) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing half-made was kept."
     assert not list(root.glob("artifacts/.drafts/*"))
