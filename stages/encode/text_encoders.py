@@ -9,7 +9,7 @@ results these equal to the bit when both run on one machine.
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import ml_dtypes
@@ -51,10 +51,10 @@ class TextEncoders:
 
     checkpoint: Checkpoint
     dtype: str
-    text_encoder: Qwen2_5_VLTextModel
-    tokenizer: Qwen2Tokenizer
-    text_encoder_2: T5EncoderModel
-    tokenizer_2: ByT5Tokenizer
+    text_encoder: Qwen2_5_VLTextModel = field(repr=False)  # a notebook would print hundreds of lines
+    tokenizer: Qwen2Tokenizer = field(repr=False)
+    text_encoder_2: T5EncoderModel = field(repr=False)
+    tokenizer_2: ByT5Tokenizer = field(repr=False)
     num_closing_tokens: int
 
     @classmethod

@@ -4,7 +4,6 @@ A table is a pydantic model whose fields have defaults and rules. Two marks say 
 docs/decisions/0002-keys.md.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -72,11 +71,6 @@ class Table(BaseModel):
 def _mark(field: FieldInfo, kind: Any, default: Any) -> Any:
     """The field's mark of a kind."""
     return next((mark for mark in field.metadata if isinstance(mark, kind)), default)
-
-
-def fields_of(table: type[Table]) -> Mapping[str, FieldInfo]:
-    """The fields of a table by name, in the order in which they are written."""
-    return table.model_fields
 
 
 def _latent_multiple(value: int) -> int:

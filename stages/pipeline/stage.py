@@ -61,8 +61,8 @@ class Stage:
         components: folders of the checkpoint that it reads, and no others.
         program: what makes its nodes, or the choice among several.
         file_program: what makes a node in its place from a file that another tool made; None where that cannot be.
-        explain_missing: what is not installed that a node with these parameters needs, and how to install it; None when
-            all is there. Looks for files; nothing is imported.
+        explain_missing: what is not installed that a node with these parameters of a key needs, and how to install it;
+            None when all is there. Looks for files; nothing is imported.
     """
 
     name: str

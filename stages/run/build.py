@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.errors import StageError, StoreError
-from stages.keys import FROM_FILE, ArtifactId, Digest, Node
+from stages.keys import ArtifactId, Digest, Node
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
@@ -117,9 +117,7 @@ class Build:
         """
         for name in self.graph.videos_of(node):
             for stage, later in self.graph.videos[name].items():  # what cannot end is not begun
-                if FROM_FILE not in later.parameters and (
-                    missing := self.pipeline[stage].explain_missing(later.parameters)
-                ):
+                if missing := self.pipeline[stage].explain_missing(later.parameters):
                     raise StageError(missing)
         try:
             return self.runner.run(self.job(node), observe)

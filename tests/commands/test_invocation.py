@@ -112,7 +112,7 @@ def dodo(tmp_path: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with invoking(Invocation({"denoise.seed": "9"}, screen=screen)):
         spec.loader.exec_module(module)
-    module.BUILD = replace(module.BUILD, workers=OneResult(tmp_path, tmp_path / "logs"))
+    module.BUILD = replace(module.BUILD, runner=OneResult(tmp_path, tmp_path / "logs"))
     return module
 
 

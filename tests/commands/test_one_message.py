@@ -97,6 +97,8 @@ def test_every_command_closes_its_records_however_it_ends(
 ):
     monkeypatch.chdir(tmp_path)  # strace writes a file
     task = {"basename": "encode", "actions": []}
+    run_doit(tmp_path, [dict(task)], "run")  # a command that only reads opens records that are there
+    connections.clear()
     if end == "no database":
         (tmp_path / ".doit.db").write_bytes(b"garbage" * 1000)
     if end == "no valid task":
@@ -124,6 +126,8 @@ def test_a_run_closes_its_records_when_they_cannot_be_written(
 
 
 def test_records_are_closed_before_at_end_which_may_fail(tmp_path: Path, connections: list[sqlite3.Connection]):
+    run_doit(tmp_path, [{"basename": "encode", "actions": []}], "run")
+    connections.clear()
     with pytest.raises(KeyboardInterrupt):
         run_doit(tmp_path, [{"basename": "encode", "actions": []}], "list", at_end=interrupt)
     assert are_closed(connections)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from stages.pipeline.programs import program_of
 
+from stages.pipeline.stages import Pipeline
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from stages.run.build import load_build
@@ -53,8 +53,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copytree(PROJECT / "params", root / "params")
     build = load_build(root, {})
     for node in build.graph.videos["demo"].values():
-        publish(build.store, node, code=build.code[program_of(node)])
-    params = load_params(root, {})
+        publish(build.store, node, code=build.code[build.program_of(node).package])
+    params = load_params(root, {}, Pipeline())
     for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
         publish_answer(root, question, build_figures())
     assert doit(root).returncode == 0  # writes doit's records, and the link

@@ -13,10 +13,9 @@ from stages.decode.decoder import Decoder
 from stages.decode.tiling import Tiling
 from stages.errors import ContractError, ParamsError, StageError
 from stages.models.checkpoint import Checkpoint
-from stages.request.params import load_params
+from stages.pipeline.decode import DecodeParams
 from tests.decode.builders import decode_here, random_latents, write_vae
 from tests.loads import Compiler
-from tests.project import PROJECT
 
 LATENTS = random_latents(2, 1, 2)
 
@@ -79,7 +78,7 @@ def test_tiles_are_those_that_are_asked_for(decoder: Decoder):
 
 
 def test_tiles_have_the_parameters_defaults():
-    parameters = load_params(PROJECT, {}).videos["demo"].decode
+    parameters = DecodeParams()
     assert Tiling() == Tiling(parameters.tile_size, parameters.tile_overlap)
 
 
@@ -106,11 +105,11 @@ def test_tiles_that_break_the_rules_are_refused(decoder: Decoder):
 
 def test_latents_of_another_shape_are_refused(decoder: Decoder):
     assert refusal(decoder, ContractError, LATENTS[0]) == (
-        "latents: does not hold what denoise makes: `latents` is [32, 2, 1, 2], not [1, 32, >= 1, >= 1, >= 1]."
+        "latents: does not hold latents: `latents` is [32, 2, 1, 2], not [1, 32, >= 1, >= 1, >= 1]."
     )
 
 
 def test_latents_of_another_dtype_are_refused(decoder: Decoder):
     assert refusal(decoder, ContractError, LATENTS.astype(np.float64)) == (
-        "latents: does not hold what denoise makes: `latents` is float64, not BF16 or F32."
+        "latents: does not hold latents: `latents` is float64, not BF16 or F32."
     )

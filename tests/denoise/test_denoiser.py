@@ -131,14 +131,14 @@ def test_all_settings_that_break_a_rule_are_named_at_once(denoiser: Denoiser):
 def test_a_tensor_that_is_missing_is_named(denoiser: Denoiser):
     tensors = {name: array for name, array in EMBEDDINGS.items() if name != "prompt_embeds_2"}
     assert refusal(denoiser, ContractError, tensors) == (
-        "embeddings: does not hold what encode makes: `prompt_embeds_2` is missing."
+        "embeddings: does not hold embeddings: `prompt_embeds_2` is missing."
     )
 
 
 def test_a_dtype_that_embeddings_never_have_is_named(denoiser: Denoiser):
     tensors = EMBEDDINGS | {"prompt_embeds": EMBEDDINGS["prompt_embeds"].astype(np.float64)}
     assert refusal(denoiser, ContractError, tensors) == (
-        "embeddings: does not hold what encode makes: `prompt_embeds` is float64, not BF16 or F32."
+        "embeddings: does not hold embeddings: `prompt_embeds` is float64, not BF16 or F32."
     )
 
 

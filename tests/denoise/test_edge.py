@@ -219,7 +219,8 @@ def test_a_mesh_of_more_devices_than_there_are_is_reported(stage: Stage):
 def test_hosts_compare_all_that_decides_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     job = denoise_job(tmp_path / "checkpoint", tmp_path / "artifacts")
     before = edge._facts(job)
-    assert {"node", "bytes of encode", "jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers"} < before.keys()
+    versions = {"jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers"}
+    assert {"node", "bytes of the embeddings", *versions} < before.keys()
     monkeypatch.setenv("XLA_FLAGS", "--xla_one")
     monkeypatch.setenv("LIBTPU_INIT_ARGS", "--xla_two")
     monkeypatch.setenv("ELSEWHERE", "other")

@@ -19,7 +19,7 @@ from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import DiTWeights
 from stages.geometry import LatentSize
-from stages.request.params import DenoiseParams
+from stages.pipeline.denoise import DenoiseParams
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 
 pytestmark = pytest.mark.compiles

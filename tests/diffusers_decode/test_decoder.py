@@ -7,12 +7,12 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
-from stages.pipeline.programs import INSTALL_FORK
 
 from stages.decode.tiling import Tiling
 from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.errors import ContractError, ParamsError, StageError
 from stages.models.checkpoint import Checkpoint
+from stages.pipeline.decode import INSTALL_FORK
 from tests.decode.builders import random_latents, write_vae
 
 LATENTS = random_latents(2, 1, 2)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.models.checkpoint import Checkpoint
-from stages.pipeline.contract import CONTRACTS
+from stages.pipeline.encode import STAGE
 from tests.project import SHAPES, copy_checkpoint
 from tests.threads import one_thread  # noqa: F401 (pytest finds it here)
 
@@ -19,4 +19,4 @@ def shapes() -> Checkpoint:
 @pytest.fixture
 def copied(tmp_path: Path) -> Checkpoint:
     """Its text components in a folder of their own, for tests that damage them."""
-    return Checkpoint(copy_checkpoint(tmp_path / "checkpoint", *CONTRACTS["encode"].components))
+    return Checkpoint(copy_checkpoint(tmp_path / "checkpoint", *STAGE.components))

@@ -8,7 +8,7 @@ from stages.errors import ParamsError
 from stages.export import codecs
 from stages.export.codecs import CODECS, Codec, find_codec
 from stages.geometry import VideoSize
-from stages.request.params import ExportParams
+from stages.pipeline.export import ExportParams
 
 
 def test_each_codec_of_the_parameters_can_be_written():

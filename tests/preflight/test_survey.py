@@ -136,8 +136,9 @@ def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root:
     denoise, _ = look(root, denoise__num_frames="241")
     assert denoise.figures is not None
     assert denoise.error.startswith(
-        "denoise of demo with denoise.num_frames=113 for v5e:2x4: its process cannot be started"
+        "denoise of demo with denoise.num_frames=113 for v5e:2x4, checkpoint model: preflight:"
     )
+    assert ": its process cannot be started (" in denoise.error
     assert "FileExistsError" in denoise.traceback
     assert denoise.error.endswith(
         "Look for room for its log, in "

@@ -138,7 +138,7 @@ def test_jobs_of_several_threads_are_done_by_one_process(store: Store, workers: 
 
 def test_an_error_of_the_stage_is_reported_as_it_is(store: Store, workers: Workers):
     job = export_job(store)
-    store.payload("decode", job.node.inputs["decode"]).write_bytes(b"cut")
+    store.payload(job.inputs["frames"]).write_bytes(b"cut")
     with pytest.raises(
         StageError, match=r"^StoreError: .*frames.safetensors: xxh3 is \w{32}, the manifest says \w{32}; the file was"
     ):
@@ -189,12 +189,12 @@ def test_a_process_that_jax_ends_because_of_another_host_is_reported(store: Stor
 
 def abort_after(event: Event, store: Store, folder: Path) -> tuple[str, list[Event]]:
     """What is said of a process that sends this event and aborts, and the events that were observed."""
-    program = folder / "stages" / "export" / "__main__.py"  # found before the real one
+    program = folder / "stages" / "run" / "__main__.py"  # found before the real one
     program.parent.mkdir(parents=True)
     for package in (program.parent, program.parent.parent):
         (package / "__init__.py").touch()
     line = (json.dumps(event) + "\n").encode()
-    program.write_text(f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[2]), {line})\nos.abort()\n")
+    program.write_text(f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[3]), {line})\nos.abort()\n")
     observed: list[Event] = []
     with pytest.raises(StageError) as error:
         Workers(folder, folder / "logs").run(export_job(store), observed.append)
@@ -234,7 +234,7 @@ workers = Workers(Path.cwd(), Path("logs"))
 def end(event):
     if event["event"] == "progress":
         print(workers.process_ids["export"], flush=True)
-        os.kill(os.getpid(), int(sys.argv[2]))
+        os.kill(os.getpid(), int(sys.argv[3]))
 workers.run(Job.from_json(sys.argv[1]), end)
 """
     job = export_job(store, crf=0)
