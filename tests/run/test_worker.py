@@ -234,7 +234,7 @@ workers = Workers(Path.cwd(), Path("logs"))
 def end(event):
     if event["event"] == "progress":
         print(workers.process_ids["export"], flush=True)
-        os.kill(os.getpid(), int(sys.argv[3]))
+        os.kill(os.getpid(), int(sys.argv[2]))
 workers.run(Job.from_json(sys.argv[1]), end)
 """
     job = export_job(store, crf=0)
