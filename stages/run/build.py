@@ -12,7 +12,7 @@ from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
-from stages.run.fingerprint import find_sources, fingerprint
+from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
@@ -175,14 +175,14 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
         _ensure_writable(store.root)
     cache = StatCache(store.root / STAT_CACHE)
     graph = build_graph(params, root, cache, pipeline)
-    packages = {program.package for program in pipeline.programs}
+    packages, fingerprinter = {program.package for program in pipeline.programs}, Fingerprinter(cache)
     build = Build(
         root=root,
         graph=graph,
         machine=params.machine,
         store=store,
-        code={package: fingerprint(package, cache) for package in packages},
-        sources={package: tuple(find_sources(package, cache).values()) for package in packages},
+        code={package: fingerprinter.fingerprint(package) for package in packages},
+        sources={package: tuple(fingerprinter.find_sources(package).values()) for package in packages},
         runner=Workers(root, store.root / LOGS),
     )
     cache.save()

@@ -45,33 +45,59 @@ _SCAN = f"code-3-python-{sys.version_info.major}.{sys.version_info.minor}"
 _Documented: TypeAlias = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def find_sources(package: str, cache: StatCache) -> Mapping[str, Path]:
-    """The modules that decide what a program makes, and their files, in the order of their names.
+class Fingerprinter:
+    """Finds the code of programs, and looks at each file once, however many programs share it."""
 
-    Args:
-        package: of the program, such as "stages.decode".
-        cache: remembers what has been found in a file.
-    """
-    found: dict[str, Path] = {}
-    inside = {_PACKAGE, package.split(".", maxsplit=1)[0]}
-    open_modules = [f"{package}.{_EDGE}"]
-    while open_modules:
-        module = open_modules.pop()
-        if module in found or _is_carrier(module) or _COUNTS_FOR.get(module, package) != package:
-            continue
-        path = _module_path(module)
-        if path is None:
-            continue
-        found[module] = path
-        imports = {name for name in _scan(module, path, cache)["imports"] if name.split(".")[0] in inside}
-        open_modules += sorted(imports | _parents(module))
-    return {module: found[module] for module in sorted(found)}
+    def __init__(self, cache: StatCache) -> None:
+        """`cache` remembers what was found in a file."""
+        self._cache = cache
+        self._paths: dict[str, Path | None] = {}
+        self._scans: dict[str, Mapping[str, list[str]]] = {}
+        self._sources: dict[str, Mapping[str, Path]] = {}
+
+    def find_sources(self, package: str) -> Mapping[str, Path]:
+        """The modules that decide what a program makes, and their files, in the order of their names.
+
+        Args:
+            package: of the program, such as "stages.decode".
+        """
+        if package not in self._sources:
+            found: dict[str, Path] = {}
+            inside = {_PACKAGE, package.split(".", maxsplit=1)[0]}
+            open_modules = [f"{package}.{_EDGE}"]
+            while open_modules:
+                module = open_modules.pop()
+                if module in found or _is_carrier(module) or _COUNTS_FOR.get(module, package) != package:
+                    continue
+                path = self._path(module)
+                if path is not None:
+                    found[module] = path
+                    imports = {name for name in self._scan(module, path)["imports"] if name.split(".")[0] in inside}
+                    open_modules += imports | _parents(module)
+            self._sources[package] = {module: found[module] for module in sorted(found)}
+        return self._sources[package]
+
+    def fingerprint(self, package: str) -> Digest:
+        """XXH3-128 over names and normalised sources of `find_sources`."""
+        sources = self.find_sources(package)
+        return digest_bytes(canonical_json({name: self._scan(name, path)["source"] for name, path in sources.items()}))
+
+    def _path(self, module: str) -> Path | None:
+        if module not in self._paths:
+            self._paths[module] = _module_path(module)
+        return self._paths[module]
+
+    def _scan(self, module: str, path: Path) -> Mapping[str, list[str]]:
+        if module not in self._scans:
+            package = module if path.name == _PACKAGE_FILE else module.rpartition(".")[0]
+            scan = self._cache.get(_SCAN, path, partial(_scan_file, package))
+            self._scans[module] = cast(dict[str, list[str]], scan)
+        return self._scans[module]
 
 
 def fingerprint(package: str, cache: StatCache) -> Digest:
-    """XXH3-128 over names and normalised sources of `find_sources`."""
-    sources = find_sources(package, cache)
-    return digest_bytes(canonical_json({name: _scan(name, path, cache)["source"] for name, path in sources.items()}))
+    """The fingerprint of one program's code, as it is now."""
+    return Fingerprinter(cache).fingerprint(package)
 
 
 def normalise(source: str) -> str:
@@ -91,11 +117,6 @@ def _parents(module: str) -> set[str]:
     """The packages that Python runs before a module."""
     parts = module.split(".")
     return {".".join(parts[:length]) for length in range(1, len(parts))}
-
-
-def _scan(module: str, path: Path, cache: StatCache) -> dict[str, list[str]]:
-    scan = partial(_scan_file, module if path.name == _PACKAGE_FILE else module.rpartition(".")[0])
-    return cast(dict[str, list[str]], cache.get(_SCAN, path, scan))
 
 
 def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:

@@ -1,13 +1,14 @@
 """Fingerprint of a stage's code."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stages.pipeline.stages import Pipeline
 from stages.run import fingerprint as module
-from stages.run.fingerprint import find_sources, fingerprint, normalise
+from stages.run.fingerprint import Fingerprinter, fingerprint, normalise
 from stages.store.stat_cache import StatCache
 
 PACKAGES = {program.package for program in Pipeline().programs}
@@ -32,6 +33,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (stages / name).write_text(source)
     monkeypatch.setattr(module, "_ROOT", tmp_path)
     return stages
+
+
+def find_sources(package: str, cache: StatCache) -> Mapping[str, Path]:
+    return Fingerprinter(cache).find_sources(package)
 
 
 def cache(package: Path) -> StatCache:
