@@ -47,7 +47,7 @@ def is_valid_num_frames(num_frames: int) -> bool:
 
 
 def latent_size(video: VideoSize) -> LatentSize:
-    """Size of the latents of a video whose sizes are valid (checked in params.py)."""
+    """Size of the latents of a video whose sizes are valid (checked in stages/pipeline/denoise.py)."""
     return LatentSize(
         num_frames=(video.num_frames - 1) // TEMPORAL_COMPRESSION + 1,
         height=video.height // SPATIAL_COMPRESSION,

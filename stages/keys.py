@@ -5,6 +5,7 @@ which is fast and wide enough against accidents; it is no defence against someon
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,10 @@ FROM_FILE = "from_file"
 Key = NewType("Key", str)
 Digest = NewType("Digest", str)
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+# Names become names of folders and files in a store.
+STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002
 _READ_BYTES = 1 << 20

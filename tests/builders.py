@@ -48,6 +48,7 @@ def build_job(  # noqa: PLR0917 (as Job itself would be called)
     producers = PIPELINE.producers(stage).items() if node.inputs else ()
     return Job(
         node=node,
+        parameters=stage.complete(node.parameters),
         program=_program_of(node),
         makes=stage.makes,
         inputs={name: ArtifactId(producer.name, node.inputs[producer.name]) for name, producer in producers},

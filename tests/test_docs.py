@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent
+from tests.project import PROJECT
+
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "stages/**/README.md")
 ROOTS = "stages|tests|benchmarks|training|docs"
 # Names stand by themselves, not within a longer one. They include placeholders, by which they are recognised.

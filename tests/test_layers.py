@@ -17,7 +17,7 @@ TESTED_AS_PROCESSES = {"__main__.py"}  # the stages' command lines
 FAULTS = {
     "Imports go one way": ("stages.geometry", "stages.commands.run"),
     "A run that has nothing to do loads nothing heavy": ("stages.commands.run", "numpy"),
-    "torch lives in the text encoders, in the bridge and in what takes decode over alone": (
+    "torch lives only in the text encoders, the bridge and what takes decode over": (
         "stages.decode.strips",
         "torch",
     ),
@@ -26,7 +26,7 @@ FAULTS = {
         "stages.diffusers_decode.torch_decoder",
         "stages.export.video",
     ),
-    "Preflight builds on the stages that it compiles, and of the others on plain text alone": (
+    "Preflight builds on the stages that it compiles, and otherwise only on the text of prompts": (
         "stages.preflight.lowering",
         "stages.from_file.edge",
     ),

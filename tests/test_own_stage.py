@@ -116,6 +116,7 @@ def test_all_commands_know_it(root: Path):
     assert title in run_doit(root, "list", "--all").stdout
     assert stages_run(root) == []  # doit has seen the files where they are now
     assert "up-to-date" in run_doit(root, "info", title).stdout
+    assert "frames -> lighter frames" in run_doit(root, "help", "brighten").stdout
     assert "python -m stages.run brighten --video demo" in run_program(root, "--help").stdout
 
 

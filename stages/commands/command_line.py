@@ -1,6 +1,7 @@
 """doit's command line: options, names and overrides as they were typed, and one message for what is wrong with them.
 
-The only module that knows `sys.argv`, doit's variables (`name=value`) and the errors of doit's parser.
+The only module that reads `sys.argv` and doit's variables (`name=value`) for a command of doit, and that catches the
+errors of doit's parser of options.
 """
 
 import getopt

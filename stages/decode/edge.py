@@ -43,7 +43,7 @@ class DecodeStage:
         Returns:
             For run.json: the kind of device, and how many hold a part of each frame.
         """
-        parameters: Mapping[str, Any] = job.node.parameters
+        parameters: Mapping[str, Any] = job.parameters
         latents = read_latents(job)
         with report.phase("load"):
             devices = tuple(pick_devices(job.machine["platform"]))

@@ -58,7 +58,7 @@ class PreparedVideo:
 class Denoiser:
     """The DiT of a checkpoint, ready to denoise.
 
-    It holds the weights, spread over the devices of its mesh, and every step that it has compiled: one for each size of
+    It holds the weights, spread over the devices of its mesh, and the steps that it has compiled: one for each size of
     a video, number of places for text tokens (buckets), window size, and with guidance or without.
 
     Attributes:
@@ -69,14 +69,22 @@ class Denoiser:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, config: ModelConfig, weights: DiTWeights[jax.Array], *, dtype: str, mesh: Mesh
+        self,
+        checkpoint: Checkpoint,
+        config: ModelConfig,
+        weights: DiTWeights[jax.Array],
+        *,
+        dtype: str,
+        mesh: Mesh,
+        max_steps: int | None = None,
     ) -> None:
-        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `load` reads them."""
+        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `max_steps` as in `load`."""
         self.checkpoint = checkpoint
         self.config = config
         self.dtype = dtype
         self.mesh = mesh
         self._weights = weights
+        self._max_steps = max_steps
         self._steps: dict[StepPlan, jax.stages.Compiled] = {}
 
     @classmethod
@@ -88,6 +96,7 @@ class Denoiser:
         devices: Sequence[jax.Device] | None = None,
         mesh: str | Mesh = "auto",
         is_guided: bool = True,
+        max_steps: int | None = None,
         progress: Progress = _ignore,
     ) -> "Denoiser":
         """Load a DiT; each device gets its part of the weights, and no other copy is kept.
@@ -99,6 +108,7 @@ class Denoiser:
             mesh: a layout of the devices, as in `build_mesh`; or what that has made, and then `devices` and `is_guided`
                 have no effect.
             is_guided: arrange the devices for guidance: where there are two or more, each branch gets half of them.
+            max_steps: compiled steps to hold at most, >= 1; a new one then replaces the oldest. None: all.
             progress: in bytes of the weights.
         Raises:
             ParamsError: there is no such dtype.
@@ -112,7 +122,7 @@ class Denoiser:
             mesh = build_mesh(mesh, devices or pick_devices("auto"), num_heads=num_heads, is_guided=is_guided)
         files = WeightFiles(component_folder(checkpoint, "transformer"))
         weights = load_weights(files, config.transformer, dtype=dtype, mesh=mesh, progress=progress)
-        return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh)
+        return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh, max_steps=max_steps)
 
     def is_of(self, checkpoint: Checkpoint, *, dtype: str, mesh: Mesh) -> bool:
         """Whether `load` would give the same for these arguments."""
@@ -195,6 +205,8 @@ class Denoiser:
         )
         executable = None
         if plan not in self._steps:
+            if len(self._steps) == self._max_steps:
+                self._steps.pop(next(iter(self._steps)))  # the oldest
             executable = compile_program(lower_step(plan, self.mesh))
             self._steps[plan] = executable.compiled
         return PreparedVideo(settings, text, self._steps[plan], executable)

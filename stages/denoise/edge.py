@@ -70,7 +70,7 @@ class DenoiseStage:
 
     def _prepare(self, job: Job, report: Report, hosts: Hosts) -> tuple[Denoiser, PreparedVideo]:
         """Load and compile; raises what the user should know before anything is computed."""
-        parameters: Mapping[str, Any] = job.node.parameters
+        parameters: Mapping[str, Any] = job.parameters
         settings = SamplingSettings(**{field.name: parameters[field.name] for field in fields(SamplingSettings)})
         with report.phase("load"):
             config = read_model_config(job.checkpoint)
@@ -93,7 +93,7 @@ class DenoiseStage:
         if self._denoiser is None or not self._denoiser.is_of(checkpoint, dtype=dtype, mesh=mesh):
             self._denoiser = None
             progress = partial(_report_mib, report)
-            self._denoiser = Denoiser.load(checkpoint, dtype=dtype, mesh=mesh, progress=progress)
+            self._denoiser = Denoiser.load(checkpoint, dtype=dtype, mesh=mesh, max_steps=1, progress=progress)
         return self._denoiser
 
 

@@ -33,7 +33,7 @@ class DiffusersDecodeStage:
         Returns:
             For run.json: the kind of device.
         """
-        parameters: Mapping[str, Any] = job.node.parameters
+        parameters: Mapping[str, Any] = job.parameters
         name = parameters["decoder"]
         latents = read_latents(job)
         with report.phase("load"):

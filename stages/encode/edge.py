@@ -25,7 +25,7 @@ class EncodeStage:
 
     def run(self, job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         """Encode a node's two prompts."""
-        parameters = job.node.parameters
+        parameters = job.parameters
         prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
         with report.phase("load"):
             encoders = self._load(job.checkpoint, str(parameters["dtype"]))

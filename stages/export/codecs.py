@@ -1,7 +1,7 @@
 """The codecs: which of FFmpeg's encoders writes each, under which tag of the mp4 container, and with which options.
 
 Every option here is fixed so that equal pictures give equal bytes on every machine: see docs/decisions/0009. How far
-`crf` goes is in params.py.
+`crf` goes is in stages/pipeline/export.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def find_codec(name: str) -> Codec:
     """A codec whose encoder is there.
 
     Args:
-        name: one of CODECS. Checked in params.py.
+        name: one of CODECS. Checked in stages/pipeline/export.py.
     Raises:
         ParamsError: the installed PyAV was built without the encoder.
     """

@@ -24,7 +24,7 @@ def open_stage() -> Run:
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Write a node's frames to a video file."""
     source = job.input(FRAMES)
-    parameters: Mapping[str, Any] = job.node.parameters
+    parameters: Mapping[str, Any] = job.parameters
     lineage = read_lineage(Store(job.store), job.inputs[FRAMES.name])
     with TensorReader(source, "frames") as frames, report.phase("export"):
         check_shapes(FRAMES, {"frames": frames.shape}, where=str(source))

@@ -62,9 +62,9 @@ def write_video(
             so that the video never has to be in memory.
         path: the file to write; an older one is replaced.
         size: of the frames; an odd height or width is one more in the video, whose chroma is of 2x2 pixels.
-        fps: frames per second, 1..240. Checked in params.py.
-        codec: a name in CODECS. Checked in params.py.
-        crf: constant rate factor, smaller is better, 0 up to what the codec has. Checked in params.py.
+        fps: frames per second, 1..240. Checked in stages/pipeline/export.py.
+        codec: a name in CODECS. Checked in stages/pipeline/export.py.
+        crf: constant rate factor, smaller is better, 0 up to what the codec has. Checked in stages/pipeline/export.py.
         metadata: text for the container's `comment`.
         progress: called with (frames done, frames in all), first with 0.
     Raises:

@@ -4,6 +4,7 @@ A table is a pydantic model whose fields have defaults and rules. Two marks say 
 docs/decisions/0002-keys.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -48,6 +49,29 @@ class Table(BaseModel):
     # strict: TOML's `true` is not 1 and "7" is not 7; an unknown name is an error
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Refuse marks that would fail in silence, or much later; a fault here is one of the declaration."""
+        super().__pydantic_init_subclass__(**options)
+        key_names = [_mark(field, KeyName, KeyName(name)).name for name, field in cls.model_fields.items()]
+        assert len(set(key_names)) == len(key_names), f"{cls.__name__}: two fields have one name in keys: {key_names}"
+        for name, field in cls.model_fields.items():
+            only_with = _mark(field, OnlyWith, None)
+            if only_with is not None:
+                other = cls.model_fields.get(only_with.name)
+                assert other is not None, f"{cls.__name__}.{name}: there is no {only_with.name}"
+                assert other.annotation is bool, f"{cls.__name__}.{name}: {only_with.name} is neither true nor false"
+
+    @classmethod
+    def complete(cls, parameters: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        """Parameters of a key, and of those that it leaves out because they are neutral, the neutral values."""
+        neutral = {
+            _mark(field, KeyName, KeyName(name)).name: _mark(field, Neutral, None).value
+            for name, field in cls.model_fields.items()
+            if _mark(field, Neutral, None) is not None
+        }
+        return {**neutral, **parameters}
+
     def key_parameters(self) -> dict[str, JsonValue]:
         """What the stage computes by, and what its key is made of: all values but those that change nothing."""
         return {
@@ -64,8 +88,13 @@ class Table(BaseModel):
     def _counts(self, name: str, field: FieldInfo) -> bool:
         value, only_with = getattr(self, name), _mark(field, OnlyWith, None)
         neutral = _mark(field, Neutral, None)
-        is_neutral = neutral is not None and type(value) is type(neutral.value) and value == neutral.value
+        # 0 is 0.0, but not false
+        is_neutral = neutral is not None and value == neutral.value and _is_bool(value) == _is_bool(neutral.value)
         return not is_neutral and (only_with is None or bool(getattr(self, only_with.name)))
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def _mark(field: FieldInfo, kind: Any, default: Any) -> Any:

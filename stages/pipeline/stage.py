@@ -61,7 +61,7 @@ class Stage:
         components: folders of the checkpoint that it reads, and no others.
         program: what makes its nodes, or the choice among several.
         file_program: what makes a node in its place from a file that another tool made; None where that cannot be.
-        explain_missing: what is not installed that a node with these parameters of a key needs, and how to install it;
+        explain_missing: what is not installed that a node with these parameters needs, and how to install it;
             None when all is there. Looks for files; nothing is imported.
     """
 
@@ -77,15 +77,30 @@ class Stage:
 
     def program_of(self, parameters: Mapping[str, JsonValue]) -> Program:
         """What makes a node with these parameters of a key."""
-        if self.file_program is not None and FROM_FILE in parameters:
+        if self.is_from_file(parameters):
+            assert self.file_program is not None  # `read_pipeline` has compared it with the table
             return self.file_program
         if isinstance(self.program, Choice):
-            return self.program.programs[str(parameters[self.program.parameter])]
+            return self.program.programs[str(self.complete(parameters)[self.program.parameter])]
         return self.program
+
+    def is_from_file(self, parameters: Mapping[str, JsonValue]) -> bool:
+        """Whether a file from elsewhere takes the place of the result of a node with these parameters of a key."""
+        return FROM_FILE in parameters
+
+    def complete(self, parameters: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """What the program of such a node computes by: also the parameters that the key leaves out as neutral."""
+        return parameters if self.is_from_file(parameters) else self.parameters.complete(parameters)
+
+    def find_missing(self, parameters: Mapping[str, JsonValue]) -> str | None:
+        """What is not installed that a node with these parameters of a key needs, and how to install it, or None."""
+        return None if self.is_from_file(parameters) else self.explain_missing(self.complete(parameters))
 
     def choice_of(self, parameters: Mapping[str, JsonValue]) -> JsonValue:
         """The value that chose the program of such a node; None where there is no choice."""
-        return parameters.get(self.program.parameter) if isinstance(self.program, Choice) else None
+        if self.is_from_file(parameters) or not isinstance(self.program, Choice):
+            return None
+        return self.complete(parameters)[self.program.parameter]
 
     @property
     def programs(self) -> tuple[Program, ...]:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from stages.errors import ParamsError
-from stages.keys import Node
+from stages.keys import FROM_FILE, PAYLOAD_NAME, STAGE_NAME, Node
 from stages.pipeline import decode, denoise, encode, export
 from stages.pipeline.contract import Contract
-from stages.pipeline.stage import Program, Stage
+from stages.pipeline.stage import ACCELERATOR, DISK, HOST, Program, Stage
 
 STAGES: Final = (
     encode.STAGE,
@@ -30,6 +30,12 @@ STAGES: Final = (
     decode.STAGE,
     export.STAGE,
 )
+COMMAND_NAMES: Final = frozenset({
+    "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
+    "preflight",
+})  # fmt: skip
+# Other tables of parameters, other folders of a store, and what `video=<name>` means on the command line.
+_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video"})
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.
 _HAS_TABLE = re.compile(
@@ -109,9 +115,12 @@ def _read_list(file: Path) -> Sequence[str] | None:
     if not _HAS_TABLE.search(text):
         return None
     try:
-        table: Any = tomllib.loads(text).get("tool", {}).get(_TABLE, {})
+        tool: Any = tomllib.loads(text).get("tool", {})
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ParamsError(f"{file.name}: not valid TOML: {error}.") from error
+    table = tool.get(_TABLE, {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict) or table.keys() - {_LIST}:
+        raise ParamsError(f"{file.name}, tool.{_TABLE}: must be a table with the list `{_LIST}` and nothing else.")
     modules = table.get(_LIST)
     if modules is not None and not (isinstance(modules, list) and all(isinstance(name, str) for name in modules)):
         raise ParamsError(f"{file.name}, tool.{_TABLE}.{_LIST}: must be a list of names of modules.")
@@ -133,6 +142,7 @@ def _load(module: str) -> Stage:
 def _check(pipeline: Pipeline) -> None:
     """Raise ParamsError unless names differ and everything that is read is made before; lists all faults."""
     faults = [] if pipeline.stages else ["there is no stage"]
+    faults += [fault for stage in pipeline for fault in _check_stage(stage)]
     made: dict[str, Contract] = {}
     for stage in pipeline:
         faults += [
@@ -145,3 +155,21 @@ def _check(pipeline: Pipeline) -> None:
     faults += [f"there are two stages `{name}`" for name in dict.fromkeys(names) if names.count(name) > 1]
     if faults:
         raise ParamsError(f"{_FILE}, tool.{_TABLE}.{_LIST}: {'; '.join(faults)}.")
+
+
+def _check_stage(stage: Stage) -> list[str]:
+    """What is wrong with a stage by itself: names that cannot be used, and what is half declared."""
+    faults = []
+    if not STAGE_NAME.fullmatch(stage.name) or stage.name in COMMAND_NAMES | _OTHER_NAMES:
+        faults.append(f"`{stage.name}` cannot be the name of a stage: it is taken, or not made of a-z, 0-9 and _")
+    if not PAYLOAD_NAME.fullmatch(stage.makes.payload):
+        faults.append(f"`{stage.name}` makes {stage.makes.payload!r}, which is not the plain name of a file")
+    if (FROM_FILE in stage.parameters.model_fields) != (stage.file_program is not None):
+        faults.append(f"`{stage.name}` has either `{FROM_FILE}` among its parameters or a file_program, and not both")
+    devices = (HOST, ACCELERATOR, DISK)
+    faults += [
+        f"`{program.name}` is for the device {program.device!r}, not one of {', '.join(devices)}"
+        for program in stage.programs
+        if program.device not in devices
+    ]
+    return faults

@@ -17,7 +17,8 @@ from stages.pipeline.decode import DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.preflight.questions import Question
 from stages.request.params import MachineParams, VideoParams
-from stages.store.artifacts import RUN, Store
+from stages.store.artifacts import Store
+from stages.store.manifest import RUN
 
 GIB = 2**30
 _AUTO = "auto"

@@ -27,7 +27,7 @@ def open_stage() -> Run:
 
 def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Compile the program that the node describes, for its devices, and write down what it needs."""
-    parameters = job.node.parameters
+    parameters = job.parameters
     with report.phase("finding the chips"):
         target = find_target(str(parameters["topology"]), job.machine["platform"])
     with report.phase("lowering"):

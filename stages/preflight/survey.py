@@ -158,6 +158,7 @@ class _Surveyor:
             what = f"{question.stage} of {', '.join(names)}{where}"
             job = Job(
                 node=question.node,
+                parameters=question.node.parameters,
                 program=PROGRAM,
                 makes=FIGURES,
                 inputs={},

@@ -5,6 +5,7 @@ command line overrides both. All faults are reported at once, each with where it
 their defaults and rules are in stages/pipeline; how files are layered and faults worded is in layers.py.
 """
 
+import os
 import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator
 
+from stages.errors import ParamsError
 from stages.keys import FROM_FILE, JsonValue
 from stages.pipeline.rules import Name, Table, Text
-from stages.pipeline.stages import Pipeline
+from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.layers import (
     COMMAND_LINE,
     Faults,
@@ -32,11 +34,8 @@ from stages.request.layers import (
 )
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# Names that doit or this project already use on the command line, besides those of the stages.
-RESERVED_NAMES = frozenset({
-    "video", "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion",
-    "reset-dep", "help", "preflight",
-})  # fmt: skip
+# Names that are taken on the command line, besides those of the stages.
+RESERVED_NAMES = COMMAND_NAMES | {"video"}
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
@@ -83,8 +82,15 @@ class VideoParams:
     stages: Mapping[str, Table]
 
     def table(self, kind: type[_T]) -> _T:
-        """The table of this kind."""
-        return next(table for table in self.stages.values() if isinstance(table, kind))
+        """The table of this kind.
+
+        Raises:
+            ParamsError: the project has no stage with such a table.
+        """
+        for table in self.stages.values():
+            if isinstance(table, kind):
+                return table
+        raise ParamsError(f"no stage of this project has the parameters that are asked for here ({kind.__name__}).")
 
     def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
         """The parameters by which one stage computes, as plain values; not those that have no effect."""
@@ -123,6 +129,7 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
         **{stage.name: stage.parameters for stage in pipeline},
     }
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
+    _refuse_unknown_files(root / "params", tables, faults)
     read = {table: _read_defaults(table, faults) for table in tables}
     unread = {table for table, values in read.items() if values is None}
     defaults: Tables = {table: values or {} for table, values in read.items()}
@@ -149,8 +156,15 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
 def _read_defaults(table: str, faults: Faults) -> dict[str, Value] | None:
     """What params/<table>.toml says; a file that is not there says nothing. None: it cannot be read."""
     path = faults.root / "params" / f"{table}.toml"
-    values = read_toml(path, faults) if path.exists() else {}
+    values = read_toml(path, faults) if os.path.lexists(path) else {}
     return None if values is None else located(values, f"params/{table}.toml")
+
+
+def _refuse_unknown_files(folder: Path, tables: Mapping[str, type[Table]], faults: Faults) -> None:
+    """A misspelt name would leave the defaults of the code in force, and nobody would know."""
+    for path in sorted(folder.glob("[!.]*.toml")):
+        if path.stem not in tables:
+            faults.add(f"params/{path.name}: no such table.{near(path.stem, tables)} Rename the file.")
 
 
 def _read_videos(folder: Path, tables: Mapping[str, type[Table]], faults: Faults) -> dict[str, VideoFile]:

@@ -17,8 +17,9 @@ from stages.run.job import Job
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
-from stages.store.artifacts import MANIFEST, Store
+from stages.store.artifacts import Store
 from stages.store.interface import ArtifactStore
+from stages.store.manifest import MANIFEST
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
@@ -94,6 +95,7 @@ class Build:
         stage = self.pipeline[node.stage]
         return Job(
             node=node,
+            parameters=stage.complete(node.parameters),
             program=self.program_of(node),
             makes=stage.makes,
             inputs={
@@ -117,7 +119,7 @@ class Build:
         """
         for name in self.graph.videos_of(node):
             for stage, later in self.graph.videos[name].items():  # what cannot end is not begun
-                if missing := self.pipeline[stage].explain_missing(later.parameters):
+                if missing := self.pipeline[stage].find_missing(later.parameters):
                     raise StageError(missing)
         try:
             return self.runner.run(self.job(node), observe)

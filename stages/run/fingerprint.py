@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
+from stages.errors import ParamsError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
 from stages.store.stat_cache import StatCache
 
@@ -60,9 +61,13 @@ class Fingerprinter:
 
         Args:
             package: of the program, such as "stages.decode".
+        Raises:
+            ParamsError: the package has no edge.
         """
         if package not in self._sources:
             found: dict[str, Path] = {}
+            if self._path(f"{package}.{_EDGE}") is None:
+                raise ParamsError(f"{package}: has no module {package}.{_EDGE}, which does the stage's work. Add it.")
             inside = {_PACKAGE, package.split(".", maxsplit=1)[0]}
             open_modules = [f"{package}.{_EDGE}"]
             while open_modules:

@@ -37,6 +37,7 @@ class Job:
 
     Attributes:
         node: what to make.
+        parameters: those by which it is made: of the node's key, and those that the key leaves out as neutral.
         program: what makes it.
         makes: what the artifact must hold.
         inputs: of each kind of artifact that is read, by the name of its contract, which one it is.
@@ -50,6 +51,7 @@ class Job:
     """
 
     node: Node
+    parameters: Mapping[str, JsonValue]
     program: Program
     makes: Contract
     inputs: Mapping[str, ArtifactId]
@@ -72,6 +74,7 @@ class Job:
         checkpoint, from_file = fields["checkpoint"], fields["from_file"]
         return Job(
             node=Node(**fields["node"]),
+            parameters=fields["parameters"],
             program=Program(**fields["program"]),
             makes=Contract.from_fields(fields["makes"]),
             inputs={name: ArtifactId(**artifact) for name, artifact in fields["inputs"].items()},

@@ -17,7 +17,7 @@ def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
     Returns:
         All reasons, or the state where there are none.
     """
-    return "; ".join(_explain(reason, payload, program) for reason in verdict.reasons) or verdict.state
+    return "; ".join(_explain(reason, payload, program).rstrip(".") for reason in verdict.reasons) or verdict.state
 
 
 def _explain(reason: Reason, payload: Path, program: str) -> str:
@@ -28,6 +28,6 @@ def _explain(reason: Reason, payload: Path, program: str) -> str:
         return f"{stage} is to be made" if reason.now is None else f"{stage} has other bytes now"
     if reason.field == "payload":
         if reason.now is None:
-            return f"{payload}: is not there."
-        return f"{payload}: has {reason.now} bytes, the manifest says {reason.before}."
+            return f"{payload}: is not there"
+        return f"{payload}: has {reason.now} bytes, the manifest says {reason.before}"
     return str(reason.now)

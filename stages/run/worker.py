@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -35,7 +34,8 @@ class Workers:
         self._root = root
         self._logs = logs
         self._running: dict[Program, _Worker] = {}
-        self._turns: defaultdict[str, Turns] = defaultdict(Turns)
+        self._turns: dict[str, Turns] = {}  # by device
+        self._lock = threading.Lock()
 
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
@@ -45,7 +45,9 @@ class Workers:
         Raises:
             StageError: the stage failed, or its process ended or could not be started.
         """
-        with self._turns[job.program.device].take(job.rank):
+        with self._lock:  # of several threads all must get the same turns
+            turns = self._turns.setdefault(job.program.device, Turns())
+        with turns.take(job.rank):
             observe({"event": "phase", "name": "starting"})
             try:
                 worker = self._worker(job.program)

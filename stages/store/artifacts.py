@@ -14,11 +14,9 @@ from pathlib import Path
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
-from stages.store.manifest import OWN_FILES, Input, Manifest
+from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.verdict import Reason, Verdict
 
-MANIFEST, RUN = OWN_FILES
-_FORGOTTEN = "manifest.forgotten.json"  # the manifest of an artifact that is to be made again
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
 
 
@@ -97,7 +95,7 @@ class Store:
         try:
             manifest = self.manifest(node.artifact)
             if manifest is None:
-                forgotten = self.folder(node.artifact) / _FORGOTTEN
+                forgotten = self.folder(node.artifact) / FORGOTTEN
                 return Verdict("forgotten" if forgotten.is_file() else "absent")
             size_bytes = self._payload_size(node.artifact, manifest)
             if size_bytes != manifest.size_bytes:
@@ -244,7 +242,7 @@ class Store:
 
     def _before(self, node: Node) -> Manifest | None:
         try:
-            return self.manifest(node.artifact) or self._read_manifest(node.artifact, _FORGOTTEN)
+            return self.manifest(node.artifact) or self._read_manifest(node.artifact, FORGOTTEN)
         except StoreError:
             return None  # damaged, which is why it was made again
 
@@ -277,7 +275,7 @@ class Store:
 def forget_artifact(folder: Path) -> bool:
     """`Store.forget` of the artifact in `folder`."""
     try:
-        (folder / MANIFEST).replace(folder / _FORGOTTEN)
+        (folder / MANIFEST).replace(folder / FORGOTTEN)
     except FileNotFoundError:
         return False
     return True

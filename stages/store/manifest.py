@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.keys import FORMAT, Digest, JsonValue, Key, Node
+from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, Digest, JsonValue, Key, Node
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
-_STAGE = re.compile(r"[a-z0-9_]+")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # no path: it names a file in the artifact's folder
-OWN_FILES = ("manifest.json", "run.json")  # beside the payload
+# Beside the payload: what it is, how it was made, and the first under its name while the artifact is to be made again.
+MANIFEST, RUN, FORGOTTEN = "manifest.json", "run.json", "manifest.forgotten.json"
+OWN_FILES = (MANIFEST, RUN, FORGOTTEN)
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ def _is_input(value: object) -> bool:
 
 _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "format": lambda value: type(value) is int and value == FORMAT,  # JSON's true is not 1
-    "stage": lambda value: isinstance(value, str) and _STAGE.fullmatch(value) is not None,
+    "stage": lambda value: isinstance(value, str) and STAGE_NAME.fullmatch(value) is not None,
     "key": _is_xxh3,
     "parameters": lambda value: isinstance(value, dict),
     "components": lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
     "inputs": lambda value: isinstance(value, dict) and all(map(_is_input, value.values())),
     "code": _is_xxh3,
     "payload": lambda value: (
-        isinstance(value, str) and _FILE_NAME.fullmatch(value) is not None and value not in OWN_FILES
+        isinstance(value, str) and PAYLOAD_NAME.fullmatch(value) is not None and value not in OWN_FILES
     ),
     "size_bytes": lambda value: type(value) is int and value >= 0,
     "digest": _is_xxh3,

@@ -11,8 +11,8 @@ from doit.doit_cmd import DoitMain
 
 from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
+from tests.project import PROJECT
 
-PROJECT = Path(__file__).parent.parent.parent
 PLUGINS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["doit"]["plugins"]
 
 

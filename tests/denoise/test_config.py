@@ -25,7 +25,7 @@ from stages.models.settings import Settings, read_settings
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 WHERE = Path("checkpoint/config.json")
 REFUSED = "checkpoint/config.json: this checkpoint cannot be run:\n  "
-MEND = "\n  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+FIX = "\n  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
 
 
 def parse_dit(**values: object) -> TransformerConfig:
@@ -97,7 +97,7 @@ def test_the_built_in_checkpoint_can_be_run():
 def test_a_transformer_that_cannot_be_run_is_refused(values: dict[str, object], fault: str):
     with pytest.raises(CheckpointError) as error:
         parse_dit(**values)
-    assert str(error.value) == REFUSED + fault + MEND
+    assert str(error.value) == REFUSED + fault + FIX
 
 
 def test_all_faults_of_a_transformer_are_listed():
@@ -106,7 +106,7 @@ def test_all_faults_of_a_transformer_are_listed():
     assert str(error.value) == (
         f"{REFUSED}`num_experts` is not a setting of this model\n"
         "  `in_channels` is 33, not 65\n"
-        f"  `patch_size` is 2, not 1{MEND}"
+        f"  `patch_size` is 2, not 1{FIX}"
     )
 
 
@@ -139,21 +139,21 @@ def test_a_schedule_that_is_not_implemented_is_refused(name: str, value: object)
     with pytest.raises(CheckpointError) as error:
         parse_scheduler(**{name: value})
     assert str(error.value) == (
-        f"{REFUSED}`{name}` is {value!r}, but only schedules with a constant shift are implemented{MEND}"
+        f"{REFUSED}`{name}` is {value!r}, but only schedules with a constant shift are implemented{FIX}"
     )
 
 
 def test_an_unknown_setting_of_the_scheduler_is_refused():
     with pytest.raises(CheckpointError) as error:
         parse_scheduler(sigma_schedule="cosine")
-    assert str(error.value) == f"{REFUSED}`sigma_schedule` is not a setting of this model{MEND}"
+    assert str(error.value) == f"{REFUSED}`sigma_schedule` is not a setting of this model{FIX}"
 
 
 @pytest.mark.parametrize("shift", [0, -1.0, "3", None, True, float("nan"), float("inf")])
 def test_a_shift_that_is_no_positive_number_is_refused(shift: object):
     with pytest.raises(CheckpointError) as error:
         parse_scheduler(shift=shift)
-    assert str(error.value) == f"{REFUSED}`shift` is {shift!r}, not a finite number above 0{MEND}"
+    assert str(error.value) == f"{REFUSED}`shift` is {shift!r}, not a finite number above 0{FIX}"
 
 
 def test_all_faults_of_a_guider_are_listed():

@@ -80,6 +80,13 @@ def test_a_step_is_compiled_once_for_each_size_and_kept(checkpoint: Checkpoint):
     assert compiler.compiled == ["denoise step"] * 2
 
 
+def test_where_few_steps_are_held_a_new_one_replaces_the_oldest(checkpoint: Checkpoint):
+    denoiser, compiler = Denoiser.load(checkpoint, dtype="float32", max_steps=1), Compiler()
+    for width in (32, 32, 48, 32):
+        denoiser.denoise(EMBEDDINGS, **(SETTINGS | {"width": width}), compile_program=compiler)
+    assert compiler.compiled == ["denoise step"] * 3
+
+
 def test_steps_and_loaded_bytes_are_counted(checkpoint: Checkpoint):
     bytes_read: list[tuple[int, int]] = []
     denoiser = Denoiser.load(checkpoint, dtype="float32", progress=lambda *pair: bytes_read.append(pair))

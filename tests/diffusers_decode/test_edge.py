@@ -11,7 +11,8 @@ from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job, Report
-from stages.store.artifacts import RUN, Store
+from stages.store.artifacts import Store
+from stages.store.manifest import RUN
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
 from tests.decode.builders import random_latents, write_vae

@@ -13,7 +13,8 @@ from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.encode import STAGE
 from stages.run.job import Job, Report
-from stages.store.artifacts import RUN, Store
+from stages.store.artifacts import Store
+from stages.store.manifest import RUN
 from stages.tensors.files import read_tensors
 from tests.builders import CODE, build_job
 from tests.loads import watch_loads

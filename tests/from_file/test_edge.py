@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contracts import EMBEDDINGS
-from stages.store.artifacts import RUN, Store
+from stages.store.artifacts import Store
+from stages.store.manifest import RUN
 from stages.tensors.files import write_tensors
 from tests.builders import build_job, code_of
 from tests.from_file.builders import (

@@ -30,7 +30,7 @@ from tests.from_file.builders import (
     write_reference_latents,
 )
 
-MEND = "Name another file in denoise.from_file, or convert this one."
+FIX = "Name another file in denoise.from_file, or convert this one."
 FINITE_BITS = st.integers(0, 2**16 - 1).filter(lambda bits: bits & 0x7F80 != 0x7F80)  # an exponent of ones: inf, NaN
 
 
@@ -129,7 +129,7 @@ def test_a_number_too_large_for_bfloat16_is_not_finite_in_it():
 )
 def test_a_file_that_breaks_the_contract_is_reported(tmp_path: Path, tensors: dict[str, np.ndarray], fault: str):
     save_file(tensors, tmp_path / "file")
-    assert message(tmp_path / "file") == f"{tmp_path}/file: does not hold latents: {fault}. {MEND}"
+    assert message(tmp_path / "file") == f"{tmp_path}/file: does not hold latents: {fault}. {FIX}"
 
 
 @pytest.mark.parametrize("content", [b"", b"[encode]\nprompt = 1\n", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{"])
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_safetensors_file_is_reported(tmp_path: Path, content:
     path.write_bytes(content)
     with pytest.raises(SafetensorError) as library:
         safe_open(path, framework="numpy")
-    assert message(path) == f"{path}: not a readable safetensors file ({library.value}). {MEND}"
+    assert message(path) == f"{path}: not a readable safetensors file ({library.value}). {FIX}"
 
 
 def test_a_file_that_was_cut_is_never_taken(tmp_path: Path):
@@ -155,7 +155,7 @@ def test_a_file_that_is_not_there_any_more_is_reported(tmp_path: Path):
         read_outside_file(tmp_path / "file", LATENTS, stage="denoise", digest=Digest("0" * 32))
     start = f"{tmp_path}/file: not a readable safetensors file (No such file or directory"
     assert str(error.value).startswith(start)
-    assert str(error.value).endswith(f"). {MEND}")
+    assert str(error.value).endswith(f"). {FIX}")
 
 
 def test_content_that_has_changed_is_reported(tmp_path: Path):
@@ -170,6 +170,4 @@ def test_content_that_has_changed_is_reported(tmp_path: Path):
 def test_a_dtype_info_that_is_none_is_reported(tmp_path: Path, text: str):
     path = tmp_path / "file"
     save_file(dict(random_latents()), path, {"dtype_info": text})
-    assert message(path) == (
-        f"{path}: its metadata entry `dtype_info` is not a JSON object of names and dtypes. {MEND}"
-    )
+    assert message(path) == (f"{path}: its metadata entry `dtype_info` is not a JSON object of names and dtypes. {FIX}")

@@ -43,6 +43,31 @@ def test_a_parameter_counts_only_with_another_one():
     assert Example(tile=32, has_tiles=True).key_parameters()["tile"] == 32
 
 
+def test_a_whole_number_may_be_the_neutral_value_of_a_float():
+    class Whole(Table):
+        level: Annotated[float, Neutral(0)] = 0
+
+    assert Whole().key_parameters() == {}
+
+
+def test_a_program_gets_the_neutral_values_that_the_key_leaves_out():
+    assert Example.complete({"seed": 5}) == {"seed": 5, "sharpness": 0.0}
+    assert Example.complete(Example(sharpness=0.5).key_parameters())["sharpness"] == 0.5
+
+
+def test_marks_that_would_fail_later_are_refused_with_the_table():
+    with pytest.raises(AssertionError, match=r"Lost\.tile: there is no has_tiles"):
+
+        class Lost(Table):
+            tile: Annotated[int, OnlyWith("has_tiles")] = 16
+
+    with pytest.raises(AssertionError, match="Twice: two fields have one name in keys"):
+
+        class Twice(Table):
+            power: int = 1
+            strength: Annotated[int, KeyName("power")] = 3
+
+
 def test_a_renamed_parameter_keeps_its_first_name_in_keys():
     assert Example(strength=9).key_parameters()["power"] == 9
 

@@ -2,16 +2,19 @@
 
 import sys
 import tomllib
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from stages.errors import ParamsError
+from stages.pipeline import stages
 from stages.pipeline.stages import STAGES, Pipeline, read_pipeline
 
-PROJECT = Path(__file__).parents[2]
 BUILT_IN = [f"stages.pipeline.{name}" for name in ("encode", "denoise", "decode", "export")]
+NO_NAME = "cannot be the name of a stage: it is taken, or not made of a-z, 0-9 and _"
 BLUR = """
 from stages.pipeline.contracts import FRAMES
 from stages.pipeline.rules import Table
@@ -64,8 +67,11 @@ def test_a_project_that_lists_no_stages_has_those_of_this_package(tmp_path: Path
 
 
 def test_the_list_that_the_docstring_shows_is_that_of_the_order():
-    listed = tomllib.loads(f"[tool.hunyuan-stages]\nstages = {BUILT_IN!r}")["tool"]["hunyuan-stages"]["stages"]
-    assert listed == BUILT_IN
+    block = dedent(str(stages.__doc__).split("`STAGE`:")[1])
+    listed = tomllib.loads(block)["tool"]["hunyuan-stages"]["stages"]
+    built_in = [name for name in listed if name != "brighten.stage"]
+    assert built_in == BUILT_IN
+    assert tuple(import_module(name).STAGE for name in built_in) == STAGES
 
 
 def test_a_stage_between_two_others_is_known_to_neither(root: Path):
@@ -76,7 +82,12 @@ def test_a_stage_between_two_others_is_known_to_neither(root: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ['tool = { hunyuan-stages = { stages = ["blur"] } }', '[tool]\n"hunyuan-stages" = { stages = ["blur"] }']
+    "text",
+    [
+        '["tool"."hunyuan-stages"]\nstages = ["blur"]',
+        'tool = { hunyuan-stages = { stages = ["blur"] } }',
+        '[tool]\n"hunyuan-stages" = { stages = ["blur"] }',
+    ],
 )
 def test_the_list_is_found_however_it_is_written(root: Path, text: str):
     (root / "pyproject.toml").write_text(text)
@@ -118,3 +129,51 @@ def test_a_module_without_a_declaration_is_named(root: Path, module: str, reason
 def test_a_list_that_is_none_is_reported(root: Path, text: str, fault: str):
     (root / "pyproject.toml").write_text(text)
     assert message(root) in (f"pyproject.toml, {fault}", f"pyproject.toml: {fault}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (
+            'Stage("blur"',
+            'Stage("up-scale"',
+            f"`up-scale` {NO_NAME}",
+        ),
+        (
+            'Stage("blur"',
+            'Stage("model"',
+            f"`model` {NO_NAME}",
+        ),
+        (
+            'Stage("blur"',
+            'Stage("forget"',
+            f"`forget` {NO_NAME}",
+        ),
+        (
+            "makes=FRAMES",
+            'makes=replace(FRAMES, payload="../x")',
+            "`blur` makes '../x', which is not the plain name of a file",
+        ),
+        ("HOST)", '"gpu")', "`blur` is for the device 'gpu', not one of host, accelerator, disk"),
+        (
+            'Program("blur", HOST)',
+            'Program("blur", HOST), file_program=Program("blur", HOST)',
+            "`blur` has either `from_file` among its parameters or a file_program, and not both",
+        ),
+    ],
+)
+def test_a_declaration_that_cannot_work_is_refused_before_anything_runs(root: Path, old: str, new: str, fault: str):
+    text = (root / "blur.py").read_text().replace(old, new)
+    (root / "blur.py").write_text("from dataclasses import replace\n" + text)
+    sys.modules.pop("blur", None)
+    assert message(write_list(root, *BUILT_IN[:3], "blur", BUILT_IN[3])) == (
+        f"pyproject.toml, tool.hunyuan-stages.stages: {fault}."
+    )
+
+
+@pytest.mark.parametrize("text", ["[tool.hunyuan-stages]\nstage = []\n", 'tool.hunyuan-stages = "x"\n'])
+def test_a_table_that_holds_something_else_is_reported(root: Path, text: str):
+    (root / "pyproject.toml").write_text(text)
+    assert (
+        message(root) == "pyproject.toml, tool.hunyuan-stages: must be a table with the list `stages` and nothing else."
+    )

@@ -31,6 +31,7 @@ def build_job(root: Path, stage: str) -> Job:
     (node,) = (question.node for question in questions if question.stage == stage)
     return Job(
         node=node,
+        parameters=node.parameters,
         program=PROGRAM,
         makes=FIGURES,
         inputs={},

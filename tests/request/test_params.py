@@ -291,6 +291,11 @@ def test_nothing_is_missing_where_the_defaults_cannot_be_read(root: Path):
     assert message(root) == "params/encode.toml: not valid TOML: Invalid statement (at line 1, column 1)."
 
 
+def test_a_file_of_defaults_with_a_misspelt_name_is_reported(root: Path):
+    (root / "params/denoise.toml").rename(root / "params/denoice.toml")
+    assert message(root) == "params/denoice.toml: no such table. Did you mean `denoise`? Rename the file."
+
+
 def test_lock_files_of_editors_are_no_videos(root: Path):
     (root / "params/videos/.#demo.toml").symlink_to("user@host.1234")
     assert load_params(root, {}, Pipeline()).videos.keys() == {"demo"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.errors import ParamsError
 from stages.pipeline.stages import Pipeline
 from stages.run import fingerprint as module
 from stages.run.fingerprint import Fingerprinter, fingerprint, normalise
@@ -177,3 +178,8 @@ def test_a_stage_of_a_project_counts_its_own_modules_and_those_of_this_package(
     before = fingerprint("blur", cache(package))
     (project / "blur/kernel.py").write_text("K = 5\n")
     assert fingerprint("blur", cache(package)) != before
+
+
+def test_a_program_without_an_edge_is_refused(package: Path):
+    with pytest.raises(ParamsError, match=r"^stages\.blur: has no module stages\.blur\.edge"):
+        fingerprint("stages.blur", cache(package))

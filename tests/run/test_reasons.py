@@ -22,9 +22,9 @@ PAYLOAD = Path("artifacts/denoise/0/latents.safetensors")
             Verdict("stale", (Reason("code", "a", "b"), Reason("inputs.encode", "a", "b"))),
             "the code of denoise has changed; encode has other bytes now",
         ),
-        (Verdict("corrupt", (Reason("payload", 7, None),)), f"{PAYLOAD}: is not there."),
-        (Verdict("corrupt", (Reason("payload", 7, 5),)), f"{PAYLOAD}: has 5 bytes, the manifest says 7."),
-        (Verdict("corrupt", (Reason("manifest", None, "x: not a manifest."),)), "x: not a manifest."),
+        (Verdict("corrupt", (Reason("payload", 7, None),)), f"{PAYLOAD}: is not there"),
+        (Verdict("corrupt", (Reason("payload", 7, 5),)), f"{PAYLOAD}: has 5 bytes, the manifest says 7"),
+        (Verdict("corrupt", (Reason("manifest", None, "x: not a manifest."),)), "x: not a manifest"),
     ],
 )
 def test_each_reason_is_a_sentence(verdict: Verdict, text: str):

@@ -20,7 +20,8 @@ from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Turns, Workers
-from stages.store.artifacts import RUN, Store
+from stages.store.artifacts import Store
+from stages.store.manifest import RUN
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of, publish
 from tests.several_hosts import free_port

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from stages.errors import StoreError
 from stages.keys import Digest, Node, digest_bytes
-from stages.store.artifacts import MANIFEST, RUN, Store
-from stages.store.manifest import Manifest
+from stages.store.artifacts import Store
+from stages.store.manifest import MANIFEST, RUN, Manifest
 from stages.store.verdict import Reason, Verdict
 from tests.builders import CODE, build_chain, build_node, files_below, payload_of, publish
 

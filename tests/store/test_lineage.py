@@ -6,8 +6,9 @@ import pytest
 
 from stages.errors import StoreError
 from stages.keys import Node
-from stages.store.artifacts import MANIFEST, Store
+from stages.store.artifacts import Store
 from stages.store.lineage import read_lineage
+from stages.store.manifest import MANIFEST
 from tests.builders import build_chain, build_node, publish
 
 
