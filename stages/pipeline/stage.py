@@ -77,8 +77,7 @@ class Stage:
 
     def program_of(self, parameters: Mapping[str, JsonValue]) -> Program:
         """What makes a node with these parameters of a key."""
-        if self.is_from_file(parameters):
-            assert self.file_program is not None  # `read_pipeline` has compared it with the table
+        if self.file_program is not None and self.is_from_file(parameters):
             return self.file_program
         if isinstance(self.program, Choice):
             return self.program.programs[str(self.complete(parameters)[self.program.parameter])]
@@ -86,7 +85,7 @@ class Stage:
 
     def is_from_file(self, parameters: Mapping[str, JsonValue]) -> bool:
         """Whether a file from elsewhere takes the place of the result of a node with these parameters of a key."""
-        return FROM_FILE in parameters
+        return self.file_program is not None and FROM_FILE in parameters
 
     def complete(self, parameters: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         """What the program of such a node computes by: also the parameters that the key leaves out as neutral."""

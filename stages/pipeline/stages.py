@@ -38,9 +38,7 @@ COMMAND_NAMES: Final = frozenset({
 _OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video"})
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.
-_HAS_TABLE = re.compile(
-    rf"""tool\s*\.\s*["']?{_TABLE}|^\s*\[\s*["']?tool["']?\s*\]|^\s*["']?tool["']?\s*=""", re.MULTILINE
-)
+_HAS_TABLE = re.compile(rf"""tool["']?\s*(\.\s*["']?{_TABLE}|\]|=)""")
 
 
 @dataclass(frozen=True)

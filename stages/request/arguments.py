@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 
 from stages.pipeline.rules import Table
 from stages.pipeline.stage import Stage
@@ -38,7 +38,7 @@ def check_arguments(stage: Stage, **arguments: object) -> None:
 
 
 @cache
-def _select(table: type[Table], names: tuple[str, ...]) -> type[Table]:
-    """A table that has these parameters of another one and no others, with their rules."""
+def _select(table: type[Table], names: tuple[str, ...]) -> type[BaseModel]:
+    """A model that has these parameters of a table and no others, with their rules."""
     fields: dict[str, Any] = {name: (table.model_fields[name].annotation, table.model_fields[name]) for name in names}
-    return create_model("Arguments", __base__=Table, **fields)
+    return create_model("Arguments", __config__=table.model_config, **fields)

@@ -266,11 +266,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
         yield Kept(edge.open_stage(), watch_loads(monkeypatch, Denoiser), tmp_path / "jobs")
 
 
-def test_the_next_job_of_one_model_loads_nothing_and_a_video_of_its_size_compiles_nothing(kept: Kept, template: Path):
+def test_the_next_job_of_one_model_loads_nothing_and_of_one_size_compiles_nothing(kept: Kept, template: Path):
     videos = ((0, 32), (1, 32), (0, 48), (0, 32))
     facts = [kept.denoise(template, seed=seed, height=height) for seed, height in videos]
-    assert ["compile_s" in each for each in facts] == [True, False, True, False]
-    assert [each.get("was_loaded") for each in facts] == [False, None, False, None]
+    assert ["compile_s" in each for each in facts] == [True, False, True, True]  # of the last size only
+    assert [each.get("was_loaded") for each in facts] == [False, None, False, False]
     assert len(kept.loaded) == 1
 
 

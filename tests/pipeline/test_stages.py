@@ -166,9 +166,8 @@ def test_a_declaration_that_cannot_work_is_refused_before_anything_runs(root: Pa
     text = (root / "blur.py").read_text().replace(old, new)
     (root / "blur.py").write_text("from dataclasses import replace\n" + text)
     sys.modules.pop("blur", None)
-    assert message(write_list(root, *BUILT_IN[:3], "blur", BUILT_IN[3])) == (
-        f"pyproject.toml, tool.hunyuan-stages.stages: {fault}."
-    )
+    found = message(write_list(root, *BUILT_IN[:3], "blur", BUILT_IN[3]))
+    assert found.startswith(f"pyproject.toml, tool.hunyuan-stages.stages: {fault}")
 
 
 @pytest.mark.parametrize("text", ["[tool.hunyuan-stages]\nstage = []\n", 'tool.hunyuan-stages = "x"\n'])
