@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from stages.run.build import load_build
 from tests.builders import files_below, publish
-from tests.commands.doit_here import PROJECT
 from tests.preflight_builders import build_figures, publish_answer
+from tests.project import DOIT, copy_project, environment
 
 SLICE = "v5e:2x4"
 
@@ -31,11 +30,12 @@ def obeying_permissions() -> list[str]:
 
 
 def run(root: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*obeying_permissions(), *command], cwd=root, capture_output=True, text=True, check=False)
+    command = [*obeying_permissions(), *command]
+    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
 
 
 def doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, [sys.executable, "-m", "doit", *arguments])
+    return run(root, [*DOIT, *arguments])
 
 
 def forbid_writing(folder: Path, *, forbid: bool) -> None:
@@ -47,10 +47,7 @@ def forbid_writing(folder: Path, *, forbid: bool) -> None:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with all artifacts of its video and with answers of preflight, which nobody may change."""
-    root = tmp_path_factory.mktemp("project")
-    for name in ("dodo.py", "pyproject.toml"):
-        shutil.copy(PROJECT / name, root)
-    shutil.copytree(PROJECT / "params", root / "params")
+    root = copy_project(tmp_path_factory.mktemp("project"))
     build = load_build(root, {})
     for node in build.graph.videos["demo"].values():
         publish(build.store, node, code=build.code[build.program_of(node).package])
