@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,14 @@ def compile_here(
     config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32"
 ) -> Mapping[tuple[int, int], FramePrograms]:
     """What `decode_video` needs for latents, [1, f, h, w, c], on one device."""
-    compile_size = partial(compile_programs, devices=[DEVICE], compile_program=Program.compile)
+    compile_size = partial(_compile_once, is_quick=jax.config.values["jax_disable_most_optimizations"])
     return compile_tiles(ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype), grid, compile_size)
+
+
+@cache
+def _compile_once(plan: ChunkPlan, *, is_quick: bool) -> FramePrograms:  # noqa: ARG001 (programs of both kinds differ)
+    """The programs for a size, which several tests decode."""
+    return compile_programs(plan, devices=[DEVICE], compile_program=Program.compile)
 
 
 def decode_here(
