@@ -148,3 +148,21 @@ def test_its_code_is_part_of_its_verdict(root: Path):
 def test_without_its_line_the_project_is_what_it_was(root: Path):
     (root / "pyproject.toml").write_text((root / "pyproject.toml").read_text().replace(LINE, ""))
     assert stages_run(root) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b"(\n", r", line \d+: '\(' was never closed\."),
+        (b"# \xff\n", r": 'utf-8' codec can't decode byte 0xff .*"),
+        (b"a\0b\n", r".*: source code string cannot contain null bytes\."),
+        (b"from .... import x\n", r": attempted relative import beyond top-level package\."),
+    ],
+)
+def test_code_that_is_no_python_is_named_before_anything_runs(root: Path, line: bytes, fault: str):
+    edge = root / "brighten/edge.py"
+    edge.write_bytes(edge.read_bytes() + line)
+    for result in (run_doit(root), run_doit(root, "list"), run_program(root, "--video", "demo")):
+        assert result.returncode == 1
+        message = rf"ParamsError: {re.escape(str(edge))}{fault} Mend the file .*\n"
+        assert re.fullmatch(message, result.stderr), result.stderr

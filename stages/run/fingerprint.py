@@ -62,7 +62,7 @@ class Fingerprinter:
         Args:
             package: of the program, such as "stages.decode".
         Raises:
-            ParamsError: the package has no edge.
+            ParamsError: the package has no edge, or a file is no Python.
         """
         if package not in self._sources:
             found: dict[str, Path] = {}
@@ -125,17 +125,28 @@ def _parents(module: str) -> set[str]:
 
 
 def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:
-    """What a module imports, by whole names, and the digest of its source. `package` is the one that it is in."""
-    source = path.read_text(encoding="utf-8")
+    """What a module imports, by whole names, and the digest of its source. `package` is the one that it is in.
+
+    Raises:
+        ParamsError: the file is no Python.
+    """
     imports: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            module = resolve_name("." * node.level + (node.module or ""), package)
-            # `from package import name`: the name is a module or something that a module defines
-            imports |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return {"imports": list[JsonValue](sorted(imports)), "source": digest_bytes(normalise(source).encode())}
+    try:
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                imports |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                module = resolve_name("." * node.level + (node.module or ""), package)
+                # `from package import name`: the name is a module or something that a module defines
+                imports |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+        normalised = normalise(source)
+    except SyntaxError as error:
+        where = f", line {error.lineno}" if error.lineno else ""
+        raise ParamsError(f"{path}{where}: {error.msg}. Mend the file and run it again.") from error
+    except (ValueError, ImportError, RecursionError) as error:  # not UTF-8, a NUL byte, an import from above the top
+        raise ParamsError(f"{path}: {error}. Mend the file and run it again.") from error
+    return {"imports": list[JsonValue](sorted(imports)), "source": digest_bytes(normalised.encode())}
 
 
 def _module_path(module: str) -> Path | None:
