@@ -166,3 +166,19 @@ def test_code_that_is_no_python_is_named_before_anything_runs(root: Path, line: 
         assert result.returncode == 1
         message = rf"ParamsError: {re.escape(str(edge))}{fault} Mend the file .*\n"
         assert re.fullmatch(message, result.stderr), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "fault"),
+    [
+        ("def open_stage", "def begin", "AttributeError: module 'brighten.edge' has no attribute 'open_stage'"),
+        ("import numpy as np", "import numpie as np", "ModuleNotFoundError: No module named 'numpie'"),
+    ],
+)
+def test_code_that_cannot_be_loaded_is_told_with_its_exception(root: Path, name: str, other: str, fault: str):
+    edge = root / "brighten/edge.py"
+    assert name in edge.read_text()
+    edge.write_text(edge.read_text().replace(name, other))
+    result = run_doit(root)
+    assert result.returncode == 1
+    assert f"its process ended with exit code 1 ({fault})" in " ".join((result.stdout + result.stderr).split())

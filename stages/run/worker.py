@@ -21,6 +21,7 @@ from stages.run.job import JOINING, Job
 from stages.run.runner import Event
 
 LOGS = "logs"  # the folder in a store
+_MAX_QUOTED = 300  # characters of what a process printed, in a message
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
@@ -202,7 +203,9 @@ class _Worker:
     def _how_it_ended(self) -> str:
         code = self._process.wait()
         if code >= 0:
-            return f"ended with exit code {code}"
+            printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")
+            return f"ended with exit code {code} ({last[:_MAX_QUOTED]})"  # Python's last line is the exception
         name = signal.Signals(-code).name
         if name == "SIGABRT" and self._depends_on_hosts:
             return (
