@@ -105,9 +105,11 @@ def fingerprint(package: str, cache: StatCache) -> Digest:
     return Fingerprinter(cache).fingerprint(package)
 
 
-def normalise(source: str) -> str:
-    """A module's source from its syntax tree, without docstrings; equal for code that differs in looks only."""
-    tree = ast.parse(source)
+def normalise(tree: ast.Module) -> str:
+    """A module's source from its syntax tree, without docstrings; equal for code that differs in looks only.
+
+    The docstrings are taken out of the tree itself.
+    """
     for node in ast.walk(tree):
         if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -132,15 +134,15 @@ def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:
     """
     imports: set[str] = set()
     try:
-        source = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(source)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 imports |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 module = resolve_name("." * node.level + (node.module or ""), package)
                 # `from package import name`: the name is a module or something that a module defines
                 imports |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-        normalised = normalise(source)
+        normalised = normalise(tree)
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
         raise ParamsError(f"{path}{where}: {error.msg}. Mend the file and run it again.") from error

@@ -1,5 +1,6 @@
 """Fingerprint of a stage's code."""
 
+import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_operations_count_for_preflight_alone_which_writes_them_down(tmp_path: P
 
 
 def test_a_module_that_is_only_a_docstring_is_still_valid_code():
-    assert normalise('def f():\n    """Doc."""\n') == "def f():\n    pass"
+    assert normalise(ast.parse('def f():\n    """Doc."""\n')) == "def f():\n    pass"
 
 
 def test_a_cache_of_another_layout_is_not_believed(package: Path):
