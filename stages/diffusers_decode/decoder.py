@@ -19,10 +19,10 @@ from stages.diffusers_decode.whole import DecodeTile, Progress, decode_whole
 from stages.errors import ParamsError, StageError
 from stages.machine.devices import pick_devices
 from stages.models.checkpoint import Checkpoint, component_folder
-from stages.pipeline.decode import INSTALL_FORK, STAGE
+from stages.pipeline.decode import DECODERS, INSTALL_FORK, STAGE
 from stages.request.arguments import check_arguments
 
-NAMES = ("diffusers", "diffusers-tpu", "diffusers-tpu-framewise")
+NAMES = tuple(name for name, program in DECODERS.items() if program.package == __package__)
 
 
 class DiffusersDecoder:
@@ -31,7 +31,7 @@ class DiffusersDecoder:
     It holds the weights: those of "diffusers" in the host's memory, those of the others on one device.
 
     Attributes:
-        name: one of NAMES.
+        name: one of NAMES, those of `decode.decoder` that this package decodes by.
         checkpoint: that it was loaded from.
         config: sizes of the decoder.
         dtype: of weights and arithmetic, "bfloat16" or "float32".
