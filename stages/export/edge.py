@@ -1,15 +1,19 @@
 """Edge of the export stage: frames in, `video.mp4` out."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from stages.errors import ParamsError
+from stages.export.cropping import crop_frames
 from stages.export.provenance import describe_provenance
 from stages.export.video import write_video
 from stages.geometry import VideoSize
 from stages.keys import JsonValue
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import FRAMES, VIDEO
+from stages.pipeline.crop import CropSize, explain_misfit, read_crop
 from stages.run.job import Job, Report, Run
 from stages.store.artifacts import Store
 from stages.store.lineage import read_lineage
@@ -29,11 +33,14 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     with TensorReader(source, "frames") as frames, report.phase("export"):
         check_shapes(FRAMES, {"frames": frames.shape}, where=str(source))
         _, num_frames, height, width, _ = frames.shape
+        crop = read_crop(parameters["crop"]) or CropSize(width, height)
+        if misfit := explain_misfit(crop, width=width, height=height):  # of frames whose size no parameter says
+            raise ParamsError(f'export.crop = "{crop}": {misfit} Make it smaller, or leave it out.')
         write_video(
-            frames,
+            crop_frames(frames, height=crop.height, width=crop.width),
             draft / VIDEO.payload,
-            size=VideoSize(num_frames, height, width),
-            fps=parameters["fps"],
+            size=VideoSize(num_frames, crop.height, crop.width),
+            fps=Fraction(parameters["fps"]),
             codec=parameters["codec"],
             crf=parameters["crf"],
             metadata=describe_provenance(job.node, lineage),

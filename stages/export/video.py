@@ -49,7 +49,7 @@ def write_video(
     path: Path,
     *,
     size: VideoSize,
-    fps: int,
+    fps: Fraction,
     codec: str,
     crf: int,
     metadata: str,
@@ -62,7 +62,7 @@ def write_video(
             so that the video never has to be in memory.
         path: the file to write; an older one is replaced.
         size: of the frames; an odd height or width is one more in the video, whose chroma is of 2x2 pixels.
-        fps: frames per second, 1..240. Checked in stages/pipeline/export.py.
+        fps: frames per second, 1..240, kept exactly. Checked in stages/pipeline/frame_rate.py.
         codec: a name in CODECS. Checked in stages/pipeline/export.py.
         crf: constant rate factor, smaller is better, 0 up to what the codec has. Checked in stages/pipeline/export.py.
         metadata: text for the container's `comment`.
@@ -131,7 +131,7 @@ def _explain(error: av.FFmpegError, encoder: str, size: VideoSize) -> str:
     )
 
 
-def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fps: int, crf: int) -> VideoStream:
+def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fps: Fraction, crf: int) -> VideoStream:
     options = {**_STREAM_OPTIONS, **codec.options(crf, size)}
     stream = cast("VideoStream", container.add_stream(codec.encoder, rate=fps, options=options))
     stream.width, stream.height, stream.pix_fmt = size.width, size.height, PIXEL_FORMAT
@@ -142,14 +142,14 @@ def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fp
     return stream
 
 
-def _make_pictures(frames: Iterable[Array], size: VideoSize, fps: int) -> Iterator[av.VideoFrame]:
+def _make_pictures(frames: Iterable[Array], size: VideoSize, fps: Fraction) -> Iterator[av.VideoFrame]:
     """Frames as the encoder takes them: padded to `size` by repeating their last row and column, each with its time."""
     reformatter = VideoReformatter()
     for index, frame in enumerate(frames):
         rows, columns = size.height - frame.shape[0], size.width - frame.shape[1]
         levels = np.pad(to_levels(frame), ((0, rows), (0, columns), (0, 0)), mode="edge")
         picture = _convert_colours(levels, reformatter)
-        picture.pts, picture.time_base = index, Fraction(1, fps)
+        picture.pts, picture.time_base = index, 1 / fps
         yield picture
 
 

@@ -1,13 +1,13 @@
 """The stage `denoise`: embeddings and a seed become latents."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from stages.geometry import TEMPORAL_COMPRESSION, is_valid_num_frames
+from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_num_frames
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.from_file import FROM_FILE_PROGRAM
-from stages.pipeline.rules import Dtype, FileFromElsewhere, Pixels, Table
+from stages.pipeline.rules import Dtype, FileFromElsewhere, Table, latent_multiple
 from stages.pipeline.stage import ACCELERATOR, Program, Stage
 
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
@@ -23,6 +23,32 @@ def _causal_length(value: int) -> int:
     return value
 
 
+def _frame_side(value: int, info: Any) -> int:
+    """`info` is pydantic's: it has the name of the field, "height" or "width"."""
+    try:
+        return latent_multiple(value)
+    except ValueError as error:
+        if value % 2:
+            raise
+        upper = (value // SPATIAL_COMPRESSION + 1) * SPATIAL_COMPRESSION
+        crop = f"<width>x{value}" if info.field_name == "height" else f"{value}x<height>"
+        message = f'{error} For a video of {value}, denoise {upper} and set export.crop = "{crop}".'
+        raise ValueError(message) from error
+
+
+def _no_random_seed(value: Any) -> Any:
+    """Other programs draw a seed where these stand."""
+    if value == "random" or (isinstance(value, int) and value < 0):
+        raise ValueError(
+            f"must be 0 to {_MAX_SEED}: the seed decides which video it is, so none is drawn. Take any number, such as "
+            "`denoise.seed=$RANDOM` on the command line of a shell."
+        )
+    return value
+
+
+FrameSide: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_frame_side)]
+
+
 class DenoiseParams(Table):
     """Sizes in frames and pixels; `flow_shift` unset means the scheduler's own.
 
@@ -30,11 +56,11 @@ class DenoiseParams(Table):
     """
 
     num_frames: Annotated[int, Field(ge=1), AfterValidator(_causal_length)] = 49
-    height: Pixels = 720
-    width: Pixels = 1280
+    height: FrameSide = 720
+    width: FrameSide = 1280
     num_inference_steps: Annotated[int, Field(ge=1)] = 50
     guidance_scale: Annotated[float, Field(ge=1.0)] = 6.0
-    seed: Annotated[int, Field(ge=0, le=_MAX_SEED)] = 42
+    seed: Annotated[int, Field(ge=0, le=_MAX_SEED), BeforeValidator(_no_random_seed)] = 42
     window_size: Annotated[int, Field(ge=0)] = 0
     flow_shift: Annotated[float, Field(gt=0)] | None = None
     dtype: Dtype = "bfloat16"

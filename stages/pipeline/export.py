@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from stages.pipeline.contracts import FRAMES, VIDEO
+from stages.pipeline.crop import Crop
+from stages.pipeline.frame_rate import FrameRate
 from stages.pipeline.rules import Table
 from stages.pipeline.stage import HOST, Program, Stage
 
@@ -20,11 +22,12 @@ def _crf_of_codec(value: int, info: Any) -> int:
 
 
 class ExportParams(Table):
-    """`fps` in 1/s, `crf` as the codec means it."""
+    """`fps` in 1/s, `crf` as the codec means it; `crop` is "<width>x<height>" in pixels, or "" for whole frames."""
 
-    fps: Annotated[int, Field(ge=1, le=240)] = 24
+    fps: FrameRate = 24
     codec: Literal["h264", "hevc", "av1", "vp9"] = "h264"
     crf: Annotated[int, AfterValidator(_crf_of_codec)] = 18  # after `codec`, which its rule reads
+    crop: Crop = ""
 
 
 STAGE: Final = Stage(

@@ -102,7 +102,12 @@ def _mark(field: FieldInfo, kind: Any, default: Any) -> Any:
     return next((mark for mark in field.metadata if isinstance(mark, kind)), default)
 
 
-def _latent_multiple(value: int) -> int:
+def latent_multiple(value: int) -> int:
+    """The same number of pixels, if the VAE can make it.
+
+    Raises:
+        ValueError: it cannot; names the two nearest that it can.
+    """
     if value % SPATIAL_COMPRESSION:
         lower = max(value // SPATIAL_COMPRESSION, 1) * SPATIAL_COMPRESSION
         upper = (value // SPATIAL_COMPRESSION + 1) * SPATIAL_COMPRESSION
@@ -138,5 +143,5 @@ Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
 Name: TypeAlias = Annotated[Text, Field(min_length=1)]
 # Left out of keys: a node that is made from a file has the digest of the file in its key, and nothing else.
 FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file), Neutral("")]
-Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_latent_multiple)]
+Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(latent_multiple)]
 Dtype: TypeAlias = Literal["bfloat16", "float32"]

@@ -18,6 +18,7 @@ from stages.errors import ParamsError
 from stages.keys import FROM_FILE, JsonValue
 from stages.pipeline.rules import Name, Table, Text
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
+from stages.request.crop_check import check_crop
 from stages.request.layers import (
     COMMAND_LINE,
     Faults,
@@ -144,9 +145,11 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     videos = {}
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
-        video = _check_video(name, merge(layers, video_tables), video_tables, unread | file.unread, faults)
+        merged = merge(layers, video_tables)
+        video = _check_video(name, merged, video_tables, unread | file.unread, faults)
         if video is not None:
             videos[name] = video
+            check_crop(name, video.stages, merged, pipeline, faults)
     machine = validate("machine", merge([defaults, typed], ["machine"])["machine"], MachineParams, faults)
     faults.raise_if_any()
     assert machine is not None  # or there was a fault

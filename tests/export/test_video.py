@@ -54,9 +54,11 @@ def no_progress(_done: int, _total: int) -> None:
     """For calls whose progress nobody looks at."""
 
 
-def write(path, frames, *, fps=24, codec="h264", crf=18, metadata="", size=None, progress=no_progress):
+def write(
+    path, frames, *, fps: int | Fraction = 24, codec="h264", crf=18, metadata="", size=None, progress=no_progress
+):
     size = size or VideoSize(*frames.shape[:3])
-    write_video(frames, path, size=size, fps=fps, codec=codec, crf=crf, metadata=metadata, progress=progress)
+    write_video(frames, path, size=size, fps=Fraction(fps), codec=codec, crf=crf, metadata=metadata, progress=progress)
     return path
 
 
@@ -125,10 +127,18 @@ def test_frames_are_shown_at_even_times(clip, shape):
     assert [frame.pts * frame.time_base for frame in decode(clip)] == times
 
 
-@pytest.mark.parametrize("fps", [1, 24, 240])
-def test_every_rate_is_kept(tmp_path, codec, fps):
-    with av.open(str(write(tmp_path / "video.mp4", paint((0, 0, 0)), fps=fps, codec=codec))) as container:
-        assert container.streams.video[0].average_rate == fps
+RATES = ["1", "24", "240", "24000/1001", "30000/1001", "240000/1001", "25/2", "1199/50", "361304/15625", "4001/4000"]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_every_rate_and_the_time_of_every_frame_are_exact(tmp_path, codec, rate):
+    fps = Fraction(rate)
+    path = write(tmp_path / "video.mp4", paint((0, 0, 0), num_frames=9), fps=fps, codec=codec)
+    assert [frame.pts * frame.time_base for frame in decode(path)] == [index / fps for index in range(9)]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == fps
+        assert stream.duration * stream.time_base == 9 / fps
 
 
 BT709, LIMITED = 1, 1  # ISO/IEC 23091-2 numbers primaries, transfer and matrix; FFmpeg the range
@@ -243,11 +253,12 @@ def test_equal_frames_give_equal_bytes(tmp_path, codec, size):
 
 WRITE = """
 import os, pathlib, resource, sys
+from fractions import Fraction
 import numpy
 from stages.export.video import write_video
 from stages.geometry import VideoSize
 def write(name, codec, frames, size):
-    write_video(frames, pathlib.Path(name), size=VideoSize(*size), fps=24, codec=codec, crf=18, metadata="",
+    write_video(frames, pathlib.Path(name), size=VideoSize(*size), fps=Fraction(24), codec=codec, crf=18, metadata="",
                 progress=lambda *_: None)
 """
 

@@ -14,5 +14,23 @@ def test_a_length_that_the_vae_cannot_hold_is_refused_with_the_two_nearest(num_f
 
 def test_a_seed_is_what_a_torch_generator_takes():
     assert DenoiseParams(seed=2**63 - 1).seed == 2**63 - 1
-    with pytest.raises(ValidationError):
-        DenoiseParams(seed=2**63)
+    for seed in (-1, 2**63):
+        with pytest.raises(ValidationError):
+            DenoiseParams(seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("side", "offer"),
+    [
+        ({"height": 1080}, 'Use 1072 or 1088. For a video of 1080, denoise 1088 and set export.crop = "<width>x1080".'),
+        ({"width": 854}, 'Use 848 or 864. For a video of 854, denoise 864 and set export.crop = "854x<height>".'),
+        ({"height": 18}, 'Use 16 or 32. For a video of 18, denoise 32 and set export.crop = "<width>x18".'),
+        ({"width": 855}, "Use 848 or 864."),  # no video is odd
+    ],
+)
+def test_a_side_that_the_vae_cannot_make_is_refused_with_what_can_be_cut(side: dict[str, int], offer: str):
+    with pytest.raises(ValidationError) as caught:
+        DenoiseParams(**side)  # type: ignore[arg-type]
+    assert caught.value.errors()[0]["msg"] == (
+        f"Value error, must be a multiple of 16, the VAE's spatial compression. {offer}"
+    )

@@ -32,7 +32,8 @@ def test_a_fault_has_the_words_of_the_parameters_own():
 def test_all_faults_are_listed_at_once():
     assert message(num_frames=5, height=33, seed=-1, dtype="float16").splitlines() == [
         "arguments, denoise.height = 33: must be a multiple of 16, the VAE's spatial compression. Use 32 or 48.",
-        "  arguments, denoise.seed = -1: must be greater than or equal to 0.",
+        "  arguments, denoise.seed = -1: must be 0 to 9223372036854775807: the seed decides which video it is, so none "
+        "is drawn. Take any number, such as `denoise.seed=$RANDOM` on the command line of a shell.",
         "  arguments, denoise.dtype = \"float16\": must be 'bfloat16' or 'float32'.",
     ]
 

@@ -25,6 +25,13 @@ HOSTS_RULE = (
 )
 
 
+FPS_RULE = 'must be 1 to 240: a number such as 24 or 23.976, or a fraction such as "24000/1001".'
+SEED_RULE = (
+    "must be 0 to 9223372036854775807: the seed decides which video it is, so none is drawn. Take any number, such as "
+    "`denoise.seed=$RANDOM` on the command line of a shell."
+)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
@@ -95,7 +102,7 @@ def test_no_prompt_is_asked_for_where_a_file_takes_its_place(root: Path, table: 
 def test_a_wrong_default_is_reported_even_where_every_video_has_a_value_of_its_own(root: Path):
     (root / "params/export.toml").write_text("fps = 'many'\ncrf = 18\ncodec = 'h264'\n")
     assert "fps = 8" in (root / "params/videos/demo.toml").read_text()
-    assert message(root) == 'params/export.toml, export.fps = "many": must be a valid integer.'
+    assert message(root) == f'params/export.toml, export.fps = "many": {FPS_RULE}'
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_a_wrong_file_is_reported_where_it_was_named_and_beside_other_faults(roo
         [
             f'params/videos/demo.toml, encode.from_file = "x": there is no file {root}/x. '
             "Correct it; a relative path starts at the project's folder.",
-            "params/videos/demo.toml, denoise.seed = -1: must be greater than or equal to 0.",
+            "params/videos/demo.toml, denoise.seed = -1: " + SEED_RULE,
         ]
     )
 
@@ -139,7 +146,7 @@ def test_machine_settings_are_no_part_of_a_video(root: Path):
 
 
 def test_all_faults_of_all_files_are_reported_at_once(root: Path):
-    (root / "params/export.toml").write_text("fps = 24.5\ncrf = 18\ncodec = 'h264'\n")
+    (root / "params/export.toml").write_text("fps = 240.5\ncrf = 18\ncodec = 'h264'\n")
     (root / "params/videos/demo.toml").write_text(
         '[encode]\nprompt = "x"\n[denoise]\nnum_frames = 120\nguidence_scale = 5.0\n[colour]\n'
     )
@@ -148,7 +155,7 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         [
             "params/videos/demo.toml, colour: no such table.",
             "params/videos/encode.toml: `encode` is the name of a stage or a command. Rename the file.",
-            "params/export.toml, export.fps = 24.5: must be a valid integer.",
+            f"params/export.toml, export.fps = 240.5: {FPS_RULE}",
             "params/videos/demo.toml, denoise.num_frames = 120: must be 4k + 1, because the VAE keeps frame 0 "
             "alone and folds each 4 after it into one. Use 117 or 121.",
             "params/videos/demo.toml, denoise.guidence_scale: no such parameter. Did you mean `guidance_scale`?",
@@ -160,11 +167,29 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
     ("name", "text", "rule"),
     [
         ("denoise.num_frames", "0", "0: must be greater than or equal to 1."),
-        ("denoise.height", "100", "100: must be a multiple of 16, the VAE's spatial compression. Use 96 or 112."),
+        ("denoise.height", "101", "101: must be a multiple of 16, the VAE's spatial compression. Use 96 or 112."),
+        (
+            "denoise.height",
+            "1080",
+            "1080: must be a multiple of 16, the VAE's spatial compression. Use 1072 or 1088. For a video of 1080, "
+            'denoise 1088 and set export.crop = "<width>x1080".',
+        ),
+        (
+            "denoise.width",
+            "854",
+            "854: must be a multiple of 16, the VAE's spatial compression. Use 848 or 864. For a video of 854, "
+            'denoise 864 and set export.crop = "854x<height>".',
+        ),
         ("denoise.width", "8", "8: must be greater than or equal to 16."),
         ("denoise.guidance_scale", "0.5", "0.5: must be greater than or equal to 1."),
         ("denoise.guidance_scale", "nan", "nan: must be a finite number."),
-        ("denoise.seed", "-1", "-1: must be greater than or equal to 0."),
+        ("denoise.seed", "-1", f"-1: {SEED_RULE}"),
+        ("denoise.seed", "random", f'"random": {SEED_RULE}'),
+        (
+            "denoise.seed",
+            "9223372036854775808",
+            "9223372036854775808: must be less than or equal to 9223372036854775807.",
+        ),
         ("denoise.seed", "true", "true: must be a valid integer."),
         ("denoise.seed", "nine", '"nine": must be a valid integer.'),
         ("denoise.seed", "", '"": must be a valid integer.'),
@@ -179,7 +204,10 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ),
         ("decode.enable_tiling", "1", "1: must be a valid boolean."),
         ("decode.tile_overlap", "0.6", "0.6: must be less than or equal to 0.5."),
-        ("export.fps", "241", "241: must be less than or equal to 240."),
+        ("export.fps", "241", f"241: {FPS_RULE}"),
+        ("export.fps", "24fps", f'"24fps": {FPS_RULE}'),
+        ("export.fps", "true", f"true: {FPS_RULE}"),
+        ("export.crop", "1080p", '"1080p": must be "<width>x<height>" in pixels, such as "1920x1080".'),
         ("export.codec", "h265", "\"h265\": must be 'h264', 'hevc', 'av1' or 'vp9'."),
         ("export.crf", "-1", '-1: must be 0 to 51 when export.codec is "h264".'),
         ("export.crf", "18.5", "18.5: must be a valid integer."),
@@ -201,7 +229,7 @@ def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int)
     assert message(root, export__codec=codec) == (
         f'params/videos/demo.toml, export.crf = {worst + 1}: must be 0 to {worst} when export.codec is "{codec}".'
     )
-    for crf in (0, worst):
+    for crf in (1, worst):
         found = (
             load_params(root, {"export.codec": codec, "export.crf": str(crf)}, Pipeline())
             .videos["demo"]
