@@ -32,20 +32,23 @@ class Codec:
         encoder: FFmpeg's name of the encoder.
         tag: the container's name of the codec, four characters.
         options: of the encoder.
+        needs_key_frames: whether every picture of a video of this size has to be a key frame.
     """
 
     encoder: str
     tag: str
     options: Options
+    needs_key_frames: Callable[[VideoSize], bool] = lambda _size: False
 
 
 def _x264(crf: int, _size: VideoSize) -> dict[str, str]:
     """Bytes depend on the number of threads, whose default is that of the cores.
 
     The macroblock tree computes in floats that differ between CPUs and, with AVX-512, reads memory that was never
-    written (core 165). Without it, files are 6 % larger at equal PSNR, and equal with SSE4, AVX2 and AVX-512.
+    written (core 165). Without it, files are 6 % larger at equal PSNR, and equal with SSE4, AVX2 and AVX-512. The
+    profile keeps x264 from becoming lossless, at crf 0, in one that few players have.
     """
-    return {"preset": "medium", "threads": "8", "mbtree": "0", "crf": str(crf)}
+    return {"preset": "medium", "profile": "high", "threads": "8", "mbtree": "0", "crf": str(crf)}
 
 
 def _x265(crf: int, size: VideoSize) -> dict[str, str]:
@@ -53,14 +56,20 @@ def _x265(crf: int, size: VideoSize) -> dict[str, str]:
 
     `info` would write the CPU's capabilities into the video. x265 4.2 uses memory that was never written where a
     picture is a single block (`ctu`) wide, and for the times of one or two frames without a third; neither when
-    no frame is predicted from another. Up to a width of 48, its tree writes behind the end of its memory.
+    no frame is predicted from another (_needs_key_frames). `keyint=1` would say so, too, but in the profile Main
+    Intra, one of the range extensions. Up to a width of 48, its tree writes behind the end of its memory.
     """
     side = min(size.height, size.width)
     block = 64 if side > 64 else 32 if side > 32 else 16
     parameters = f"pools=8:frame-threads=4:info=0:log-level=none:ctu={block}:cutree={int(size.width > 48)}"
-    if size.num_frames < 3 or side <= 16:
-        parameters += ":keyint=1"  # no frame is predicted from another
-    return {"preset": "medium", "crf": str(crf), "x265-params": parameters}
+    if _needs_key_frames(size):
+        parameters += ":bframes=0:rc-lookahead=0"  # nothing is asked of the frames that follow
+    return {"preset": "medium", "crf": str(crf), "forced-idr": "1", "x265-params": parameters}
+
+
+def _needs_key_frames(size: VideoSize) -> bool:
+    """Whether x265 may predict no frame of such a video from another."""
+    return size.num_frames < 3 or min(size.height, size.width) <= 16
 
 
 def _svt_av1(crf: int, size: VideoSize) -> dict[str, str]:
@@ -76,7 +85,7 @@ def _libvpx_vp9(crf: int, _size: VideoSize) -> dict[str, str]:
 
 CODECS: Final[Mapping[str, Codec]] = MappingProxyType({
     "h264": Codec("libx264", "avc1", _x264),
-    "hevc": Codec("libx265", "hvc1", _x265),  # Apple's players open hvc1, not hev1, FFmpeg's default
+    "hevc": Codec("libx265", "hvc1", _x265, _needs_key_frames),  # Apple's players open hvc1, not hev1, FFmpeg's default
     "av1": Codec("libsvtav1", "av01", _svt_av1),
     "vp9": Codec("libvpx-vp9", "vp09", _libvpx_vp9),
 })  # fmt: skip

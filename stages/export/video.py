@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -64,7 +65,7 @@ def write_video(
         size: of the frames; an odd height or width is one more in the video, whose chroma is of 2x2 pixels.
         fps: frames per second, 1..240, kept exactly. Checked in stages/pipeline/frame_rate.py.
         codec: a name in CODECS. Checked in stages/pipeline/export.py.
-        crf: constant rate factor, smaller is better, 0 up to what the codec has. Checked in stages/pipeline/export.py.
+        crf: constant rate factor, smaller is better, in the codec's range. Checked in stages/pipeline/export.py.
         metadata: text for the container's `comment`.
         progress: called with (frames done, frames in all), first with 0.
     Raises:
@@ -79,7 +80,8 @@ def write_video(
             container.metadata["comment"] = metadata
             stream = _add_stream(container, chosen, size=padded, fps=fps, crf=crf)
             progress(0, size.num_frames)
-            pictures = _make_pictures(_check_frames(frames, size), padded, fps)
+            kind = PictureType.I if chosen.needs_key_frames(padded) else PictureType.NONE
+            pictures = _make_pictures(_check_frames(frames, size), padded, fps, kind)
             for done, packet in enumerate(_encode(pictures, stream), start=1):
                 container.mux(packet)
                 progress(done, size.num_frames)
@@ -142,14 +144,19 @@ def _add_stream(container: OutputContainer, codec: Codec, *, size: VideoSize, fp
     return stream
 
 
-def _make_pictures(frames: Iterable[Array], size: VideoSize, fps: Fraction) -> Iterator[av.VideoFrame]:
-    """Frames as the encoder takes them: padded to `size` by repeating their last row and column, each with its time."""
+def _make_pictures(
+    frames: Iterable[Array], size: VideoSize, fps: Fraction, kind: PictureType
+) -> Iterator[av.VideoFrame]:
+    """Frames as the encoder takes them: padded to `size` by repeating their last row and column, each with its time.
+
+    Where `kind` is none, the encoder chooses which are key frames.
+    """
     reformatter = VideoReformatter()
     for index, frame in enumerate(frames):
         rows, columns = size.height - frame.shape[0], size.width - frame.shape[1]
         levels = np.pad(to_levels(frame), ((0, rows), (0, columns), (0, 0)), mode="edge")
         picture = _convert_colours(levels, reformatter)
-        picture.pts, picture.time_base = index, 1 / fps
+        picture.pts, picture.time_base, picture.pict_type = index, 1 / fps, kind
         yield picture
 
 

@@ -10,15 +10,20 @@ from stages.pipeline.frame_rate import FrameRate
 from stages.pipeline.rules import Table
 from stages.pipeline.stage import HOST, Program, Stage
 
-_MAX_CRF = {"h264": 51, "hevc": 51, "av1": 63, "vp9": 63}  # smallest files; 0 is the best of each codec
+# Best quality and smallest files. H.264 has a 0, too, docs/decisions/0024.
+_CRF = {"h264": (1, 51), "hevc": (0, 51), "av1": (0, 63), "vp9": (0, 63)}
 
 
 def _crf_of_codec(value: int, info: Any) -> int:
     """`info` is pydantic's: it has the fields above this one."""
     codec = info.data.get("codec")  # not there when it is wrong itself
-    if codec is not None and not 0 <= value <= _MAX_CRF[codec]:
-        raise ValueError(f'must be 0 to {_MAX_CRF[codec]} when export.codec is "{codec}".')
-    return value
+    if codec is None or _CRF[codec][0] <= value <= _CRF[codec][1]:
+        return value
+    best, worst = _CRF[codec]
+    rule = f'must be {best} to {worst} when export.codec is "{codec}"'
+    if value == 0:
+        rule += ": 0 is lossless, in a profile (High 4:4:4 Predictive) that many players refuse. Use 1"
+    raise ValueError(f"{rule}.")
 
 
 class ExportParams(Table):

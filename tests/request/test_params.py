@@ -209,9 +209,15 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ("export.fps", "true", f"true: {FPS_RULE}"),
         ("export.crop", "1080p", '"1080p": must be "<width>x<height>" in pixels, such as "1920x1080".'),
         ("export.codec", "h265", "\"h265\": must be 'h264', 'hevc', 'av1' or 'vp9'."),
-        ("export.crf", "-1", '-1: must be 0 to 51 when export.codec is "h264".'),
+        ("export.crf", "-1", '-1: must be 1 to 51 when export.codec is "h264".'),
+        (
+            "export.crf",
+            "0",
+            '0: must be 1 to 51 when export.codec is "h264": 0 is lossless, in a profile (High 4:4:4 Predictive) that '
+            "many players refuse. Use 1.",
+        ),
         ("export.crf", "18.5", "18.5: must be a valid integer."),
-        ("export.crf", "52", '52: must be 0 to 51 when export.codec is "h264".'),
+        ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
         ("machine.platform", "gpu", "\"gpu\": must be 'auto', 'cpu' or 'tpu'."),
         ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
@@ -223,13 +229,13 @@ def test_a_value_out_of_its_rule_is_reported_with_the_rule(root: Path, name: str
     assert str(error.value) == f"command line, {name} = {rule}"
 
 
-@pytest.mark.parametrize(("codec", "worst"), [("h264", 51), ("hevc", 51), ("av1", 63), ("vp9", 63)])
-def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, worst: int):
+@pytest.mark.parametrize(("codec", "best", "worst"), [("h264", 1, 51), ("hevc", 0, 51), ("av1", 0, 63), ("vp9", 0, 63)])
+def test_each_codec_has_its_own_range_of_crf(root: Path, codec: str, best: int, worst: int):
     (root / "params/videos/demo.toml").write_text(f'[encode]\nprompt = "x"\n[export]\ncrf = {worst + 1}\n')
     assert message(root, export__codec=codec) == (
-        f'params/videos/demo.toml, export.crf = {worst + 1}: must be 0 to {worst} when export.codec is "{codec}".'
+        f'params/videos/demo.toml, export.crf = {worst + 1}: must be {best} to {worst} when export.codec is "{codec}".'
     )
-    for crf in (1, worst):
+    for crf in (best, worst):
         found = (
             load_params(root, {"export.codec": codec, "export.crf": str(crf)}, Pipeline())
             .videos["demo"]
