@@ -7,6 +7,7 @@ from typing import Any
 
 from stages.errors import ParamsError
 from stages.export.cropping import crop_frames
+from stages.export.players import explain_limits
 from stages.export.provenance import describe_provenance
 from stages.export.video import write_video
 from stages.geometry import VideoSize
@@ -36,11 +37,14 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         crop = read_crop(parameters["crop"]) or CropSize(width, height)
         if misfit := explain_misfit(crop, width=width, height=height):  # of frames whose size no parameter says
             raise ParamsError(f'export.crop = "{crop}": {misfit} Make it smaller, or leave it out.')
+        size, fps = VideoSize(num_frames, crop.height, crop.width), Fraction(parameters["fps"])
+        for sentence in explain_limits(parameters["codec"], size, fps):
+            report.warn(sentence)
         write_video(
             crop_frames(frames, height=crop.height, width=crop.width),
             draft / VIDEO.payload,
-            size=VideoSize(num_frames, crop.height, crop.width),
-            fps=Fraction(parameters["fps"]),
+            size=size,
+            fps=fps,
             codec=parameters["codec"],
             crf=parameters["crf"],
             metadata=describe_provenance(job.node, lineage),

@@ -77,3 +77,11 @@ def test_a_crop_of_frames_that_are_smaller_is_refused(tmp_path: Path):
         'export.crop = "1920x1080": must be no larger than the frames, which are 48x32. Make it smaller, or leave it '
         "out."
     )
+
+
+@pytest.mark.parametrize(("codec", "count"), [("h264", 0), ("hevc", 1)])
+def test_what_players_refuse_is_a_warning(tmp_path: Path, codec: str, count: int):
+    events: list[object] = []
+    job = export_job(tmp_path, np.zeros((1, 5, 32, 48, 3), np.float32), codec=codec)
+    run(job, tmp_path, Report(lambda event: events.append(event["event"])))
+    assert events.count("warning") == count
