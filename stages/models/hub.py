@@ -1,16 +1,17 @@
-"""The Hugging Face hub: which commit a branch or tag means, where the hub's cache has it, and downloads.
+"""The Hugging Face hub: which commit a branch or tag means, which files it has, and how they get into the hub's cache.
 
-The hub is asked once for the commit of a branch or tag. The answer is kept in `refs/<revision>` of the hub's own cache;
-delete that file to ask again.
+The hub is asked once for the commit of a branch or tag, and once for the files of a commit. The answers are kept in the
+hub's own cache (hub_cache.py); what is there is used without asking. `refs/<revision>` may be deleted to ask again.
 """
 
-import os
 import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from huggingface_hub import constants
-
-from stages.errors import CheckpointError
+from stages.errors import CheckpointError, StagesError
+from stages.models import hub_cache
+from stages.models.hub_listing import HubFile, read_entries
+from stages.store.stat_cache import StatCache
 
 # No name begins with a dot, and none holds "..": they become names of folders in the hub's cache.
 _NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -31,7 +32,7 @@ def would_ask(repo: str, revision: str) -> bool:
     """Whether `find_commit` would ask the hub."""
     revision = revision or _MAIN
     is_branch_or_tag = _REVISION.fullmatch(revision) and not _COMMIT.fullmatch(revision)
-    return bool(is_branch_or_tag) and not _ref(repo, revision).is_file()
+    return bool(is_branch_or_tag) and not hub_cache.ref_file(repo, revision).is_file()
 
 
 def find_commit(repo: str, revision: str) -> str:
@@ -53,12 +54,66 @@ def find_commit(repo: str, revision: str) -> str:
             f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
             "Correct it in params/model.toml or the video's file."
         )
-    return revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, _ref(repo, revision))
+    return revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, hub_cache.ref_file(repo, revision))
 
 
 def snapshot_folder(repo: str, commit: str) -> Path:
     """The folder of a commit in the hub's cache, whether it is there or not."""
-    return _cached(repo) / "snapshots" / commit
+    return hub_cache.snapshot_folder(repo, commit)
+
+
+def list_files(repo: str, commit: str) -> Mapping[str, str]:
+    """Blob id by path of all files of a commit, as the hub lists them. It is asked once: a commit never changes.
+
+    Returns:
+        By the path in the repository, with "/": git's SHA-1 of a small file, SHA-256 of a large one, in hex digits.
+    Raises:
+        CheckpointError: the hub does not answer, has no such commit, or lists what is no file of a repository.
+    """
+    return {path: file.blob_id for path, file in _list(repo, commit).items()}
+
+
+def cached_files(repo: str, commit: str, cache: StatCache | None = None) -> Mapping[str, str]:
+    """Blob id by path of those files of a commit that the hub's cache holds whole. The network is not used.
+
+    The id is the name of the blob that a snapshot links to. Where the snapshot holds plain files, it is what the hub
+    has listed for a file of that size, if it was ever asked, and else computed from the content.
+
+    Args:
+        repo, commit: of the hub; there need be nothing of them in the cache.
+        cache: remembers ids that were computed; without one, they are computed each time.
+    Raises:
+        CheckpointError: a file whose id must be computed cannot be read.
+    """
+    listing = hub_cache.read_listing(repo, commit) or {}
+    paths = hub_cache.find_paths(repo, commit, listing)
+    try:
+        return {name: hub_cache.find_blob_id(path, listing.get(name), cache) for name, path in paths.items()}
+    except OSError as error:
+        raise CheckpointError(
+            f"{error.filename}: cannot be read ({error.strerror}). Check its permissions and its disk."
+        ) from error
+
+
+def fetch(repo: str, commit: str, paths: Iterable[str], progress: Callable[[int, int], None]) -> None:
+    """Bring files of a commit into the hub's cache, unless they are there. Where all are there, nothing is asked.
+
+    Args:
+        repo, commit: of the hub.
+        paths: in the repository, with "/".
+        progress: called with the bytes that are there and the bytes in all, of the files that were missing.
+    Raises:
+        CheckpointError: a file is not in the repository, cannot be had, or is not what the hub has listed, or the
+            cache cannot be written. What has come of a file is kept for the next time, and never taken for whole.
+    """
+    present = hub_cache.find_paths(repo, commit, hub_cache.read_listing(repo, commit))
+    missing = sorted(set(paths) - present.keys())
+    if not missing:
+        return
+    listing = _list(repo, commit)
+    if unknown := [path for path in missing if path not in listing]:
+        raise CheckpointError(f"{repo}@{commit}: has no {', '.join(unknown)}.")
+    _bring_all(repo, commit, {path: listing[path] for path in missing}, progress)
 
 
 def download(repo: str, commit: str, component: str) -> None:
@@ -77,13 +132,38 @@ def download(repo: str, commit: str, component: str) -> None:
         ) from error
 
 
-def _cached(repo: str) -> Path:
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+def _list(repo: str, commit: str) -> Mapping[str, HubFile]:
+    listing = hub_cache.read_listing(repo, commit)
+    if listing is not None:
+        return listing
+    from stages.models import hub_client  # noqa: PLC0415 (slow, and of no use where nothing is missing)
+
+    try:
+        listing = read_entries(hub_client.ask_entries(repo, commit))
+    except Exception as error:
+        raise CheckpointError(
+            f"{repo}@{commit}: the hub cannot be asked for its files ({_describe(error)})."
+        ) from error
+    hub_cache.keep_listing(repo, commit, listing)
+    return listing
 
 
-def _ref(repo: str, revision: str) -> Path:
-    """The file that holds the commit of a branch or tag."""
-    return _cached(repo) / "refs" / revision
+def _bring_all(repo: str, commit: str, files: Mapping[str, HubFile], progress: Callable[[int, int], None]) -> None:
+    from stages.models.hub_transfer import bring  # noqa: PLC0415 (as above)
+
+    total_bytes, done_bytes = sum(file.size_bytes for file in files.values()), 0
+    for path, file in sorted(files.items(), key=lambda each: each[1].size_bytes):  # what is refused is so at once
+
+        def report(num_bytes: int, before: int = done_bytes) -> None:
+            progress(before + num_bytes, total_bytes)
+
+        try:
+            bring(repo, commit, path, file, report)
+        except StagesError:
+            raise
+        except Exception as error:
+            raise CheckpointError(f"{repo}@{commit}: {path} cannot be downloaded ({_describe(error)}).") from error
+        done_bytes += file.size_bytes
 
 
 def _commit_of(repo: str, revision: str, ref: Path) -> str:
@@ -116,12 +196,8 @@ def _ask_hub_for_commit(repo: str, revision: str) -> str:
 
 
 def _write_ref(ref: Path, commit: str) -> None:
-    """Keep a commit; no reader sees a half-written file."""
     try:
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        draft = ref.with_name(f".{ref.name}.{os.getpid()}")
-        draft.write_text(commit, encoding="utf-8")
-        draft.replace(ref)
+        hub_cache.write_whole(ref, commit)
     except OSError as error:
         raise CheckpointError(
             f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set model.revision to "

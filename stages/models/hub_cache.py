@@ -1,0 +1,135 @@
+"""The hub's cache on disk: where a repository lies in it, what of a commit is there, and how files get there.
+
+A repository's folder holds `refs/` (the commit of a branch or tag), `blobs/` (content, named by its id) and
+`snapshots/<commit>/` (links to blobs, or plain files where links are not supported). Never asks the network.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from huggingface_hub import constants
+
+from stages.models.hub_listing import HubFile, from_json, is_blob_id, to_json
+from stages.store.stat_cache import StatCache
+
+_OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at
+_BLOBS = "blobs"
+_CHUNK_BYTES = 2**20
+# The hub stores weights and whatever is larger by SHA-256, other files as git does.
+_LARGE_SUFFIX, _LARGE_BYTES = ".safetensors", 10 * 2**20
+
+
+def repo_folder(repo: str) -> Path:
+    """The folder of a repository, whether it is there or not."""
+    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+
+
+def snapshot_folder(repo: str, commit: str) -> Path:
+    """The folder of a commit, whether it is there or not."""
+    return repo_folder(repo) / "snapshots" / commit
+
+
+def blob_path(repo: str, blob_id: str) -> Path:
+    """The file that holds the content with this id, whether it is there or not."""
+    return repo_folder(repo) / _BLOBS / blob_id
+
+
+def ref_file(repo: str, revision: str) -> Path:
+    """The file that holds the commit of a branch or tag."""
+    return repo_folder(repo) / "refs" / revision
+
+
+def read_listing(repo: str, commit: str) -> Mapping[str, HubFile] | None:
+    """The files of a commit as the hub has listed them before, or None: not kept, damaged, or not readable."""
+    with suppress(OSError, ValueError, RecursionError):
+        return from_json(_listing_file(repo, commit).read_text(encoding="utf-8"))
+    return None
+
+
+def keep_listing(repo: str, commit: str, files: Mapping[str, HubFile]) -> None:
+    """Keep the files of a commit for `read_listing`. In a cache that cannot be written the hub is asked again."""
+    with suppress(OSError):
+        write_whole(_listing_file(repo, commit), to_json(files))
+
+
+def find_paths(repo: str, commit: str, listing: Mapping[str, HubFile] | None) -> Mapping[str, Path]:
+    """The files of a commit that are there, by path in the repository; of another size than listed counts as absent."""
+    root = snapshot_folder(repo, commit)
+    found = {path.relative_to(root).as_posix(): path for path in _walk(root)}
+    return {name: path for name, path in sorted(found.items()) if _is_whole(path, (listing or {}).get(name))}
+
+
+def find_blob_id(path: Path, listed: HubFile | None, cache: StatCache | None) -> str:
+    """The blob id of a file in a snapshot; see `hub.cached_files`. Raises OSError."""
+    if path.is_symlink():
+        target = path.readlink()
+        if target.parent.name == _BLOBS and is_blob_id(target.name):
+            return target.name
+    if listed is not None:
+        return listed.blob_id
+    return str(cache.get("hub-blob", path, _compute_id) if cache else _compute_id(path))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that no reader sees half of it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def place(blob: Path, path: Path) -> None:
+    """Give a blob its place in a snapshot: a link, or the file itself where links are not supported. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if constants.HF_HUB_DISABLE_SYMLINKS:
+            raise PermissionError
+        draft.symlink_to(os.path.relpath(blob, path.parent))
+        draft.replace(path)
+    except PermissionError:  # what file systems without links answer
+        blob.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def start_hash(blob_id: str, size_bytes: int) -> "hashlib._Hash":
+    """A hash that has read nothing, of the kind by which a blob of this size got its id."""
+    if len(blob_id) == 64:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)  # as git names content
+
+
+def _listing_file(repo: str, commit: str) -> Path:
+    return repo_folder(repo) / _OURS / f"files-{commit}.json"
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, and links, also those that lead nowhere; links to folders are not followed."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent) / name for name in names)
+
+
+def _is_whole(path: Path, listed: HubFile | None) -> bool:
+    try:
+        size_bytes = path.stat().st_size  # of a link that leads nowhere, an error
+        return listed is None or size_bytes == listed.size_bytes
+    except OSError:
+        return False
+
+
+def _compute_id(path: Path) -> str:
+    """The id that the hub would give to a file's content."""
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        is_large = path.suffix == _LARGE_SUFFIX or size_bytes > _LARGE_BYTES
+        content = start_hash("0" * (64 if is_large else 40), size_bytes)
+        while chunk := file.read(_CHUNK_BYTES):
+            content.update(chunk)
+    return content.hexdigest()

@@ -1,0 +1,146 @@
+"""Requests to the hub, by the session, the token and the errors of its own library: tried again where that can help.
+
+Imported when the hub is asked, because the library takes longer than everything else in a run that has nothing to do.
+Everything has a limit: waiting for an answer, between two tries, and what an answer may hold.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+from huggingface_hub import constants, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined] # httpx's own, or httpx2's
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # documented to be there
+
+Answer = TypeVar("Answer")
+
+_WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
+_LONGEST_WAIT_S = 120.0  # that the hub may ask for; above it, it is for the person to come back
+_MAX_JSON_BYTES = 64 * 2**20  # of one answer; a page of a thousand files has half a MiB
+_BUSY: Final = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+class Patience:
+    """How often something is tried again: a few times in a row, and anew whenever it has got further."""
+
+    def __init__(self) -> None:
+        """Nothing has failed yet."""
+        self._num_failures = 0
+        self._has_answered = False
+
+    def got_further(self) -> None:
+        """Bytes have come: what failed before is forgotten."""
+        self._num_failures = 0
+        self._has_answered = True
+
+    def wait(self, failure: Exception) -> bool:
+        """Wait before the next try; False, at once, when there should be none."""
+        asked_s = 0.0
+        if isinstance(failure, HfHubHTTPError):
+            self._has_answered = True
+            asked_s = _asked_wait_s(failure)
+            if failure.response.status_code not in _BUSY or asked_s > _LONGEST_WAIT_S:
+                return False
+        waits_s = _WAITS_S if self._has_answered else _WAITS_S[:1]  # nobody is there: perhaps there is no network
+        if self._num_failures >= len(waits_s):
+            return False
+        wait_s = max(asked_s, waits_s[self._num_failures])
+        self._num_failures += 1
+        time.sleep(wait_s)
+        return True
+
+
+def receive(
+    url: str, take: Callable[[Any, Patience], Answer], *, headers: Callable[[], dict[str, str]] = dict
+) -> Answer:
+    """Ask until an answer has been taken whole.
+
+    Args:
+        url: of the hub.
+        take: reads the response (of httpx); it may be called again after a failure of the network in the middle.
+        headers: of the next try, besides those of the hub's library.
+    Raises:
+        Exception: what the hub's library raised at last, or `take`.
+    """
+    patience = Patience()
+    while True:
+        try:
+            with get_session().stream(
+                "GET",
+                url,
+                # Without compression: lengths and ranges are those of the file.
+                headers={**build_hf_headers(), "Accept-Encoding": "identity", **headers()},
+                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            ) as response:
+                hf_raise_for_status(response)
+                return take(response, patience)
+        except HTTPError as failure:
+            if not patience.wait(failure):
+                raise
+
+
+def ask_commit(repo: str, revision: str) -> object:
+    """The commit that the hub names for a branch or tag; unchecked."""
+    answer, _ = _ask_json(f"{_api(repo)}/revision/{quote(revision, safe='')}")
+    return answer.get("sha") if isinstance(answer, dict) else None
+
+
+def ask_entries(repo: str, commit: str) -> Iterator[object]:
+    """All entries of a commit's tree, as the hub names them; unchecked.
+
+    Raises:
+        ValueError: a page is no list, or the next one would be elsewhere than at the hub.
+    """
+    url = f"{_api(repo)}/tree/{commit}?recursive=true&expand=false"
+    while url:
+        page, following = _ask_json(url)
+        if not isinstance(page, list):
+            raise ValueError("a page of it is no list")
+        yield from page
+        if following and urlsplit(following)[:2] != urlsplit(url)[:2]:
+            raise ValueError(f"its next page would be at {following[:200]!r}")  # the token would go there
+        url = following
+
+
+def file_url(repo: str, commit: str, path: str) -> str:
+    """Where the hub has the content of a file."""
+    return hf_hub_url(repo, path, revision=commit)
+
+
+def _api(repo: str) -> str:
+    return f"{constants.ENDPOINT}/api/models/{repo}"
+
+
+def _ask_json(url: str) -> tuple[object, str]:
+    """An answer, and the address of the next page or ""."""
+
+    def take(response: Any, patience: Patience) -> tuple[object, str]:
+        body = b""
+        for chunk in response.iter_bytes():
+            patience.got_further()
+            body += chunk
+            if len(body) > _MAX_JSON_BYTES:
+                raise ValueError(f"an answer has more than {_MAX_JSON_BYTES} bytes")
+        return json.loads(body), response.links.get("next", {}).get("url", "")
+
+    return receive(url, take)
+
+
+def _asked_wait_s(failure: HfHubHTTPError) -> float:
+    """The seconds that the hub asks to wait for; 0 if it does not say."""
+    try:
+        return max(0.0, float(failure.response.headers.get("Retry-After", "0")))
+    except ValueError:  # a date
+        return 0.0

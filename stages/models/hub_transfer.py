@@ -1,0 +1,162 @@
+"""Brings one file from the hub into its cache: goes on where an earlier try was cut, and keeps nothing unverified.
+
+What has come so far lies in `blobs/<id>.incomplete`, as some releases of the hub's library have it; under its own name
+a blob is whole, compared with its id and synced to disk. The library itself (2.4) begins anew after a cut, and compares
+sizes only.
+"""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
+
+from stages.errors import CheckpointError
+from stages.models import hub_client
+from stages.models.hub_cache import blob_path, place, repo_folder, snapshot_folder, start_hash
+from stages.models.hub_listing import HubFile
+
+_CHUNK_BYTES = 2**20
+_LOOK_EVERY_S = 0.5  # at what another process has fetched meanwhile
+_RANGE_START = re.compile(r"bytes (\d+)-")
+
+
+def bring(repo: str, commit: str, path: str, file: HubFile, progress: Callable[[int], None]) -> None:
+    """Bring a file into the cache; content that is there already gets its place in the snapshot.
+
+    Args:
+        repo, commit: of the hub.
+        path: of the file in the commit.
+        file: what the hub has listed for it.
+        progress: called with the bytes of the file that are there.
+    Raises:
+        CheckpointError: what came is not what was listed; it has been thrown away.
+        OSError: the cache cannot be written.
+        Exception: of the hub's library: the hub does not give it.
+    """
+    blob = blob_path(repo, file.blob_id)
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    partial = blob.with_name(f"{blob.name}.incomplete")
+    with _alone(repo, file.blob_id, lambda: progress(_size_of(partial))):
+        if _size_of(blob) != file.size_bytes or not blob.is_file():
+            _download(hub_client.file_url(repo, commit, path), partial, file, progress)
+            partial.replace(blob)
+        place(blob, snapshot_folder(repo, commit) / path)
+    progress(file.size_bytes)
+
+
+def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], None]) -> None:
+    """Fill a partial file up to the whole, and verify it."""
+    partial.touch()
+    with partial.open("r+b") as target:  # not for appending: a second writer would write the same at the same place
+        content = _Content(target, file, progress)
+        was_begun = content.num_bytes > 0
+        content.complete_from(url)
+        if not content.is_right and was_begun:
+            content.start_over()  # what an earlier run left may have been damaged
+            content.complete_from(url)
+        if not content.is_right:
+            content.start_over()
+            raise CheckpointError(
+                f"{url}: what comes is not what the hub lists: its hash is another. It was thrown away; nothing of it "
+                "is in the cache. Run it again; if that does not help, what is between here and the hub changes files."
+            )
+        os.fsync(target.fileno())
+
+
+class _Content:
+    """What has come of a file, in a partial file, and the hash of it."""
+
+    def __init__(self, target: BinaryIO, file: HubFile, progress: Callable[[int], None]) -> None:
+        self._target = target
+        self._file = file
+        self._progress = progress
+        self._hash = start_hash(file.blob_id, file.size_bytes)
+        self.num_bytes = 0
+        while self.num_bytes <= file.size_bytes and (chunk := target.read(_CHUNK_BYTES)):
+            self._hash.update(chunk)
+            self.num_bytes += len(chunk)
+        if self.num_bytes > file.size_bytes:
+            self.start_over()
+        progress(self.num_bytes)
+
+    @property
+    def is_right(self) -> bool:
+        return self._hash.hexdigest() == self._file.blob_id
+
+    def start_over(self) -> None:
+        """Forget all that has come."""
+        self._target.seek(0)
+        self._target.truncate()
+        self._hash = start_hash(self._file.blob_id, self._file.size_bytes)
+        self.num_bytes = 0
+
+    def complete_from(self, url: str) -> None:
+        """Ask for what is missing, until it is there."""
+        if self.num_bytes == self._file.size_bytes:
+            return
+        try:
+            hub_client.receive(url, self._take, headers=self._range)
+        except HfHubHTTPError as failure:
+            if failure.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            raise self._wrong_size(url) from failure
+
+    def _range(self) -> dict[str, str]:
+        return {"Range": f"bytes={self.num_bytes}-"} if self.num_bytes else {}
+
+    def _take(self, response: Any, patience: hub_client.Patience) -> None:
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+            self.start_over()
+        elif (start := _RANGE_START.match(response.headers.get("Content-Range", ""))) is None or int(
+            start[1]
+        ) != self.num_bytes:
+            raise self._wrong_size(response.request.url)
+        for chunk in response.iter_bytes():  # as it comes: what waits for a full chunk would be lost in a cut
+            if self.num_bytes + len(chunk) > self._file.size_bytes:
+                raise self._wrong_size(response.request.url)
+            self._target.write(chunk)
+            self._hash.update(chunk)
+            self.num_bytes += len(chunk)
+            patience.got_further()
+            self._progress(self.num_bytes)
+        if self.num_bytes < self._file.size_bytes:
+            raise self._wrong_size(response.request.url)
+
+    def _wrong_size(self, url: object) -> CheckpointError:
+        self.start_over()
+        return CheckpointError(
+            f"{url}: what comes is not what the hub lists: it does not have {self._file.size_bytes} bytes. It was "
+            "thrown away; nothing of it is in the cache. Run it again; if that does not help, what is between here "
+            "and the hub changes files."
+        )
+
+
+@contextmanager
+def _alone(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes from fetching the same; the hub's library takes the same lock. `look` while waiting."""
+    lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(repo).name / f"{blob_id}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                look()
+                time.sleep(_LOOK_EVERY_S)
+        yield
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,279 @@
+"""A small hub on 127.0.0.1: serves the files of commits to the hub's own library, and fails as hubs do.
+
+Not a test itself. It speaks what `huggingface_hub` asks of a hub: the commit of a revision, the tree of a commit in
+pages, and the content of files, with ranges, by way of a redirect for large ones.
+"""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
+TOKEN = "hf_a-token-that-must-appear-nowhere"  # noqa: S105
+_PIECE_BYTES = 2**16
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class Repo:
+    """A repository of one commit, and how its hub behaves.
+
+    Attributes:
+        files: content by path.
+        large: the paths that are stored as large files.
+        commit: the only one; `revisions` name it.
+        is_gated: answers only to those who send TOKEN, and tells others to accept the terms.
+        entries: what the tree says in place of the truth, if it is not None.
+        served: what comes in place of a file's content, by its path.
+        cut_after: bytes after which the connection is closed, by path, once per value.
+        stall_after: bytes after which nothing more comes, by path.
+        busy: statuses that the next answers have.
+        retry_after: the header of such an answer.
+        pause_s: before each piece of 64 KiB.
+        page: entries of a page of the tree.
+        ignores_ranges: a range is answered with the whole.
+    """
+
+    files: Mapping[str, bytes]
+    large: frozenset[str]
+    commit: str = COMMIT
+    revisions: frozenset[str] = frozenset({"main", "v1"})
+    is_gated: bool = False
+    entries: list[object] | None = None
+    served: dict[str, bytes] = field(default_factory=dict)
+    cut_after: dict[str, list[int]] = field(default_factory=dict)
+    stall_after: dict[str, int] = field(default_factory=dict)
+    busy: list[int] = field(default_factory=list)
+    retry_after: str | None = "0"
+    pause_s: float = 0.0
+    page: int = 4
+    ignores_ranges: bool = False
+
+    @staticmethod
+    def of_folder(folder: Path, **behaviour: object) -> "Repo":
+        """A repository that holds a checkpoint's folder; its weights are large files."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        large = frozenset(name for name in files if name.endswith(".safetensors"))
+        return Repo(files, large, **behaviour)  # type: ignore[arg-type]
+
+    def blob_id(self, path: str) -> str:
+        content = self.files[path]
+        return hashlib.sha256(content).hexdigest() if path in self.large else git_sha1(content)
+
+    def tree(self) -> list[object]:
+        """The entries of the commit's tree, as the hub names them."""
+        if self.entries is not None:
+            return self.entries
+        folders = {str(parent) for path in self.files for parent in Path(path).parents} - {"."}
+        entries: list[object] = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": name} for name in folders]
+        for path, content in self.files.items():
+            entry: dict[str, object] = {"type": "file", "oid": git_sha1(content), "size": len(content), "path": path}
+            if path in self.large:
+                entry["lfs"] = {"oid": self.blob_id(path), "size": len(content), "pointerSize": 134}
+            entries.append(entry)
+        return entries
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that the server has had."""
+
+    method: str
+    path: str
+    range: str
+    is_authorized: bool
+
+
+@dataclass
+class HubServer:
+    """A running hub.
+
+    Attributes:
+        endpoint: for HF_ENDPOINT.
+        repos: by id; a test changes how they behave while it runs.
+        asked: all requests.
+        sent_bytes: of content, by path.
+    """
+
+    endpoint: str
+    repos: dict[str, Repo]
+    asked: list[Asked] = field(default_factory=list)
+    sent_bytes: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def paths(self, method: str = "GET") -> list[str]:
+        """Those that were asked for."""
+        return [each.path for each in self.asked if each.method == method]
+
+
+@contextmanager
+def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
+    """A hub on a free port of 127.0.0.1 for the time of the block."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, lambda: hub)) as server:
+        server.daemon_threads = True
+        hub = HubServer(f"http://127.0.0.1:{server.server_port}", repos)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, hub: Callable[[], HubServer], *arguments: object) -> None:
+        self._hub = hub()
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        url = urlsplit(self.path)
+        is_authorized = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        with self._hub.lock:
+            asked = Asked(self.command, unquote(url.path), self.headers.get("Range", ""), is_authorized)
+            self._hub.asked.append(asked)
+        routes: list[tuple[str, Callable[..., None]]] = [
+            (r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>.+)", self._send_info),
+            (r"/api/models/(?P<repo>[^/]+/[^/]+)", self._send_info),
+            (r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", self._send_tree),
+            (r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", self._send_file),
+            (r"/cdn/(?P<repo>[^/]+/[^/]+)/(?P<path>.+)", self._send_large),
+        ]
+        for pattern, send in routes:
+            if found := re.fullmatch(pattern, asked.path):
+                self._for_repo(send, is_authorized, **found.groupdict())
+                return
+        self._refuse(HTTPStatus.NOT_FOUND, "", "no such page")
+
+    def _for_repo(self, send: Callable[..., None], is_authorized: bool, repo: str, **names: str) -> None:
+        """Answer for a repository that is there, to those who may see it, when the hub is not busy."""
+        known = self._hub.repos.get(repo)
+        with self._hub.lock:
+            status = known.busy.pop(0) if known and known.busy else None
+        if known is None:
+            self._refuse(HTTPStatus.UNAUTHORIZED, "RepoNotFound", "Repository not found")
+        elif status is not None:
+            extra = {} if known.retry_after is None else {"Retry-After": known.retry_after}
+            self._refuse(HTTPStatus(status), "", "too many requests", **extra)
+        elif known.is_gated and not is_authorized and send is not self._send_large:
+            status = HTTPStatus.FORBIDDEN if self.headers.get("Authorization") else HTTPStatus.UNAUTHORIZED
+            self._refuse(status, "GatedRepo", f"Access to model {repo} is restricted.")
+        elif names.get("revision", known.commit) not in {known.commit, *known.revisions}:
+            self._refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound", "Invalid rev id")
+        else:
+            send(repo, known, names)
+
+    def _send_info(self, name: str, repo: Repo, _names: Mapping[str, str]) -> None:
+        self._send_json({"id": name, "sha": repo.commit, "siblings": []})
+
+    def _send_tree(self, name: str, repo: Repo, _names: Mapping[str, str]) -> None:
+        start = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
+        tree = repo.tree()
+        following = start + repo.page
+        url = f"{self._hub.endpoint}/api/models/{name}/tree/{repo.commit}?recursive=true&cursor={following}"
+        self._send_json(tree[start:following], **({"Link": f'<{url}>; rel="next"'} if following < len(tree) else {}))
+
+    def _send_file(self, name: str, repo: Repo, names: Mapping[str, str]) -> None:
+        path = names["path"]
+        if path not in repo.files:
+            self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound", "Entry not found", **{"X-Repo-Commit": repo.commit})
+            return
+        if path not in repo.large:
+            self._send_content(repo, path)
+            return
+        self.send_response(HTTPStatus.FOUND)
+        self.send_header("Location", f"{self._hub.endpoint}/cdn/{name}/{path}")
+        self.send_header("X-Repo-Commit", repo.commit)
+        self.send_header("X-Linked-Etag", f'"{repo.blob_id(path)}"')
+        self.send_header("X-Linked-Size", str(len(repo.files[path])))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send_large(self, _name: str, repo: Repo, names: Mapping[str, str]) -> None:
+        self._send_content(repo, names["path"])
+
+    def _send_content(self, repo: Repo, path: str) -> None:
+        content = repo.served.get(path, repo.files[path])
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked and not repo.ignores_ranges else 0
+        if asked and start >= len(content):
+            self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "", "range")
+            return
+        is_part = asked and not repo.ignores_ranges
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
+        if is_part:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", f'"{repo.blob_id(path)}"')
+        self.send_header("X-Repo-Commit", repo.commit)
+        self.end_headers()
+        if self.command == "GET":
+            self._send_pieces(repo, path, content[start:])
+
+    def _send_pieces(self, repo: Repo, path: str, content: bytes) -> None:
+        with self._hub.lock:
+            cuts = repo.cut_after.get(path, [])
+            end = cuts.pop(0) if cuts else len(content)
+        stall = repo.stall_after.get(path, len(content) + 1)
+        try:
+            for start in range(0, min(end, stall, len(content)), _PIECE_BYTES):
+                time.sleep(repo.pause_s)
+                piece = content[start : min(start + _PIECE_BYTES, end, stall)]
+                self.wfile.write(piece)
+                with self._hub.lock:
+                    self._hub.sent_bytes[path] = self._hub.sent_bytes.get(path, 0) + len(piece)
+            if stall <= len(content):
+                self.rfile.read(1)  # until the other side has gone
+            if end < len(content):
+                self.close_connection = True
+        except OSError:  # the other side has gone
+            self.close_connection = True
+
+    def _send_json(self, answer: object, **headers: str) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def _refuse(self, status: HTTPStatus, code: str, message: str, **headers: str) -> None:
+        body = json.dumps({"error": message}).encode()
+        self.send_response(status)
+        for name, value in {"X-Error-Code": code, "X-Error-Message": message, **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
