@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 TOKEN = "hf_a-token-that-must-appear-nowhere"  # noqa: S105
 _PIECE_BYTES = 2**16
+_ANY_PORT = ("127.0.0.1", 0)
 
 
 def git_sha1(content: bytes) -> str:
@@ -35,6 +36,7 @@ class Repo:
         files: content by path.
         large: the paths that are stored as large files.
         commit: the only one; `revisions` name it.
+        answer: what the hub says that commit is.
         is_gated: answers only to those who send TOKEN, and tells others to accept the terms.
         entries: what the tree says in place of the truth, if it is not None.
         served: what comes in place of a file's content, by its path.
@@ -51,6 +53,7 @@ class Repo:
     large: frozenset[str]
     commit: str = COMMIT
     revisions: frozenset[str] = frozenset({"main", "v1"})
+    answer: object = COMMIT
     is_gated: bool = False
     entries: list[object] | None = None
     served: dict[str, bytes] = field(default_factory=dict)
@@ -105,13 +108,17 @@ class HubServer:
     Attributes:
         endpoint: for HF_ENDPOINT.
         repos: by id; a test changes how they behave while it runs.
+        cdn: where large files are, on another port: another host, to which no token must go.
         asked: all requests.
+        asked_revisions: of which the commit was asked for.
         sent_bytes: of content, by path.
     """
 
     endpoint: str
+    cdn: str
     repos: dict[str, Repo]
     asked: list[Asked] = field(default_factory=list)
+    asked_revisions: list[str] = field(default_factory=list)
     sent_bytes: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,17 +129,24 @@ class HubServer:
 
 @contextmanager
 def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
-    """A hub on a free port of 127.0.0.1 for the time of the block."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, lambda: hub)) as server:
-        server.daemon_threads = True
-        hub = HubServer(f"http://127.0.0.1:{server.server_port}", repos)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    """A hub on free ports of 127.0.0.1 for the time of the block."""
+    answer = partial(_Handler, lambda: hub)
+    with ThreadingHTTPServer(_ANY_PORT, answer) as server, ThreadingHTTPServer(_ANY_PORT, answer) as cdn:
+        endpoints = [f"http://127.0.0.1:{each.server_port}" for each in (server, cdn)]
+        hub = HubServer(*endpoints, repos)
+        threads = [
+            threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.02}) for each in (server, cdn)
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield hub
         finally:
-            server.shutdown()
-            thread.join()
+            for each in (server, cdn):
+                each.daemon_threads = True  # what a stalled answer waits for never comes
+                each.shutdown()
+            for thread in threads:
+                thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -161,7 +175,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._hub.asked.append(asked)
         routes: list[tuple[str, Callable[..., None]]] = [
             (r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>.+)", self._send_info),
-            (r"/api/models/(?P<repo>[^/]+/[^/]+)", self._send_info),
             (r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", self._send_tree),
             (r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", self._send_file),
             (r"/cdn/(?P<repo>[^/]+/[^/]+)/(?P<path>.+)", self._send_large),
@@ -190,8 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             send(repo, known, names)
 
-    def _send_info(self, name: str, repo: Repo, _names: Mapping[str, str]) -> None:
-        self._send_json({"id": name, "sha": repo.commit, "siblings": []})
+    def _send_info(self, name: str, repo: Repo, names: Mapping[str, str]) -> None:
+        with self._hub.lock:
+            self._hub.asked_revisions.append(unquote(names["revision"]))
+        self._send_json({"id": name, "sha": repo.answer, "siblings": []})
 
     def _send_tree(self, name: str, repo: Repo, _names: Mapping[str, str]) -> None:
         start = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
@@ -209,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_content(repo, path)
             return
         self.send_response(HTTPStatus.FOUND)
-        self.send_header("Location", f"{self._hub.endpoint}/cdn/{name}/{path}")
+        self.send_header("Location", f"{self._hub.cdn}/cdn/{name}/{path}?Signature=a-secret")
         self.send_header("X-Repo-Commit", repo.commit)
         self.send_header("X-Linked-Etag", f'"{repo.blob_id(path)}"')
         self.send_header("X-Linked-Size", str(len(repo.files[path])))
@@ -252,6 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self._hub.sent_bytes[path] = self._hub.sent_bytes.get(path, 0) + len(piece)
             if stall <= len(content):
                 self.rfile.read(1)  # until the other side has gone
+                self.close_connection = True
             if end < len(content):
                 self.close_connection = True
         except OSError:  # the other side has gone

@@ -4,13 +4,14 @@ A checkpoint is a folder of components, as diffusers saves a pipeline: `transfor
 folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this package. No tensor is read here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import CheckpointError
 from stages.keys import JsonValue, canonical_json, digest_bytes, digest_file
 from stages.models import hub
+from stages.models.hub_components import find_missing
 from stages.store.stat_cache import StatCache
 
 BUILTIN_PREFIX = "builtin:"
@@ -107,12 +108,35 @@ def component_folder(checkpoint: Checkpoint, component: str) -> Path:
     Raises:
         CheckpointError: the folder is missing, or the hub cannot be reached.
     """
+    fetch_components(checkpoint, [component], lambda _done, _total: None)
     folder = checkpoint.folder / component
-    if checkpoint.commit:
-        hub.download(checkpoint.repo, checkpoint.commit, component)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder. The checkpoint is incomplete; download or copy it again.")
     return folder
+
+
+def fetch_components(checkpoint: Checkpoint, components: Iterable[str], progress: Callable[[int, int], None]) -> None:
+    """Download what is missing of components that come from the hub.
+
+    Args:
+        checkpoint: from `resolve`.
+        components: their names.
+        progress: called with the bytes that are there and the bytes in all, of what was missing.
+    Raises:
+        CheckpointError: something cannot be had.
+    """
+    if checkpoint.commit and (missing := find_missing(checkpoint.repo, checkpoint.commit, components)):
+        hub.fetch(checkpoint.repo, checkpoint.commit, missing, progress)
+
+
+def require_components(checkpoint: Checkpoint, components: Iterable[str]) -> None:
+    """Find out whether what is missing of components can be downloaded, before anything is computed.
+
+    Raises:
+        CheckpointError: it cannot; without a network, all missing files of all components are named.
+    """
+    if checkpoint.commit and (missing := find_missing(checkpoint.repo, checkpoint.commit, components)):
+        hub.require_access(checkpoint.repo, checkpoint.commit, missing)
 
 
 def _resolve_builtin(name: str) -> Checkpoint:

@@ -5,10 +5,12 @@ hub's own cache (hub_cache.py); what is there is used without asking. `refs/<rev
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from stages.errors import CheckpointError, StagesError
+from huggingface_hub import constants
+
+from stages.errors import CheckpointError
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
 from stages.store.stat_cache import StatCache
@@ -18,9 +20,8 @@ _NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ID = re.compile(f"{_NAME}/{_NAME}")
 _REVISION = re.compile(r"(?!\S*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 _MAIN = "main"  # the hub's default branch
-# Other forms of weights, which nothing here reads.
-_FOREIGN_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.onnx", "*.onnx_data", "*.h5", "*.msgpack", "*.gguf")
 
 
 def is_hub_id(name: str) -> bool:
@@ -31,18 +32,17 @@ def is_hub_id(name: str) -> bool:
 def would_ask(repo: str, revision: str) -> bool:
     """Whether `find_commit` would ask the hub."""
     revision = revision or _MAIN
-    is_branch_or_tag = _REVISION.fullmatch(revision) and not _COMMIT.fullmatch(revision)
-    return bool(is_branch_or_tag) and not hub_cache.ref_file(repo, revision).is_file()
+    return _REVISION.fullmatch(revision) is not None and not _find_offline(repo, revision)
 
 
 def find_commit(repo: str, revision: str) -> str:
     """The commit of a revision: the one that the hub's cache keeps, or the hub's answer, which is kept from then on.
 
-    The hub's own library keeps refs there too, but not when it is asked for a commit, as `download` does.
+    The hub's own library keeps refs there too, but not when it is asked for a commit.
 
     Args:
         repo: hub id.
-        revision: branch, tag or commit; "" is `main`.
+        revision: branch, tag or commit; "" is `main`. A commit that the cache has may be cut to 7 digits or more.
     Returns:
         40 hex digits.
     Raises:
@@ -54,7 +54,11 @@ def find_commit(repo: str, revision: str) -> str:
             f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
             "Correct it in params/model.toml or the video's file."
         )
-    return revision if _COMMIT.fullmatch(revision) else _commit_of(repo, revision, hub_cache.ref_file(repo, revision))
+    if found := _find_offline(repo, revision):
+        return found
+    commit = _ask_hub_for_commit(repo, revision)
+    _write_ref(hub_cache.ref_file(repo, revision), commit)
+    return commit
 
 
 def snapshot_folder(repo: str, commit: str) -> Path:
@@ -62,15 +66,18 @@ def snapshot_folder(repo: str, commit: str) -> Path:
     return hub_cache.snapshot_folder(repo, commit)
 
 
-def list_files(repo: str, commit: str) -> Mapping[str, str]:
+def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mapping[str, str]:
     """Blob id by path of all files of a commit, as the hub lists them. It is asked once: a commit never changes.
 
+    Args:
+        repo, commit: of the hub.
+        wanted: paths or patterns of paths, which the message names when the hub cannot be reached.
     Returns:
         By the path in the repository, with "/": git's SHA-1 of a small file, SHA-256 of a large one, in hex digits.
     Raises:
         CheckpointError: the hub does not answer, has no such commit, or lists what is no file of a repository.
     """
-    return {path: file.blob_id for path, file in _list(repo, commit).items()}
+    return {path: file.blob_id for path, file in _list(repo, commit, wanted).items()}
 
 
 def cached_files(repo: str, commit: str, cache: StatCache | None = None) -> Mapping[str, str]:
@@ -106,72 +113,32 @@ def fetch(repo: str, commit: str, paths: Iterable[str], progress: Callable[[int,
         CheckpointError: a file is not in the repository, cannot be had, or is not what the hub has listed, or the
             cache cannot be written. What has come of a file is kept for the next time, and never taken for whole.
     """
-    present = hub_cache.find_paths(repo, commit, hub_cache.read_listing(repo, commit))
-    missing = sorted(set(paths) - present.keys())
-    if not missing:
-        return
-    listing = _list(repo, commit)
-    if unknown := [path for path in missing if path not in listing]:
-        raise CheckpointError(f"{repo}@{commit}: has no {', '.join(unknown)}.")
-    _bring_all(repo, commit, {path: listing[path] for path in missing}, progress)
+    missing = _find_missing(repo, commit, paths)
+    _download(repo, commit, missing, progress, wanted=missing)
 
 
-def download(repo: str, commit: str, component: str) -> None:
-    """Bring a component of a commit into the hub's cache, unless it is there. Raises CheckpointError."""
-    # Imported here because it takes longer than everything else in a run that has nothing to do.
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
+def require_access(repo: str, commit: str, paths: Iterable[str]) -> None:
+    """Find out whether missing files can be had, by fetching the smallest; where none is missing, do nothing.
 
-    try:
-        snapshot_download(
-            repo, revision=commit, allow_patterns=[f"{component}/*"], ignore_patterns=list(_FOREIGN_WEIGHTS)
-        )
-    except Exception as error:
-        raise CheckpointError(
-            f"{repo}@{commit}: component `{component}` cannot be downloaded "
-            f"({_describe(error)}). Check the name and the network, or give a folder."
-        ) from error
+    Raises:
+        CheckpointError: as `fetch`. Where the hub cannot be reached, all that is missing is named.
+    """
+    missing = _find_missing(repo, commit, paths)
+    first = sorted(missing, key=lambda path: missing[path].size_bytes)[:1]
+    _download(repo, commit, {path: missing[path] for path in first}, lambda _done, _total: None, wanted=missing)
 
 
-def _list(repo: str, commit: str) -> Mapping[str, HubFile]:
-    listing = hub_cache.read_listing(repo, commit)
-    if listing is not None:
-        return listing
-    from stages.models import hub_client  # noqa: PLC0415 (slow, and of no use where nothing is missing)
-
-    try:
-        listing = read_entries(hub_client.ask_entries(repo, commit))
-    except Exception as error:
-        raise CheckpointError(
-            f"{repo}@{commit}: the hub cannot be asked for its files ({_describe(error)})."
-        ) from error
-    hub_cache.keep_listing(repo, commit, listing)
-    return listing
-
-
-def _bring_all(repo: str, commit: str, files: Mapping[str, HubFile], progress: Callable[[int, int], None]) -> None:
-    from stages.models.hub_transfer import bring  # noqa: PLC0415 (as above)
-
-    total_bytes, done_bytes = sum(file.size_bytes for file in files.values()), 0
-    for path, file in sorted(files.items(), key=lambda each: each[1].size_bytes):  # what is refused is so at once
-
-        def report(num_bytes: int, before: int = done_bytes) -> None:
-            progress(before + num_bytes, total_bytes)
-
-        try:
-            bring(repo, commit, path, file, report)
-        except StagesError:
-            raise
-        except Exception as error:
-            raise CheckpointError(f"{repo}@{commit}: {path} cannot be downloaded ({_describe(error)}).") from error
-        done_bytes += file.size_bytes
-
-
-def _commit_of(repo: str, revision: str, ref: Path) -> str:
+def _find_offline(repo: str, revision: str) -> str:
+    """The commit of a revision as far as the cache knows it, else ""."""
+    if _COMMIT.fullmatch(revision):
+        return revision
+    ref = hub_cache.ref_file(repo, revision)
     try:
         commit = ref.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        commit = _ask_hub_for_commit(repo, revision)
-        _write_ref(ref, commit)
+    except (FileNotFoundError, NotADirectoryError):
+        snapshots = hub_cache.find_commits(repo) if _SHORT_COMMIT.fullmatch(revision) else ()
+        matching = [commit for commit in snapshots if commit.startswith(revision)]
+        return matching[0] if len(matching) == 1 else ""
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{ref}: cannot be read ({error}). Delete it; the hub is asked again.") from error
     if not _COMMIT.fullmatch(commit):
@@ -180,19 +147,22 @@ def _commit_of(repo: str, revision: str, ref: Path) -> str:
 
 
 def _ask_hub_for_commit(repo: str, revision: str) -> str:
-    from huggingface_hub import HfApi  # noqa: PLC0415 (as above)
+    # Imported here because it takes longer than everything else in a run that has nothing to do.
+    from stages.models import hub_client, hub_refusals  # noqa: PLC0415
 
+    where = f"model.checkpoint = {repo!r}"
     try:
-        commit = HfApi().model_info(repo, revision=revision).sha
+        commit = hub_client.ask_commit(repo, revision)
     except Exception as error:
+        known = hub_cache.find_commits(repo)
+        instead = f" The cache has {', '.join(known)}; model.revision can be set to it." if known else ""
         raise CheckpointError(
-            f"model.checkpoint = {repo!r}: revision {revision!r} is not in the hub's cache, and the hub cannot be "
-            f"asked for it ({_describe(error)}). Check the name and the network, set model.revision to a commit, or "
-            "give a folder."
-        ) from error
-    if commit is None or not _COMMIT.fullmatch(commit):
-        raise CheckpointError(f"model.checkpoint = {repo!r}: the hub names no commit for revision {revision!r}.")
-    return str(commit)
+            f"{where}: which commit its revision {revision!r} is cannot be found out: "
+            f"{hub_refusals.explain(error, repo, revision)}{instead}"
+        ) from None
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        raise CheckpointError(f"{where}: the hub names no commit for revision {revision!r}.")
+    return commit
 
 
 def _write_ref(ref: Path, commit: str) -> None:
@@ -205,6 +175,44 @@ def _write_ref(ref: Path, commit: str) -> None:
         ) from error
 
 
-def _describe(error: Exception) -> str:
-    """The type and text of an error of the hub's library, on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _find_missing(repo: str, commit: str, paths: Iterable[str]) -> Mapping[str, HubFile]:
+    """Of these files, those that are not in the cache, as the hub lists them."""
+    missing = sorted(set(paths) - hub_cache.find_paths(repo, commit, hub_cache.read_listing(repo, commit)).keys())
+    if not missing:
+        return {}
+    listing = _list(repo, commit, missing)
+    if unknown := [path for path in missing if path not in listing]:
+        raise CheckpointError(
+            f"{repo}@{commit}: the repository has no {', '.join(unknown)}. Look at {constants.ENDPOINT}/{repo}, or "
+            "take another revision."
+        )
+    return {path: listing[path] for path in missing}
+
+
+def _list(repo: str, commit: str, wanted: Collection[str]) -> Mapping[str, HubFile]:
+    listing = hub_cache.read_listing(repo, commit)
+    if listing is not None:
+        return listing
+    from stages.models import hub_client, hub_refusals  # noqa: PLC0415 (as above)
+
+    try:
+        listing = read_entries(hub_client.ask_entries(repo, commit))
+    except Exception as error:
+        raise hub_refusals.refusal(error, repo, commit, wanted) from None
+    hub_cache.keep_listing(repo, commit, listing)
+    return listing
+
+
+def _download(
+    repo: str,
+    commit: str,
+    files: Mapping[str, HubFile],
+    progress: Callable[[int, int], None],
+    *,
+    wanted: Mapping[str, HubFile],
+) -> None:
+    """As in hub_download.py, which is imported where there is something to bring."""
+    if files:
+        from stages.models.hub_download import download  # noqa: PLC0415 (as above)
+
+        download(repo, commit, files, progress, wanted=wanted)

@@ -6,9 +6,11 @@ A repository's folder holds `refs/` (the commit of a branch or tag), `blobs/` (c
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from huggingface_hub import constants
 
@@ -16,10 +18,22 @@ from stages.models.hub_listing import HubFile, from_json, is_blob_id, to_json
 from stages.store.stat_cache import StatCache
 
 _OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at
-_BLOBS = "blobs"
+_BLOBS, _SNAPSHOTS = "blobs", "snapshots"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES = 2**20
 # The hub stores weights and whatever is larger by SHA-256, other files as git does.
 _LARGE_SUFFIX, _LARGE_BYTES = ".safetensors", 10 * 2**20
+
+
+@runtime_checkable  # tests check annotations on every call
+class Hash(Protocol):
+    """A hash in the making, as hashlib has them."""
+
+    def update(self, content: bytes, /) -> None:
+        """Read more."""
+
+    def hexdigest(self) -> str:
+        """Of what has been read, in hex digits."""
 
 
 def repo_folder(repo: str) -> Path:
@@ -29,7 +43,7 @@ def repo_folder(repo: str) -> Path:
 
 def snapshot_folder(repo: str, commit: str) -> Path:
     """The folder of a commit, whether it is there or not."""
-    return repo_folder(repo) / "snapshots" / commit
+    return repo_folder(repo) / _SNAPSHOTS / commit
 
 
 def blob_path(repo: str, blob_id: str) -> Path:
@@ -40,6 +54,15 @@ def blob_path(repo: str, blob_id: str) -> Path:
 def ref_file(repo: str, revision: str) -> Path:
     """The file that holds the commit of a branch or tag."""
     return repo_folder(repo) / "refs" / revision
+
+
+def find_commits(repo: str) -> Sequence[str]:
+    """The commits of which the cache has files, sorted."""
+    with suppress(OSError):
+        return sorted(
+            entry.name for entry in os.scandir(repo_folder(repo) / _SNAPSHOTS) if _COMMIT.fullmatch(entry.name)
+        )
+    return ()
 
 
 def read_listing(repo: str, commit: str) -> Mapping[str, HubFile] | None:
@@ -99,7 +122,7 @@ def place(blob: Path, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def start_hash(blob_id: str, size_bytes: int) -> "hashlib._Hash":
+def start_hash(blob_id: str, size_bytes: int) -> Hash:
     """A hash that has read nothing, of the kind by which a blob of this size got its id."""
     if len(blob_id) == 64:
         return hashlib.sha256()

@@ -8,12 +8,20 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-from huggingface_hub import constants, get_session, hf_hub_url, hf_raise_for_status
-from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined] # httpx's own, or httpx2's
+from huggingface_hub import constants, get_session, hf_raise_for_status
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # documented to be there
+
+from stages.errors import CheckpointError
+
+# httpx, or its successor httpx2 from huggingface_hub 2 on: what the library's session is of.
+_HTTPX: Any = import_module(HfHubHTTPError.__bases__[0].__module__.partition(".")[0])
+TransportError: type[Exception] = _HTTPX.TransportError
+TimeoutException: type[Exception] = _HTTPX.TimeoutException
 
 Answer = TypeVar("Answer")
 
@@ -74,19 +82,14 @@ def receive(
     Raises:
         Exception: what the hub's library raised at last, or `take`.
     """
-    patience = Patience()
+    own, patience = _own_headers(), Patience()
+    timeout_s = constants.HF_HUB_DOWNLOAD_TIMEOUT  # for a connection, and for each piece of an answer
     while True:
         try:
-            with get_session().stream(
-                "GET",
-                url,
-                # Without compression: lengths and ranges are those of the file.
-                headers={**build_hf_headers(), "Accept-Encoding": "identity", **headers()},
-                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-            ) as response:
+            with get_session().stream("GET", url, headers={**own, **headers()}, timeout=timeout_s) as response:
                 hf_raise_for_status(response)
                 return take(response, patience)
-        except HTTPError as failure:
+        except (HfHubHTTPError, TransportError) as failure:
             if not patience.wait(failure):
                 raise
 
@@ -116,7 +119,18 @@ def ask_entries(repo: str, commit: str) -> Iterator[object]:
 
 def file_url(repo: str, commit: str, path: str) -> str:
     """Where the hub has the content of a file."""
-    return hf_hub_url(repo, path, revision=commit)
+    return f"{constants.ENDPOINT}/{repo}/resolve/{commit}/{quote(path)}"
+
+
+def _own_headers() -> dict[str, str]:
+    """Those of each request: who asks, and the token."""
+    found = build_hf_headers()
+    if not all("\x20" < each < "\x7f" for each in found.get("authorization", "").replace(" ", "", 1)):
+        raise CheckpointError(  # httpx would quote it
+            "The token for the hub, of HF_TOKEN or `hf auth login`, holds a character that no token has. Copy it "
+            "again from https://huggingface.co/settings/tokens."
+        )
+    return {**found, "Accept-Encoding": "identity"}  # lengths and ranges are those of the file, not of what is packed
 
 
 def _api(repo: str) -> str:

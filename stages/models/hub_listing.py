@@ -42,9 +42,9 @@ def read_entries(entries: Iterable[Any]) -> Mapping[str, HubFile]:
     for entry in entries:
         match entry:
             case {"type": "file", "path": path, "lfs": {"oid": blob_id, "size": size_bytes}}:
-                files[_checked_path(path)] = _checked(path, blob_id, size_bytes)
+                files |= _checked(path, blob_id, size_bytes)
             case {"type": "file", "path": path, "oid": blob_id, "size": size_bytes}:
-                files[_checked_path(path)] = _checked(path, blob_id, size_bytes)
+                files |= _checked(path, blob_id, size_bytes)
             case {"type": "directory"}:
                 pass
             case _:
@@ -64,7 +64,10 @@ def from_json(text: str) -> Mapping[str, HubFile]:
     """The inverse of `to_json`. Raises ValueError for what `to_json` has not written."""
     match json.loads(text):
         case {"format": int(number), "files": dict(kept)} if number == _FORMAT:
-            return {_checked_path(path): _checked(path, *_pair(value)) for path, value in kept.items()}
+            files: dict[str, HubFile] = {}
+            for path, value in kept.items():
+                files |= _checked(path, *_pair(value))
+            return files
     raise ValueError("it has another form")
 
 
@@ -80,15 +83,8 @@ def _pair(value: Any) -> tuple[Any, Any]:
     raise ValueError("it has another form")
 
 
-def _checked(path: str, blob_id: Any, size_bytes: Any) -> HubFile:
-    if not isinstance(blob_id, str) or not is_blob_id(blob_id):
-        raise ValueError(f"{path}: {str(blob_id)[:80]!r} is not the id of a blob (40 or 64 hex digits)")
-    if type(size_bytes) is not int or not 0 <= size_bytes <= _MAX_BYTES:
-        raise ValueError(f"{path}: {str(size_bytes)[:40]} is not a number of bytes from 0 to 2^50")
-    return HubFile(blob_id, size_bytes)
-
-
-def _checked_path(path: Any) -> str:
+def _checked(path: Any, blob_id: Any, size_bytes: Any) -> dict[str, HubFile]:
+    """One file by its path. Raises ValueError."""
     if (
         not isinstance(path, str)
         or len(path) > _MAX_PATH
@@ -96,4 +92,8 @@ def _checked_path(path: Any) -> str:
         or any(part in ("", ".", "..") for part in path.split("/"))
     ):
         raise ValueError(f"{str(path)[:200]!r} is not the path of a file inside the repository")
-    return path
+    if not isinstance(blob_id, str) or not is_blob_id(blob_id):
+        raise ValueError(f"{path}: {str(blob_id)[:80]!r} is not the id of a blob (40 or 64 hex digits)")
+    if type(size_bytes) is not int or not 0 <= size_bytes <= _MAX_BYTES:
+        raise ValueError(f"{path}: {str(size_bytes)[:40]} is not a number of bytes from 0 to 2^50")
+    return {path: HubFile(blob_id, size_bytes)}

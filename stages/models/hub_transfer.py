@@ -43,7 +43,7 @@ def bring(repo: str, commit: str, path: str, file: HubFile, progress: Callable[[
     """
     blob = blob_path(repo, file.blob_id)
     blob.parent.mkdir(parents=True, exist_ok=True)
-    partial = blob.with_name(f"{blob.name}.incomplete")
+    partial = _partial(blob)
     with _alone(repo, file.blob_id, lambda: progress(_size_of(partial))):
         if _size_of(blob) != file.size_bytes or not blob.is_file():
             _download(hub_client.file_url(repo, commit, path), partial, file, progress)
@@ -52,16 +52,28 @@ def bring(repo: str, commit: str, path: str, file: HubFile, progress: Callable[[
     progress(file.size_bytes)
 
 
+def count_missing_bytes(repo: str, file: HubFile) -> int:
+    """How many bytes of a file have still to come."""
+    blob = blob_path(repo, file.blob_id)
+    if _size_of(blob) == file.size_bytes:
+        return 0
+    return max(0, file.size_bytes - _size_of(_partial(blob)))
+
+
+def _partial(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.incomplete")
+
+
 def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], None]) -> None:
     """Fill a partial file up to the whole, and verify it."""
     partial.touch()
     with partial.open("r+b") as target:  # not for appending: a second writer would write the same at the same place
-        content = _Content(target, file, progress)
+        content = _Content(target, url, file, progress)
         was_begun = content.num_bytes > 0
-        content.complete_from(url)
+        content.complete()
         if not content.is_right and was_begun:
             content.start_over()  # what an earlier run left may have been damaged
-            content.complete_from(url)
+            content.complete()
         if not content.is_right:
             content.start_over()
             raise CheckpointError(
@@ -74,8 +86,9 @@ def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], 
 class _Content:
     """What has come of a file, in a partial file, and the hash of it."""
 
-    def __init__(self, target: BinaryIO, file: HubFile, progress: Callable[[int], None]) -> None:
+    def __init__(self, target: BinaryIO, url: str, file: HubFile, progress: Callable[[int], None]) -> None:
         self._target = target
+        self._url = url
         self._file = file
         self._progress = progress
         self._hash = start_hash(file.blob_id, file.size_bytes)
@@ -98,16 +111,16 @@ class _Content:
         self._hash = start_hash(self._file.blob_id, self._file.size_bytes)
         self.num_bytes = 0
 
-    def complete_from(self, url: str) -> None:
+    def complete(self) -> None:
         """Ask for what is missing, until it is there."""
         if self.num_bytes == self._file.size_bytes:
             return
         try:
-            hub_client.receive(url, self._take, headers=self._range)
+            hub_client.receive(self._url, self._take, headers=self._range)
         except HfHubHTTPError as failure:
             if failure.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
-            raise self._wrong_size(url) from failure
+            raise self._wrong_size() from failure
 
     def _range(self) -> dict[str, str]:
         return {"Range": f"bytes={self.num_bytes}-"} if self.num_bytes else {}
@@ -118,23 +131,23 @@ class _Content:
         elif (start := _RANGE_START.match(response.headers.get("Content-Range", ""))) is None or int(
             start[1]
         ) != self.num_bytes:
-            raise self._wrong_size(response.request.url)
+            raise self._wrong_size()
         for chunk in response.iter_bytes():  # as it comes: what waits for a full chunk would be lost in a cut
             if self.num_bytes + len(chunk) > self._file.size_bytes:
-                raise self._wrong_size(response.request.url)
+                raise self._wrong_size()
             self._target.write(chunk)
             self._hash.update(chunk)
             self.num_bytes += len(chunk)
             patience.got_further()
             self._progress(self.num_bytes)
         if self.num_bytes < self._file.size_bytes:
-            raise self._wrong_size(response.request.url)
+            raise self._wrong_size()
 
-    def _wrong_size(self, url: object) -> CheckpointError:
+    def _wrong_size(self) -> CheckpointError:
         self.start_over()
         return CheckpointError(
-            f"{url}: what comes is not what the hub lists: it does not have {self._file.size_bytes} bytes. It was "
-            "thrown away; nothing of it is in the cache. Run it again; if that does not help, what is between here "
+            f"{self._url}: what comes is not what the hub lists: it does not have {self._file.size_bytes} bytes. It "
+            "was thrown away; nothing of it is in the cache. Run it again; if that does not help, what is between here "
             "and the hub changes files."
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stages.errors import StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
+from stages.models.checkpoint import require_components
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
@@ -121,10 +122,19 @@ class Build:
             for stage, later in self.graph.videos[name].items():  # what cannot end is not begun
                 if missing := self.pipeline[stage].find_missing(later.parameters):
                     raise StageError(missing)
+            self._require_downloads(name)
         try:
             return self.runner.run(self.job(node), observe)
         finally:
             self.store.sweep_drafts()
+
+    def _require_downloads(self, name: str) -> None:
+        """Raise CheckpointError where a stage of a video would be due whose checkpoint cannot be downloaded."""
+        checkpoint = self.graph.checkpoints[name]
+        if checkpoint.commit:
+            readers = [node for node in self.graph.videos[name].values() if node.components]
+            due = [node for node in readers if not self.verdict(node).is_fresh]
+            require_components(checkpoint, {component for node in due for component in node.components})
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]

@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn
 from stages.keys import Node
 from stages.run.runner import Event
 
+_BYTES = "MiB"  # a unit of which there are many in a second
+_TICK_S = 1e-9  # of the clock, within which two events can come
 _MAX_NAMES = 3  # of videos that share a node, in the line that says that it runs
 
 
@@ -29,6 +31,7 @@ class NodeDisplay:
         self._bar = bar
         self._task = bar.add_task("", node=node.title, detail="waiting", total=None)
         self._start = self._last_line = time.monotonic()
+        self._phase = ""
         self._first: tuple[int, float] | None = None  # units done and time when the phase's first unit was done
 
     def close(self) -> None:
@@ -41,10 +44,12 @@ class NodeDisplay:
             self._console.print(f"{self._node.title}: warning: {escape(str(event['message']))}", highlight=False)
         elif event["event"] == "phase":
             self._first = None
-            self._show(str(event["name"]), None, None)
+            self._phase = str(event["name"])
+            self._show(self._phase, None, None)
         elif event["event"] == "progress":
-            done, total = int(str(event["done"])), int(str(event["total"]))
-            self._show(f"{event['unit']} {done}/{total}{self._speed(done, total, str(event['unit']))}", done, total)
+            done, total, unit = int(str(event["done"])), int(str(event["total"])), str(event["unit"])
+            what = f"{self._phase} {done}/{total} {unit}" if unit == _BYTES else f"{unit} {done}/{total}"
+            self._show(f"{what}{self._speed(done, total, unit)}", done, total)
 
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
@@ -54,13 +59,14 @@ class NodeDisplay:
         self._console.print(f"{self._node.title}  made in {wall_time}{ending}", highlight=False)
 
     def _speed(self, done: int, total: int, unit: str) -> str:
-        """Pace and time left, from the second unit on: the first one includes compiling."""
-        if self._first is None and done:
+        """Pace and time left, from the second unit on: the first one includes compiling, or was there before."""
+        if self._first is None and (done or unit == _BYTES):
             self._first = done, time.monotonic()
         if self._first is None or done == self._first[0]:
             return ""
-        seconds = (time.monotonic() - self._first[1]) / (done - self._first[0])
-        return f", {seconds:.2f} s/{unit}, {duration(seconds * (total - done))} left"
+        seconds = max(time.monotonic() - self._first[1], _TICK_S) / (done - self._first[0])
+        pace = f"{1 / seconds:.1f} {unit}/s" if unit == _BYTES else f"{seconds:.2f} s/{unit}"
+        return f", {pace}, {duration(seconds * (total - done))} left"
 
     def _show(self, detail: str, done: int | None, total: int | None) -> None:
         if self._console.is_terminal:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint, component_identity
+from stages.models.checkpoint import Checkpoint, component_identity, fetch_components
 from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
@@ -27,6 +27,7 @@ from stages.tensors.header import read_header
 
 JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
+_MIB = 2**20
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
@@ -152,6 +153,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     try:
         with store.draft() as draft:
             inputs = store.check_inputs(job.node)
+            _fetch(job, report)
             _check_components(job)
             details = run(job, draft, report)
             _check_components(job)
@@ -169,6 +171,17 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
         ) from error
     wall_s = round(time.perf_counter() - start, 3)
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
+
+
+def _fetch(job: Job, report: Report) -> None:
+    """Download what is missing of the parts of a hub's checkpoint that the node is made from."""
+
+    def progress(done_bytes: int, total_bytes: int) -> None:
+        report.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+
+    if job.checkpoint.commit and job.node.components:
+        with report.phase("download"):
+            fetch_components(job.checkpoint, job.node.components, progress)
 
 
 def _check_components(job: Job) -> None:
