@@ -28,8 +28,10 @@ from stages.denoise.torch_bridge import weight_shapes
 from stages.denoise.weights import load_weights
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import join
+from stages.models.checkpoint import Checkpoint, open_component
 from stages.models.settings import read_settings
-from stages.tensors.weight_files import WeightFiles
+from stages.models.weights import open_weights
+from stages.pipeline.denoise import TRANSFORMER
 
 MB = 10**6
 NUM_BLOCKS = 2
@@ -90,13 +92,13 @@ def measure(checkpoint: Path, hosts: str) -> dict[str, Any]:
     place = find_place(hosts, platform="cpu")
     if place is not None:
         join(place)
-    folder = checkpoint / "transformer"
-    config = parse_transformer_config(read_settings(folder / "config.json"))
+    files = open_component(Checkpoint(checkpoint), TRANSFORMER)
+    config = parse_transformer_config(read_settings(files.settings))
     mesh = build_mesh("auto", jax.devices(), num_heads=config.num_attention_heads, is_guided=True)
     weight_shapes(config)  # what is imported and kept for it is no part of the weights
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     before = _resident("VmRSS")
-    weights = load_weights(WeightFiles(folder), config, dtype="bfloat16", mesh=mesh)
+    weights = load_weights(open_weights(files), config, dtype="bfloat16", mesh=mesh)
     arrays = jax.tree.leaves(weights)
     return {
         "peak": _resident("VmHWM") - before,

@@ -53,6 +53,7 @@ def build_job(  # noqa: PLR0917 (as Job itself would be called)
         makes=stage.makes,
         inputs={name: ArtifactId(producer.name, node.inputs[producer.name]) for name, producer in producers},
         rank=PIPELINE.names.index(node.stage),
+        components=tuple(each for each in stage.components if each.name in node.components),
         checkpoint=checkpoint,
         store=store,
         code=code,

@@ -23,7 +23,7 @@ def files() -> list[Path]:
 def test_it_has_every_component_that_a_stage_reads():
     for stage in STAGES:
         for component in stage.components:
-            assert (SHAPES / component).is_dir()
+            assert (SHAPES / component.name).is_dir()
 
 
 def test_the_default_video_is_guided_as_the_checkpoint_says():

@@ -104,6 +104,15 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_undone_nothing(root: Pa
     assert stages_run(root, override) == []
 
 
+def test_files_that_nothing_reads_and_where_components_lie_run_nothing(root: Path):
+    model = copy_checkpoint(root / "model")
+    for path in ("transformer/.DS_Store", "vae/config.json~", "text_encoder/pytorch_model.bin", "tokenizer/README.md"):
+        (model / path).write_bytes(b"stray")
+    (model / ".cache/huggingface").mkdir(parents=True)
+    shutil.move(model / "vae", root / "vae")
+    assert stages_run(root, "model.checkpoint=model", "model.components.vae=vae") == []
+
+
 def test_a_deleted_database_changes_nothing(root: Path):
     (root / "artifacts/.doit.db").unlink()
     assert stages_run(root) == []

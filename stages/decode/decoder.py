@@ -24,11 +24,12 @@ from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
 from stages.machine.devices import pick_devices
 from stages.machine.executables import CompileProgram, compile_in_memory
-from stages.models.checkpoint import Checkpoint, component_folder
+from stages.models.checkpoint import Checkpoint, component_folder, open_component
 from stages.models.settings import read_settings
+from stages.models.weights import open_weights
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import LATENTS
-from stages.pipeline.decode import STAGE
+from stages.pipeline.decode import STAGE, VAE
 from stages.request.arguments import check_arguments
 from stages.tensors.dtypes import name_dtypes
 
@@ -76,10 +77,10 @@ class Decoder:
             CheckpointError: the VAE is missing, damaged, incomplete or of another architecture.
         """
         check_arguments(STAGE, dtype=dtype)
-        folder = component_folder(checkpoint, "vae")
+        files = open_component(checkpoint, VAE)
         chosen = tuple(devices or pick_devices("auto"))
-        config = read_decoder_config(folder)
-        weights = load_weights(folder, config, dtype=dtype, devices=chosen)
+        config = read_decoder_config(files.settings)
+        weights = load_weights(open_weights(files), config, dtype=dtype, devices=chosen)
         return cls(checkpoint, config, weights, dtype=dtype, devices=chosen)
 
     def is_of(self, checkpoint: Checkpoint, *, dtype: str, devices: Sequence[jax.Device]) -> bool:
@@ -133,7 +134,7 @@ class Decoder:
             devices=self.devices,
             programs=programs,
         )
-        return finish(pieces, dtype=self.dtype, checkpoint=self.checkpoint.folder / "vae")
+        return finish(pieces, dtype=self.dtype, checkpoint=component_folder(self.checkpoint, VAE.name))
 
     def _compile(self, plan: ChunkPlan, compile_program: CompileProgram) -> FramePrograms:
         """The programs for a video or tile of this size, compiled once."""
@@ -144,13 +145,12 @@ class Decoder:
         return self._programs[plan]
 
 
-def read_decoder_config(folder: Path) -> DecoderConfig:
-    """The sizes of the decoder in a VAE's folder, if they are those of HunyuanVideo-1.5.
+def read_decoder_config(file: Path) -> DecoderConfig:
+    """The sizes of the decoder in a VAE's `config.json`, if they are those of HunyuanVideo-1.5.
 
     Raises:
         CheckpointError: another architecture or geometry, or sizes that no such decoder can have; lists all faults.
     """
-    file = folder / "config.json"
     config = parse_config(read_settings(file))
     check_geometry(config, where=file)
     return config

@@ -5,7 +5,6 @@ Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -39,21 +38,21 @@ class WeightSpec:
 
 
 def load_weights(
-    folder: Path, config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]
+    files: WeightFiles, config: DecoderConfig, *, dtype: str, devices: Sequence[jax.Device]
 ) -> DecoderWeights[Array]:
     """Load the decoder's weights, tensor by tensor.
 
     Args:
-        folder: the VAE's folder, with one safetensors file or shards and their index.
+        files: the component `vae`.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16".
         devices: of one platform; each holds all weights.
     Returns:
         Kernels of causal convolutions are whole or in taps, as the platform has them.
     Raises:
-        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
+        CheckpointError: names and shapes other than the config's; all faults at once.
     """
-    files, specs = open_weights(folder, config)
+    specs = find_weights(files, config)
     platform, sharding = devices[0].platform, place(devices)
 
     def load(spec: WeightSpec) -> Any:
@@ -79,12 +78,11 @@ def describe_arrays(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.
     return arrays
 
 
-def open_weights(folder: Path, config: DecoderConfig) -> tuple[WeightFiles, DecoderWeights[WeightSpec]]:
-    """The VAE's files and what of them the decoder needs; no tensor is read. Raises CheckpointError as load_weights."""
-    files = WeightFiles(folder)
+def find_weights(files: WeightFiles, config: DecoderConfig) -> DecoderWeights[WeightSpec]:
+    """What the decoder needs of the VAE's files; no tensor is read. Raises CheckpointError as load_weights."""
     specs = describe_weights(config)
     check_weights(files, {spec.name: spec.file_shape for spec in jax.tree.leaves(specs)}, prefix=PREFIX)
-    return files, specs
+    return specs
 
 
 def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stages.geometry import LATENT_CHANNELS
-from stages.models.checkpoint import Checkpoint, component_folder
+from stages.models.checkpoint import Checkpoint, read_component_settings
 from stages.models.settings import (
     TEXT,
     Rule,
@@ -22,15 +22,14 @@ from stages.models.settings import (
     find_unknown,
     list_of,
     only,
-    read_settings,
     refuse_faulty,
     require_class,
 )
+from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 
 TRANSFORMER_CLASS = "HunyuanVideo15Transformer3DModel"
 SCHEDULER_CLASS = "FlowMatchEulerDiscreteScheduler"
 GUIDER_CLASS = "ClassifierFreeGuidance"
-GUIDER_FILE = "guider_config.json"
 _IN_CHANNELS = 2 * LATENT_CHANNELS + 1  # latents, latents of a first frame, mask that says which frames are given
 _POSITION_AXES = 3  # frame, row, column
 _MAX_LAYERS, _MAX_MLP_RATIO = 1000, 64.0  # far above any checkpoint, far below what fills the memory
@@ -144,19 +143,15 @@ class ModelConfig:
 
 
 def read_model_config(checkpoint: Checkpoint) -> ModelConfig:
-    """The settings of a checkpoint; a component that is missing of a hub id is downloaded.
+    """The settings of a checkpoint; what is missing of a hub id is downloaded.
 
     Raises:
         CheckpointError: a file is missing or not JSON, or its settings cannot be run; lists all faults of that file.
     """
-
-    def read(component: str, file: str) -> Settings:
-        return read_settings(component_folder(checkpoint, component) / file)
-
     return ModelConfig(
-        scheduler=parse_scheduler_config(read("scheduler", "scheduler_config.json")),
-        transformer=parse_transformer_config(read("transformer", "config.json")),
-        guider=parse_guider_config(read("guider", GUIDER_FILE)),
+        scheduler=parse_scheduler_config(read_component_settings(checkpoint, SCHEDULER)),
+        transformer=parse_transformer_config(read_component_settings(checkpoint, TRANSFORMER)),
+        guider=parse_guider_config(read_component_settings(checkpoint, GUIDER)),
     )
 
 

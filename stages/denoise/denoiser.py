@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from stages.denoise.config import GUIDER_FILE, GuiderConfig, ModelConfig, read_model_config
+from stages.denoise.config import GuiderConfig, ModelConfig, read_model_config
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import SamplingSettings, is_guided, make_schedule, sample
 from stages.denoise.sharding.mesh import build_mesh
@@ -25,11 +25,11 @@ from stages.denoise.weights import DiTWeights, load_weights
 from stages.errors import MeshError
 from stages.machine.devices import pick_devices
 from stages.machine.executables import CompileProgram, Executable, compile_in_memory
-from stages.models.checkpoint import Checkpoint, component_folder
-from stages.pipeline.denoise import STAGE
+from stages.models.checkpoint import Checkpoint, component_folder, open_component, settings_file
+from stages.models.weights import open_weights
+from stages.pipeline.denoise import GUIDER, STAGE, TRANSFORMER
 from stages.request.arguments import check_arguments
 from stages.tensors.finite import require_finite
-from stages.tensors.weight_files import WeightFiles
 
 Progress: TypeAlias = Callable[[int, int], None]  # called with (how many are done, how many there are)
 
@@ -120,7 +120,7 @@ class Denoiser:
         if isinstance(mesh, str):
             num_heads = config.transformer.num_attention_heads
             mesh = build_mesh(mesh, devices or pick_devices("auto"), num_heads=num_heads, is_guided=is_guided)
-        files = WeightFiles(component_folder(checkpoint, "transformer"))
+        files = open_weights(open_component(checkpoint, TRANSFORMER))
         weights = load_weights(files, config.transformer, dtype=dtype, mesh=mesh, progress=progress)
         return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh, max_steps=max_steps)
 
@@ -163,7 +163,7 @@ class Denoiser:
             num_frames, height, width, num_inference_steps, guidance_scale, seed, flow_shift, window_size
         )
         check_arguments(STAGE, **asdict(settings))
-        guider = self.checkpoint.folder / "guider" / GUIDER_FILE
+        guider = settings_file(self.checkpoint, GUIDER)
         if message := explain_second_guidance(self.config.guider, guidance_scale, where=guider):
             warnings.warn(message, stacklevel=2)
         text = read_embeddings(
@@ -231,7 +231,7 @@ class Denoiser:
             guidance_scale=settings.guidance_scale,
             progress=progress,
         )
-        transformer = self.checkpoint.folder / "transformer"
+        transformer = component_folder(self.checkpoint, TRANSFORMER.name)
         require_finite(latents, what="latents", parameter="denoise.dtype", dtype=self.dtype, checkpoint=transformer)
         return np.asarray(latents)
 

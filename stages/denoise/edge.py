@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from stages.denoise.config import GUIDER_FILE, GuiderConfig, TransformerConfig, read_model_config
+from stages.denoise.config import GuiderConfig, TransformerConfig, read_model_config
 from stages.denoise.denoiser import Denoiser, PreparedVideo, explain_second_guidance
 from stages.denoise.sampling import SamplingSettings
 from stages.denoise.sharding.mesh import build_mesh, max_devices
@@ -20,8 +20,9 @@ from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint
+from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
+from stages.pipeline.denoise import GUIDER
 from stages.run.job import Job, Report, Run
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
@@ -74,9 +75,8 @@ class DenoiseStage:
         settings = SamplingSettings(**{field.name: parameters[field.name] for field in fields(SamplingSettings)})
         with report.phase("load"):
             config = read_model_config(job.checkpoint)
-            _check_guider(
-                config.guider, settings.guidance_scale, report, where=job.checkpoint.folder / "guider" / GUIDER_FILE
-            )
+            guider = settings_file(job.checkpoint, GUIDER)
+            _check_guider(config.guider, settings.guidance_scale, report, where=guider)
             text = _read_text(job.input(EMBEDDINGS), config.transformer, settings, dtype=parameters["dtype"])
             devices = pick_devices(job.machine["platform"])
             num_heads, is_guided = config.transformer.num_attention_heads, settings.is_guided

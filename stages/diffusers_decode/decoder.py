@@ -4,7 +4,6 @@ Owns the choice between them. They are in torch_decoder.py and flax_decoder.py; 
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,8 +17,10 @@ from stages.decode.tiling import Tiling
 from stages.diffusers_decode.whole import DecodeTile, Progress, decode_whole
 from stages.errors import ParamsError, StageError
 from stages.machine.devices import pick_devices
-from stages.models.checkpoint import Checkpoint, component_folder
-from stages.pipeline.decode import DECODERS, INSTALL_FORK, STAGE
+from stages.models.checkpoint import Checkpoint, component_folder, open_component
+from stages.models.component_files import ComponentFiles
+from stages.models.weights import open_weights
+from stages.pipeline.decode import DECODERS, INSTALL_FORK, STAGE, VAE
 from stages.request.arguments import check_arguments
 
 NAMES = tuple(name for name, program in DECODERS.items() if program.package == __package__)
@@ -75,10 +76,10 @@ class DiffusersDecoder:
         if name not in NAMES:
             raise ParamsError(f'arguments, decode.decoder = "{name}": must be one of {", ".join(NAMES)}.')
         check_arguments(STAGE, dtype=dtype)
-        folder = component_folder(checkpoint, "vae")
+        files = open_component(checkpoint, VAE)
         device = (devices or pick_devices("auto"))[0]
-        config = read_decoder_config(folder)
-        decode_tile = _load_tile_decoder(name, folder, config, dtype=dtype, device=device)
+        config = read_decoder_config(files.settings)
+        decode_tile = _load_tile_decoder(name, files, config, dtype=dtype, device=device)
         return cls(name, checkpoint, config, decode_tile, dtype=dtype, device=device)
 
     def is_of(self, name: str, checkpoint: Checkpoint, *, dtype: str, devices: Sequence[jax.Device]) -> bool:
@@ -111,14 +112,16 @@ class DiffusersDecoder:
             dtype=self.dtype,
             device=self.device,
         )
-        return finish(pieces, dtype=self.dtype, checkpoint=self.checkpoint.folder / "vae")
+        return finish(pieces, dtype=self.dtype, checkpoint=component_folder(self.checkpoint, VAE.name))
 
 
-def _load_tile_decoder(name: str, folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device) -> DecodeTile:
+def _load_tile_decoder(
+    name: str, files: ComponentFiles, config: DecoderConfig, *, dtype: str, device: jax.Device
+) -> DecodeTile:
     if name == "diffusers":
         from stages.diffusers_decode.torch_decoder import load_torch_decoder  # noqa: PLC0415 (the fork needs no torch)
 
-        return load_torch_decoder(folder, config, dtype=dtype)
+        return load_torch_decoder(open_weights(files), config, dtype=dtype)
     try:
         from stages.diffusers_decode.flax_decoder import load_flax_decoder  # noqa: PLC0415 (may not be there)
     except ImportError as error:
@@ -127,4 +130,4 @@ def _load_tile_decoder(name: str, folder: Path, config: DecoderConfig, *, dtype:
             f"its place: {INSTALL_FORK}\n  docs/diffusers-tpu.md says more. The other decoders need no such thing."
         ) from error
     is_framewise = name == "diffusers-tpu-framewise"
-    return load_flax_decoder(folder, config, dtype=dtype, device=device, is_framewise=is_framewise)
+    return load_flax_decoder(open_weights(files), config, dtype=dtype, device=device, is_framewise=is_framewise)

@@ -5,7 +5,6 @@ importing this module fails where it is not (edge.py says what to do then). docs
 figures.
 """
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,18 +16,19 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.weights import open_weights
+from stages.decode.weights import find_weights
 from stages.diffusers_decode.whole import DecodeTile
 from stages.tensors.dtypes import DTYPES
+from stages.tensors.weight_files import WeightFiles
 
 
 def load_flax_decoder(
-    folder: Path, config: DecoderConfig, *, dtype: str, device: jax.Device, is_framewise: bool
+    files: WeightFiles, config: DecoderConfig, *, dtype: str, device: jax.Device, is_framewise: bool
 ) -> DecodeTile:
     """Load the fork's VAE, tensor by tensor; its encoder stays without weights.
 
     Args:
-        folder: the VAE's folder, with one safetensors file or shards and their index.
+        files: the component `vae`.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16", of the weights; the fork computes in what JAX makes of it.
         device: where the arrays are put.
@@ -37,9 +37,9 @@ def load_flax_decoder(
     Returns:
         A function of [1, f, h, w, c], latents in VAE space, that gives [1, F, H, W, 3], of any float dtype.
     Raises:
-        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
+        CheckpointError: names and shapes other than the config's; all faults at once.
     """
-    files, specs = open_weights(folder, config)
+    specs = find_weights(files, config)
     vae = nnx.eval_shape(lambda: FlaxAutoencoderKLHunyuanVideo15(_fork_config(config), nnx.Rngs(0)))
     for spec in jax.tree.leaves(specs):
         values = files.read(spec.name).astype(DTYPES[dtype], copy=False).transpose(spec.axes)

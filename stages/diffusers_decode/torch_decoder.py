@@ -4,8 +4,6 @@ Owns the conversion of weights and arrays to torch and back. The module sees all
 its attention all pairs of their cells: memory grows with the square of the video's length.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,25 +12,26 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanV
 from jaxtyping import Array, Float
 
 from stages.decode.config import DecoderConfig
-from stages.decode.weights import PREFIX, open_weights
+from stages.decode.weights import PREFIX, find_weights
 from stages.diffusers_decode.whole import DecodeTile
+from stages.tensors.weight_files import WeightFiles
 
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-def load_torch_decoder(folder: Path, config: DecoderConfig, *, dtype: str) -> DecodeTile:
+def load_torch_decoder(files: WeightFiles, config: DecoderConfig, *, dtype: str) -> DecodeTile:
     """Load diffusers' module, tensor by tensor; only the decoder of the VAE.
 
     Args:
-        folder: the VAE's folder, with one safetensors file or shards and their index.
+        files: the component `vae`.
         config: sizes, from its `config.json`.
         dtype: "float32" or "bfloat16", of weights and arithmetic.
     Returns:
         A function of [1, f, h, w, c], latents in VAE space, that gives [1, F, H, W, 3], float32, not clamped.
     Raises:
-        CheckpointError: no weights, or names and shapes other than the config's; all faults at once.
+        CheckpointError: names and shapes other than the config's; all faults at once.
     """
-    files, specs = open_weights(folder, config)
+    specs = find_weights(files, config)
     with torch.device("meta"):
         module = HunyuanVideo15Decoder3D(
             in_channels=config.latent_channels,

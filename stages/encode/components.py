@@ -1,17 +1,27 @@
-"""The text components of a checkpoint, tokenizers and models: read from their folders and checked, by torch.
+"""The text components of a checkpoint, tokenizers and models: read from the picked files and checked, by torch.
 
-Owns what this stage requires of each. What they are run on is in chat.py and text_encoders.py.
+Owns what this stage requires of each, and that nothing but the picked files is read. What they are run on is in chat.py
+and text_encoders.py.
 """
 
-from collections.abc import Mapping
+import codecs
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar, cast
 
 import torch
+from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.encode.text_layouts import TextLayout
 from stages.errors import CheckpointError
+from stages.models.component_files import ComponentFiles
+from stages.models.json_files import decode_json
 from stages.models.settings import TEXT, Rule, count, find_faults, only, read_settings, refuse_faulty
+from stages.models.weights import open_weights
 from stages.tensors.weight_files import WeightFiles
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -27,77 +37,115 @@ _TOKENIZER_RULES: Final[Mapping[str, Rule]] = {
 }
 
 
-def load_tokenizer(kind: type[Tokenizer], folder: Path) -> Tokenizer:
-    """A tokenizer from its folder. Nothing is downloaded.
+@dataclass(frozen=True)
+class TextConfig:
+    """A text model's own settings, checked; and whether its files are those of the model of which it is a part."""
+
+    values: Mapping[str, Any]
+    is_whole: bool
+
+
+def load_tokenizer(kind: type[Tokenizer], files: ComponentFiles) -> Tokenizer:
+    """A tokenizer from its files, and no others. Nothing is downloaded.
 
     Raises:
-        CheckpointError: the folder holds no tokenizer, for which transformers would make up an empty one, or one that
-            cannot be read, or one that pads or truncates on the left.
+        CheckpointError: the tokenizer cannot be read, or pads or truncates on the left.
     """
-    file = folder / "tokenizer_config.json"
-    if not file.is_file():
-        raise CheckpointError(f"{folder}: holds no tokenizer_config.json. {COPY_AGAIN}")
+    folder = files.folder
     try:
-        tokenizer = kind.from_pretrained(folder, local_files_only=True)
+        with _only_picked(files) as picked:
+            tokenizer = kind.from_pretrained(picked, local_files_only=True)
     except Exception as error:  # as in load_model
         raise CheckpointError(f"{folder}: the tokenizer cannot be read ({one_line(error)}). {COPY_AGAIN}") from error
+    tokenizer.name_or_path = str(folder)
     found = {name: getattr(tokenizer, name) for name in _TOKENIZER_RULES}
-    refuse_faulty(find_faults(found, _TOKENIZER_RULES), where=file)
+    refuse_faulty(find_faults(found, _TOKENIZER_RULES), where=files.settings)
     return cast("Tokenizer", tokenizer)
 
 
-def check_config(
-    kind: type[PreTrainedModel], folder: Path, tokenizer: PreTrainedTokenizerBase, rules: Mapping[str, Rule]
-) -> None:
-    """Check a model's settings before its weights are read.
+def read_config(
+    layout: TextLayout, files: ComponentFiles, tokenizer: PreTrainedTokenizerBase, rules: Mapping[str, Rule]
+) -> TextConfig:
+    """A model's settings, checked before its weights are read.
 
     Args:
-        kind: class of the model.
-        folder: of the component.
+        layout: of the model.
+        files: of the component.
         tokenizer: the model's; its vocabulary is the smallest that the model may have.
         rules: those that only this kind has, by setting.
     Raises:
         CheckpointError: lists all settings that break a rule.
     """
     num_tokens = max(tokenizer.get_vocab().values()) + 1
-    name = kind.__name__
+    allowed = layout.architectures
     common = {
-        "architectures": Rule(f"['{name}']", lambda found: found == [name]),
+        "architectures": Rule(" or ".join(map(str, allowed)), lambda found: found in allowed),
         "vocab_size": count(num_tokens, _MAX_VOCABULARY),
     }
-    settings = read_settings(folder / "config.json")
-    refuse_faulty(find_faults(settings.values, {**common, **rules}), where=settings.where)
+    settings = read_settings(files.settings)
+    values = layout.select_settings(settings.values)
+    found = {name: settings.values[name] for name in ["architectures"] if name in settings.values}
+    refuse_faulty(find_faults({**values, **found}, {**common, **rules}), where=settings.where)
+    return TextConfig(values, layout.is_whole(settings.values))
 
 
-def load_model(kind: type[Model], folder: Path, *, dtype: torch.dtype) -> Model:
-    """A model from its folder, for evaluation, on the CPU. Nothing is downloaded.
+def load_model(
+    kind: type[Model], layout: TextLayout, files: ComponentFiles, config: TextConfig, *, dtype: torch.dtype
+) -> Model:
+    """A model from its files, for evaluation, on the CPU. Nothing is downloaded, and no other part of a model is read.
 
     Raises:
         CheckpointError: the weights cannot be read, or tensors are missing, which transformers would draw at random,
             spare or misshapen; lists all of them.
     """
-    WeightFiles(folder)  # headers only: damaged shards and quantised tensors give the errors of the other components
+    assert kind.config_class is not None  # of models that transformers has
+    weights = open_weights(files)
+    names = layout.select_names(weights.shapes, is_whole=config.is_whole, where=str(files.folder))
     try:
         # A pair comes back, which the annotations of transformers do not know; misshapen tensors are in the
-        # report, and raised below.
+        # report, and raised below. Without a folder, transformers has none in which it could choose other files.
         loaded: Any = kind.from_pretrained(
-            folder,
+            None,
+            config=kind.config_class.from_dict(dict(config.values)),
+            state_dict=_map_tensors(weights, names),
             dtype=dtype,
             local_files_only=True,
-            use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     except Exception as error:  # whatever its readers raise, it means one thing: the folder cannot be read
-        raise CheckpointError(f"{folder}: the weights cannot be read ({one_line(error)}). {COPY_AGAIN}") from error
+        raise CheckpointError(
+            f"{files.folder}: the weights cannot be read ({one_line(error)}). {COPY_AGAIN}"
+        ) from error
     model, report = cast("tuple[Model, dict[str, Any]]", loaded)
-    _refuse_misfits(report, folder)
+    _refuse_misfits(report, files.folder)
     return cast("Model", model.train(False))
 
 
 def one_line(error: Exception) -> str:
     """The text of an error of any kind, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _only_picked(files: ComponentFiles) -> Iterator[Path]:
+    """A folder that holds the picked files and nothing else, without byte order marks, which transformers refuses."""
+    with TemporaryDirectory() as folder:
+        for name in files.picked.names:
+            content = (files.folder / name).read_bytes()
+            is_json = name.endswith(".json")
+            plain = decode_json(content).encode() if is_json else content.removeprefix(codecs.BOM_UTF8)
+            (Path(folder) / name).write_bytes(plain)
+        yield Path(folder)
+
+
+def _map_tensors(weights: WeightFiles, names: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """Tensors by the model's names, in the mapped memory of their files: of each, only what is used is ever read."""
+    with ExitStack() as stack:
+        opened = {
+            path: stack.enter_context(safe_open(path, framework="pt")) for path in sorted(set(weights.paths.values()))
+        }
+        return {own: opened[weights.paths[name]].get_tensor(name) for own, name in names.items()}
 
 
 def _refuse_misfits(report: Mapping[str, Any], folder: Path) -> None:

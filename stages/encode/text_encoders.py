@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, Qwen2Tokenizer, T5EncoderModel
 
 from stages.encode.chat import apply_chat_template, count_closing_tokens, list_tokens
-from stages.encode.components import check_config, load_model, load_tokenizer
+from stages.encode.components import load_model, load_tokenizer, read_config
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, Truncation, build_chat, extract_glyph_text
+from stages.encode.text_layouts import QWEN, T5
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
-from stages.models.checkpoint import Checkpoint, component_folder
+from stages.models.checkpoint import Checkpoint, open_component
 from stages.models.settings import count
-from stages.pipeline.encode import STAGE
+from stages.pipeline.encode import STAGE, TEXT_ENCODER, TEXT_ENCODER_2, TOKENIZER, TOKENIZER_2
 from stages.request.arguments import check_arguments
 
 Array: TypeAlias = NDArray[Any]
@@ -69,20 +70,19 @@ class TextEncoders:
             CheckpointError: a component is missing, damaged, incomplete or of another architecture.
         """
         check_arguments(STAGE, dtype=dtype)
-        names = ("tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2")
-        folders = {name: component_folder(checkpoint, name) for name in names}
-        tokenizer = load_tokenizer(Qwen2Tokenizer, folders["tokenizer"])
-        tokenizer_2 = load_tokenizer(ByT5Tokenizer, folders["tokenizer_2"])
-        num_closing_tokens = count_closing_tokens(tokenizer, folders["tokenizer"])
-        layers = {"num_hidden_layers": count(_MIN_LAYERS)}
-        check_config(Qwen2_5_VLTextModel, folders["text_encoder"], tokenizer, layers)
-        check_config(T5EncoderModel, folders["text_encoder_2"], tokenizer_2, {})
+        tokens, tokens_2 = open_component(checkpoint, TOKENIZER), open_component(checkpoint, TOKENIZER_2)
+        files, files_2 = open_component(checkpoint, TEXT_ENCODER), open_component(checkpoint, TEXT_ENCODER_2)
+        tokenizer = load_tokenizer(Qwen2Tokenizer, tokens)
+        tokenizer_2 = load_tokenizer(ByT5Tokenizer, tokens_2)
+        num_closing_tokens = count_closing_tokens(tokenizer, tokens.folder)
+        config = read_config(QWEN, files, tokenizer, {"num_hidden_layers": count(_MIN_LAYERS)})
+        config_2 = read_config(T5, files_2, tokenizer_2, {})
         return cls(
             checkpoint=checkpoint,
             dtype=dtype,
-            text_encoder=load_model(Qwen2_5_VLTextModel, folders["text_encoder"], dtype=_DTYPES[dtype]),
+            text_encoder=load_model(Qwen2_5_VLTextModel, QWEN, files, config, dtype=_DTYPES[dtype]),
             tokenizer=tokenizer,
-            text_encoder_2=load_model(T5EncoderModel, folders["text_encoder_2"], dtype=_DTYPES[dtype]),
+            text_encoder_2=load_model(T5EncoderModel, T5, files_2, config_2, dtype=_DTYPES[dtype]),
             tokenizer_2=tokenizer_2,
             num_closing_tokens=num_closing_tokens,
         )

@@ -1,22 +1,32 @@
-"""A model checkpoint on disk: where its components are, and what identifies them in a key.
+"""A model checkpoint: where its components are, and what identifies them in a key.
 
 A checkpoint is a folder of components, as diffusers saves a pipeline: `transformer/`, `vae/`, ... It is named by its
-folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this package. No tensor is read here.
+folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this package; single components can be taken from
+elsewhere. No tensor is read here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from stages.errors import CheckpointError
-from stages.keys import JsonValue, canonical_json, digest_bytes, digest_file
+from stages.keys import canonical_json, digest_bytes
 from stages.models import hub
-from stages.models.hub_components import find_missing
+from stages.models.component_files import ComponentFiles, Picked
+from stages.models.component_source import FolderSource, HubSource, Source, find_in_hub, has_variant, pick
+from stages.models.settings import Settings, read_settings
+from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
 
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _FIX = "Correct the path in params/model.toml or the video's file."
+_CHECKPOINT, _INDEX = "model.checkpoint", "model_index.json"
+# What transformers read before, of a tokenizer and of a model, beside what is picked now or in its place.
+_READ_BEFORE = (frozenset({"tokenizer.json", "tekken.json", "tiktoken.model"}), frozenset({"adapter_config.json"}))
 
 
 @dataclass(frozen=True)
@@ -27,44 +37,50 @@ class Checkpoint:
         folder: has one folder per component; for a hub id, it is the snapshot in the hub's cache.
         repo: the hub id, or "" for a folder.
         commit: the hub commit, 40 hex digits, or "" for a folder.
+        variant: of the weights, such as "fp16", where a component has them; "" for none.
+        elsewhere: of components that are taken from elsewhere, by their names: a checkpoint that has the component, or
+            a folder or repository that is nothing but it.
     """
 
     folder: Path
     repo: str = ""
     commit: str = ""
+    variant: str = ""
+    elsewhere: Mapping[str, "Checkpoint"] = field(default_factory=dict)
+
+    @staticmethod
+    def from_fields(fields: Mapping[str, Any]) -> "Checkpoint":
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        elsewhere = {name: Checkpoint.from_fields(place) for name, place in fields["elsewhere"].items()}
+        return Checkpoint(**{**fields, "folder": Path(fields["folder"]), "elsewhere": elsewhere})
 
 
-def resolve(checkpoint: str, revision: str = "", root: Path = Path()) -> Checkpoint:
+def resolve(
+    checkpoint: str,
+    revision: str = "",
+    root: Path = Path(),
+    *,
+    variant: str = "",
+    components: Mapping[str, str] = MappingProxyType({}),
+) -> Checkpoint:
     """Find a checkpoint.
 
     Args:
         checkpoint: folder (absolute, `~`, or relative to `root`), hub id or `builtin:<name>`.
         revision: branch, tag or commit of a hub id, "" is `main`; "" for the other two. The commit of a branch or tag
             is looked up once (see `hub.find_commit`).
+        root: the project's folder.
+        variant: of the weights, such as "fp16".
+        components: where single components are taken from, by their names: what `checkpoint` can be, or the folder of
+            the component itself; a hub id may have `@` and a revision behind it.
     Raises:
         CheckpointError: there is no such checkpoint, the revision is not valid, or the hub does not answer.
     """
-    if checkpoint.startswith(BUILTIN_PREFIX):
-        _refuse_revision(checkpoint, revision)
-        return _resolve_builtin(checkpoint.removeprefix(BUILTIN_PREFIX))
-    try:
-        folder = root / Path(checkpoint).expanduser()
-        is_folder = folder.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"model.checkpoint = {checkpoint!r}: not a usable path ({error}). {_FIX}") from error
-    if is_folder:
-        _refuse_revision(checkpoint, revision)
-        return Checkpoint(folder)
-    if hub.is_hub_id(checkpoint):
-        commit = hub.find_commit(checkpoint, revision)
-        return Checkpoint(hub.snapshot_folder(checkpoint, commit), repo=checkpoint, commit=commit)
-    repo, _, revision_behind = checkpoint.partition("@")
-    if revision_behind and hub.is_hub_id(repo):
-        raise CheckpointError(
-            f"model.checkpoint = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
-            f"revision = {revision_behind!r}."
-        )
-    raise CheckpointError(f"model.checkpoint = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_FIX}")
+    elsewhere = {
+        name: _resolve_one(f"model.components.{name}", *split_revision(text, root), root)
+        for name, text in components.items()
+    }
+    return replace(_resolve_one(_CHECKPOINT, checkpoint, revision, root), variant=variant, elsewhere=elsewhere)
 
 
 def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
@@ -74,83 +90,218 @@ def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | 
     return resolve(checkpoint, revision, root)
 
 
-def component_identity(checkpoint: Checkpoint, component: str, cache: StatCache) -> str:
-    """What identifies a component in a key: the hub commit, or a digest of the names and bytes of its files.
-
-    The digest does not depend on where the folder is. Bytes are read once per change (see stat_cache.py).
-
-    Raises:
-        CheckpointError: the folder lacks the component, or a file cannot be read.
-    """
-    if checkpoint.commit:
-        return f"{checkpoint.repo}@{checkpoint.commit}"
-    folder = checkpoint.folder / component
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        raise CheckpointError(
-            f"{checkpoint.folder}: has no component `{component}`. "
-            "A HunyuanVideo-1.5 checkpoint has one folder per component, as diffusers' save_pretrained writes them."
-        )
-    try:
-        contents: Mapping[str, JsonValue] = {
-            path.relative_to(folder).as_posix(): cache.get("xxh3", path, digest_file) for path in files
-        }
-    except OSError as error:
-        raise CheckpointError(
-            f"{error.filename or folder}: cannot be read ({error.strerror}). Check its permissions and its disk."
-        ) from error
-    return digest_bytes(canonical_json(contents))
+def split_revision(place: str, root: Path) -> tuple[str, str]:
+    """What a component is taken from: a place as `checkpoint` names it, and the revision behind the @ of a hub id."""
+    repo, _, revision = place.partition("@")
+    return (repo, revision) if hub.is_hub_id(repo) and not _is_folder(root, place) else (place, "")
 
 
-def component_folder(checkpoint: Checkpoint, component: str) -> Path:
-    """The folder of a component, which is downloaded first when it comes from the hub and is not in its cache.
+def component_identity(checkpoint: Checkpoint, component: Component, cache: StatCache) -> str:
+    """What identifies a component in a key: the digest of the names of the files that are read, and of their content.
+
+    It does not depend on where they are. Bytes of a folder's files are read once per change (see stat_cache.py); of a
+    hub's, the ids of its blobs stand for them.
 
     Raises:
-        CheckpointError: the folder is missing, or the hub cannot be reached.
+        CheckpointError: files that would be read are missing, one cannot be read, or the hub does not answer.
     """
-    fetch_components(checkpoint, [component], lambda _done, _total: None)
-    folder = checkpoint.folder / component
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder. The checkpoint is incomplete; download or copy it again.")
-    return folder
+    source, picked = _find(checkpoint, component, cache)
+    return digest_bytes(canonical_json(dict(source.digests(picked.names, cache))))
 
 
-def fetch_components(checkpoint: Checkpoint, components: Iterable[str], progress: Callable[[int, int], None]) -> None:
+def earlier_identity(checkpoint: Checkpoint, component: Component, cache: StatCache) -> str | None:
+    """What identified a component before only the files that are read did: its hub commit, or all files of its folder.
+
+    Results are stored under keys with it. None where it is the present identity, or where what was read was not what is
+    read now.
+    """
+    source, picked = _find(checkpoint, component, cache)
+    if picked.variant or _read_otherwise(component, picked, source.names()):
+        return None
+    if isinstance(source, HubSource):
+        return f"{source.repo}@{source.commit}"
+    paths = sorted(path for path in source.folder.rglob("*") if path.is_file())
+    names = [path.relative_to(source.folder).as_posix() for path in paths]
+    if sorted(names) == list(picked.names):
+        return None
+    return digest_bytes(canonical_json(dict(source.digests(names, cache))))
+
+
+def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFiles:
+    """The files of a component that its stage reads; those that are missing of a hub id are downloaded first.
+
+    Raises:
+        CheckpointError: files that would be read are missing, or cannot be downloaded.
+    """
+    source, picked = _find(checkpoint, component, None)
+    if isinstance(source, HubSource):
+        source.fetch(picked.names)
+    return ComponentFiles(component, source.folder, picked)
+
+
+def read_component_settings(checkpoint: Checkpoint, component: Component) -> Settings:
+    """The settings of a component; of a hub id, their file is downloaded if it is missing, and nothing else.
+
+    Raises:
+        CheckpointError: files that would be read are missing, or the settings are no JSON or cannot be downloaded.
+    """
+    source, _ = _find(checkpoint, component, None)
+    if isinstance(source, HubSource):
+        source.fetch([component.settings])
+    return read_settings(source.folder / component.settings)
+
+
+def fetch_components(
+    checkpoint: Checkpoint, components: Iterable[Component], progress: Callable[[int, int], None]
+) -> None:
     """Download what is missing of components that come from the hub.
 
     Args:
-        checkpoint: from `resolve`.
-        components: their names.
-        progress: called with the bytes that are there and the bytes in all, of what was missing.
+        checkpoint: where they are.
+        components: those that are read.
+        progress: called with the bytes that are there and the bytes in all, of what was missing in one repository.
     Raises:
-        CheckpointError: something cannot be had.
+        CheckpointError: files are missing, or cannot be downloaded.
     """
-    if checkpoint.commit and (missing := find_missing(checkpoint.repo, checkpoint.commit, components)):
-        hub.fetch(checkpoint.repo, checkpoint.commit, missing, progress)
+    for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
+        hub.fetch(repo, commit, paths, progress)
 
 
-def require_components(checkpoint: Checkpoint, components: Iterable[str]) -> None:
+def require_components(checkpoint: Checkpoint, components: Iterable[Component]) -> None:
     """Find out whether what is missing of components can be downloaded, before anything is computed.
 
     Raises:
         CheckpointError: it cannot; without a network, all missing files of all components are named.
     """
-    if checkpoint.commit and (missing := find_missing(checkpoint.repo, checkpoint.commit, components)):
-        hub.require_access(checkpoint.repo, checkpoint.commit, missing)
+    for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
+        hub.require_access(repo, commit, paths)
 
 
-def _resolve_builtin(name: str) -> Checkpoint:
+def explain_missing_index(checkpoint: Checkpoint) -> str | None:
+    """What to say of a folder without a `model_index.json`, which would tell what it is for; None where it is there."""
+    if checkpoint.commit or (checkpoint.folder / _INDEX).is_file():
+        return None
+    return (
+        f"{checkpoint.folder}: has no {_INDEX}, so that nothing says for which pipeline it was made. It is taken as "
+        "text-to-video of HunyuanVideo-1.5."
+    )
+
+
+def component_folder(checkpoint: Checkpoint, name: str) -> Path:
+    """Where a component of this name is, or will be once it is downloaded."""
+    place = checkpoint.elsewhere.get(name)
+    if place is None:
+        return checkpoint.folder / name
+    return place.folder / name if (place.folder / name).is_dir() else place.folder
+
+
+def settings_file(checkpoint: Checkpoint, component: Component) -> Path:
+    """Where the settings of a component are, or will be once it is downloaded."""
+    return component_folder(checkpoint, component.name) / component.settings
+
+
+def _find(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
+    """Where a component is, and its files that are read. Raises CheckpointError."""
+    place = checkpoint.elsewhere.get(component.name, checkpoint)
+    variant = checkpoint.variant
+    source: Source
+    if place.commit:
+        source, picked = find_in_hub(
+            place.repo, place.commit, component, variant=variant, may_be_root=place is not checkpoint, cache=cache
+        )
+    else:
+        source = FolderSource(component_folder(checkpoint, component.name))
+        _require_component(place, component, source, is_elsewhere=place is not checkpoint)
+        picked = pick(component, source, variant=variant, cache=cache)
+    if variant and component.weights and not picked.variant:
+        _require_variant(checkpoint)
+    return source, picked
+
+
+def _paths_in_hub(checkpoint: Checkpoint, components: Iterable[Component]) -> Mapping[tuple[str, str], list[str]]:
+    """What is read of components that come from the hub, by repository and commit."""
+    paths: dict[tuple[str, str], list[str]] = {}
+    for component in components:
+        source, picked = _find(checkpoint, component, None)
+        if isinstance(source, HubSource):
+            own = paths.setdefault((source.repo, source.commit), [])
+            own += [f"{source.prefix}{name}" for name in picked.names]
+    return paths
+
+
+def _require_component(place: Checkpoint, component: Component, source: Source, *, is_elsewhere: bool) -> None:
+    names = source.names()
+    if not names and not is_elsewhere:
+        raise CheckpointError(
+            f"{place.folder}: has no component `{component.name}`. A HunyuanVideo-1.5 checkpoint has one folder per "
+            "component, as diffusers' save_pretrained writes them."
+        )
+    if is_elsewhere and source.folder == place.folder and component.settings not in names:
+        raise CheckpointError(
+            f"model.components.{component.name}: {place.folder} has neither a folder `{component.name}` nor "
+            f"{component.settings}. Name a checkpoint that has this component, or the folder of the component itself."
+        )
+
+
+def _require_variant(checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where no component has weights of the variant: its name is wrong, then."""
+    places = (checkpoint, *checkpoint.elsewhere.values())
+    if not any(has_variant(place.folder, place.repo, place.commit, checkpoint.variant) for place in places):
+        raise CheckpointError(
+            f'model.variant = "{checkpoint.variant}": no component of {checkpoint.repo or checkpoint.folder} has '
+            'weights of it. Correct it, or set variant = "".'
+        )
+
+
+def _read_otherwise(component: Component, picked: Picked, names: Collection[str]) -> bool:
+    """Whether, with these files in the folder, others were read before than are now."""
+    single_beside_index = bool(picked.index) and f"{component.weights}.safetensors" in names
+    others = _READ_BEFORE[bool(component.weights)] - set(picked.names)
+    return single_beside_index or bool(others & set(names))
+
+
+def _is_folder(root: Path, place: str) -> bool:
+    with suppress(OSError, RuntimeError, ValueError):  # no path: `_resolve_one` says so
+        return (root / Path(place).expanduser()).is_dir()
+    return False
+
+
+def _resolve_one(parameter: str, checkpoint: str, revision: str, root: Path) -> Checkpoint:
+    if checkpoint.startswith(BUILTIN_PREFIX):
+        _refuse_revision(parameter, checkpoint, revision)
+        return _resolve_builtin(parameter, checkpoint.removeprefix(BUILTIN_PREFIX))
+    try:
+        folder = root / Path(checkpoint).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{parameter} = {checkpoint!r}: not a usable path ({error}). {_FIX}") from error
+    if is_folder:
+        _refuse_revision(parameter, checkpoint, revision)
+        return Checkpoint(folder)
+    if hub.is_hub_id(checkpoint):
+        commit = hub.find_commit(checkpoint, revision)
+        return Checkpoint(hub.snapshot_folder(checkpoint, commit), repo=checkpoint, commit=commit)
+    repo, _, revision_behind = checkpoint.partition("@")
+    if revision_behind and hub.is_hub_id(repo):
+        raise CheckpointError(
+            f"{parameter} = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
+            f"revision = {revision_behind!r}."
+        )
+    raise CheckpointError(f"{parameter} = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_FIX}")
+
+
+def _resolve_builtin(parameter: str, name: str) -> Checkpoint:
     known = sorted(path.name for path in _BUILTIN_FOLDER.iterdir() if path.is_dir())
     if name not in known:
         raise CheckpointError(
-            f"model.checkpoint = 'builtin:{name}': no such built-in checkpoint. There is: {', '.join(known)}."
+            f"{parameter} = 'builtin:{name}': no such built-in checkpoint. There is: {', '.join(known)}."
         )
     return Checkpoint(_BUILTIN_FOLDER / name)
 
 
-def _refuse_revision(checkpoint: str, revision: str) -> None:
+def _refuse_revision(parameter: str, checkpoint: str, revision: str) -> None:
     if revision:
         raise CheckpointError(
-            f"model.revision = {revision!r}: only a hub id has revisions, and model.checkpoint = {checkpoint!r} is "
+            f"model.revision = {revision!r}: only a hub id has revisions, and {parameter} = {checkpoint!r} is "
             'none. Set revision = "" beside it.'
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.errors import CheckpointError
+from stages.models.json_files import decode_json
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."
@@ -75,9 +76,8 @@ def read_settings(file: Path) -> Settings:
             fit in a float or a 64-bit integer are not accepted as JSON either.
     """
     try:
-        values = json.loads(
-            file.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_parse_float, parse_int=_parse_int
-        )
+        text = decode_json(file.read_bytes())
+        values = json.loads(text, parse_constant=_refuse, parse_float=_parse_float, parse_int=_parse_int)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({error.strerror}). {_COPY_AGAIN}") from error
     except (ValueError, RecursionError) as error:

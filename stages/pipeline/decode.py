@@ -9,10 +9,12 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from stages.keys import JsonValue
+from stages.pipeline.component import Component
 from stages.pipeline.contracts import FRAMES, LATENTS
 from stages.pipeline.rules import Dtype, OnlyWith, Pixels, Table
 from stages.pipeline.stage import ACCELERATOR, Choice, Program, Stage
 
+VAE: Final = Component("vae", weights="diffusion_pytorch_model")
 _DIFFUSERS = Program("stages.diffusers_decode", ACCELERATOR)
 NATIVE: Final = "native"
 DECODERS: Final[Mapping[str, Program]] = MappingProxyType({  # a new one is a row here and a package
@@ -76,7 +78,7 @@ STAGE: Final = Stage(
     parameters=DecodeParams,
     reads=(LATENTS,),
     makes=FRAMES,
-    components=("vae",),
+    components=(VAE,),
     program=Choice("decoder", DECODERS),
     explain_missing=explain_missing,
 )

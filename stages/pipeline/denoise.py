@@ -5,11 +5,15 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_num_frames
+from stages.pipeline.component import Component
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.from_file import FROM_FILE_PROGRAM
 from stages.pipeline.rules import Dtype, FileFromElsewhere, Table, latent_multiple
 from stages.pipeline.stage import ACCELERATOR, Program, Stage
 
+TRANSFORMER: Final = Component("transformer", weights="diffusion_pytorch_model")
+SCHEDULER: Final = Component("scheduler", settings="scheduler_config.json")
+GUIDER: Final = Component("guider", settings="guider_config.json")
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
 
 
@@ -73,7 +77,7 @@ STAGE: Final = Stage(
     parameters=DenoiseParams,
     reads=(EMBEDDINGS,),
     makes=LATENTS,
-    components=("transformer", "scheduler", "guider"),
+    components=(TRANSFORMER, SCHEDULER, GUIDER),
     program=Program("stages.denoise", ACCELERATOR),
     file_program=FROM_FILE_PROGRAM,
 )

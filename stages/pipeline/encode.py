@@ -2,10 +2,23 @@
 
 from typing import Final
 
+from stages.pipeline.component import Component
 from stages.pipeline.contracts import EMBEDDINGS
 from stages.pipeline.from_file import FROM_FILE_PROGRAM
 from stages.pipeline.rules import Dtype, FileFromElsewhere, Table, Text
 from stages.pipeline.stage import HOST, Program, Stage
+
+# Read only where tokenizer_config.json does not name the added tokens itself.
+_ADDED_TOKENS = ("added_tokens.json", "special_tokens_map.json")
+TEXT_ENCODER: Final = Component("text_encoder", weights="model")
+TOKENIZER: Final = Component(
+    "tokenizer",
+    settings="tokenizer_config.json",
+    optional=("chat_template.jinja", *_ADDED_TOKENS),
+    alternatives=(("tokenizer.json",), ("vocab.json", "merges.txt")),
+)
+TEXT_ENCODER_2: Final = Component("text_encoder_2", weights="model")
+TOKENIZER_2: Final = Component("tokenizer_2", settings="tokenizer_config.json", optional=_ADDED_TOKENS)  # of bytes
 
 
 class EncodeParams(Table):
@@ -23,7 +36,7 @@ STAGE: Final = Stage(
     parameters=EncodeParams,
     reads=(),
     makes=EMBEDDINGS,
-    components=("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"),
+    components=(TEXT_ENCODER, TOKENIZER, TEXT_ENCODER_2, TOKENIZER_2),
     program=Program("stages.encode", HOST),
     file_program=FROM_FILE_PROGRAM,
 )

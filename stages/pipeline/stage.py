@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.keys import FROM_FILE, JsonValue
+from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract
 from stages.pipeline.rules import Table
 
@@ -58,7 +59,7 @@ class Stage:
         parameters: its table; defaults and rules.
         reads: what it is made from; each is taken from the nearest stage before it that makes it.
         makes: what its artifact holds.
-        components: folders of the checkpoint that it reads, and no others.
+        components: of the checkpoint, those that it reads, and no others.
         program: what makes its nodes, or the choice among several.
         file_program: what makes a node in its place from a file that another tool made; None where that cannot be.
         explain_missing: what is not installed that a node with these parameters needs, and how to install it;
@@ -71,7 +72,7 @@ class Stage:
     reads: tuple[Contract, ...]
     makes: Contract
     program: Program | Choice
-    components: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
     file_program: Program | None = None
     explain_missing: Callable[[Mapping[str, Any]], str | None] = _nothing_missing
 

@@ -163,7 +163,8 @@ def _describe_chunk(video: VideoParams, size: LatentSize, root: Path) -> dict[st
 
 
 def _config(video: VideoParams, root: Path, component: str) -> dict[str, Any]:
-    return dict(read_config(video.model.checkpoint, video.model.revision, root, component).values)
+    model = video.model
+    return dict(read_config(model.checkpoint, model.revision, root, component, model.elsewhere).values)
 
 
 def _latents_of(video: VideoParams) -> LatentSize:

@@ -163,6 +163,7 @@ class _Surveyor:
                 makes=FIGURES,
                 inputs={},
                 rank=0,
+                components=(),
                 checkpoint=Checkpoint(Path()),
                 store=self.store.root,
                 code=self.code,

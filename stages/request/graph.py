@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stages.errors import ParamsError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
-from stages.models.checkpoint import Checkpoint, component_identity, resolve
+from stages.models.checkpoint import Checkpoint, component_identity
 from stages.pipeline.stages import Pipeline
 from stages.request.params import Params, VideoParams
 from stages.store.stat_cache import StatCache
@@ -74,9 +74,7 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
         CheckpointError: a checkpoint or one of its components is missing.
         ParamsError: a file from elsewhere cannot be read.
     """
-    checkpoints = {
-        name: resolve(video.model.checkpoint, video.model.revision, root) for name, video in params.videos.items()
-    }
+    checkpoints = {name: video.model.resolve(root) for name, video in params.videos.items()}
     videos = {name: _chain(video, checkpoints[name], cache, pipeline) for name, video in params.videos.items()}
     files = {
         node.key: file
@@ -98,7 +96,7 @@ def _chain(video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipelin
             nodes[name] = Node(
                 stage=name,
                 parameters=video.of_stage(name),
-                components={each: component_identity(checkpoint, each, cache) for each in stage.components},
+                components={each.name: component_identity(checkpoint, each, cache) for each in stage.components},
                 inputs={producer.name: nodes[producer.name].key for producer in producers},
             )
     return nodes

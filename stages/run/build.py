@@ -9,6 +9,7 @@ from pathlib import Path
 from stages.errors import StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.models.checkpoint import require_components
+from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
@@ -105,6 +106,7 @@ class Build:
                 if producer.name in node.inputs  # a file from elsewhere is made of nothing
             },
             rank=self.pipeline.names.index(node.stage),
+            components=self._components_of(node),
             checkpoint=self.graph.checkpoint_of(node),
             store=self.store.root,
             code=self._code_of(node),
@@ -130,11 +132,14 @@ class Build:
 
     def _require_downloads(self, name: str) -> None:
         """Raise CheckpointError where a stage of a video would be due whose checkpoint cannot be downloaded."""
-        checkpoint = self.graph.checkpoints[name]
-        if checkpoint.commit:
-            readers = [node for node in self.graph.videos[name].values() if node.components]
-            due = [node for node in readers if not self.verdict(node).is_fresh]
-            require_components(checkpoint, {component for node in due for component in node.components})
+        readers = [node for node in self.graph.videos[name].values() if node.components]
+        due = [node for node in readers if not self.verdict(node).is_fresh]
+        components = [each for node in due for each in self._components_of(node)]
+        require_components(self.graph.checkpoints[name], components)
+
+    def _components_of(self, node: Node) -> tuple[Component, ...]:
+        """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""
+        return self.pipeline[node.stage].components if node.components else ()
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]

@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -18,7 +18,14 @@ from typing import Any, TypeAlias
 from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint, component_identity, fetch_components
+from stages.models.checkpoint import (
+    Checkpoint,
+    component_folder,
+    component_identity,
+    explain_missing_index,
+    fetch_components,
+)
+from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
@@ -27,8 +34,8 @@ from stages.tensors.header import read_header
 
 JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
-_MIB = 2**20
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
+_MIB = 2**20
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 
@@ -43,6 +50,7 @@ class Job:
         makes: what the artifact must hold.
         inputs: of each kind of artifact that is read, by the name of its contract, which one it is.
         rank: place of the node's stage among all; where several jobs wait for a device, the lowest goes first.
+        components: of the checkpoint, those that the node is made from.
         checkpoint: where the model is.
         store: root folder of the artifact store.
         code: fingerprint of the stage's code, for the manifest.
@@ -57,6 +65,7 @@ class Job:
     makes: Contract
     inputs: Mapping[str, ArtifactId]
     rank: int
+    components: tuple[Component, ...]
     checkpoint: Checkpoint
     store: Path
     code: Digest
@@ -72,7 +81,7 @@ class Job:
     def from_json(line: str) -> "Job":
         """The inverse of `to_json`."""
         fields: dict[str, Any] = json.loads(line)
-        checkpoint, from_file = fields["checkpoint"], fields["from_file"]
+        from_file = fields["from_file"]
         return Job(
             node=Node(**fields["node"]),
             parameters=fields["parameters"],
@@ -80,7 +89,8 @@ class Job:
             makes=Contract.from_fields(fields["makes"]),
             inputs={name: ArtifactId(**artifact) for name, artifact in fields["inputs"].items()},
             rank=fields["rank"],
-            checkpoint=Checkpoint(**(checkpoint | {"folder": Path(checkpoint["folder"])})),
+            components=tuple(map(Component.from_fields, fields["components"])),
+            checkpoint=Checkpoint.from_fields(fields["checkpoint"]),
             store=Path(fields["store"]),
             code=Digest(fields["code"]),
             machine=fields["machine"],
@@ -153,8 +163,8 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     try:
         with store.draft() as draft:
             inputs = store.check_inputs(job.node)
-            _fetch(job, report)
             _check_components(job)
+            _prepare_checkpoint(job, report)
             details = run(job, draft, report)
             _check_components(job)
             _check_payload(job, draft)
@@ -173,17 +183,6 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
 
 
-def _fetch(job: Job, report: Report) -> None:
-    """Download what is missing of the parts of a hub's checkpoint that the node is made from."""
-
-    def progress(done_bytes: int, total_bytes: int) -> None:
-        report.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
-
-    if job.checkpoint.commit and job.node.components:
-        with report.phase("download"):
-            fetch_components(job.checkpoint, job.node.components, progress)
-
-
 def _check_components(job: Job) -> None:
     """Compare the parts of the checkpoint that the node is made from with what its key says, by their files' stamps.
 
@@ -191,12 +190,29 @@ def _check_components(job: Job) -> None:
         CheckpointError: a file has been changed since doit looked at it.
     """
     cache = StatCache(job.store / STAT_CACHE)
-    for name, identity in job.node.components.items():
-        if component_identity(job.checkpoint, name, cache) != identity:
+    for component in job.components:
+        if component_identity(job.checkpoint, component, cache) != job.node.components[component.name]:
             raise CheckpointError(
-                f"{job.checkpoint.folder / name}: was changed while it was in use. Run `doit` again: it makes what "
-                "the files are now."
+                f"{component_folder(job.checkpoint, component.name)}: was changed while it was in use. Run `doit` "
+                "again: it makes what the files are now."
             )
+
+
+def _prepare_checkpoint(job: Job, report: Report) -> None:
+    """Download what is missing of the components, and say what nobody knows of the checkpoint."""
+    is_shown = False
+    with ExitStack() as stack:
+
+        def show(done_bytes: int, total_bytes: int) -> None:
+            nonlocal is_shown
+            if not is_shown:
+                stack.enter_context(report.phase("download"))
+            is_shown = True
+            report.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+
+        fetch_components(job.checkpoint, job.components, show)
+    if job.components and job.number == 1 and (message := explain_missing_index(job.checkpoint)):
+        report.warn(message)
 
 
 def _check_payload(job: Job, draft: Path) -> None:

@@ -22,6 +22,9 @@ from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.models.settings import read_settings
+from stages.pipeline.decode import VAE
+from stages.tensors.weight_files import WeightFiles
+from tests.components import weights_of
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {
@@ -78,6 +81,11 @@ def load_config(folder: Path) -> DecoderConfig:
     return parse_config(read_settings(folder / "config.json"))
 
 
+def vae_weights(folder: Path) -> WeightFiles:
+    """Weights of a folder."""
+    return weights_of(folder, VAE)
+
+
 def random_latents(num_frames: int, height: int, width: int) -> np.ndarray:
     """[1, c, f, h, w], float32, deviation 1, as the store keeps them."""
     return np.random.default_rng(1).normal(size=(1, 32, num_frames, height, width)).astype(np.float32)
@@ -102,7 +110,7 @@ def decode_here(
 ) -> np.ndarray:
     """All frames, [f, h, w, 3], float32, not clamped."""
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype=dtype, devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype=dtype, devices=[DEVICE])
     grid = grid or one_tile(*latents.shape[3:])
     channels_last = jnp.moveaxis(jnp.asarray(latents), 1, -1)
     programs = compile_here(config, channels_last, grid, dtype=dtype)

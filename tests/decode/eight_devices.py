@@ -23,7 +23,7 @@ from stages.decode.tiling import one_tile, plan_tiles
 from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
-from tests.decode.builders import load_config, random_latents
+from tests.decode.builders import load_config, random_latents, vae_weights
 
 NUM_FRAMES, HEIGHT = 3, 2
 # Latent columns of eight devices: two each; or two each of six, one of the seventh, none of the last.
@@ -40,7 +40,7 @@ def compile_here(devices: Devices, plan: ChunkPlan) -> FramePrograms:
 def decode_chunks(folder: Path, width: int, devices: Devices) -> dict[str, np.ndarray]:
     """All frames of a video, by the sizes of the chunks; prints the share of the state that a device holds."""
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=devices)
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=devices)
     programs = compile_here(devices, ChunkPlan(config, LatentSize(NUM_FRAMES, HEIGHT, width), "float32"))
     latents = jax.device_put(jnp.moveaxis(random_latents(NUM_FRAMES, HEIGHT, width), 1, -1), place(devices))
     results = {}
@@ -60,7 +60,7 @@ def decode_chunks(folder: Path, width: int, devices: Devices) -> dict[str, np.nd
 def decode_tiles(folder: Path, devices: Devices) -> np.ndarray:
     """All frames of a video that is decoded in tiles."""
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=devices)
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=devices)
     latents = jnp.moveaxis(random_latents(2, HEIGHT, TILED_WIDTH), 1, -1)
     grid = plan_tiles(
         HEIGHT, TILED_WIDTH, tile_size_px=16, tile_overlap=0.25, spatial_compression=config.spatial_compression

@@ -10,7 +10,7 @@ import pytest
 
 from stages.decode.forward import FramePrograms, decode_chunk, decode_first, decode_next, initial_state
 from stages.decode.weights import load_weights
-from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
+from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, vae_weights, write_vae
 from tests.products import list_precisions
 
 NUM_FRAMES = 4
@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def decode_in_chunks(folder: Path, sizes: list[int], *, room: int = NUM_FRAMES) -> np.ndarray:
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = jnp.moveaxis(jnp.asarray(random_latents(NUM_FRAMES, 2, 3)), 1, -1)
     programs = FramePrograms(
         first=partial(decode_first, config=config, num_latent_frames=room),
@@ -65,7 +65,7 @@ def test_two_programs_serve_all_latent_frames_of_a_video(folder: Path):
 
 def test_the_memory_is_as_large_for_a_long_video_but_for_the_attention_cache(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     sizes = []
     for room in (3, 30):
         decode = partial(decode_first, config=config, num_latent_frames=room)
@@ -79,7 +79,7 @@ def test_the_memory_is_as_large_for_a_long_video_but_for_the_attention_cache(fol
 
 def test_every_product_of_float32_matrices_is_made_in_float32(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = jnp.zeros((1, 2, 3, 32))
     decode = partial(decode_first, config=config, num_latent_frames=2)
     memory, _ = jax.eval_shape(decode, weights, latents)
@@ -94,7 +94,7 @@ def test_every_product_of_float32_matrices_is_made_in_float32(folder: Path):
 
 def test_an_image_leaves_nothing_to_remember(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = jnp.moveaxis(jnp.asarray(random_latents(1, 2, 3)), 1, -1)[:, 0]
     memory, frames = decode_first(weights, latents, config=config, num_latent_frames=1)
     assert memory is None

@@ -18,7 +18,7 @@ from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.models.settings import Settings
-from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, write_vae
+from tests.decode.builders import DEVICE, SMALL, load_config, random_latents, vae_weights, write_vae
 from tests.devices import TPU_COMPILER, run_python
 from tests.preflight_builders import SETTINGS
 
@@ -71,7 +71,7 @@ def test_the_chunks_memory_has_room_for_all_latent_frames():
 def test_planned_programs_take_what_a_run_gives_them_and_give_the_same_frames(tmp_path: Path):
     folder = write_vae(tmp_path / "vae", **SMALL)
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     plan = ChunkPlan(config, LatentSize(2, 2, 3), "float32")
     programs = compile_programs(plan, devices=[DEVICE], compile_program=Program.compile)
     first, second = jnp.moveaxis(random_latents(2, 2, 3), 1, -1)[0][:, None]

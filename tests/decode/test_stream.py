@@ -19,6 +19,7 @@ from tests.decode.builders import (
     edit_config,
     load_config,
     random_latents,
+    vae_weights,
     write_vae,
 )
 
@@ -39,7 +40,7 @@ def test_latents_are_divided_by_the_scaling_factor_once(tmp_path: Path):
 
 def test_each_latent_frame_is_given_out_on_its_own(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = jnp.moveaxis(jnp.asarray(random_latents(2, 2, 3)), 1, -1)
     grid = one_tile(2, 3)
     programs = compile_here(config, latents, grid)
@@ -51,7 +52,7 @@ def test_each_latent_frame_is_given_out_on_its_own(folder: Path):
 
 def test_one_tile_changes_no_bit_of_the_decoders_frames(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = random_latents(2, 2, 3)
     scaled = jnp.moveaxis(jnp.asarray(latents), 1, -1) / config.scaling_factor
     (programs,) = compile_here(config, scaled, one_tile(2, 3)).values()

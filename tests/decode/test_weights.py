@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from stages.decode.weights import describe_arrays, describe_weights, load_weights
 from stages.errors import CheckpointError
-from tests.decode.builders import DEVICE, build_vae, edit_config, load_config, write_vae
+from tests.decode.builders import DEVICE, build_vae, edit_config, load_config, vae_weights, write_vae
 
 FILE = "diffusion_pytorch_model.safetensors"
 
@@ -29,7 +29,7 @@ def test_names_and_shapes_are_those_of_diffusers(tmp_path: Path, changes: dict[s
 
 
 def test_kernels_are_channels_last_and_on_a_cpu_in_taps(folder: Path):
-    weights = load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])
     stored = load_file(folder / FILE)["decoder.conv_in.conv.weight"]
     assert [tap.shape for tap in weights.conv_in.kernel] == [(3, 3, 32, 64)] * 3
     np.testing.assert_array_equal(weights.conv_in.kernel[2][1, 0, 5, 7], stored[7, 5, 2, 1, 0])
@@ -37,7 +37,7 @@ def test_kernels_are_channels_last_and_on_a_cpu_in_taps(folder: Path):
 
 def test_the_described_arrays_are_the_loaded_ones(folder: Path):
     config = load_config(folder)
-    weights = load_weights(folder, config, dtype="bfloat16", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), config, dtype="bfloat16", devices=[DEVICE])
     described = describe_arrays(config, dtype="bfloat16", devices=[DEVICE])
     assert jax.tree.map(lambda array: (array.shape, array.dtype, array.sharding), weights) == jax.tree.map(
         lambda array: (array.shape, array.dtype, array.sharding), described
@@ -45,7 +45,7 @@ def test_the_described_arrays_are_the_loaded_ones(folder: Path):
 
 
 def test_every_weight_has_the_dtype_that_was_asked_for(folder: Path):
-    weights = load_weights(folder, load_config(folder), dtype="bfloat16", devices=[DEVICE])
+    weights = load_weights(vae_weights(folder), load_config(folder), dtype="bfloat16", devices=[DEVICE])
     assert {str(weight.dtype) for weight in jax.tree.leaves(weights)} == {"bfloat16"}
 
 
@@ -56,7 +56,7 @@ def test_all_faults_of_a_file_are_reported_at_once(folder: Path):
     tensors["decoder.conv_in.conv.bias"] = np.zeros(3, np.float32)
     save_file(tensors, folder / FILE)
     with pytest.raises(CheckpointError) as error:
-        load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
+        load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])
     assert str(error.value) == (
         f"{folder}: the weights do not fit its config.json:\n"
         "  1 missing: decoder.norm_out.gamma\n"
@@ -69,7 +69,7 @@ def test_all_faults_of_a_file_are_reported_at_once(folder: Path):
 def test_the_encoder_is_neither_needed_nor_read(folder: Path):
     tensors = load_file(folder / FILE)
     save_file({name: value for name, value in tensors.items() if name.startswith("decoder.")}, folder / FILE)
-    load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
+    load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bool", "float64"])
@@ -78,10 +78,10 @@ def test_weights_that_are_no_floats_of_the_model_are_refused(folder: Path, dtype
     tensors["decoder.conv_in.conv.bias"] = tensors["decoder.conv_in.conv.bias"].astype(dtype)
     save_file(tensors, folder / FILE)
     with pytest.raises(CheckpointError, match=rf"{folder}: weights must be .*, but decoder.conv_in.conv.bias is "):
-        load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
+        load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])
 
 
 def test_a_config_of_another_decoder_is_reported(folder: Path):
     edit_config(folder, layers_per_block=2)
     with pytest.raises(CheckpointError, match=r"missing: decoder\.up_blocks\.0\.resnets\.2\.conv1\.conv\.bias"):
-        load_weights(folder, load_config(folder), dtype="float32", devices=[DEVICE])
+        load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])

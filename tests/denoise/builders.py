@@ -13,7 +13,9 @@ from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import PromptEmbeds
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.geometry import LatentSize
+from stages.pipeline.denoise import TRANSFORMER
 from stages.tensors.weight_files import WeightFiles
+from tests.components import weights_of
 
 TOY = TransformerConfig(
     num_attention_heads=2,
@@ -47,9 +49,14 @@ def write_checkpoint(folder: Path, config: TransformerConfig = TOY, *, max_shard
     return folder
 
 
+def dit_weights(folder: Path) -> WeightFiles:
+    """Weights of a transformer's folder."""
+    return weights_of(folder, TRANSFORMER)
+
+
 def load(folder: Path, config: TransformerConfig = TOY, *, dtype: str = "float32") -> DiTWeights:
     """Its weights, on one device."""
-    return load_weights(WeightFiles(folder), config, dtype=dtype, mesh=MESH)
+    return load_weights(dit_weights(folder), config, dtype=dtype, mesh=MESH)
 
 
 def build_prompt(

@@ -51,7 +51,7 @@ def denoise(folder: Path, layout: str, *, guidance_scale: float = 2.0, window_si
     branches = [build_prompt(5, 3, seed=1, config=EIGHT_HEADS), build_prompt(2, seed=2, config=EIGHT_HEADS)]
     guided = is_guided(guidance_scale)
     mesh = build_mesh(layout, jax.devices(), num_heads=EIGHT_HEADS.num_attention_heads, is_guided=guided)
-    files = CountingFiles(folder)
+    files = CountingFiles(folder, {"diffusion_pytorch_model.safetensors": None})
     weights = load_weights(files, EIGHT_HEADS, dtype="float32", mesh=mesh)
     latents = sample(
         functools.partial(denoise_step, config=EIGHT_HEADS, window_size=window_size, mesh=mesh),

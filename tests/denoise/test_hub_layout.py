@@ -14,11 +14,11 @@ from benchmarks.loader import measure_apart
 from stages.denoise.config import TransformerConfig
 from stages.denoise.weights import load_weights
 from stages.errors import CheckpointError
-from stages.models.checkpoint import component_folder, component_identity, resolve
+from stages.models.checkpoint import component_identity, open_component, resolve
 from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from stages.tensors.weight_files import WeightFiles
-from tests.denoise.builders import MESH, TOY, load
+from tests.denoise.builders import MESH, TOY, dit_weights, load
 
 pytestmark = pytest.mark.processes
 
@@ -52,17 +52,17 @@ def rewrite(shard: Path, **changes: np.ndarray | None) -> None:
 
 def test_every_component_is_found(small: Path, tmp_path: Path):
     checkpoint = resolve(str(small), "", tmp_path)
-    names = sorted({name for stage in STAGES for name in stage.components})
-    assert sorted(path.name for path in small.iterdir() if path.is_dir()) == names
-    for name in names:
-        assert component_folder(checkpoint, name) == small / name
-        assert len(component_identity(checkpoint, name, StatCache(tmp_path / "cache"))) == 32
+    components = [component for stage in STAGES for component in stage.components]
+    assert {path.name for path in small.iterdir() if path.is_dir()} == {component.name for component in components}
+    for component in components:
+        assert open_component(checkpoint, component).folder == small / component.name
+        assert len(component_identity(checkpoint, component, StatCache(tmp_path / "cache"))) == 32
 
 
 def test_weights_are_loaded_from_all_shards(small: Path):
     shards = sorted((small / "transformer").glob("*-of-*.safetensors"))
     assert len(shards) > 3
-    weights = load_weights(WeightFiles(small / "transformer"), SMALL, dtype="bfloat16", mesh=MESH)
+    weights = load_weights(dit_weights(small / "transformer"), SMALL, dtype="bfloat16", mesh=MESH)
     stored = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
     assert {name: tensor.shape for name, tensor in stored.items()} == all_shapes(SMALL)
     for name, array in weights.rest.items():

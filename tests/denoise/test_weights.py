@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from stages.denoise.weights import load_weights, part
 from stages.errors import CheckpointError
 from stages.tensors.weight_files import WeightFiles
-from tests.denoise.builders import MESH, TOY, build_torch_module, load, write_checkpoint
+from tests.denoise.builders import MESH, TOY, build_torch_module, dit_weights, load, write_checkpoint
 
 FILE = "diffusion_pytorch_model.safetensors"
 
@@ -84,7 +84,7 @@ def test_weights_that_are_no_floats_of_the_model_are_refused(tmp_path, dtype: st
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_loading_holds_one_copy_of_the_weights_and_one_stored_tensor(tmp_path, dtype: str):
     config = replace(TOY, num_attention_heads=16, num_layers=6)
-    files = WeightFiles(write_checkpoint(tmp_path, config))
+    files = dit_weights(write_checkpoint(tmp_path, config))
     tracemalloc.start()
     weights = load_weights(files, config, dtype=dtype, mesh=MESH)
     held, peak = tracemalloc.get_traced_memory()
@@ -97,7 +97,7 @@ def test_loading_holds_one_copy_of_the_weights_and_one_stored_tensor(tmp_path, d
 
 def test_progress_ends_with_all_bytes(tmp_path):
     seen: list[tuple[int, int]] = []
-    files = WeightFiles(write_checkpoint(tmp_path))
+    files = dit_weights(write_checkpoint(tmp_path))
     weights = load_weights(
         files, TOY, dtype="float32", mesh=MESH, progress=lambda done, total: seen.append((done, total))
     )

@@ -9,7 +9,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.errors import CheckpointError
-from tests.decode.builders import DEVICE, SMALL, decode_here, edit_config, load_config, random_latents, write_vae
+from tests.decode.builders import (
+    DEVICE,
+    SMALL,
+    decode_here,
+    edit_config,
+    load_config,
+    random_latents,
+    vae_weights,
+    write_vae,
+)
 from tests.fork import FLAX_VAE, NO_FORK
 
 pytest.importorskip(FLAX_VAE, reason=NO_FORK)
@@ -22,7 +31,7 @@ FILE = "diffusion_pytorch_model.safetensors"
 def decode(folder: Path, latents: np.ndarray, *, is_framewise: bool = False, dtype: str = "float32") -> np.ndarray:
     """Frames, [f, h, w, 3], of latents, [1, c, f, h, w], whose scaling factor is 1."""
     config = load_config(folder)
-    decode_tile = load_flax_decoder(folder, config, dtype=dtype, device=DEVICE, is_framewise=is_framewise)
+    decode_tile = load_flax_decoder(vae_weights(folder), config, dtype=dtype, device=DEVICE, is_framewise=is_framewise)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # the fork promotes as it likes
         return np.asarray(decode_tile(jnp.moveaxis(jnp.asarray(latents, dtype), 1, -1))[0], np.float32)
 

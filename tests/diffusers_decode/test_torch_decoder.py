@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from stages.diffusers_decode.torch_decoder import load_torch_decoder
 from stages.errors import CheckpointError
-from tests.decode.builders import SMALL, build_vae, decode_there, load_config, random_latents, write_vae
+from tests.decode.builders import SMALL, build_vae, decode_there, load_config, random_latents, vae_weights, write_vae
 
 FILE = "diffusion_pytorch_model.safetensors"
 SAME_CHANNELS = {"block_out_channels": (8, 16, 16, 64, 96), "layers_per_block": 0, "upsample_match_channel": False}
@@ -17,7 +17,7 @@ SAME_CHANNELS = {"block_out_channels": (8, 16, 16, 64, 96), "layers_per_block": 
 
 def decode(folder: Path, latents: np.ndarray, dtype: str = "float32") -> np.ndarray:
     """Frames, [f, h, w, 3], of latents, [1, c, f, h, w], whose scaling factor is 1."""
-    decode_tile = load_torch_decoder(folder, load_config(folder), dtype=dtype)
+    decode_tile = load_torch_decoder(vae_weights(folder), load_config(folder), dtype=dtype)
     return np.asarray(decode_tile(jnp.moveaxis(jnp.asarray(latents), 1, -1))[0])
 
 

@@ -19,4 +19,4 @@ def shapes() -> Checkpoint:
 @pytest.fixture
 def copied(tmp_path: Path) -> Checkpoint:
     """Its text components in a folder of their own, for tests that damage them."""
-    return Checkpoint(copy_checkpoint(tmp_path / "checkpoint", *STAGE.components))
+    return Checkpoint(copy_checkpoint(tmp_path / "checkpoint", *(component.name for component in STAGE.components)))

@@ -8,14 +8,17 @@ from stages.encode.components import load_tokenizer
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, build_chat
 from stages.encode.text_encoders import TextEncoders
 from stages.errors import CheckpointError
+from stages.models.checkpoint import open_component
+from stages.pipeline.encode import TOKENIZER
+from tests.checkpoints import edit_json
 
 COPY_AGAIN = "Download or copy the checkpoint again, or name another one in params/model.toml."
 
 
 def test_a_chat_is_the_system_messages_tokens_then_the_prompts_then_the_closing_ones(shapes):
-    folder = shapes.folder / "tokenizer"
-    tokenizer = load_tokenizer(Qwen2Tokenizer, folder)
-    num_closing = count_closing_tokens(tokenizer, folder)
+    files = open_component(shapes, TOKENIZER)
+    tokenizer = load_tokenizer(Qwen2Tokenizer, files)
+    num_closing = count_closing_tokens(tokenizer, files.folder)
     chats = [list_tokens(tokenizer, build_chat(prompt)) for prompt in ("red", "blue circle")]
     assert [len(chat) - NUM_SYSTEM_TOKENS - num_closing for chat in chats] == [1, 2]
     assert chats[0][:NUM_SYSTEM_TOKENS] == chats[1][:NUM_SYSTEM_TOKENS]
@@ -42,7 +45,8 @@ def test_a_chat_of_another_length_is_an_error(copied):
     )
 
 
-def test_a_vocabulary_that_is_not_there_is_an_error(copied):
-    (copied.folder / "tokenizer" / "tokenizer.json").unlink()
+def test_another_vocabulary_is_an_error(copied):
+    model = {"type": "BPE", "vocab": {"red": 0, "blue": 1}, "merges": []}
+    edit_json(copied.folder / "tokenizer" / "tokenizer.json", model=model)
     with pytest.raises(CheckpointError, match="tokens before the prompt"):
         TextEncoders.load(copied, dtype="bfloat16")

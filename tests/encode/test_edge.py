@@ -31,7 +31,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
 
 def encode(process: StageProcess, folder: Path, prompt: str) -> tuple[Path, list[Event]]:
     """The artifact of a job that may read the components of its contract and finds no others."""
-    copy_checkpoint(folder / "checkpoint", *STAGE.components)
+    copy_checkpoint(folder / "checkpoint", *(component.name for component in STAGE.components))
     node = Node("encode", {"prompt": prompt, "negative_prompt": "", "dtype": "float32"}, {}, {})
     store = Store(folder / "artifacts")
     events = process.run(build_job(node, Checkpoint(folder / "checkpoint"), store.root, CODE, {"platform": "cpu"}))
@@ -71,7 +71,7 @@ def test_the_text_encoders_are_kept_for_the_next_job_and_gone_before_others_are_
 
 def test_text_encoders_that_cannot_be_loaded_are_tried_again(tmp_path: Path):
     broken, run, quiet = tmp_path / "checkpoint", edge.open_stage(), Report(lambda _event: None)
-    copy_checkpoint(broken, *STAGE.components)
+    copy_checkpoint(broken, *(component.name for component in STAGE.components))
     weights = broken / "text_encoder" / "model.safetensors"
     weights.rename(broken / "elsewhere")
     with pytest.raises(CheckpointError):

@@ -89,3 +89,29 @@ def test_an_unknown_hub_id_is_reported_and_nobody_is_asked(tmp_path: Path):
         f"package, which has those of {COMMUNITY}-480p_t2v, {COMMUNITY}-720p_t2v. Download the checkpoint's configs, "
         "or give a folder."
     )
+
+
+@pytest.mark.parametrize("place", ["other", "other/vae"])
+def test_a_component_from_elsewhere_gives_its_own(tmp_path: Path, place: str):
+    (tmp_path / "other" / "vae").mkdir(parents=True)
+    (tmp_path / "other" / "vae" / "config.json").write_text('{"b": 3}')
+    assert read_config("org/unknown", "", tmp_path, "vae", {"vae": place}).values == {"b": 3}
+
+
+def test_a_component_from_a_hub_id_is_found_in_its_cache_and_among_what_ships(tmp_path: Path, hub: Path):
+    write_cached(hub, "org/vaes", {"b": 4})
+    assert read_config("builtin:shapes", "", tmp_path, "vae", {"vae": "org/vaes"}).values == {"b": 4}
+    assert read_config("builtin:shapes", "", tmp_path, "vae", {"vae": f"org/vaes@{COMMIT}"}).values == {"b": 4}
+    shipped = read_config("builtin:shapes", "", tmp_path, "vae", {"vae": f"{COMMUNITY}-480p_t2v"})
+    assert shipped == read_config(f"{COMMUNITY}-480p_t2v", "", tmp_path, "vae")
+
+
+def test_other_components_are_the_checkpoints(tmp_path: Path):
+    own = read_config("builtin:shapes", "", tmp_path, "transformer")
+    assert read_config("builtin:shapes", "", tmp_path, "transformer", {"vae": "org/unknown"}) == own
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path):
+    (tmp_path / "model" / "vae").mkdir(parents=True)
+    (tmp_path / "model" / "vae" / "config.json").write_text('{"b": 2}', encoding="utf-8-sig")
+    assert read_config("model", "", tmp_path, "vae").values == {"b": 2}

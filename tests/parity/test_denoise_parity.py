@@ -22,7 +22,7 @@ from stages.denoise.torch_bridge import initial_noise
 from stages.denoise.weights import load_weights
 from stages.geometry import VideoSize, latent_size
 from stages.models.settings import read_settings
-from stages.tensors.weight_files import WeightFiles
+from tests.denoise.builders import dit_weights
 from tests.fork import in_dtype
 
 pytestmark = pytest.mark.compiles
@@ -151,7 +151,7 @@ def denoise(
     mesh = build_mesh("1x1x1", jax.devices(), num_heads=config.num_attention_heads, is_guided=True)
     latents = sample(
         partial(denoise_step, config=config, window_size=0, mesh=mesh),
-        load_weights(WeightFiles(case.folder / "transformer"), config, dtype=dtype, mesh=mesh),
+        load_weights(dit_weights(case.folder / "transformer"), config, dtype=dtype, mesh=mesh),
         pack_text_tokens([encode(text) for text in prompts], dtype=np.dtype(dtype)),
         noise.astype(dtype),
         make_schedule(NUM_STEPS, scheduler),

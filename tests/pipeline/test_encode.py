@@ -4,7 +4,8 @@ from stages.pipeline.encode import STAGE, EncodeParams
 
 
 def test_encode_reads_the_text_side_of_a_checkpoint_and_no_artifact():
-    assert STAGE.components == ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+    names = [component.name for component in STAGE.components]
+    assert names == ["text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"]
     assert STAGE.reads == ()
 
 

@@ -1,27 +1,38 @@
 """From parameters to nodes."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import pytest
+from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.errors import ParamsError
-from stages.keys import Node, digest_bytes
+from stages.keys import Key, Node, digest_bytes
+from stages.models.checkpoint import earlier_identity
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.rules import Neutral
 from stages.pipeline.stages import STAGES, Pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
+from tests.checkpoints import edit_json, lay_into_hub_cache
 from tests.project import copy_checkpoint, copy_params
 
 HUB_MODEL = {"model__checkpoint": "org/model", "model__revision": "a" * 40}
 # With the defaults, and a model of the hub. A change here makes what users have stored unfindable.
 PINNED = {
+    "encode": "061453a1e24fbb524f750b6762a44853",
+    "denoise": "377dc95ca7619802aafa88402a304367",
+    "decode": "c33fbb265e41707efe6a405f1d014459",
+    "export": "c5d77f737bf007b2027587db27a08d64",
+}
+# The same, as long as a model of the hub was identified by its commit.
+PINNED_BY_COMMIT = {
     "encode": "8477e67fee1bae93338217e342579a89",
     "denoise": "875fbafa8bc9c3b361500dfde226dc4c",
     "decode": "b1604391b4e8c50c9b240d13e6edd77d",
@@ -32,6 +43,21 @@ PINNED = {
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
+
+
+@pytest.fixture
+def hub_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one video of defaults, and a hub's cache that holds HUB_MODEL: files of fixed content."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(root / "hub"))
+    for component in (each for stage in STAGES for each in stage.components):
+        names = [component.settings, *(component.alternatives[0] if component.alternatives else ())]
+        for name in (*names, *([f"{component.weights}.safetensors"] if component.weights else ())):
+            path = root / "model" / component.name / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{component.name}/{name}")
+    lay_into_hub_cache(root / "model", root / "hub", "org/model", "a" * 40)
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
+    return root
 
 
 def graph(root: Path, pipeline: Pipeline = Pipeline(), **overrides: str) -> Graph:  # noqa: B008 (it is frozen)
@@ -73,6 +99,26 @@ def test_a_component_counts_from_the_stage_that_reads_it(root: Path, tmp_path: P
     assert {stage for stage in before if before[stage].key != after[stage].key} == {"decode", "export"}
 
 
+def test_a_component_from_elsewhere_counts_from_the_stage_that_reads_it(root: Path, tmp_path: Path):
+    other = copy_checkpoint(tmp_path / "other", "vae")
+    before = graph(root).videos["demo"]
+    assert graph(root, model__components__vae=str(other)).videos["demo"] == before  # a copy is the same component
+    edit_json(other / "vae/config.json", scaling_factor=2.0)
+    for place in (other, other / "vae"):
+        after = graph(root, model__components__vae=str(place)).videos["demo"]
+        assert {stage for stage in before if before[stage].key != after[stage].key} == {"decode", "export"}
+
+
+def test_a_variant_counts_where_a_component_has_it(root: Path, tmp_path: Path):
+    model = copy_checkpoint(tmp_path / "model")
+    before = graph(root, model__checkpoint=str(model)).videos["demo"]
+    weights = model / "transformer/diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    assert graph(root, model__checkpoint=str(model)).videos["demo"] == before
+    after = graph(root, model__checkpoint=str(model), model__variant="fp16").videos["demo"]
+    assert {stage for stage in before if before[stage].key != after[stage].key} == {"denoise", "decode", "export"}
+
+
 def test_videos_share_the_nodes_in_which_they_agree(root: Path):
     other = (root / "params/videos/demo.toml").read_text().replace("[denoise]", "[denoise]\nseed = 5")
     (root / "params/videos/other.toml").write_text(other)
@@ -92,10 +138,21 @@ def test_reformatted_parameter_files_give_the_same_nodes(root: Path):
     assert graph(root).videos == before
 
 
-def test_keys_of_what_is_computed_are_pinned(root: Path):
-    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
-    nodes = graph(root, **HUB_MODEL).videos["demo"]
+def test_keys_of_what_is_computed_are_pinned(hub_root: Path):
+    nodes = graph(hub_root, **HUB_MODEL).videos["demo"]
     assert {stage: node.key for stage, node in nodes.items()} == PINNED
+
+
+def test_keys_that_were_made_with_a_commit_are_those_of_the_earlier_identities(hub_root: Path):
+    found = graph(hub_root, **HUB_MODEL)
+    checkpoint, cache = found.checkpoints["demo"], StatCache(hub_root / "cache.json")
+    keys: dict[str, Key] = {}
+    for stage in STAGES:
+        identities = {each.name: earlier_identity(checkpoint, each, cache) for each in stage.components}
+        node = found.videos["demo"][stage.name]
+        inputs = {name: keys[name] for name in node.inputs}
+        keys[stage.name] = replace(node, components={k: v for k, v in identities.items() if v}, inputs=inputs).key
+    assert keys == PINNED_BY_COMMIT
 
 
 class SharperParams(DenoiseParams):
@@ -106,11 +163,10 @@ class SharperParams(DenoiseParams):
 
 @pytest.mark.parametrize(("sharpness", "is_neutral"), [("0.0", True), ("0.5", False)])
 def test_a_new_parameter_with_a_neutral_value_changes_no_key_while_it_has_it(
-    root: Path, sharpness: str, is_neutral: bool
+    hub_root: Path, sharpness: str, is_neutral: bool
 ):
     stages = [replace(stage, parameters=SharperParams) if stage.name == "denoise" else stage for stage in STAGES]
-    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
-    nodes = graph(root, Pipeline(tuple(stages)), **HUB_MODEL, denoise__sharpness=sharpness).videos["demo"]
+    nodes = graph(hub_root, Pipeline(tuple(stages)), **HUB_MODEL, denoise__sharpness=sharpness).videos["demo"]
     changed = {stage for stage, node in nodes.items() if node.key != PINNED[stage]}
     assert changed == (set() if is_neutral else {"denoise", "decode", "export"})
 

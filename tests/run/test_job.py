@@ -14,8 +14,9 @@ import pytest
 from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import JsonValue, Key, digest_bytes
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint, component_identity
+from stages.models.checkpoint import Checkpoint, component_identity, explain_missing_index
 from stages.pipeline.contracts import EMBEDDINGS
+from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.run.job import Job, Report, perform
 from stages.store.artifacts import Store
 from stages.store.stat_cache import StatCache
@@ -29,7 +30,9 @@ LATENTS = np.ones((1, 32, 3, 4, 4), np.float32)
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     node = build_node("denoise", inputs={"encode": Key("a" * 32)}, seed=1, note="“ü”\n")
-    checkpoint = Checkpoint(tmp_path, repo="org/model", commit="0" * 40)
+    vae = Checkpoint(tmp_path, repo="org/model", commit="0" * 40)
+    checkpoint = Checkpoint(tmp_path, variant="fp16", elsewhere={"vae": vae})
+    node = replace(node, components={component.name: "0" * 32 for component in (TRANSFORMER, SCHEDULER, GUIDER)})
     return build_job(node, checkpoint, tmp_path / "artifacts", CODE, {"platform": "cpu"})
 
 
@@ -184,17 +187,36 @@ def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(
 
 @pytest.mark.parametrize("moment", ["before", "meanwhile"])
 def test_a_checkpoint_that_was_changed_in_use_makes_nothing(denoise: Job, tmp_path: Path, moment: str):
-    weights = tmp_path / "transformer" / "weights"
+    weights = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
     weights.parent.mkdir()
     weights.write_bytes(b"one")
-    identity = component_identity(denoise.checkpoint, "transformer", StatCache(tmp_path / "cache"))
-    job = replace(denoise, node=replace(denoise.node, components={"transformer": identity}))
+    weights.with_name("config.json").write_text("{}")
+    identity = component_identity(denoise.checkpoint, TRANSFORMER, StatCache(tmp_path / "cache"))
+    node = replace(denoise.node, components={"transformer": identity})
+    job = replace(denoise, node=node, components=(TRANSFORMER,))
     payload = latents_file(tmp_path)
     if moment == "before":
         weights.write_bytes(b"two")
     with pytest.raises(CheckpointError, match=r"transformer: was changed while it was in use\. Run `doit` again"):
         do(job, payload, lambda: None if moment == "before" else weights.write_bytes(b"two"))  # type: ignore[func-returns-value]
     assert Store(job.store).verdict(job.node, CODE) == Verdict("absent")
+
+
+def test_a_checkpoint_without_its_index_is_warned_of_once(denoise: Job, tmp_path: Path):
+    (tmp_path / "guider").mkdir()
+    (tmp_path / "guider/guider_config.json").write_text("{}")
+    identity = component_identity(denoise.checkpoint, GUIDER, StatCache(tmp_path / "cache"))
+    job = replace(denoise, node=replace(denoise.node, components={"guider": identity}), components=(GUIDER,))
+    events: list[Mapping[str, JsonValue]] = []
+
+    def run(job: Job, draft: Path, _report: Report) -> Mapping[str, JsonValue]:
+        (draft / payload_of(job.node.stage)).write_bytes(latents_file(tmp_path))
+        return {}
+
+    for number in (1, 2):
+        perform(replace(job, number=number), run, Report(events.append))
+    (warning,) = [event["message"] for event in events if event["event"] == "warning"]
+    assert warning == explain_missing_index(job.checkpoint)
 
 
 def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):

@@ -1,0 +1,99 @@
+"""Where a component's files are: in a folder, and in a commit of the hub."""
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from stages.errors import CheckpointError
+from stages.keys import digest_bytes
+from stages.models.component_source import FolderSource, HubSource, find_in_hub, has_variant
+from stages.models.hub_cache import keep_listing
+from stages.models.hub_listing import HubFile
+from stages.pipeline.component import Component
+from stages.pipeline.decode import VAE
+from stages.store.stat_cache import StatCache
+from tests.checkpoints import lay_into_hub_cache
+from tests.models.builders import COMMIT
+
+BLOB = "9e26dfeeb6e641a33dae4961196235bdb965b21b"  # git's id of "{}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A component; the hub's cache has it in `org/model`."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "model/vae/deep").mkdir(parents=True)
+    (tmp_path / "model/vae/config.json").write_text("{}")
+    (tmp_path / "model/vae/deep/config.json").write_text("{}")
+    (tmp_path / "model/vae/diffusion_pytorch_model.safetensors").write_bytes(b"weights")
+    lay_into_hub_cache(tmp_path / "model", tmp_path / "hub", "org/model", COMMIT)
+    return tmp_path / "model/vae"
+
+
+def find() -> HubSource:
+    return find_in_hub("org/model", COMMIT, VAE, variant="", may_be_root=False, cache=None)[0]
+
+
+def test_names_are_those_of_files_in_the_folder_itself(folder: Path):
+    (folder / "broken").symlink_to("nowhere")
+    expected = {"config.json", "diffusion_pytorch_model.safetensors"}
+    assert set(FolderSource(folder).names()) == set(find().names()) == expected
+
+
+def test_a_folder_that_is_not_there_has_no_names(folder: Path):
+    assert set(FolderSource(folder / "nowhere").names()) == set()
+    assert set(FolderSource(folder / "config.json").names()) == set()
+
+
+def test_content_is_identified_by_its_digest_in_a_folder_and_by_its_blob_in_the_hub(folder: Path, tmp_path: Path):
+    cache = StatCache(tmp_path / "cache")
+    assert FolderSource(folder).digests(["config.json"], cache) == {"config.json": digest_bytes(b"{}")}
+    assert find().digests(["config.json"], cache) == {"config.json": BLOB}
+
+
+def test_a_source_says_where_it_is(folder: Path, tmp_path: Path):
+    assert FolderSource(folder).where == str(folder)
+    assert find().where == f"org/model@{COMMIT}/vae"
+    assert find().folder == tmp_path / "hub/models--org--model/snapshots" / COMMIT / "vae"
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_a_listing_lacks_is_no_fault_of_the_download():
+    keep_listing("org/model", COMMIT, {"vae/config.json": HubFile(BLOB, 2)})
+    with pytest.raises(CheckpointError) as error:
+        find()
+    assert str(error.value) == (
+        f"org/model@{COMMIT}/vae: would read diffusion_pytorch_model.safetensors, or an index of shards, and holds "
+        "neither. There is config.json. The repository is incomplete: use another one, or another revision."
+    )
+
+
+def test_a_file_that_cannot_be_read_is_reported(folder: Path, tmp_path: Path):
+    with pytest.raises(CheckpointError) as error:
+        FolderSource(folder).digests(["nowhere"], StatCache(tmp_path / "cache"))
+    assert str(error.value) == (
+        f"{folder}/nowhere: cannot be read (No such file or directory). Check its permissions and its disk."
+    )
+
+
+@pytest.mark.parametrize("name", ["m.fp16.safetensors", "m.fp16-00001-of-00002.safetensors", "m.index.fp16.json"])
+def test_a_variant_is_known_by_the_names_of_files(tmp_path: Path, name: str):
+    (tmp_path / "vae").mkdir()
+    assert not has_variant(tmp_path, "", "", "fp16")
+    (tmp_path / "vae" / name).touch()
+    assert has_variant(tmp_path, "", "", "fp16")
+    assert not has_variant(tmp_path, "", "", "fp1")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_variant_in_the_hub_is_known_by_its_listing():
+    keep_listing("org/model", COMMIT, {"vae/m.fp16.safetensors": HubFile(BLOB, 2)})
+    assert has_variant(Path(), "org/model", COMMIT, "fp16")
+    assert not has_variant(Path(), "org/model", COMMIT, "bf16")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_component_without_weights_has_no_variant_to_ask_the_hub_for():
+    source, _ = find_in_hub("org/model", COMMIT, Component("vae"), variant="fp16", may_be_root=False, cache=None)
+    assert not source.is_listed
