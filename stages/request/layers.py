@@ -89,8 +89,15 @@ def read_video(path: Path, known: Iterable[str], faults: Faults) -> VideoFile:
 
 
 def located(values: Mapping[str, Any], where: str) -> dict[str, Value]:
-    """Values of one table with the place they stand in."""
-    return {name: Value(value, where) for name, value in values.items()}
+    """Values of one table with the place they stand in; those of a table inside it have names with a dot."""
+    flat = {name: value for name, value in values.items() if not (isinstance(value, dict) and value)}
+    inside = {
+        f"{name}.{inner}": value
+        for name, inner_values in values.items()
+        if name not in flat
+        for inner, value in inner_values.items()
+    }
+    return {name: Value(value, where) for name, value in {**flat, **inside}.items()}
 
 
 def value_from_text(model: type[BaseModel], name: str, text: str) -> Any:

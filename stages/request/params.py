@@ -7,15 +7,17 @@ their defaults and rules are in stages/pipeline; how files are layered and fault
 
 import os
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, create_model
 
 from stages.errors import ParamsError
 from stages.keys import FROM_FILE, JsonValue
+from stages.models.checkpoint import Checkpoint, resolve
 from stages.pipeline.rules import Name, Table, Text
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop
@@ -39,6 +41,7 @@ VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED_NAMES = COMMAND_NAMES | {"video"}
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
+_COMPONENT = "components."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
 _T = TypeVar("_T", bound=Table)
@@ -55,10 +58,33 @@ def _hosts(value: str) -> str:
 
 
 class ModelParams(Table):
-    """Which weights. `checkpoint` is a folder, a hub id or `builtin:<name>`; `revision` is for hub ids."""
+    """Which weights. `checkpoint` is a folder, a hub id or `builtin:<name>`; `revision` is for hub ids.
+
+    `variant` is that of the weights' files. Each of a project's components has a field of its own, `components.<name>`,
+    where it is taken from; the table itself is empty.
+    """
 
     checkpoint: Name = "builtin:shapes"
     revision: Text = ""
+    variant: Text = ""
+    components: Annotated[dict[str, str], Field(max_length=0)] = {}  # noqa: RUF012 (pydantic copies it)
+
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Where single components are taken from, by their names."""
+        fields = [name for name in type(self).model_fields if name.startswith(_COMPONENT)]
+        return {name.removeprefix(_COMPONENT): getattr(self, name) for name in fields if getattr(self, name)}
+
+    def resolve(self, root: Path) -> Checkpoint:
+        """Find the checkpoint. Raises CheckpointError."""
+        return resolve(self.checkpoint, self.revision, root, variant=self.variant, components=self.elsewhere)
+
+
+@cache
+def _model_table(components: Collection[str]) -> type[ModelParams]:
+    """The table [model] of a project whose stages read these components."""
+    fields: dict[str, Any] = {f"{_COMPONENT}{name}": (Text, "") for name in components}
+    return create_model("ModelParams", __base__=ModelParams, **fields)
 
 
 class MachineParams(Table):
@@ -126,7 +152,7 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     """
     faults = Faults(root)
     video_tables: dict[str, type[Table]] = {
-        "model": ModelParams,
+        "model": _model_table(tuple(dict.fromkeys(each.name for stage in pipeline for each in stage.components))),
         **{stage.name: stage.parameters for stage in pipeline},
     }
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
@@ -210,7 +236,7 @@ def _typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Tab
     typed: Tables = {}
     for dotted, text in overrides.items():
         if dotted in known:
-            table, name = dotted.split(".")
+            table, name = dotted.split(".", maxsplit=1)
             value = value_from_text(tables[table], name, text)
             typed.setdefault(table, {}).update(located({name: value}, COMMAND_LINE))
         elif dotted != _LIMIT_VIDEO:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -248,6 +249,53 @@ def test_a_misspelt_override_is_reported_with_a_near_name(root: Path):
     assert message(root, denoise__sed="1") == (
         "command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?"
     )
+
+
+def test_components_are_taken_from_where_each_layer_says(root: Path):
+    (root / "params/model.toml").write_text('[components]\nvae = "a"\nscheduler = "b"\n')
+    demo = root / "params/videos/demo.toml"
+    demo.write_text(demo.read_text() + '[model.components]\nvae = "c"\ntransformer = "d"\n')
+
+    def elsewhere(**overrides: str) -> Mapping[str, str]:
+        named = {f"model.components.{name}": text for name, text in overrides.items()}
+        return load_params(root, named, Pipeline()).videos["demo"].model.elsewhere
+
+    assert elsewhere() == {"vae": "c", "scheduler": "b", "transformer": "d"}
+    assert elsewhere(vae="e", scheduler="") == {"vae": "e", "transformer": "d"}
+
+
+@pytest.mark.parametrize("text", ["", "[components]\n", "[components]\nvae = ''\n", "components = {}\n"])
+def test_no_component_is_taken_from_elsewhere_where_none_is_named(root: Path, text: str):
+    (root / "params/model.toml").write_text(text)
+    assert load_params(root, {}, Pipeline()).videos["demo"].model.elsewhere == {}
+
+
+def test_an_unknown_component_is_reported_with_a_near_name(root: Path):
+    (root / "params/model.toml").write_text('[components]\nvea = "a"\n')
+    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "x"\n[model.components]\ntransfomer = "b"\n')
+    assert message(root, model__components__text_encode="c") == "\n  ".join(
+        [
+            "command line, model.components.text_encode = c: no such parameter. Did you mean "
+            "`model.components.text_encoder`?",
+            "params/model.toml, model.components.vea: no such parameter. Did you mean `components.vae`?",
+            "params/videos/demo.toml, model.components.transfomer: no such parameter. Did you mean "
+            "`components.transformer`?",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("components = 3", "model.components = 3: must be a valid dictionary."),
+        ("[components]\nvae = 3", "model.components.vae = 3: must be a valid string."),
+        ("[components.vae]\nfolder = 'a'", "model.components.vae = {'folder': 'a'}: must be a valid string."),
+        ("[checkpoint]", "model.checkpoint = {}: must be a valid string."),
+    ],
+)
+def test_a_component_that_is_no_text_is_reported(root: Path, text: str, fault: str):
+    (root / "params/model.toml").write_text(text)
+    assert message(root) == f"params/model.toml, {fault}"
 
 
 def test_an_unknown_video_is_reported_with_a_near_name(root: Path):
