@@ -41,11 +41,14 @@ class Repo:
         entries: what the tree says in place of the truth, if it is not None.
         served: what comes in place of a file's content, by its path.
         cut_after: bytes after which the connection is closed, by path, once per value.
-        stall_after: bytes after which nothing more comes, by path.
+        stall_after: bytes of a file after which nothing more comes, by path.
         busy: statuses that the next answers have.
-        retry_after: the header of such an answer.
+        busy_cdn: the status of all answers to requests for the content of large files, if it is not None.
+        busy_message, retry_after: of such an answer.
         pause_s: before each piece of 64 KiB.
         page: entries of a page of the tree.
+        following: where the next page is said to be, if it is not None.
+        whole_page: what a page is in place of a list, unless it is ...
         ignores_ranges: a range is answered with the whole.
     """
 
@@ -60,9 +63,13 @@ class Repo:
     cut_after: dict[str, list[int]] = field(default_factory=dict)
     stall_after: dict[str, int] = field(default_factory=dict)
     busy: list[int] = field(default_factory=list)
+    busy_cdn: int | None = None
+    busy_message: str = "not now"
     retry_after: str | None = "0"
     pause_s: float = 0.0
     page: int = 4
+    following: str | None = None
+    whole_page: object = ...
     ignores_ranges: bool = False
 
     @staticmethod
@@ -131,7 +138,7 @@ class HubServer:
 def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
     """A hub on free ports of 127.0.0.1 for the time of the block."""
     answer = partial(_Handler, lambda: hub)
-    with ThreadingHTTPServer(_ANY_PORT, answer) as server, ThreadingHTTPServer(_ANY_PORT, answer) as cdn:
+    with _Server(_ANY_PORT, answer) as server, _Server(_ANY_PORT, answer) as cdn:
         endpoints = [f"http://127.0.0.1:{each.server_port}" for each in (server, cdn)]
         hub = HubServer(*endpoints, repos)
         threads = [
@@ -143,10 +150,13 @@ def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
             yield hub
         finally:
             for each in (server, cdn):
-                each.daemon_threads = True  # what a stalled answer waits for never comes
                 each.shutdown()
             for thread in threads:
                 thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # not waited for: clients keep connections, and a stalled answer never ends
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -194,8 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.UNAUTHORIZED, "RepoNotFound", "Repository not found")
         elif status is not None:
             extra = {} if known.retry_after is None else {"Retry-After": known.retry_after}
-            self._refuse(HTTPStatus(status), "", "too many requests", **extra)
-        elif known.is_gated and not is_authorized and send is not self._send_large:
+            self._refuse(HTTPStatus(status), "", known.busy_message, **extra)
+        elif known.is_gated and not is_authorized and send != self._send_large:
             status = HTTPStatus.FORBIDDEN if self.headers.get("Authorization") else HTTPStatus.UNAUTHORIZED
             self._refuse(status, "GatedRepo", f"Access to model {repo} is restricted.")
         elif names.get("revision", known.commit) not in {known.commit, *known.revisions}:
@@ -213,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         tree = repo.tree()
         following = start + repo.page
         url = f"{self._hub.endpoint}/api/models/{name}/tree/{repo.commit}?recursive=true&cursor={following}"
-        self._send_json(tree[start:following], **({"Link": f'<{url}>; rel="next"'} if following < len(tree) else {}))
+        links = {"Link": f'<{repo.following or url}>; rel="next"'} if following < len(tree) else {}
+        self._send_json(tree[start:following] if repo.whole_page is ... else repo.whole_page, **links)
 
     def _send_file(self, name: str, repo: Repo, names: Mapping[str, str]) -> None:
         path = names["path"]
@@ -232,7 +243,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send_large(self, _name: str, repo: Repo, names: Mapping[str, str]) -> None:
-        self._send_content(repo, names["path"])
+        if repo.busy_cdn is None:
+            self._send_content(repo, names["path"])
+        else:
+            self._refuse(HTTPStatus(repo.busy_cdn), "", repo.busy_message)
 
     def _send_content(self, repo: Repo, path: str) -> None:
         content = repo.served.get(path, repo.files[path])
@@ -251,13 +265,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", repo.commit)
         self.end_headers()
         if self.command == "GET":
-            self._send_pieces(repo, path, content[start:])
+            self._send_pieces(repo, path, content[start:], start)
 
-    def _send_pieces(self, repo: Repo, path: str, content: bytes) -> None:
+    def _send_pieces(self, repo: Repo, path: str, content: bytes, start_of_all: int) -> None:
         with self._hub.lock:
             cuts = repo.cut_after.get(path, [])
             end = cuts.pop(0) if cuts else len(content)
-        stall = repo.stall_after.get(path, len(content) + 1)
+        stall = max(0, repo.stall_after.get(path, start_of_all + len(content) + 1) - start_of_all)
         try:
             for start in range(0, min(end, stall, len(content)), _PIECE_BYTES):
                 time.sleep(repo.pause_s)

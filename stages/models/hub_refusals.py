@@ -4,6 +4,7 @@ Imported when something has failed. No token gets into a message, nor into a log
 chained, because a traceback would print their texts, with headers and signed addresses.
 """
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from stages.models.hub_cache import repo_folder
 from stages.models.hub_client import TimeoutException, TransportError
 
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token"
+_QUERY = re.compile(r"(?<=[^\s?])\?[^\s'\"]*=[^\s'\"]*")
 _MAX_QUOTED = 300  # characters of what somebody else's program says
 
 
@@ -69,8 +71,8 @@ def explain(error: Exception, repo: str, revision: str) -> str:
 
 
 def describe(error: Exception) -> str:
-    """The type and text of an error, on one line, without the token."""
-    text, token = " ".join(str(error).split()), get_token()
+    """The type and text of an error, on one line, without the token, and without what signs an address."""
+    text, token = _QUERY.sub("", " ".join(str(error).split())), get_token()
     return f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}"[:_MAX_QUOTED]
 
 

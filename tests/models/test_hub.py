@@ -5,16 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import filter_repo_objects
 
 from stages.errors import CheckpointError
 from stages.models.checkpoint import component_folder, resolve
-from tests.models.builders import COMMIT, NEWER, message
+from stages.models.hub import fetch, list_files, require_access, would_ask
+from tests.hub_server import HubServer
+from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, ignore_progress, message
 
 
 def test_a_commit_needs_no_cache_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -69,50 +68,86 @@ def test_the_cache_is_where_the_hubs_library_has_it(tmp_path: Path, variable: st
     assert Path(result.stdout.strip()) == tmp_path / below / "models--org--model" / "snapshots" / COMMIT
 
 
-@pytest.mark.usefixtures("hub")
-def test_only_weights_that_can_be_read_are_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    calls: list[dict[str, object]] = []
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda _repo, **options: calls.append(options))
-    component_folder(resolve("org/model", "", tmp_path), "vae")
-    (options,) = calls
-    assert (options["revision"], options["allow_patterns"]) == (COMMIT, ["vae/*"])
-    names = [f"vae/{name}" for name in ("config.json", "m.safetensors", "m.bin", "m.pt", "sub/m.onnx", "m.ckpt")]
-    kept = filter_repo_objects(
-        names, allow_patterns=options["allow_patterns"], ignore_patterns=options["ignore_patterns"]
-    )
-    assert list(kept) == ["vae/config.json", "vae/m.safetensors"]
+def test_only_weights_that_can_be_read_are_downloaded(server: HubServer, tmp_path: Path):
+    folder = component_folder(resolve("org/model", "", tmp_path), "vae")
+    assert set(server.sent_bytes) == {"vae/config.json", WEIGHTS}
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", Path(WEIGHTS).name]
 
 
 @pytest.mark.usefixtures("hub")
-def test_an_unknown_revision_offline_is_reported_with_the_hubs_reason(tmp_path: Path):
-    text = message("org/model", "v2", tmp_path)
-    assert text.startswith(
-        "model.checkpoint = 'org/model': revision 'v2' is not in the hub's cache, and the hub cannot be asked for it "
-        "(OfflineModeIsEnabled: Cannot reach "
-    )
-    assert text.endswith("). Check the name and the network, set model.revision to a commit, or give a folder.")
-
-
-@pytest.mark.usefixtures("hub")
-def test_the_hubs_reason_is_reported_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError("403 Client Error.\n\nYou must accept its terms.")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
+def test_an_unknown_revision_offline_is_reported_with_the_commits_that_are_there(tmp_path: Path):
     assert message("org/model", "v2", tmp_path) == (
-        "model.checkpoint = 'org/model': revision 'v2' is not in the hub's cache, and the hub cannot be asked for it "
-        "(PermissionError: 403 Client Error. You must accept its terms.). Check the name and the network, set "
-        "model.revision to a commit, or give a folder."
+        "model.checkpoint = 'org/model': which commit its revision 'v2' is cannot be found out: HF_HUB_OFFLINE is set, "
+        f"so the hub is not asked. Unset it. The cache has {COMMIT}; model.revision can be set to it."
     )
 
 
 @pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("answer", [None, "", "main", "../.."])
-def test_an_answer_that_is_no_commit_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None):
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: SimpleNamespace(sha=answer))
+@pytest.mark.parametrize("answer", [None, "", "main", "../..", 7, {}])
+def test_an_answer_that_is_no_commit_is_reported(server: HubServer, tmp_path: Path, answer: object):
+    server.repos["org/model"].answer = answer
     assert message("org/model", "v2", tmp_path) == (
         "model.checkpoint = 'org/model': the hub names no commit for revision 'v2'."
     )
+
+
+@pytest.mark.parametrize("length", [7, 12, 39])
+def test_a_short_commit_that_the_cache_has_is_not_asked_for(hub: Path, tmp_path: Path, length: int):
+    (hub / "refs" / "main").unlink()
+    assert resolve("org/model", COMMIT[:length], tmp_path).commit == COMMIT
+    assert not hub_would_ask(COMMIT[:length])
+
+
+def test_a_short_commit_of_two_that_the_cache_has_is_asked_for(hub: Path, asked: list[str], tmp_path: Path):
+    (hub / "snapshots" / (COMMIT[:-1] + "f")).mkdir()
+    assert hub_would_ask(COMMIT[:8])
+    assert "has no revision '01234567'" in message("org/model", COMMIT[:8], tmp_path)
+    assert asked == []
+
+
+def test_a_branch_goes_before_a_short_commit_of_its_name(hub: Path, tmp_path: Path):
+    (hub / "refs" / COMMIT[:8]).write_text(NEWER)
+    assert resolve("org/model", COMMIT[:8], tmp_path).commit == NEWER
+
+
+def hub_would_ask(revision: str) -> bool:
+    return would_ask("org/model", revision)
+
+
+def test_the_files_of_a_commit_are_asked_for_once(server: HubServer):
+    repo = server.repos["org/model"]
+    expected = {path: repo.blob_id(path) for path in FILES}
+    assert [list_files("org/model", NEWER) for _ in range(3)] == [expected] * 3
+    assert len(server.asked) == -(-len(repo.tree()) // repo.page)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_damaged_list_of_files_is_asked_for_again(tmp_path: Path):
+    listed = list_files("org/model", NEWER)
+    (kept,) = (tmp_path / "hub").rglob("files-*.json")
+    kept.write_text("{")
+    assert list_files("org/model", NEWER) == listed
+    assert kept.read_text() != "{"
+
+
+def test_files_that_are_there_are_fetched_without_asking(hub: Path):
+    fetch("org/model", COMMIT, ["vae/config.json"], ignore_progress)  # the hub cannot be asked here
+    require_access("org/model", COMMIT, ["vae/config.json"])
+    assert (hub / "snapshots" / COMMIT / "vae" / "config.json").read_text() == "{}"
+
+
+def test_access_is_found_out_by_the_smallest_file(server: HubServer):
+    require_access("org/model", NEWER, FILES)
+    assert server.sent_bytes == {"scheduler/scheduler_config.json": 2}
+    require_access("org/model", NEWER, ["scheduler/scheduler_config.json"])
+    assert server.sent_bytes == {"scheduler/scheduler_config.json": 2}
+
+
+def test_access_that_is_not_given_is_found_out_before_anything_comes(server: HubServer):
+    server.repos["org/model"].is_gated = True
+    with pytest.raises(CheckpointError, match="the repository is gated"):
+        require_access("org/model", NEWER, FILES)
+    assert server.sent_bytes == {}
 
 
 @pytest.mark.parametrize("content", ["", "../..", "main", COMMIT[:-1]])
@@ -151,10 +186,7 @@ def test_a_revision_that_leads_elsewhere_is_reported(tmp_path: Path, revision: s
     )
 
 
-@pytest.mark.usefixtures("hub")
-def test_an_uncached_commit_offline_is_reported_with_the_hubs_reason(tmp_path: Path):
+def test_an_uncached_commit_offline_is_reported_with_what_is_missing(hub: Path, tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         component_folder(resolve("org/model", NEWER, tmp_path), "vae")
-    text = str(error.value)
-    assert text.startswith(f"org/model@{NEWER}: component `vae` cannot be downloaded (LocalEntryNotFoundError: ")
-    assert text.endswith("). Check the name and the network, or give a folder.")
+    assert str(error.value).startswith(f"org/model@{NEWER}: not in the hub's cache ({hub}):\n  vae/*\n")
