@@ -49,6 +49,7 @@ class Repo:
         page: entries of a page of the tree.
         following: where the next page is said to be, if it is not None.
         whole_page: what a page is in place of a list, unless it is ...
+        cut_json: bytes after which each page of the tree is cut, if it is not None.
         ignores_ranges: a range is answered with the whole.
     """
 
@@ -70,6 +71,7 @@ class Repo:
     page: int = 4
     following: str | None = None
     whole_page: object = ...
+    cut_json: int | None = None
     ignores_ranges: bool = False
 
     @staticmethod
@@ -224,7 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
         following = start + repo.page
         url = f"{self._hub.endpoint}/api/models/{name}/tree/{repo.commit}?recursive=true&cursor={following}"
         links = {"Link": f'<{repo.following or url}>; rel="next"'} if following < len(tree) else {}
-        self._send_json(tree[start:following] if repo.whole_page is ... else repo.whole_page, **links)
+        page = tree[start:following] if repo.whole_page is ... else repo.whole_page
+        self._send_json(page, cut=repo.cut_json, **links)
 
     def _send_file(self, name: str, repo: Repo, names: Mapping[str, str]) -> None:
         path = names["path"]
@@ -287,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:  # the other side has gone
             self.close_connection = True
 
-    def _send_json(self, answer: object, **headers: str) -> None:
+    def _send_json(self, answer: object, *, cut: int | None = None, **headers: str) -> None:
         body = json.dumps(answer).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "application/json")
@@ -296,7 +299,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            self.wfile.write(body[:cut])
+            self.close_connection = cut is not None
 
     def _refuse(self, status: HTTPStatus, code: str, message: str, **headers: str) -> None:
         body = json.dumps({"error": message}).encode()

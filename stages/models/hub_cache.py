@@ -4,6 +4,7 @@ A repository's folder holds `refs/` (the commit of a branch or tag), `blobs/` (c
 `snapshots/<commit>/` (links to blobs, or plain files where links are not supported). Never asks the network.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -19,6 +20,7 @@ from stages.store.stat_cache import StatCache
 
 _OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at
 _BLOBS, _SNAPSHOTS = "blobs", "snapshots"
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without links answer
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES = 2**20
 # The hub stores weights and whatever is larger by SHA-256, other files as git does.
@@ -112,12 +114,10 @@ def place(blob: Path, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if constants.HF_HUB_DISABLE_SYMLINKS:
-            raise PermissionError
-        draft.symlink_to(os.path.relpath(blob, path.parent))
-        draft.replace(path)
-    except PermissionError:  # what file systems without links answer
-        blob.replace(path)
+        if constants.HF_HUB_DISABLE_SYMLINKS or not _link(draft, blob):
+            blob.replace(path)
+        else:
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -127,6 +127,17 @@ def start_hash(blob_id: str, size_bytes: int) -> Hash:
     if len(blob_id) == 64:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)  # as git names content
+
+
+def _link(link: Path, blob: Path) -> bool:
+    """Make a relative link; False where the file system has none."""
+    try:
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    except OSError as refusal:
+        if refusal.errno not in _NO_LINKS:
+            raise
+        return False
+    return True
 
 
 def _listing_file(repo: str, commit: str) -> Path:

@@ -26,7 +26,7 @@ TimeoutException: type[Exception] = _HTTPX.TimeoutException
 Answer = TypeVar("Answer")
 
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
-_LONGEST_WAIT_S = 120.0  # that the hub may ask for; above it, it is for the person to come back
+_LONGEST_WAIT_S = 30.0  # that the hub may ask for; above it, it is for the person to come back
 _MAX_JSON_BYTES = 64 * 2**20  # of one answer; a page of a thousand files has half a MiB
 _BUSY: Final = frozenset(
     {
@@ -49,7 +49,7 @@ class Patience:
         self._has_answered = False
 
     def got_further(self) -> None:
-        """Bytes have come: what failed before is forgotten."""
+        """More is there than ever before: what failed is forgotten."""
         self._num_failures = 0
         self._has_answered = True
 
@@ -140,10 +140,9 @@ def _api(repo: str) -> str:
 def _ask_json(url: str) -> tuple[object, str]:
     """An answer, and the address of the next page or ""."""
 
-    def take(response: Any, patience: Patience) -> tuple[object, str]:
+    def take(response: Any, _patience: Patience) -> tuple[object, str]:
         body = b""
         for chunk in response.iter_bytes():
-            patience.got_further()
             body += chunk
             if len(body) > _MAX_JSON_BYTES:
                 raise ValueError(f"an answer has more than {_MAX_JSON_BYTES} bytes")

@@ -5,6 +5,7 @@ a blob is whole, compared with its id and synced to disk. The library itself (2.
 sizes only.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -25,6 +26,7 @@ from stages.models.hub_listing import HubFile
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_S = 0.5  # at what another process has fetched meanwhile
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems that have none
 _RANGE_START = re.compile(r"bytes (\d+)-")
 
 
@@ -98,6 +100,7 @@ class _Content:
             self.num_bytes += len(chunk)
         if self.num_bytes > file.size_bytes:
             self.start_over()
+        self._most_bytes = self.num_bytes
         progress(self.num_bytes)
 
     @property
@@ -138,7 +141,9 @@ class _Content:
             self._target.write(chunk)
             self._hash.update(chunk)
             self.num_bytes += len(chunk)
-            patience.got_further()
+            if self.num_bytes > self._most_bytes:  # where a hub ignores ranges, and cuts each time, it ends
+                self._most_bytes = self.num_bytes
+                patience.got_further()
             self._progress(self.num_bytes)
         if self.num_bytes < self._file.size_bytes:
             raise self._wrong_size()
@@ -165,6 +170,10 @@ def _alone(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
             except BlockingIOError:
                 look()
                 time.sleep(_LOOK_EVERY_S)
+            except OSError as refusal:
+                if refusal.errno not in _NO_LOCKS:
+                    raise
+                break  # it costs bytes, no more: what two write at once is the same, and it is verified
         yield
 
 

@@ -1,5 +1,6 @@
 """What the hub's cache holds of a commit, in the forms in which releases of the hub's library have left it."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -184,6 +185,19 @@ def test_without_links_the_blob_itself_gets_into_the_snapshot(repo: Path, monkey
     assert not path.is_symlink()
     assert path.read_bytes() == b"{}"
     assert list((repo / "blobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_refuses_links_gets_the_blob_itself(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    path = repo / "snapshots" / COMMIT / "config.json"
+    hub_cache.place(write_blob(repo, SHA1), path)
+    assert path.read_bytes() == b"{}"
 
 
 def test_a_hash_is_gits_or_sha256_by_the_length_of_the_id():

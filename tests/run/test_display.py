@@ -72,6 +72,29 @@ def test_pace_and_time_left_are_shown_from_the_second_unit_on():
     assert re.search(r"step 2/3, \d+\.\d\d s/step, \d+\.\d s left", screen.getvalue())
 
 
+def test_of_bytes_the_phase_the_speed_and_the_time_left_are_shown():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node({"event": "phase", "name": "download"})
+        for done in (500, 501, 502):  # 500 were there before: they count for the share, not for the speed
+            time.sleep(0.05)
+            node({"event": "progress", "done": done, "total": 600, "unit": "MiB"})
+    lines = [line.removeprefix(f"{NODE.title}: ") for line in screen.getvalue().splitlines()]
+    assert lines[1:3] == ["download", "download 500/600 MiB"]
+    found = re.fullmatch(r"download 502/600 MiB, (\d+\.\d) MiB/s, (\d+\.\d) s left", lines[4])
+    assert found
+    assert 1 < float(found[1]) < 25
+    assert 98 / 25 < float(found[2]) < 98
+
+
+def test_bytes_that_come_at_once_have_a_speed():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "absent") as node:
+        for done in range(100):
+            node({"event": "progress", "done": done, "total": 100, "unit": "MiB"})
+    assert "MiB/s" in screen.getvalue()
+
+
 @pytest.mark.parametrize(("same", "ending"), [(None, ""), (True, ", same bytes as before"), (False, ", other bytes")])
 def test_the_end_says_whether_the_bytes_are_those_of_before(same: bool | None, ending: str):
     display, screen = shown_on(is_terminal=False)
