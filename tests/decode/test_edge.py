@@ -160,7 +160,8 @@ def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_pat
         ),
         (
             lambda vae: (vae / "config.json").unlink(),
-            "{file}: cannot be read (No such file or directory). " + COPY_AGAIN,
+            "{folder}: holds no config.json. There is diffusion_pytorch_model.safetensors. The component is "
+            "incomplete: download or copy it again.",
         ),
         (
             values(scaling_factor=-1, layers_per_block="2"),

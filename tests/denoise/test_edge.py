@@ -27,6 +27,9 @@ from tests.stage_process import Event, StageProcess
 pytestmark = pytest.mark.compiles
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+ONE_FOLDER_EACH = (
+    "A HunyuanVideo-1.5 checkpoint has one folder per component, as diffusers' save_pretrained writes them."
+)
 COPY_AGAIN = "Download or copy the checkpoint again."
 
 
@@ -125,12 +128,12 @@ def test_a_job_makes_latents_and_reports_how_far_loading_and_denoising_are(stage
         (
             lambda checkpoint: shutil.rmtree(checkpoint / "guider"),
             "CheckpointError",
-            "{checkpoint}/guider: no such folder. The checkpoint is incomplete; download or copy it again.",
+            "{checkpoint}: has no component `guider`. " + ONE_FOLDER_EACH,
         ),
         (
             lambda checkpoint: (checkpoint / "guider/guider_config.json").unlink(),
             "CheckpointError",
-            "{checkpoint}/guider/guider_config.json: cannot be read (No such file or directory). " + COPY_AGAIN,
+            "{checkpoint}: has no component `guider`. " + ONE_FOLDER_EACH,
         ),
         (
             setting("scheduler/scheduler_config.json", shift=float("nan")),
@@ -157,7 +160,8 @@ def test_a_job_makes_latents_and_reports_how_far_loading_and_denoising_are(stage
         (
             lambda checkpoint: (checkpoint / "transformer/config.json").unlink(),
             "CheckpointError",
-            "{checkpoint}/transformer/config.json: cannot be read (No such file or directory). " + COPY_AGAIN,
+            "{checkpoint}/transformer: holds no config.json. There is diffusion_pytorch_model.safetensors. The "
+            "component is incomplete: download or copy it again.",
         ),
         (
             weight(1, "int8"),

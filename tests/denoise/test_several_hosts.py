@@ -158,8 +158,8 @@ def test_weights_that_one_host_lacks_are_reported_on_both(hosts: TwoHosts, tmp_p
     (lacking / "transformer/diffusion_pytorch_model.safetensors").unlink()
     first, second = hosts.run("third", "fourth", checkpoints=[hosts.checkpoint, lacking])
     assert second["message"] == (
-        f"{lacking}/transformer: holds no diffusion_pytorch_model.safetensors or model.safetensors. "
-        "The checkpoint is incomplete; download or copy it again."
+        f"{lacking}/transformer: would read diffusion_pytorch_model.safetensors, or an index of shards, and holds "
+        "neither. There is config.json. The component is incomplete: download or copy it again."
     )
     title = first["message"].partition(": ")[0]
     assert first["message"] == f"{title}: host 1 cannot take part. It says: CheckpointError: {second['message']}"
