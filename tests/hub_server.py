@@ -37,7 +37,7 @@ class Repo:
         large: the paths that are stored as large files.
         commit: the only one; `revisions` name it.
         answer: what the hub says that commit is.
-        is_gated: answers only to those who send TOKEN, and tells others to accept the terms.
+        is_gated: gives content only to those who send TOKEN, and tells others to accept the terms; anyone may list.
         entries: what the tree says in place of the truth, if it is not None.
         served: what comes in place of a file's content, by its path.
         cut_after: bytes after which the connection is closed, by path, once per value.
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif status is not None:
             extra = {} if known.retry_after is None else {"Retry-After": known.retry_after}
             self._refuse(HTTPStatus(status), "", known.busy_message, **extra)
-        elif known.is_gated and not is_authorized and send != self._send_large:
+        elif known.is_gated and not is_authorized and send == self._send_file:
             status = HTTPStatus.FORBIDDEN if self.headers.get("Authorization") else HTTPStatus.UNAUTHORIZED
             self._refuse(status, "GatedRepo", f"Access to model {repo} is restricted.")
         elif names.get("revision", known.commit) not in {known.commit, *known.revisions}:

@@ -16,7 +16,15 @@ from stages.errors import CheckpointError
 from stages.keys import canonical_json, digest_bytes
 from stages.models import hub
 from stages.models.component_files import ComponentFiles, Picked
-from stages.models.component_source import FolderSource, HubSource, Source, find_in_hub, has_variant, pick
+from stages.models.component_source import (
+    FolderSource,
+    HubSource,
+    Source,
+    find_in_cache,
+    find_in_hub,
+    has_variant,
+    pick,
+)
 from stages.models.settings import Settings, read_settings
 from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
@@ -175,6 +183,26 @@ def require_components(checkpoint: Checkpoint, components: Iterable[Component]) 
     """
     for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
         hub.require_access(repo, commit, paths)
+
+
+def list_components(checkpoint: Checkpoint, components: Iterable[Component], cache: StatCache) -> None:
+    """Ask the hub for the files of commits of which its cache holds no whole component, and was told no files.
+
+    `component_identity` does so for one component; this names all of them when the hub cannot be asked.
+
+    Raises:
+        CheckpointError: the hub does not answer.
+    """
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for component in components:
+        place = checkpoint.elsewhere.get(component.name, checkpoint)
+        is_elsewhere, variant = place is not checkpoint, checkpoint.variant
+        if place.commit and not find_in_cache(
+            place.repo, place.commit, component, variant=variant, may_be_root=is_elsewhere, cache=cache
+        ):
+            wanted.setdefault((place.repo, place.commit), []).append(f"{component.name}/*")
+    for (repo, commit), patterns in wanted.items():
+        hub.list_files(repo, commit, wanted=patterns)
 
 
 def explain_missing_index(checkpoint: Checkpoint) -> str | None:

@@ -137,20 +137,37 @@ def find_in_hub(
     Raises:
         CheckpointError: files are missing, or the hub does not answer.
     """
+    if found := find_in_cache(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache):
+        return found
+    paths = hub.list_files(repo, commit, wanted=[f"{component.name}/*"]).keys()
+    source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=True)
+    return source, pick(component, source, variant=variant, cache=cache)
 
-    def find(paths: Collection[str], is_listed: bool) -> tuple[HubSource, Picked]:
-        folder = f"{component.name}/"
-        is_root = may_be_root and not any(path.startswith(folder) for path in paths)
-        source = HubSource(repo, commit, "" if is_root else folder, paths, is_listed)
-        return source, pick(component, source, variant=variant, cache=cache)
 
-    if hub_cache.read_listing(repo, commit) is None:
-        with suppress(CheckpointError):
-            source, picked = find(hub_cache.find_paths(repo, commit, None).keys(), is_listed=False)
-            if picked.variant == variant or not component.weights:  # else the hub may have what the cache lacks
-                return source, picked
-    wanted = [f"{component.name}/*"]
-    return find(hub.list_files(repo, commit, wanted=wanted).keys(), is_listed=True)
+def find_in_cache(
+    repo: str, commit: str, component: Component, *, variant: str, may_be_root: bool, cache: StatCache | None
+) -> tuple[HubSource, Picked] | None:
+    """As `find_in_hub`, of a commit that the hub was never asked about; None where its cache holds no whole component.
+
+    The network is not used.
+    """
+    if hub_cache.read_listing(repo, commit) is not None:
+        return None
+    paths = hub_cache.find_paths(repo, commit, None).keys()
+    source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=False)
+    with suppress(CheckpointError):
+        picked = pick(component, source, variant=variant, cache=cache)
+        if picked.variant == variant or not component.weights:  # else the hub may have what the cache lacks
+            return source, picked
+    return None
+
+
+def _source_in_hub(
+    repo: str, commit: str, component: Component, paths: Collection[str], *, may_be_root: bool, is_listed: bool
+) -> HubSource:
+    folder = f"{component.name}/"
+    is_root = may_be_root and not any(path.startswith(folder) for path in paths)
+    return HubSource(repo, commit, "" if is_root else folder, paths, is_listed)
 
 
 def pick(component: Component, source: Source, *, variant: str, cache: StatCache | None) -> Picked:

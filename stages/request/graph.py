@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stages.errors import ParamsError
+from stages.errors import CheckpointError, ParamsError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
-from stages.models.checkpoint import Checkpoint, component_identity
+from stages.models.checkpoint import Checkpoint, component_identity, list_components
 from stages.pipeline.stages import Pipeline
 from stages.request.params import Params, VideoParams
 from stages.store.stat_cache import StatCache
@@ -75,7 +75,9 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
         ParamsError: a file from elsewhere cannot be read.
     """
     checkpoints = {name: video.model.resolve(root) for name, video in params.videos.items()}
-    videos = {name: _chain(video, checkpoints[name], cache, pipeline) for name, video in params.videos.items()}
+    videos = {
+        name: _chain_or_all_missing(video, checkpoints[name], cache, pipeline) for name, video in params.videos.items()
+    }
     files = {
         node.key: file
         for name, nodes in videos.items()
@@ -83,6 +85,18 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
         if (file := params.videos[name].file_of_stage(stage))
     }
     return Graph(pipeline=pipeline, videos=videos, checkpoints=checkpoints, files=files)
+
+
+def _chain_or_all_missing(
+    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline
+) -> Mapping[str, Node]:
+    """As `_chain`; where the hub cannot be asked, the message names what all stages lack, not the first one alone."""
+    try:
+        return _chain(video, checkpoint, cache, pipeline)
+    except CheckpointError:
+        read = [name for name in _needed_stages(video, pipeline) if not video.file_of_stage(name)]
+        list_components(checkpoint, [each for name in read for each in pipeline[name].components], cache)
+        raise
 
 
 def _chain(video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline) -> Mapping[str, Node]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stages.errors import StageError, StoreError
+from stages.errors import CheckpointError, StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.models.checkpoint import require_components
 from stages.pipeline.component import Component
@@ -131,11 +131,14 @@ class Build:
             self.store.sweep_drafts()
 
     def _require_downloads(self, name: str) -> None:
-        """Raise CheckpointError where a stage of a video would be due whose checkpoint cannot be downloaded."""
+        """Raise StageError where a stage of a video would be due whose checkpoint cannot be downloaded."""
         readers = [node for node in self.graph.videos[name].values() if node.components]
         due = [node for node in readers if not self.verdict(node).is_fresh]
         components = [each for node in due for each in self._components_of(node)]
-        require_components(self.graph.checkpoints[name], components)
+        try:
+            require_components(self.graph.checkpoints[name], components)
+        except CheckpointError as error:  # as it would read from a stage's process
+            raise StageError(f"{type(error).__name__}: {error}") from error
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

@@ -22,6 +22,7 @@ from stages.models.checkpoint import (
     earlier_identity,
     explain_missing_index,
     fetch_components,
+    list_components,
     open_component,
     read_component_settings,
     require_components,
@@ -417,3 +418,17 @@ def test_offline_what_the_cache_knows_is_found(tmp_path: Path, revision: str):
 
 def test_offline_a_folder_is_found(folder: Path, tmp_path: Path):
     assert resolve_offline("model", "", tmp_path) == Checkpoint(folder)
+
+
+def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached: Path, cache: StatCache):
+    others = [Component(name, settings="config.json") for name in ("transformer", "scheduler")]
+    with pytest.raises(CheckpointError) as error:
+        list_components(resolve("org/model", COMMIT, tmp_path), [VAE, *others], cache)
+    assert str(error.value).startswith(
+        f"org/model@{COMMIT}: not in the hub's cache ({cached}):\n  scheduler/*\n  transformer/*\n  They cannot be"
+    )
+
+
+@pytest.mark.usefixtures("cached")
+def test_offline_components_that_are_whole_are_not_asked_for(tmp_path: Path, cache: StatCache):
+    list_components(resolve("org/model", COMMIT, tmp_path), [VAE], cache)

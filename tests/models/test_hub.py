@@ -10,10 +10,13 @@ import pytest
 from huggingface_hub import constants
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import component_folder, resolve
+from stages.models.checkpoint import open_component, resolve
 from stages.models.hub import fetch, list_files, require_access, would_ask
+from stages.pipeline.component import Component
 from tests.hub_server import HubServer
 from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, ignore_progress, message
+
+VAE = Component("vae", weights="diffusion_pytorch_model")
 
 
 def test_a_commit_needs_no_cache_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -68,10 +71,10 @@ def test_the_cache_is_where_the_hubs_library_has_it(tmp_path: Path, variable: st
     assert Path(result.stdout.strip()) == tmp_path / below / "models--org--model" / "snapshots" / COMMIT
 
 
-def test_only_weights_that_can_be_read_are_downloaded(server: HubServer, tmp_path: Path):
-    folder = component_folder(resolve("org/model", "", tmp_path), "vae")
+def test_only_the_files_that_are_read_are_downloaded(server: HubServer, tmp_path: Path):
+    opened = open_component(resolve("org/model", "", tmp_path), VAE)
     assert set(server.sent_bytes) == {"vae/config.json", WEIGHTS}
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", Path(WEIGHTS).name]
+    assert sorted(path.name for path in opened.folder.iterdir()) == ["config.json", Path(WEIGHTS).name]
 
 
 @pytest.mark.usefixtures("hub")
@@ -188,5 +191,5 @@ def test_a_revision_that_leads_elsewhere_is_reported(tmp_path: Path, revision: s
 
 def test_an_uncached_commit_offline_is_reported_with_what_is_missing(hub: Path, tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
-        component_folder(resolve("org/model", NEWER, tmp_path), "vae")
+        open_component(resolve("org/model", NEWER, tmp_path), VAE)
     assert str(error.value).startswith(f"org/model@{NEWER}: not in the hub's cache ({hub}):\n  vae/*\n")
