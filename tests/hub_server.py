@@ -254,21 +254,23 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_content(self, repo: Repo, path: str) -> None:
         content = repo.served.get(path, repo.files[path])
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        start = int(asked[1]) if asked and not repo.ignores_ranges else 0
+        start, end = 0, len(content)
+        if asked and not repo.ignores_ranges:
+            start, end = int(asked[1]), min(int(asked[2] or end) + bool(asked[2]), end)
         if asked and start >= len(content):
             self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "", "range")
             return
         is_part = asked and not repo.ignores_ranges
         self.send_response(HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
         if is_part:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+        self.send_header("Content-Length", str(end - start))
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("ETag", f'"{repo.blob_id(path)}"')
         self.send_header("X-Repo-Commit", repo.commit)
         self.end_headers()
         if self.command == "GET":
-            self._send_pieces(repo, path, content[start:], start)
+            self._send_pieces(repo, path, content[start:end], start)
 
     def _send_pieces(self, repo: Repo, path: str, content: bytes, start_of_all: int) -> None:
         with self._hub.lock:

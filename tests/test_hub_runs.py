@@ -148,7 +148,7 @@ def test_a_download_is_shown_and_killed_in_the_middle_is_gone_on_from(root: Path
 
 def test_a_slow_download_is_shown_with_its_speed_and_the_time_left(root: Path, server: HubServer):
     save_file(dict(random_latents()), root / "latents.safetensors")  # so that the VAE is all that comes
-    server.repos["org/shapes"].pause_s = 0.25
+    server.repos["org/shapes"].pause_s = 0.5  # of each 64 KiB: 34 s, and a line comes every ten
     online = variables(root, HF_ENDPOINT=server.endpoint)
     command = [*DOIT, *ARGUMENTS, "denoise.from_file=latents.safetensors", "decode"]
     seen = ""

@@ -113,19 +113,22 @@ def fetch(repo: str, commit: str, paths: Iterable[str], progress: Callable[[int,
         CheckpointError: a file is not in the repository, cannot be had, or is not what the hub has listed, or the
             cache cannot be written. What has come of a file is kept for the next time, and never taken for whole.
     """
-    missing = _find_missing(repo, commit, paths)
-    _download(repo, commit, missing, progress, wanted=missing)
+    if missing := _find_missing(repo, commit, paths):
+        from stages.models.hub_download import download  # noqa: PLC0415 (as below)
+
+        download(repo, commit, missing, progress)
 
 
 def require_access(repo: str, commit: str, paths: Iterable[str]) -> None:
-    """Find out whether missing files can be had, by fetching the smallest; where none is missing, do nothing.
+    """Find out whether missing files can be had, by a byte of one; where none is missing, do nothing.
 
     Raises:
         CheckpointError: as `fetch`. Where the hub cannot be reached, all that is missing is named.
     """
-    missing = _find_missing(repo, commit, paths)
-    first = sorted(missing, key=lambda path: missing[path].size_bytes)[:1]
-    _download(repo, commit, {path: missing[path] for path in first}, lambda _done, _total: None, wanted=missing)
+    if missing := _find_missing(repo, commit, paths):
+        from stages.models.hub_download import probe  # noqa: PLC0415 (as below)
+
+        probe(repo, commit, missing)
 
 
 def _find_offline(repo: str, revision: str) -> str:
@@ -201,18 +204,3 @@ def _list(repo: str, commit: str, wanted: Collection[str]) -> Mapping[str, HubFi
         raise hub_refusals.refusal(error, repo, commit, wanted) from None
     hub_cache.keep_listing(repo, commit, listing)
     return listing
-
-
-def _download(
-    repo: str,
-    commit: str,
-    files: Mapping[str, HubFile],
-    progress: Callable[[int, int], None],
-    *,
-    wanted: Mapping[str, HubFile],
-) -> None:
-    """As in hub_download.py, which is imported where there is something to bring."""
-    if files:
-        from stages.models.hub_download import download  # noqa: PLC0415 (as above)
-
-        download(repo, commit, files, progress, wanted=wanted)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stages.errors import CheckpointError
-from stages.models import hub_transfer
+from stages.models import hub_client, hub_transfer
 from stages.models.hub_cache import repo_folder
 from stages.models.hub_listing import HubFile
 from stages.models.hub_refusals import refusal
@@ -18,21 +18,13 @@ _MIB = 2**20
 _REPORT_EVERY_S = 0.2  # a stage's process writes a line each time
 
 
-def download(
-    repo: str,
-    commit: str,
-    files: Mapping[str, HubFile],
-    progress: Callable[[int, int], None],
-    *,
-    wanted: Mapping[str, HubFile],
-) -> None:
+def download(repo: str, commit: str, files: Mapping[str, HubFile], progress: Callable[[int, int], None]) -> None:
     """Bring files into the cache, the smallest first: what is refused is so at once.
 
     Args:
         repo, commit: of the hub.
         files: by path; none of them is in the snapshot.
         progress: called with the bytes that are there and the bytes in all.
-        wanted: all that is missing, which is named when the hub cannot be reached.
     Raises:
         CheckpointError: see `hub.fetch`.
     """
@@ -43,7 +35,21 @@ def download(
             hub_transfer.bring(repo, commit, path, file, count)
             count.close_file(file.size_bytes)
     except Exception as error:
-        raise refusal(error, repo, commit, wanted) from None
+        raise refusal(error, repo, commit, files) from None
+
+
+def probe(repo: str, commit: str, files: Mapping[str, HubFile]) -> None:
+    """Ask for the first byte of one of these files; nothing is kept.
+
+    Raises:
+        CheckpointError: see `hub.fetch`.
+    """
+    path = max(files, key=lambda path: files[path].size_bytes)  # an empty file has no first byte
+    headers = {"Range": "bytes=0-0"} if files[path].size_bytes else {}
+    try:
+        hub_client.receive(hub_client.file_url(repo, commit, path), lambda *_: None, headers=lambda: headers)
+    except Exception as error:
+        raise refusal(error, repo, commit, files) from None
 
 
 class _Count:

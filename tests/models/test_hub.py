@@ -139,11 +139,32 @@ def test_files_that_are_there_are_fetched_without_asking(hub: Path):
     assert (hub / "snapshots" / COMMIT / "vae" / "config.json").read_text() == "{}"
 
 
-def test_access_is_found_out_by_the_smallest_file(server: HubServer):
+@pytest.mark.parametrize("paths", [[*FILES], [WEIGHTS]])
+def test_access_is_found_out_by_a_byte_of_which_nothing_is_kept(server: HubServer, paths: list[str], tmp_path: Path):
+    require_access("org/model", NEWER, paths)
+    assert [(each.path, each.range) for each in server.asked][-2:] == [
+        (f"/org/model/resolve/{NEWER}/{WEIGHTS}", "bytes=0-0"),
+        (f"/cdn/org/model/{WEIGHTS}", "bytes=0-0"),
+    ]
+    assert sum(server.sent_bytes.values()) <= 1
+    assert not list((tmp_path / "hub").rglob("blobs"))
+
+
+def test_access_to_files_that_are_there_is_not_asked_for(server: HubServer):
+    fetch("org/model", NEWER, FILES, ignore_progress)
+    num_asked = len(server.asked)
     require_access("org/model", NEWER, FILES)
-    assert server.sent_bytes == {"scheduler/scheduler_config.json": 2}
-    require_access("org/model", NEWER, ["scheduler/scheduler_config.json"])
-    assert server.sent_bytes == {"scheduler/scheduler_config.json": 2}
+    assert len(server.asked) == num_asked
+
+
+def test_access_to_an_empty_file_is_found_out(server: HubServer):
+    server.repos["org/model"].files = {"empty.txt": b""}
+    require_access("org/model", NEWER, ["empty.txt"])
+
+
+def test_access_is_found_out_at_a_hub_that_ignores_ranges(server: HubServer):
+    server.repos["org/model"].ignores_ranges = True
+    require_access("org/model", NEWER, [WEIGHTS])
 
 
 def test_access_that_is_not_given_is_found_out_before_anything_comes(server: HubServer):
