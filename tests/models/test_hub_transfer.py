@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 
 import pytest
 from huggingface_hub import scan_cache_dir, snapshot_download, try_to_load_from_cache
 
 from stages.models import hub_transfer
-from stages.models.hub import cached_files, fetch, list_files
+from stages.models.hub import cached_files, fetch
 from stages.models.hub_cache import blob_path, snapshot_folder
 from stages.models.hub_listing import HubFile
 from tests.hub_server import HubServer, Repo
@@ -167,21 +167,40 @@ def test_a_blob_that_was_cut_after_it_was_whole_is_fetched_again(repo: Repo):
     assert is_whole()
 
 
-def test_two_that_fetch_the_same_fetch_it_once(repo: Repo, server: HubServer):
-    repo.pause_s = 0.02
-    seen: list[int] = []
-    list_files("org/model", NEWER)
-    others = [
-        threading.Thread(target=fetch, args=("org/model", NEWER, [WEIGHTS], lambda done, _: seen.append(done)))
-        for _ in range(2)
-    ]
-    for other in others:
-        other.start()
-    for other in others:
-        other.join()
+def start_fetching(server: HubServer, cache: Path) -> subprocess.Popen[bytes]:
+    """A process of its own that fetches the weights."""
+    program = f"from stages.models.hub import fetch; fetch('org/model', {NEWER!r}, [{WEIGHTS!r}], lambda *_: None)"
+    environment = {**os.environ, "HF_ENDPOINT": server.endpoint, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
+    return subprocess.Popen([sys.executable, "-c", program], env=environment)
+
+
+def wait_for_bytes(server: HubServer, num_bytes: int) -> None:
+    deadline = time.monotonic() + 60
+    while server.sent_bytes.get(WEIGHTS, 0) < num_bytes:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_two_processes_that_fetch_the_same_fetch_it_once(repo: Repo, server: HubServer, tmp_path: Path):
+    repo.pause_s = 0.1
+    both = [start_fetching(server, tmp_path / "hub") for _ in range(2)]
+    assert [each.wait(60) for each in both] == [0, 0]
     assert is_whole()
     assert server.sent_bytes[WEIGHTS] == SIZE
-    assert seen.count(SIZE) >= len(others)  # both know when it is there
+
+
+def test_when_one_of_two_is_killed_the_other_goes_on_from_there(repo: Repo, server: HubServer, tmp_path: Path):
+    repo.pause_s = 0.2
+    first = start_fetching(server, tmp_path / "hub")
+    wait_for_bytes(server, 400_000)
+    second = start_fetching(server, tmp_path / "hub")
+    first.kill()
+    first.wait()
+    come = partial(repo).stat().st_size
+    assert second.wait(60) == 0
+    assert is_whole()
+    assert come > 300_000
+    assert server.asked[-1].range == f"bytes={come}-"
 
 
 def test_the_bytes_still_to_come_are_counted(repo: Repo):
