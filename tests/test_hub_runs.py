@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.from_file.builders import random_latents
-from tests.hub_server import COMMIT, TOKEN, HubServer, Repo, git_sha1, serve
+from tests.hub_repo import COMMIT, Repo, git_sha1
+from tests.hub_server import TOKEN, HubServer, serve
 from tests.project import ALL, DOIT, PROJECT, SHAPES, copy_project, environment, list_made
 
 pytestmark = pytest.mark.processes

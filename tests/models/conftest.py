@@ -7,7 +7,8 @@ import pytest
 from huggingface_hub import constants
 
 from stages.models import hub_client
-from tests.hub_server import HubServer, Repo, serve
+from tests.hub_repo import Repo
+from tests.hub_server import HubServer, serve
 from tests.models.builders import COMMIT, FILES, LARGE, NEWER
 
 

@@ -13,7 +13,7 @@ from stages.models import hub_cache
 from stages.models.hub import cached_files
 from stages.models.hub_listing import HubFile
 from stages.store.stat_cache import StatCache
-from tests.hub_server import git_sha1
+from tests.hub_repo import git_sha1
 from tests.models.builders import COMMIT
 
 SHA1, SHA256 = "a" * 40, "b" * 64

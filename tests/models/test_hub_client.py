@@ -10,7 +10,8 @@ from stages.errors import CheckpointError
 from stages.models import hub_client
 from stages.models.hub import fetch
 from stages.models.hub_client import Patience, TransportError, ask_commit, ask_entries, file_url
-from tests.hub_server import TOKEN, HubServer, Repo
+from tests.hub_repo import Repo
+from tests.hub_server import TOKEN, HubServer
 from tests.models.builders import FILES, NEWER, WEIGHTS, ignore_progress
 
 BUSY = [408, 429, 500, 502, 503, 504]

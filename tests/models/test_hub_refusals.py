@@ -8,7 +8,8 @@ from huggingface_hub import constants
 
 from stages.errors import CheckpointError
 from stages.models.hub import fetch, list_files, require_access
-from tests.hub_server import TOKEN, HubServer, Repo
+from tests.hub_repo import Repo
+from tests.hub_server import TOKEN, HubServer
 from tests.models.builders import FILES, NEWER, WEIGHTS, fetch_message, ignore_progress, message
 
 FILE = f"org/model@{NEWER}: cannot be fetched: "

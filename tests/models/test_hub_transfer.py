@@ -13,7 +13,8 @@ from stages.models import hub_transfer
 from stages.models.hub import cached_files, fetch
 from stages.models.hub_cache import blob_path, snapshot_folder
 from stages.models.hub_listing import HubFile
-from tests.hub_server import HubServer, Repo
+from tests.hub_repo import Repo
+from tests.hub_server import HubServer
 from tests.models.builders import FILES, NEWER, WEIGHTS, fetch_message, ignore_progress
 
 SIZE = len(FILES[WEIGHTS])
