@@ -23,9 +23,9 @@ def describe_provenance(node: Node, lineage: Sequence[Manifest]) -> str:
         lineage: manifests of all that it is made from, in any order.
     Returns:
         One line of JSON, sorted names, no spaces, text as it is (not escaped, but for line breaks): equal
-        nodes give equal characters. `components` of a stage are the identities of what it reads of the model: a hub
-        commit, or the digest of its files. `prompt` is there twice, because it is what people look for; it is null
-        where a file from elsewhere took its place, whose digest is the only parameter of that stage, `from_file`.
+        nodes give equal characters. `components` of a stage are the identities of what it reads of the model: digests
+        of names and content. `prompt` is there twice, because it is what people look for; it is null where a file from
+        elsewhere took its place, whose digest is the only parameter of that stage, `from_file`.
     """
     nodes = [node, *(manifest.node for manifest in lineage)]
     stages = {

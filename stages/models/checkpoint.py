@@ -54,7 +54,7 @@ class Checkpoint:
     repo: str = ""
     commit: str = ""
     variant: str = ""
-    elsewhere: Mapping[str, "Checkpoint"] = field(default_factory=dict)
+    elsewhere: Mapping[str, "Checkpoint"] = field(default_factory=dict, hash=False)
 
     @staticmethod
     def from_fields(fields: Mapping[str, Any]) -> "Checkpoint":
@@ -226,6 +226,12 @@ def component_folder(checkpoint: Checkpoint, name: str) -> Path:
 def settings_file(checkpoint: Checkpoint, component: Component) -> Path:
     """Where the settings of a component are, or will be once it is downloaded."""
     return component_folder(checkpoint, component.name) / component.settings
+
+
+def describe_place(checkpoint: Checkpoint, name: str) -> str:
+    """Where a component of this name is taken from, for people: repository and commit, or a folder."""
+    place = checkpoint.elsewhere.get(name, checkpoint)
+    return f"{place.repo}@{place.commit}" if place.commit else str(component_folder(checkpoint, name))
 
 
 def _find(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:

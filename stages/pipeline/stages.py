@@ -21,6 +21,7 @@ from typing import Any, Final
 from stages.errors import ParamsError
 from stages.keys import FROM_FILE, PAYLOAD_NAME, STAGE_NAME, Node
 from stages.pipeline import decode, denoise, encode, export
+from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract
 from stages.pipeline.stage import ACCELERATOR, DISK, HOST, Program, Stage
 
@@ -164,6 +165,11 @@ def _check_stage(stage: Stage) -> list[str]:
         faults.append(f"`{stage.name}` makes {stage.makes.payload!r}, which is not the plain name of a file")
     if (FROM_FILE in stage.parameters.model_fields) != (stage.file_program is not None):
         faults.append(f"`{stage.name}` has either `{FROM_FILE}` among its parameters or a file_program, and not both")
+    faults += [
+        f"`{stage.name}` names the component {each!r}, which must be declared, as Component({each!r}, ...)"
+        for each in stage.components
+        if not isinstance(each, Component)
+    ]
     devices = (HOST, ACCELERATOR, DISK)
     faults += [
         f"`{program.name}` is for the device {program.device!r}, not one of {', '.join(devices)}"

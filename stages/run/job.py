@@ -22,6 +22,7 @@ from stages.models.checkpoint import (
     Checkpoint,
     component_folder,
     component_identity,
+    describe_place,
     explain_missing_index,
     fetch_components,
 )
@@ -246,6 +247,7 @@ def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
         "started": started,
         "host": socket.gethostname(),
         "machine": dict(job.machine),
+        "components": {each.name: describe_place(job.checkpoint, each.name) for each in job.components},
         "peak_memory_bytes": peak * _PEAK_UNIT,
         "versions": loaded | {name: version for name, version in compilers.items() if version},
         "wall_s": dict[str, JsonValue](report.wall_s),

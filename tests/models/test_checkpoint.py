@@ -19,6 +19,7 @@ from stages.models.checkpoint import (
     Checkpoint,
     component_folder,
     component_identity,
+    describe_place,
     earlier_identity,
     explain_missing_index,
     fetch_components,
@@ -371,6 +372,18 @@ def test_a_checkpoint_is_read_back_equal_from_json(tmp_path: Path):
     elsewhere = {"vae": Checkpoint(tmp_path / "vae"), "transformer": Checkpoint(tmp_path, "org/model", COMMIT)}
     checkpoint = Checkpoint(tmp_path, variant="fp16", elsewhere=elsewhere)
     assert Checkpoint.from_fields(json.loads(json.dumps(asdict(checkpoint), default=str))) == checkpoint
+
+
+def test_places_are_told_to_people(tmp_path: Path):
+    elsewhere = {"vae": Checkpoint(tmp_path / "x", "org/model", COMMIT)}
+    checkpoint = Checkpoint(tmp_path, elsewhere=elsewhere)
+    assert describe_place(checkpoint, "vae") == f"org/model@{COMMIT}"
+    assert describe_place(checkpoint, "transformer") == str(tmp_path / "transformer")
+
+
+def test_equal_checkpoints_have_equal_hashes(tmp_path: Path):
+    one, other = (Checkpoint(tmp_path, elsewhere={"vae": Checkpoint(tmp_path / "vae")}) for _ in range(2))
+    assert {one: 1}[other] == 1
 
 
 def test_settings_are_read_with_a_byte_order_mark(folder: Path):

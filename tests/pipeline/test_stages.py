@@ -1,5 +1,6 @@
 """The order of the stages, and what a project adds."""
 
+import subprocess
 import sys
 import tomllib
 from importlib import import_module
@@ -168,6 +169,19 @@ def test_a_declaration_that_cannot_work_is_refused_before_anything_runs(root: Pa
     sys.modules.pop("blur", None)
     found = message(write_list(root, *BUILT_IN[:3], "blur", BUILT_IN[3]))
     assert found.startswith(f"pyproject.toml, tool.hunyuan-stages.stages: {fault}")
+
+
+def test_a_component_that_is_only_named_is_refused_before_anything_runs(root: Path):
+    """In a process of its own: here, the types of arguments are checked on every call."""
+    text = (root / "blur.py").read_text().replace('Program("blur", HOST)', 'Program("blur", HOST), components=("vae",)')
+    (root / "blur.py").write_text(text)
+    write_list(root, *BUILT_IN[:3], "blur", BUILT_IN[3])
+    program = f"from pathlib import Path; from stages.pipeline.stages import *; read_pipeline(Path({str(root)!r}))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr.endswith(
+        "ParamsError: pyproject.toml, tool.hunyuan-stages.stages: `blur` names the component 'vae', which must be "
+        "declared, as Component('vae', ...).\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["[tool.hunyuan-stages]\nstage = []\n", 'tool.hunyuan-stages = "x"\n'])

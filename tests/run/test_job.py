@@ -202,7 +202,7 @@ def test_a_checkpoint_that_was_changed_in_use_makes_nothing(denoise: Job, tmp_pa
     assert Store(job.store).verdict(job.node, CODE) == Verdict("absent")
 
 
-def test_a_checkpoint_without_its_index_is_warned_of_once(denoise: Job, tmp_path: Path):
+def test_a_checkpoint_without_its_index_is_warned_of_once_and_run_json_says_where_it_is(denoise: Job, tmp_path: Path):
     (tmp_path / "guider").mkdir()
     (tmp_path / "guider/guider_config.json").write_text("{}")
     identity = component_identity(denoise.checkpoint, GUIDER, StatCache(tmp_path / "cache"))
@@ -215,6 +215,8 @@ def test_a_checkpoint_without_its_index_is_warned_of_once(denoise: Job, tmp_path
 
     for number in (1, 2):
         perform(replace(job, number=number), run, Report(events.append))
+    run_json = Store(job.store).payload(job.node.artifact).with_name("run.json")
+    assert json.loads(run_json.read_text())["components"] == {"guider": str(tmp_path / "guider")}
     (warning,) = [event["message"] for event in events if event["event"] == "warning"]
     assert warning == explain_missing_index(job.checkpoint)
 
