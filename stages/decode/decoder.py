@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
@@ -128,7 +127,7 @@ class Decoder:
         programs = compile_tiles(plan, grid, lambda plan: self._compile(plan, compile_program))
         pieces = decode_video(
             self._weights,
-            jnp.moveaxis(latents, 1, -1),
+            np.moveaxis(latents, 1, -1),
             config=self.config,
             grid=grid,
             devices=self.devices,

@@ -22,7 +22,7 @@ from stages.tensors.finite import require_finite
 
 def decode_video(
     weights: DecoderWeights[Array],
-    latents: Float[Array, "1 f h w c"],
+    latents: Float[Array | np.ndarray, "1 f h w c"],
     *,
     config: DecoderConfig,
     grid: TileGrid,
@@ -46,7 +46,7 @@ def decode_video(
     """
     num_latent_frames = latents.shape[1]
     scaled = to_vae_space(latents, config, dtype=weights.norm_out.dtype)
-    tiles = jax.device_put(cut_tiles(scaled, grid), place(devices))
+    tiles = cut_tiles(jax.device_put(scaled, place(devices)), grid)
     states = [[initial_state(num_latent_frames) for _ in row] for row in tiles]
     step_px = grid.step * config.spatial_compression
     blend_px = grid.tile_size * config.spatial_compression - step_px
@@ -76,14 +76,15 @@ def finish(
 
 
 def to_vae_space(
-    latents: Float[Array, "1 f h w c"], config: DecoderConfig, *, dtype: DTypeLike
-) -> Float[Array, "1 f h w c"]:
+    latents: Float[Array | np.ndarray, "1 f h w c"], config: DecoderConfig, *, dtype: DTypeLike
+) -> Float[Array | np.ndarray, "1 f h w c"]:
     """Divide latents in DiT space, [1, f, h, w, c], by the scaling factor.
 
-    They are rounded to `dtype` first and then divided in float32: as torch does it in diffusers' pipeline.
+    They are rounded to `dtype` first and then divided in float32: as torch does it in diffusers' pipeline. What is in
+    the host's memory stays there.
     """
     rounded = latents.astype(dtype)
-    return (rounded.astype(jnp.float32) / config.scaling_factor).astype(dtype)
+    return (rounded.astype(np.float32) / config.scaling_factor).astype(dtype)
 
 
 def to_stored(frames: Float[Array, "f h_px w_px rgb"]) -> BFloat16[Array, "f h_px w_px rgb"]:

@@ -50,7 +50,7 @@ class PreparedVideo:
     """
 
     settings: SamplingSettings
-    text: TextTokens[jax.Array]
+    text: TextTokens[NDArray[Any]]
     step: jax.stages.Compiled
     executable: Executable | None
 
@@ -177,7 +177,7 @@ class Denoiser:
         return self.run(self.prepare(text, settings, compile_program=compile_program), progress=progress)
 
     def prepare(
-        self, text: TextTokens[jax.Array], settings: SamplingSettings, *, compile_program: CompileProgram
+        self, text: TextTokens[NDArray[Any]], settings: SamplingSettings, *, compile_program: CompileProgram
     ) -> PreparedVideo:
         """Get the step for a video: from a video before, or compiled now.
 

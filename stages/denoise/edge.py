@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 from jax.sharding import Mesh
+from numpy.typing import NDArray
 
 from stages.denoise.config import GuiderConfig, TransformerConfig, read_model_config
 from stages.denoise.denoiser import Denoiser, PreparedVideo, explain_second_guidance
@@ -128,7 +128,7 @@ def _check_guider(own: GuiderConfig, guidance_scale: float, report: Report, *, w
 
 def _read_text(
     source: Path, config: TransformerConfig, settings: SamplingSettings, *, dtype: str
-) -> TextTokens[jax.Array]:
+) -> TextTokens[NDArray[Any]]:
     return read_embeddings(
         read_tensors(source),
         config,

@@ -6,12 +6,13 @@ Owns the order and the noise levels of the steps. What a step does is in step.py
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
+from numpy.typing import NDArray
 
 from stages.denoise.config import SchedulerConfig, TransformerConfig
 from stages.denoise.sharding.mesh import sharding
@@ -98,7 +99,7 @@ def make_schedule(num_inference_steps: int, scheduler: SchedulerConfig, *, flow_
 def sample(
     step: Callable[..., Array],
     weights: DiTWeights[Array],
-    text: TextTokens[Array],
+    text: TextTokens[NDArray[Any]],
     noise: Float[np.ndarray, "1 c f h w"],
     schedule: Schedule,
     *,
@@ -124,7 +125,7 @@ def sample(
     """
     constants = place_constants(text, LatentSize(*noise.shape[2:]), config, mesh)
     # a copy: the first step donates it
-    latents: Array = jax.device_put(jnp.array(noise, copy=True), sharding(mesh))
+    latents: Array = jax.device_put(noise, sharding(mesh), may_alias=False)
     num_steps = len(schedule.timesteps)
     for index in range(num_steps):
         latents = step(

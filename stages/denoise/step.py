@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32
+from numpy.typing import NDArray
 
 from stages.denoise.attention.kernels import pick_attention
 from stages.denoise.config import TransformerConfig
@@ -81,7 +82,7 @@ def denoise_step(
 
 
 def place_constants(
-    text: TextTokens[Array], size: LatentSize, config: TransformerConfig, mesh: Mesh
+    text: TextTokens[NDArray[Any]], size: LatentSize, config: TransformerConfig, mesh: Mesh
 ) -> tuple[TextTokens[Array], tuple[Array, Array]]:
     """What stays the same in all steps, put on the chips.
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from numpy.typing import NDArray
 
 from stages.denoise.attention.padding import round_up
@@ -73,7 +71,7 @@ def read_embeddings(
     dtype: str,
     num_video_tokens: int,
     where: str,
-) -> TextTokens[Array]:
+) -> TextTokens[NDArray[Any]]:
     """The text tokens of a batch, from the tensors of `embeddings.safetensors`.
 
     Args:
@@ -140,7 +138,7 @@ def check_masks(tensors: Mapping[str, NDArray[Any]], *, prefixes: Sequence[str],
 
 def pack_text_tokens(
     prompts: Sequence[PromptEmbeds], *, dtype: np.dtype[Any], num_video_tokens: int = 0
-) -> TextTokens[Array]:
+) -> TextTokens[NDArray[Any]]:
     """Keep the valid tokens of each prompt and pad both kinds of text to one bucket each for all prompts.
 
     Args:
@@ -148,7 +146,8 @@ def pack_text_tokens(
         dtype: the model dtype, which embeddings are cast to.
         num_video_tokens: video tokens that the text stands beside, as in `bucket_size`.
     Returns:
-        b entries; a kind of text that no prompt has takes no place at all.
+        b entries, in the host's memory: no device has been chosen. A kind of text that no prompt has takes no place at
+        all.
     """
     valid = [_valid_tokens(entry.prompt_embeds, entry.prompt_embeds_mask) for entry in prompts]
     assert all(len(tokens) for tokens in valid), "check_masks"
@@ -173,7 +172,9 @@ def _valid_tokens(embeds: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
     return valid
 
 
-def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video_tokens: int) -> tuple[Array, Array]:
+def _pad(
+    entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video_tokens: int
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """[b, bucket, c] and the mask [b, bucket] of entries [valid, c]."""
     size = bucket_size(max(len(entry) for entry in entries), num_video_tokens=num_video_tokens)
     padded = np.zeros((len(entries), size, entries[0].shape[1]), dtype)
@@ -181,4 +182,4 @@ def _pad(entries: Sequence[NDArray[Any]], dtype: np.dtype[Any], num_video_tokens
     for index, entry in enumerate(entries):
         padded[index, : len(entry)] = entry
         mask[index, : len(entry)] = True
-    return jnp.asarray(padded), jnp.asarray(mask)
+    return padded, mask

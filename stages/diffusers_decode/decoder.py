@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from numpy.typing import NDArray
 
 from stages.decode.config import DecoderConfig
@@ -105,7 +105,7 @@ class DiffusersDecoder:
         grid = plan_grid(latents, tiling, self.config)
         pieces = decode_whole(
             self._decode_tile,
-            jnp.moveaxis(latents, 1, -1),
+            np.moveaxis(latents, 1, -1),
             grid,
             progress,
             config=self.config,

@@ -5,7 +5,6 @@ its attention all pairs of their cells: memory grows with the square of the vide
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15Decoder3D
@@ -47,10 +46,10 @@ def load_torch_decoder(files: WeightFiles, config: DecoderConfig, *, dtype: str)
     module.load_state_dict(weights, assign=True)
     module.eval()
 
-    def decode_tile(latents: Float[Array, "1 f h w c"]) -> Float[Array, "1 f_px h_px w_px rgb"]:
+    def decode_tile(latents: Float[Array, "1 f h w c"]) -> Float[np.ndarray, "1 f_px h_px w_px rgb"]:
         with torch.inference_mode():
             frames = module(_to_torch(np.moveaxis(np.asarray(latents), -1, 1), dtype))
-        return jnp.asarray(frames.movedim(1, -1).float().numpy())
+        return np.asarray(frames.movedim(1, -1).float())
 
     return decode_tile
 

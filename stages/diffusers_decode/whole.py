@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from stages.decode.config import DecoderConfig
@@ -16,12 +17,13 @@ from stages.decode.tiling import LatentTile, Tile, TileGrid, cut_tiles, join_til
 from stages.tensors.dtypes import DTYPES
 
 Progress: TypeAlias = Callable[[int, int, str], None]  # called with: how many are done, how many there are, of what
-DecodeTile: TypeAlias = Callable[[LatentTile], Tile]  # latents in VAE space -> all their frames, of any float dtype
+# Latents in VAE space -> all their frames, of any float dtype, on the host or on a device.
+DecodeTile: TypeAlias = Callable[[LatentTile], Tile | Float[np.ndarray, "b f_px _ _ rgb"]]
 
 
 def decode_whole(
     decode_tile: DecodeTile,
-    latents: Float[Array, "1 f h w c"],
+    latents: Float[Array | np.ndarray, "1 f h w c"],
     grid: TileGrid,
     progress: Progress,
     *,

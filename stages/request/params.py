@@ -90,7 +90,7 @@ def _model_table(components: Collection[str]) -> type[ModelParams]:
 class MachineParams(Table):
     """Settings of the machine. They are written to run.json and are part of no key."""
 
-    platform: Literal["auto", "cpu", "tpu"] = "auto"
+    platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
     mesh: Text = "auto"
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
     artifacts: Name = "artifacts"

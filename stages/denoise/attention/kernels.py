@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import jax
 
+from stages.denoise.attention.cudnn import gpu_attention
 from stages.denoise.attention.plain import Attention, plain_attention
 from stages.denoise.attention.splash import splash_attention, tiles_of
 
@@ -14,7 +15,11 @@ def _splash(device: jax.Device, *, window_size: int) -> Attention:
     return partial(splash_attention, window_size=window_size, tiles=tiles_of(device.device_kind))
 
 
-_KERNELS: Mapping[str, Callable[..., Attention]] = MappingProxyType({"tpu": _splash})
+def _gpu(device: jax.Device, *, window_size: int) -> Attention:
+    return partial(gpu_attention, window_size=window_size, compute_capability=device.compute_capability)
+
+
+_KERNELS: Mapping[str, Callable[..., Attention]] = MappingProxyType({"tpu": _splash, "gpu": _gpu})
 
 
 def pick_attention(device: jax.Device, *, window_size: int) -> Attention:

@@ -6,16 +6,18 @@ Owns the mask rules and the size of temporaries. Projections, norms and rotary e
 
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+from numpy.typing import NDArray
 
 MAX_SCORES = 2**23  # in memory at a time, all of one (batch, head): 32 MiB in float32
 
 # What a block needs of an implementation: (query, key, value, text_mask) -> result, as in `plain_attention`.
 Attention: TypeAlias = Callable[[Array, Array, Array, Array], Array]
+_Numbers = TypeVar("_Numbers", Array, NDArray[Any])
 Heads: TypeAlias = tuple[Array, Array, Array]  # query, key and value of some tokens, [b, n, t, d] each
 
 
@@ -65,18 +67,19 @@ def plain_attention(
     return result.reshape(query.shape)
 
 
-def window_start(position: Array, *, window_size: int, num_video_tokens: int) -> Array:
+def window_start(position: _Numbers, *, window_size: int, num_video_tokens: int) -> _Numbers:
     """First of the `window_size` video tokens that the video token at `position` sees.
 
     The window is centred, and shifted at both ends of the sequence so that it always holds `window_size` tokens.
 
     Args:
-        position: any shape, int32, 0 <= position < num_video_tokens (larger ones are treated as the last).
+        position: any shape, integers, on the host or on a device, 0 <= position < num_video_tokens (larger ones are
+            treated as the last).
         window_size: 1 <= window_size <= num_video_tokens.
     Returns:
-        Shape of `position`, int32.
+        Shape and dtype of `position`, where that is.
     """
-    return jnp.clip(position - window_size // 2, 0, num_video_tokens - window_size)
+    return (position - window_size // 2).clip(0, num_video_tokens - window_size)
 
 
 def _attend_all(

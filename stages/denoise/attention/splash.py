@@ -173,11 +173,8 @@ class _WindowMask(masks.Mask):
 
     def __init__(self, shape: tuple[int, int], window: _Window, *, first: int) -> None:
         self._shape, self._window, self._first = shape, window, first
-        with jax.ensure_compile_time_eval():  # numbers, also while a function is traced
-            starts = window_start(
-                jnp.arange(shape[0]), window_size=window.size, num_video_tokens=window.num_video_tokens
-            )
-        self.q_sequence = np.asarray(starts, np.int32)  # of each query's window
+        starts = window_start(np.arange(shape[0]), window_size=window.size, num_video_tokens=window.num_video_tokens)
+        self.q_sequence = starts.astype(np.int32)  # of each query's window
 
     @property
     def shape(self) -> tuple[int, ...]:
