@@ -3,7 +3,9 @@
 Owns the shapes of what a step is called with.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,6 +22,10 @@ from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.machine.flops import count_flops
 from stages.tensors.dtypes import DTYPES
+
+# On a CPU, products of bfloat16 are made in float32, and this pass of XLA moves the conversion of the weights out of
+# the loop over the blocks: all of them are then in memory a second time, in twice the bytes (docs/decisions/0022).
+_OPTIONS_OF_BFLOAT16_ON_CPU = MappingProxyType({"xla_disable_hlo_passes": "while-loop-invariant-code-motion"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,13 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
         weights=weights,
         state=latents,
         flops=count_flops(traced.jaxpr.jaxpr),
+        compiler_options=_compiler_options(plan, mesh),
     )
+
+
+def _compiler_options(plan: StepPlan, mesh: Mesh) -> Mapping[str, str]:
+    is_converted = plan.dtype == "bfloat16" and mesh.devices.flat[0].platform == "cpu"
+    return _OPTIONS_OF_BFLOAT16_ON_CPU if is_converted else {}
 
 
 def _describe_text(plan: StepPlan, mesh: Mesh, dtype: Any) -> TextTokens[jax.ShapeDtypeStruct]:

@@ -1,15 +1,18 @@
 """A planned step is the one that is run, does little more than it must, and fits by the TPU compiler's word."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
+from stages.denoise.config import TransformerConfig
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.step import denoise_step, place_constants
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise
+from stages.geometry import LatentSize
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.denoise.min_flops import min_flops
 from tests.devices import TPU_COMPILER, run_python
@@ -44,6 +47,7 @@ print(json.dumps({
     "weights": sum(leaf.size * 2 for leaf in jax.tree.leaves(program.weights)),
     "arguments": memory.argument_size_in_bytes,
     "temporaries": memory.temp_size_in_bytes,
+    "options": dict(program.compiler_options),
     "kinds": sorted(set(re.findall(r" (all-gather|all-to-all|all-reduce|collective-permute)[(]", compiled.as_text()))),
     "flops": flops,
 }))
@@ -81,6 +85,43 @@ def test_a_plan_knows_its_weights_and_its_state(tmp_path):
         lambda array: (array.shape, array.dtype, array.sharding), program.weights
     )
     assert (program.state.shape, program.state.dtype) == (TOY_SIZE.shape, np.float32)
+
+
+@pytest.mark.parametrize("is_as_planned", [True, False])
+def test_on_a_cpu_no_more_than_two_blocks_are_float32_at_a_time_in_bfloat16(is_as_planned: bool):
+    """At a quarter of the real width. When the second case fails, XLA does so by itself, and the option can go."""
+    config = replace(TransformerConfig(), num_attention_heads=4)
+    plan = StepPlan(config, LatentSize(2, 8, 8), 32, 0, is_guided=True, dtype="bfloat16", window_size=0)
+    program = lower_step(plan, MESH)
+    compiled = program.compile() if is_as_planned else program.lowered.compile()
+    blocks_bytes = sum(2 * leaf.size * leaf.dtype.itemsize for leaf in program.weights.blocks.values())  # in float32
+    is_little = compiled.memory_analysis().temp_size_in_bytes < 2 * blocks_bytes / config.num_layers
+    assert is_little == is_as_planned
+
+
+def test_how_a_step_is_compiled_on_a_cpu_changes_no_bit(tmp_path):
+    weights = load(write_checkpoint(tmp_path), dtype="bfloat16")
+    text = pack_text_tokens([build_prompt(5, 3), build_prompt(2)], dtype=np.dtype("bfloat16"))
+    noise = initial_noise(TOY_SIZE, seed=0, dtype="bfloat16")
+    program = lower_step(replace(PLAN, dtype="bfloat16"), MESH)
+    assert program.compiler_options
+    with_options, without = (
+        step(
+            weights,
+            jax.device_put(noise, may_alias=False),
+            *place_constants(text, TOY_SIZE, TOY, MESH),
+            timestep=noise[0, 0, 0, 0, :1],
+            sigma_change=np.float32(-0.5),
+            guidance_scale=np.float32(2),
+        )
+        for step in (program.compile(), program.lowered.compile())
+    )
+    assert np.array_equal(with_options, without)
+
+
+def test_a_step_in_float32_has_no_option_and_one_on_a_tpu_has_none(on_tpu):
+    assert not lower_step(PLAN, MESH).compiler_options
+    assert on_tpu["options"] == {}
 
 
 def test_the_least_that_a_step_can_do_is_counted_by_hand():
