@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stages.run.job import Job
@@ -16,6 +17,24 @@ from tests.project import PROJECT
 # Half the compile time, for programs that run once on a few cells.
 _QUICK_COMPILER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 _ENDINGS = ("result", "error")
+# Of each kind of variable that would change what a stage makes, or stop it, where machine.platform is "cpu"; and how
+# the warnings begin that say that it is ignored.
+HOSTILE: Mapping[str, str] = MappingProxyType({
+    "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+    "JAX_DISABLE_JIT": "1",
+    "JAX_ENABLE_X64": "1",
+    "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
+    "JAX_PLATFORMS": "tpu,cpu",
+    "JAX_PLATFORM_NAME": "tpu",
+    "JAX_TRANSFER_GUARD": "disallow",
+    "XLA_FLAGS": "--xla_allow_excess_precision=false --xla_cpu_enable_fast_math=true",
+})  # fmt: skip
+IGNORED = (
+    "JAX_DEFAULT_MATMUL_PRECISION=", "JAX_DISABLE_JIT=", "JAX_ENABLE_X64=", "JAX_NUMPY_DTYPE_PROMOTION=",
+    "JAX_NUMPY_RANK_PROMOTION=", "JAX_PLATFORM_NAME=", "JAX_TRANSFER_GUARD=", "--xla_allow_excess_precision=",
+    "--xla_cpu_enable_fast_math=",
+)  # fmt: skip
 
 Event = Mapping[str, Any]
 
@@ -62,3 +81,9 @@ class StageProcess:
     def kill(self) -> None:
         """End it; a job that it does raises."""
         self._process.kill()
+
+
+def warnings_of(events: list[Event]) -> list[str]:
+    """The messages of warnings among events, as far as the first "="."""
+    messages = [str(event["message"]) for event in events if event["event"] == "warning"]
+    return [message[: message.index("=") + 1] for message in messages]

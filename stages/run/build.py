@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class Build:
         root: the project's folder.
         code: fingerprint of the code of each program that makes nodes, by its package.
         sources: the files behind each fingerprint.
+        overrides: parameters of the command line, by dotted name.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Build:
     code: Mapping[str, Digest]
     sources: Mapping[str, tuple[Path, ...]]
     runner: Runner = field(repr=False)
+    overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -112,6 +115,7 @@ class Build:
             code=self._code_of(node),
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
+            preflight=self._preflight_of(node),
         )
 
     def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
@@ -143,6 +147,11 @@ class Build:
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""
         return self.pipeline[node.stage].components if node.components else ()
+
+    def _preflight_of(self, node: Node) -> str:
+        """The command line that says what a node's videos need, as they were asked for here."""
+        changes = (f"{name}={value}" for name, value in self.overrides.items())
+        return shlex.join(["doit", "preflight", *self.graph.videos_of(node), *changes])
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]
@@ -204,6 +213,7 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
         code={package: fingerprinter.fingerprint(package) for package in packages},
         sources={package: tuple(fingerprinter.find_sources(package).values()) for package in packages},
         runner=Workers(root, store.root / LOGS),
+        overrides=overrides,
     )
     cache.save()
     return build

@@ -37,7 +37,7 @@ JOINING = "joining"  # the event of a process that is about to join those of oth
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
 _MIB = 2**20
-_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of `ru_maxrss`
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Job:
         code: fingerprint of the stage's code, for the manifest.
         machine: the machine's settings (see params.MachineParams).
         from_file: the file that holds the result already, for a node that is made from one.
+        preflight: the command that says what the programs of its videos need; "" where there is none.
         number: of the job among those of its process, from 1; the process counts (program.py).
     """
 
@@ -72,6 +73,7 @@ class Job:
     code: Digest
     machine: Mapping[str, str]
     from_file: Path | None = None
+    preflight: str = ""
     number: int = 1
 
     def to_json(self) -> str:
@@ -96,6 +98,7 @@ class Job:
             code=Digest(fields["code"]),
             machine=fields["machine"],
             from_file=None if from_file is None else Path(from_file),
+            preflight=fields["preflight"],
         )
 
     def input(self, contract: Contract) -> Path:
@@ -248,7 +251,7 @@ def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
         "host": socket.gethostname(),
         "machine": dict(job.machine),
         "components": {each.name: describe_place(job.checkpoint, each.name) for each in job.components},
-        "peak_memory_bytes": peak * _PEAK_UNIT,
+        "peak_memory_bytes": peak * PEAK_UNIT,
         "versions": loaded | {name: version for name, version in compilers.items() if version},
         "wall_s": dict[str, JsonValue](report.wall_s),
         "steady_s": dict(report.steady_s),

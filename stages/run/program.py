@@ -20,8 +20,10 @@ from typing import TextIO
 from stages.errors import StageError, StagesError
 from stages.keys import Digest, JsonValue
 from stages.pipeline.stage import command_of
+from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job, Report, Run, perform
+from stages.run.memory import watch_memory
 from stages.store.stat_cache import StatCache
 
 _DESCRIPTION = """\
@@ -50,10 +52,11 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
         instead: what --help of a program that makes no video's node says: how it is used.
     """
     options = _parse(package, arguments, instead)
+    ignored = clean_environment()
 
     def load() -> Run:
         run: Run = import_module(f"{package}.edge").open_stage()
-        return run
+        return note_environment(watch_memory(run), ignored)
 
     if options.video is None:
         _serve(load(), package, options.events_fd)

@@ -5,6 +5,7 @@ The parent's half; program.py is the child's. Loads nothing heavy. May be called
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,10 +18,12 @@ from pathlib import Path
 
 from stages.errors import StageError
 from stages.pipeline.stage import Program
-from stages.run.job import JOINING, Job
+from stages.run.job import JOINING, PEAK_UNIT, Job
+from stages.run.memory import advise, is_exhaustion
 from stages.run.runner import Event
 
 LOGS = "logs"  # the folder in a store
+_MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
 _MAX_QUOTED = 300  # characters of what a process printed, in a message
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
@@ -170,7 +173,12 @@ class _Worker:
                 self._depends_on_hosts = True
             else:
                 observe(event)
-        raise StageError(f"{job.node.title}: its process {self._how_it_ended()}. What it printed: {self._log}")
+        how = self._how_it_ended()
+        advice = ""
+        if _MEMORY_RAN_OUT in how or is_exhaustion(how):
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT
+            advice = f" {advise(job, '', peak)}"
+        raise StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
 
     def close(self) -> None:
         """Let the process end by ending its stdin."""
@@ -202,15 +210,16 @@ class _Worker:
 
     def _how_it_ended(self) -> str:
         code = self._process.wait()
+        printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:_MAX_QUOTED]
         if code >= 0:
-            printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-            last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")
-            return f"ended with exit code {code} ({last[:_MAX_QUOTED]})"  # Python's last line is the exception
+            return f"ended with exit code {code} ({last})"  # Python's last line is the exception
         name = signal.Signals(-code).name
         if name == "SIGABRT" and self._depends_on_hosts:
             return (
                 f"was ended by {name}, as JAX does when another host has ended, cannot be reached or was never started "
                 "(docs/many-hosts.md)"
             )
-        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
-        return f"was ended by {name}{memory}"
+        if name == "SIGABRT":  # of C++, which has printed why
+            return f"was ended by {name} ({last})"
+        return f"was ended by {name}{_MEMORY_RAN_OUT if name == 'SIGKILL' else ''}"

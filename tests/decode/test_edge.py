@@ -23,7 +23,7 @@ from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
 from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.loads import watch_loads
-from tests.stage_process import Event, StageProcess
+from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles
 
@@ -217,6 +217,20 @@ def test_a_platform_that_is_not_there_is_reported(process: StageProcess, vae: Pa
         assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
         assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
     fresh.close()
+
+
+def test_no_environment_stops_the_stage_or_changes_a_bit(process: StageProcess, vae: Path, tmp_path: Path):
+    fresh = StageProcess("decode", tmp_path / "log", {**os.environ, **HOSTILE})
+    frames = []
+    for running in (process, fresh):
+        events = decode(running, vae)
+        assert events[-1]["event"] == "result"
+        (file,) = artifacts(vae)
+        frames.append(file.read_bytes())
+        shutil.rmtree(vae.parent.parent / "artifacts")
+    fresh.close()
+    assert warnings_of(events) == [*IGNORED]
+    assert frames[0] == frames[1]
 
 
 def test_the_decoder_is_kept_for_the_next_job_and_gone_before_another_is_loaded(

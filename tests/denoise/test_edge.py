@@ -1,6 +1,7 @@
 """The stage as a process: its messages when checkpoint, embeddings or machine do not fit; and here: what it keeps."""
 
 import json
+import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.loads import watch_loads
-from tests.stage_process import Event, StageProcess
+from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles
 
@@ -208,6 +209,19 @@ def test_a_platform_that_is_not_there_is_reported(process: StageProcess, stage: 
         assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
         assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
     fresh.close()
+
+
+def test_no_environment_stops_the_stage_or_changes_a_bit(stage: Stage, tmp_path: Path):
+    """In bfloat16, whose roundings XLA's flags can change."""
+    fresh = StageProcess("denoise", tmp_path / "log", {**os.environ, **HOSTILE})
+    stage.run(dtype="bfloat16")
+    expected = stage.latents()
+    shutil.rmtree(stage.folder / "artifacts")
+    events = Stage(fresh, stage.folder).run(dtype="bfloat16")
+    fresh.close()
+    assert events[-1]["event"] == "result"
+    assert warnings_of(events) == [*IGNORED]
+    assert np.array_equal(stage.latents(), expected)
 
 
 def test_a_mesh_of_more_devices_than_there_are_is_reported(stage: Stage):

@@ -1,6 +1,8 @@
 """The program as a process: it takes decode over, for the decoder that the node names."""
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
 from tests.decode.builders import random_latents, write_vae
 from tests.loads import watch_loads
-from tests.stage_process import Event, StageProcess
+from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles
 
@@ -55,6 +57,19 @@ def decode(process: StageProcess, folder: Path) -> tuple[Path, list[Event]]:
     job = decode_job(folder)
     events = process.run(job)
     return Store(job.store).folder(job.node.artifact), events
+
+
+def test_no_environment_stops_the_program_or_changes_a_bit(process: StageProcess, tmp_path: Path):
+    fresh = StageProcess("diffusers_decode", tmp_path / "log", {**os.environ, **HOSTILE})
+    frames = []
+    for running in (process, fresh):
+        folder, events = decode(running, tmp_path)
+        assert events[-1]["event"] == "result"
+        frames.append((folder / "frames.safetensors").read_bytes())
+        shutil.rmtree(tmp_path / "artifacts")
+    fresh.close()
+    assert warnings_of(events) == [*IGNORED]
+    assert frames[0] == frames[1]
 
 
 def test_a_job_makes_frames_and_counts_tiles_and_then_what_is_written(process: StageProcess, tmp_path: Path):

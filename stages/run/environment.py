@@ -1,0 +1,89 @@
+"""The environment of a stage's process: what in it would change results, or stop a stage, is taken out.
+
+A key says what a result is made of, and says nothing of the environment; so nothing in it may decide what is made.
+Owns which variables those are, and which others run.json notes; docs/decisions/0022 says how they were found. Loads
+nothing heavy: torch and JAX read the environment once, when they are loaded.
+"""
+
+import os
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from stages.keys import JsonValue
+from stages.run.job import Job, Report, Run
+
+_FLAGS = "XLA_FLAGS"
+_CHANGES = "it would change results, and a key says nothing of it"
+_STOPS = "stages do not run with it"
+_DEVICES = "machine.platform and JAX_PLATFORMS choose the devices"
+# By name, why; whatever the value: the default is what results are made with.
+_REMOVED: Mapping[str, str] = MappingProxyType({
+    "DNNL_DEFAULT_FPMATH_MODE": _CHANGES,
+    "JAX_ARRAY_GARBAGE_COLLECTION_GUARD": _STOPS,
+    "JAX_DEFAULT_DEVICE": _DEVICES,
+    "JAX_DEFAULT_MATMUL_PRECISION": _CHANGES,
+    "JAX_DISABLE_JIT": _CHANGES,
+    "JAX_ENABLE_X64": _CHANGES,
+    "JAX_NO_EXECUTION": _STOPS,
+    "JAX_NO_TRACING": _STOPS,
+    "JAX_NUMPY_DTYPE_PROMOTION": _STOPS,
+    "JAX_NUMPY_RANK_PROMOTION": _STOPS,
+    "JAX_PLATFORM_NAME": _DEVICES,
+    "JAX_TRANSFER_GUARD": _STOPS,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_DEVICE": _STOPS,
+    "JAX_TRANSFER_GUARD_DEVICE_TO_HOST": _STOPS,
+    "JAX_TRANSFER_GUARD_HOST_TO_DEVICE": _STOPS,
+    "JAX_XLA_BACKEND": _DEVICES,
+    "NVIDIA_TF32_OVERRIDE": _CHANGES,
+    "ONEDNN_DEFAULT_FPMATH_MODE": _CHANGES,
+})  # fmt: skip
+_REMOVED_FLAGS: Mapping[str, str] = MappingProxyType({
+    "xla_allow_excess_precision": _CHANGES,
+    "xla_cpu_enable_fast_math": _CHANGES,
+    "xla_cpu_enable_fast_min_max": _CHANGES,
+    "xla_gpu_enable_fast_min_max": _CHANGES,
+})  # fmt: skip
+# How names of variables begin that may change speed, memory or the last bits.
+_NOTED = re.compile(r"(JAX|XLA|LIBTPU|TPU|CUDA|NVIDIA|TF|OMP|MKL|KMP|TORCH|PYTORCH|ATEN|DNNL|ONEDNN|GOMP|LD)_.*")
+
+
+def clean_environment(environment: MutableMapping[str, str] = os.environ) -> list[str]:
+    """Take out what would change results or stop a stage.
+
+    Args:
+        environment: of this process, before it has loaded torch or JAX; it is changed.
+    Returns:
+        A sentence for each variable or flag that was taken out.
+    """
+    messages = []
+    for name in sorted(_REMOVED.keys() & environment.keys()):
+        messages.append(f"{name}={environment.pop(name)} in the environment is ignored: {_REMOVED[name]}.")
+    flags = environment.get(_FLAGS, "").split()
+    for flag in flags:
+        if reason := _REMOVED_FLAGS.get(_name_of(flag)):
+            environment[_FLAGS] = " ".join(kept for kept in flags if _name_of(kept) not in _REMOVED_FLAGS)
+            messages.append(f"{flag} in {_FLAGS} is ignored: {reason}.")
+    return messages
+
+
+def note_environment(run: Run, messages: Sequence[str], environment: Mapping[str, str] = os.environ) -> Run:
+    """`run`, with these warnings at the first job, and for run.json the variables that libraries may have read."""
+    unsent = [*messages]
+
+    def noted(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        while unsent:
+            report.warn(unsent.pop(0))
+        details = run(job, draft, report)
+        return {**details, "environment": {name: environment[name] for name in sorted(environment) if _is_noted(name)}}
+
+    return noted
+
+
+def _is_noted(name: str) -> bool:
+    return _NOTED.fullmatch(name) is not None
+
+
+def _name_of(flag: str) -> str:
+    return flag.partition("=")[0].removeprefix("--")

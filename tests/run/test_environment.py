@@ -1,0 +1,60 @@
+"""What is taken out of the environment of a stage's process, and what is noted of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.keys import Node
+from stages.models.checkpoint import Checkpoint
+from stages.run.environment import clean_environment, note_environment
+from stages.run.job import Job, Report
+from tests.builders import CODE, build_job
+
+CHANGES = "it would change results, and a key says nothing of it"
+STOPS = "stages do not run with it"
+DEVICES = "machine.platform and JAX_PLATFORMS choose the devices"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("JAX_ENABLE_X64", "1", CHANGES),
+        ("JAX_DEFAULT_MATMUL_PRECISION", "bfloat16", CHANGES),
+        ("JAX_TRANSFER_GUARD", "disallow", STOPS),
+        ("JAX_NUMPY_RANK_PROMOTION", "raise", STOPS),
+        ("JAX_PLATFORM_NAME", "tpu", DEVICES),
+    ],
+)
+def test_a_variable_that_changes_or_stops_a_stage_is_taken_out_with_a_sentence(name: str, value: str, reason: str):
+    environment = {name: value, "HOME": "/home"}
+    assert clean_environment(environment) == [f"{name}={value} in the environment is ignored: {reason}."]
+    assert environment == {"HOME": "/home"}
+
+
+@pytest.mark.parametrize("flag", ["--xla_allow_excess_precision=false", "--xla_cpu_enable_fast_math"])
+def test_a_flag_of_xla_that_changes_results_is_taken_out_of_the_others(flag: str):
+    environment = {"XLA_FLAGS": f"--xla_dump_to=/there {flag}  --xla_force_host_platform_device_count=2"}
+    assert clean_environment(environment) == [f"{flag} in XLA_FLAGS is ignored: {CHANGES}."]
+    assert environment == {"XLA_FLAGS": "--xla_dump_to=/there --xla_force_host_platform_device_count=2"}
+
+
+def test_what_changes_speed_or_says_more_stays_as_it_is():
+    kept = {"XLA_FLAGS": "--xla_dump_to='/a  b'", "JAX_LOG_COMPILES": "1", "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": ""}
+    environment = dict(kept)
+    assert clean_environment(environment) == []
+    assert environment == kept
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return build_job(Node("denoise", {}, {}, {}), Checkpoint(tmp_path), tmp_path, CODE, {})
+
+
+def test_warnings_come_with_the_first_job_and_run_json_has_what_libraries_may_read(job: Job):
+    sent: list[str] = []
+    report = Report(lambda event: sent.append(str(event["message"])))
+    environment = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "2", "HOME": "/home", "HF_TOKEN": "secret"}
+    run = note_environment(lambda _job, _draft, _report: {"device": "cpu"}, ["one.", "two."], environment)
+    details = [run(job, job.store, report) for _ in range(2)]
+    assert sent == ["one.", "two."]
+    assert details == 2 * [{"device": "cpu", "environment": {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "2"}}]

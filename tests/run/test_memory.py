@@ -1,0 +1,121 @@
+"""What is said when memory runs out: by real libraries, and in a real process that may have little."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from stages.errors import CheckpointError, StageError
+from stages.keys import Node
+from stages.models.checkpoint import Checkpoint
+from stages.run.job import Job, Report
+from stages.run.memory import find_exhaustion, is_exhaustion, watch_memory
+from tests.builders import CODE, build_job
+
+TOO_MANY = 2**50
+COMMAND = "doit preflight city denoise.num_frames=121"
+
+
+def raised_by(allocate: Callable[[], object]) -> Exception:
+    with pytest.raises(Exception) as error:  # noqa: PT011 (of any library)
+        allocate()
+    return error.value
+
+
+def build(stage: str, folder: Path, **parameters: str | float | bool) -> Job:
+    job = build_job(Node(stage, parameters, {}, {}), Checkpoint(folder), folder / "artifacts", CODE, {})
+    return replace(job, preflight=COMMAND)
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: np.empty(TOO_MANY),
+        lambda: torch.empty(TOO_MANY),
+        lambda: jnp.zeros(TOO_MANY, jnp.int8).block_until_ready(),
+        lambda: bytearray(TOO_MANY),
+    ],
+    ids=["numpy", "torch", "jax", "python"],
+)
+def test_an_allocation_that_no_machine_has_room_for_is_told_in_the_librarys_words(allocate):
+    error = raised_by(allocate)
+    reason = find_exhaustion(error)
+    assert reason is not None
+    assert " ".join(str(error).split())[:40] in reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(12, "Cannot allocate memory"),
+        SafetensorError("I/O error: Cannot allocate memory (os error 12)"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 18.4G of 15.75G"),
+    ],
+)
+def test_memory_that_runs_out_in_other_ways_is_known_by_its_words(error: Exception):
+    assert find_exhaustion(error) is not None
+
+
+def test_the_cause_of_an_error_of_ours_counts_and_its_own_words_do_not():
+    wrong = CheckpointError("model.safetensors: not a readable safetensors file (...). Download or copy it again.")
+    wrong.__cause__ = SafetensorError("I/O error: Cannot allocate memory (os error 12)")
+    assert find_exhaustion(wrong) == "I/O error: Cannot allocate memory (os error 12)"
+    assert find_exhaustion(CheckpointError("a prompt that says: out of memory")) is None
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("shapes differ"), OSError(28, "No space left on device"), ZeroDivisionError()]
+)
+def test_other_errors_are_left_alone(error: Exception, tmp_path: Path):
+    def run(_job: Job, _draft: Path, _report: Report):
+        raise error
+
+    assert find_exhaustion(error) is None
+    with pytest.raises(type(error)):
+        watch_memory(run)(build("denoise", tmp_path), tmp_path, Report(lambda _: None))
+
+
+@pytest.mark.parametrize("printed", ["terminate called ... what():  std::bad_alloc", "LLVM ERROR: out of memory"])
+def test_what_a_process_has_printed_last_is_understood(printed: str):
+    assert is_exhaustion(printed)
+
+
+@pytest.mark.parametrize(
+    ("stage", "parameters", "advice"),
+    [
+        (
+            "denoise",
+            {"dtype": "float32", "num_frames": 49, "height": 720, "width": 1280},
+            "Less is needed with denoise.dtype=bfloat16; smaller num_frames, height or width of denoise. "
+            f"`{COMMAND}` says what is needed, and which settings fit.",
+        ),
+        (
+            "decode",
+            {"decoder": "native", "enable_tiling": False, "dtype": "bfloat16"},
+            f"Less is needed with decode.enable_tiling=true. `{COMMAND}` says what is needed, and which settings fit.",
+        ),
+        ("encode", {"dtype": "bfloat16", "prompt": ""}, "It needs a machine with more memory."),
+        ("encode", {"dtype": "float32", "prompt": ""}, "Less is needed with encode.dtype=bfloat16."),
+    ],
+)
+def test_the_message_names_what_there_is_and_settings_that_need_less(
+    tmp_path: Path, stage: str, parameters, advice: str
+):
+    def run(_job: Job, _draft: Path, _report: Report):
+        raise MemoryError
+
+    job = build(stage, tmp_path, **parameters)
+    with pytest.raises(StageError) as error:
+        watch_memory(run)(job, tmp_path, Report(lambda _: None))
+    before, between, after = str(error.value).partition(" are free. ")
+    assert between
+    assert before.startswith(f"{job.node.title}: memory ran out (MemoryError). The process had ")
+    assert " GiB; this machine offers " in before
+    assert after == f"{advice} What was finished is kept."
