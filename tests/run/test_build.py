@@ -106,6 +106,13 @@ def test_each_node_is_a_job_for_its_program_with_what_it_reads(root: Path):
     assert [job.code for job in runner.jobs] == [build.code[job.program.package] for job in runner.jobs]
 
 
+def test_a_job_knows_the_command_that_says_what_its_videos_need(root: Path):
+    overrides = {"denoise.num_frames": "13", "encode.prompt": "A red circle."}
+    build, _, _ = fake_build(root, overrides)
+    job = build.job(build.graph.videos["demo"]["denoise"])
+    assert job.preflight == "doit preflight demo denoise.num_frames=13 'encode.prompt=A red circle.'"
+
+
 def test_after_every_job_drafts_are_swept_also_when_there_is_no_result(root: Path):
     build, store, runner = fake_build(root, {})
     runner.fails = True

@@ -1,5 +1,10 @@
 """What is said when memory runs out: by real libraries, and in a real process that may have little."""
 
+import json
+import re
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +17,24 @@ import torch
 from safetensors import SafetensorError
 
 from stages.errors import CheckpointError, StageError
-from stages.keys import Node
+from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job, Report
 from stages.run.memory import find_exhaustion, is_exhaustion, watch_memory
-from tests.builders import CODE, build_job
+from tests.builders import CODE, build_job, code_of
 
 TOO_MANY = 2**50
+# A process that can have 128 MiB more than it has when its code is loaded, as with `ulimit -v`.
+LIMITED = """
+import resource
+from pathlib import Path
+from stages.from_file import edge
+from stages.run.program import main
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + 2**27
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+main("stages.from_file")
+"""
 COMMAND = "doit preflight city denoise.num_frames=121"
 
 
@@ -119,3 +135,26 @@ def test_the_message_names_what_there_is_and_settings_that_need_less(
     assert before.startswith(f"{job.node.title}: memory ran out (MemoryError). The process had ")
     assert " GiB; this machine offers " in before
     assert after == f"{advice} What was finished is kept."
+
+
+def test_a_process_that_may_have_little_memory_says_so_and_serves_the_next_job(tmp_path: Path):
+    """A file of 512 MiB, of which the file system stores the header alone, where 128 MiB are left."""
+    file = tmp_path / "latents.safetensors"
+    entry = {"dtype": "F32", "shape": [1, 32, 64, 256, 256], "data_offsets": [0, 2**29]}
+    header = json.dumps({"latents": entry}).encode()
+    with file.open("wb") as opened:
+        opened.write(struct.pack("<Q", len(header)) + header)
+        opened.truncate(8 + len(header) + 2**29)
+    node = Node("denoise", {"from_file": digest_file(file)}, {}, {})
+    job = build_job(node, Checkpoint(tmp_path), tmp_path / "artifacts", code_of("from_file"), {}, file)
+    served = subprocess.run(
+        [sys.executable, "-c", LIMITED], input=2 * (job.to_json() + "\n"), capture_output=True, text=True, check=True
+    )
+    endings = [event for event in map(json.loads, served.stdout.splitlines()) if event["event"] == "error"]
+    assert [ending["kind"] for ending in endings] == ["StageError", "StageError"]
+    message = re.sub(r"\d+\.\d", "N", endings[0]["message"])
+    assert message == (
+        f"{node.title}: memory ran out (MemoryError: Cannot allocate memory (os error 12)). The process had N GiB; "
+        "this machine offers N GiB, of which N are free. It needs a machine with more memory. What was finished is "
+        "kept."
+    )
