@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -133,13 +134,12 @@ def write_checkpoint(folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(PACKAGE / "builtin/shapes", unfinished, ignore=shutil.ignore_patterns("*.safetensors", "README.md"))
     shutil.copytree(PACKAGE / "hub_configs" / HUB_ID, unfinished, dirs_exist_ok=True)
-    noise = np.random.default_rng(0).standard_normal(2**24, np.float32)
     for name, component in COMPONENTS.items():
         with torch.device("meta"):
             module = component.build()
         if name.startswith("text_encoder"):
             module.config.save_pretrained(unfinished / name)  # type: ignore[operator, union-attr]  # transformers'
-        write_weights(unfinished / name, component.stem, shapes_of(module), noise)
+        write_weights(unfinished / name, component.stem, shapes_of(module))
         print(f"{name}: {size_of(unfinished / name) / GIB:.2f} GiB", flush=True)
     unfinished.rename(folder)
 
@@ -149,13 +149,13 @@ def shapes_of(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(weight.shape) for name, weight in module.named_parameters()}
 
 
-def write_weights(folder: Path, stem: str, shapes: Mapping[str, tuple[int, ...]], noise: NDArray[Any]) -> None:
+def write_weights(folder: Path, stem: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Write random weights shard by shard, with their index; no more than a shard is in memory."""
     shards = list(split(shapes))
     weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):
         file = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file({name: fill(name, shapes[name], noise) for name in names}, folder / file, metadata={"format": "pt"})
+        save_file({name: fill(name, shapes[name]) for name in names}, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(names, file)
     index = {"metadata": {"total_size": sum(map(size_bytes, shapes.values()))}, "weight_map": weight_map}
     (folder / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
@@ -179,7 +179,7 @@ def size_bytes(shape: tuple[int, ...]) -> int:
     return 2 * int(np.prod(shape))
 
 
-def fill(name: str, shape: tuple[int, ...], noise: NDArray[Any]) -> NDArray[Any]:
+def fill(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """A weight under which activations keep their order of magnitude: noise by the fan-in, ones, or zeros as biases.
 
     Noise is taken from the same numbers again and again: 17 billion new ones would take minutes.
@@ -187,8 +187,14 @@ def fill(name: str, shape: tuple[int, ...], noise: NDArray[Any]) -> NDArray[Any]
     fan_in = int(np.prod(shape[1:]))
     if fan_in == 1:
         return np.full(shape, not name.endswith("bias"), ml_dtypes.bfloat16)
-    scaled = (noise * np.float32(fan_in**-0.5)).astype(ml_dtypes.bfloat16)
-    return np.resize(scaled, shape)
+    return np.resize(scaled_noise(fan_in), shape)
+
+
+@cache
+def scaled_noise(fan_in: int) -> NDArray[Any]:
+    """Random numbers of deviation fan_in ** -0.5, bfloat16."""
+    noise = np.random.default_rng(0).standard_normal(2**22, np.float32)
+    return (noise * np.float32(fan_in**-0.5)).astype(ml_dtypes.bfloat16)
 
 
 def size_of(folder: Path) -> int:

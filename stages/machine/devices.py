@@ -68,5 +68,5 @@ def _list_devices(backend: str | None) -> list[jax.Device]:
 
 
 def _explain(error: Exception) -> str:
-    """JAX's reason; where its own assertion fails, which has no text, it has skipped all that it was to use."""
-    return str(error) or "it has left out all platforms that it was told to use"
+    """JAX's reason; where its own assertion fails, which has no text, it was to use CUDA alone and has skipped it."""
+    return str(error) or "it sees no NVIDIA GPU"

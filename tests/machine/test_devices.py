@@ -68,7 +68,7 @@ def test_a_platform_that_is_named_starts_no_other_whatever_the_variable_says(wan
             "Unable to initialize backend 'foo': Backend 'foo' is not in the list of known backends: "
             "['cpu', 'tpu']. (set JAX_PLATFORMS='' to automatically choose an available backend)",
         ),
-        ("cuda", "it has left out all platforms that it was told to use"),
+        ("cuda", "it sees no NVIDIA GPU"),
     ],
 )
 def test_a_wrong_choice_of_the_environment_is_named(wanted: str, reason: str):
