@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stages.errors import StageError, StagesError
@@ -28,12 +29,12 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 # Values of parameters with which a stage takes more memory than with another one.
-_HEAVY: Mapping[tuple[str, JsonValue], str] = {
+_HEAVY: Mapping[tuple[str, JsonValue], str] = MappingProxyType({
     ("dtype", "float32"): "bfloat16",
     ("decoder", "diffusers"): "native",
     ("decoder", "diffusers-tpu"): "native",
     ("enable_tiling", False): "true",
-}
+})  # fmt: skip
 _SIZES = ("num_frames", "height", "width")
 
 
