@@ -219,7 +219,7 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ),
         ("export.crf", "18.5", "18.5: must be a valid integer."),
         ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
-        ("machine.platform", "gpu", "\"gpu\": must be 'auto', 'cpu' or 'tpu'."),
+        ("machine.platform", "cuda", "\"cuda\": must be 'auto', 'cpu', 'tpu' or 'gpu'."),
         ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
     ],
