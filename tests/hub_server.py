@@ -83,6 +83,9 @@ def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True  # not waited for: clients keep connections, and a stalled answer never ends
 
+    def handle_error(self, *_: object) -> None:
+        """Nothing is printed: clients that are killed go without a word."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request."""
