@@ -14,13 +14,14 @@ from jax.sharding import Mesh
 
 from stages.denoise.config import TransformerConfig
 from stages.denoise.sharding.collectives import num_places
-from stages.denoise.sharding.mesh import NUM_BRANCHES, sharding
+from stages.denoise.sharding.mesh import sharding
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import TextTokens
 from stages.denoise.weights import describe_weights
 from stages.geometry import LatentSize
 from stages.machine.executables import Program
 from stages.machine.flops import count_flops
+from stages.machine.mesh_layout import NUM_BRANCHES
 from stages.tensors.dtypes import DTYPES
 
 # On a CPU, products of bfloat16 are made in float32, and this pass of XLA moves the conversion of the weights out of

@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float
 from stages.denoise.attention.padding import pad_end, round_up
 from stages.denoise.attention.plain import Attention, Heads
 from stages.denoise.sharding.layouts import Layout
-from stages.denoise.sharding.mesh import AXES, MESH_AXES, num_parts
+from stages.denoise.sharding.mesh import MESH_AXES, num_parts
+from stages.machine.mesh_layout import AXES
 
 # Each chip's share of the tokens is a multiple of it. A vector register of a TPU holds 16 rows of bfloat16; with shares
 # that end within one, the step of 241 frames took 107 s to compile and 2.94 GiB of temporaries, not 42 s and 2.26 GiB.

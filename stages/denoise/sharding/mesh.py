@@ -1,7 +1,8 @@
 """The mesh: which chips work together, and the one table that says how arrays are spread over them.
 
-Owns the names of the mesh axes, their sizes, and the table from logical axes to them. Other modules name logical axes
-only. What chips send each other is in collectives.py. Reasons and figures: docs/decisions/0016.
+Owns the sizes of the mesh axes, and the table from logical axes to them. Other modules name logical axes only. How a
+layout is written down is in stages/machine/mesh_layout.py, what chips send each other in collectives.py. Reasons and
+figures: docs/decisions/0016.
 """
 
 import math
@@ -13,9 +14,8 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stages.errors import MeshError
+from stages.machine.mesh_layout import AUTO, AXES, NUM_BRANCHES, parse_layout
 
-AXES = ("cfg", "sequence", "heads")  # guidance branches; video and text tokens; attention heads and hidden channels
-NUM_BRANCHES = 2  # of guidance: cond and uncond
 _FIX = "Set machine.mesh in params/machine.toml"
 
 MESH_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -41,10 +41,10 @@ def build_mesh(layout: str, devices: Sequence[jax.Device], *, num_heads: int, is
     Raises:
         MeshError: the layout is not three sizes, wants more devices than there are, or does not split the heads.
     """
-    if layout == "auto":
+    if layout == AUTO:
         shape = choose_layout(len(devices), num_heads=num_heads, is_guided=is_guided)
     else:
-        shape = _parse_layout(layout)
+        shape = parse_layout(layout)
         _check_layout(layout, shape, num_devices=len(devices))
         folded = shape if is_guided else (1, shape[0] * shape[1], shape[2])
         _check_heads(layout, folded, num_heads, is_folded=folded != shape)
@@ -85,19 +85,7 @@ def num_parts(mesh: Mesh, logical_axis: str) -> int:
     return math.prod(mesh.shape[axis] for axis in MESH_AXES[logical_axis])
 
 
-def _parse_layout(layout: str) -> tuple[int, int, int]:
-    sizes = layout.split("x")
-    if len(sizes) != len(AXES) or not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
-        raise MeshError(
-            f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "2x4x1". {_FIX}.'
-        )
-    num_branches, num_sequence, num_heads = (int(size) for size in sizes)
-    return num_branches, num_sequence, num_heads
-
-
 def _check_layout(layout: str, shape: tuple[int, int, int], *, num_devices: int) -> None:
-    if shape[0] > NUM_BRANCHES:
-        raise MeshError(f'mesh "{layout}": guidance has {NUM_BRANCHES} branches. {_FIX} to a cfg of 1 or 2.')
     if math.prod(shape) > num_devices:
         raise MeshError(
             f'mesh "{layout}" wants {math.prod(shape)} devices, but there are {num_devices}. {_FIX} to "auto", or to '
