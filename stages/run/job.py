@@ -223,12 +223,17 @@ def _check_payload(job: Job, draft: Path) -> None:
     """Compare what a stage has made with its contract, from the header of the file alone.
 
     Raises:
-        ContractError: a tensor is missing, spare, misshapen or of a wrong dtype, or the file is not whole.
+        ContractError: it is not there; a tensor is missing, spare, misshapen or of a wrong dtype; or it is not whole.
     """
     contract = job.makes
+    where = f"{job.node.title}, {contract.payload}"
+    if not (draft / contract.payload).is_file():
+        raise ContractError(
+            f"{where}: {job.program.name} has not written it. Its `run` must write this file into the folder that it "
+            "is given."
+        )
     if not contract.tensors:
         return
-    where = f"{job.node.title}, {contract.payload}"
     try:
         entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from stages.errors import StageError, StagesError
 from stages.keys import Digest, JsonValue
@@ -66,9 +66,17 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
     sys.exit(run_by_hand(load, package, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
 
 
+class _Parser(argparse.ArgumentParser):
+    """As argparse's; wrong arguments are exit code 1, as every error here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}. --help says what there is.\n")
+
+
 def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argparse.Namespace:
     command = command_of(package)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=command,
         description=instead or _DESCRIPTION,
         epilog="" if instead else _EXAMPLES.format(command=command),

@@ -43,14 +43,17 @@ class VideoLinks:
         except OSError as error:
             raise StoreError(f"{link}: cannot be made ({error.strerror}). Move away what is in its place.") from error
 
-    def remove(self, name: str) -> None:
-        """Take a video's link away, if there is one; the artifact stays.
+    def remove(self, name: str) -> bool:
+        """Take a video's link away, and say whether there was one; the artifact stays.
 
         Raises:
             StoreError: it is no link, or its folder cannot be written.
         """
         link = self.path(name)
         try:
-            link.unlink(missing_ok=True)
+            link.unlink()
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise StoreError(f"{link}: cannot be removed ({error.strerror}). Do that by hand.") from error
+        return True

@@ -160,6 +160,16 @@ def test_a_file_that_is_cut_is_never_published(denoise: Job, tmp_path: Path, len
     assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
 
 
+def test_a_stage_that_writes_nothing_is_named_with_the_file_that_it_did_not_write(denoise: Job):
+    with pytest.raises(ContractError) as error:
+        perform(denoise, lambda _job, _draft, _report: {}, Report(lambda _: None))
+    assert str(error.value) == (
+        f"{denoise.node.title}, latents.safetensors: denoise has not written it. Its `run` must write this file into "
+        "the folder that it is given."
+    )
+    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
+
+
 def test_a_damaged_input_stops_the_job_and_the_next_run_makes_it_again(denoise: Job, tmp_path: Path):
     path = denoise.input(EMBEDDINGS)
     path.write_bytes(b"Payload")

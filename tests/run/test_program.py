@@ -101,8 +101,18 @@ def test_a_fault_of_the_program_has_no_kind_and_its_traceback_is_in_the_log(job:
 def test_options_that_do_not_go_together_are_reported(arguments: list[str]):
     command = [sys.executable, "-m", "stages.from_file", *arguments]
     result = subprocess.run(command, input="", capture_output=True, text=True, check=False)
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert "--video" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["--video"], ["--events-fd", "x"]])
+def test_a_wrong_option_is_exit_code_1_as_every_error(arguments: list[str]):
+    command = [sys.executable, "-m", "stages.from_file", *arguments]
+    result = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    message = result.stderr.splitlines()[-1]
+    assert message.startswith("python -m stages.from_file: ")
+    assert message.endswith(". --help says what there is.")
 
 
 def test_help_says_how_a_node_is_made_by_hand():

@@ -38,8 +38,8 @@ def test_a_link_points_to_the_newest_choice_and_survives_moving_the_store(store:
 def test_a_link_that_is_removed_leaves_the_artifact(store: Store):
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     links.point_to("demo", node.artifact)
-    links.remove("demo")
-    links.remove("demo")
+    assert links.remove("demo")
+    assert not links.remove("demo")  # there is none any more
     assert not links.path("demo").is_symlink()
     assert store.payload(node.artifact).is_file()
 
