@@ -27,6 +27,8 @@ class EncodeStage:
         """Encode a node's two prompts."""
         parameters = job.parameters
         prompt, negative_prompt = str(parameters["prompt"]), str(parameters["negative_prompt"])
+        if not prompt:
+            report.warn("encode.prompt is empty: the video will show anything.")
         with report.phase("load"):
             encoders = self._load(job.checkpoint, str(parameters["dtype"]))
         for text in (prompt, negative_prompt):

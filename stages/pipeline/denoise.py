@@ -8,12 +8,14 @@ from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_
 from stages.pipeline.component import Component
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.from_file import FROM_FILE_PROGRAM
-from stages.pipeline.rules import Dtype, FileFromElsewhere, Table, latent_multiple
+from stages.pipeline.rules import MAX_PIXELS, Dtype, FileFromElsewhere, Table, latent_multiple
 from stages.pipeline.stage import ACCELERATOR, Program, Stage
 
 TRANSFORMER: Final = Component("transformer", weights="diffusion_pytorch_model")
 SCHEDULER: Final = Component("scheduler", settings="scheduler_config.json")
 GUIDER: Final = Component("guider", settings="guider_config.json")
+MAX_FRAMES = 86_401  # an hour at 24 fps; no device has the memory for more in one piece
+_MAX_INT32 = 2**31 - 1  # what JAX counts tokens with
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
 
 
@@ -50,7 +52,7 @@ def _no_random_seed(value: Any) -> Any:
     return value
 
 
-FrameSide: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(_frame_side)]
+FrameSide: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION, le=MAX_PIXELS), AfterValidator(_frame_side)]
 
 
 class DenoiseParams(Table):
@@ -59,13 +61,13 @@ class DenoiseParams(Table):
     `from_file` holds the latents, if it is not ""; the others, and all parameters of encode, then count for nothing.
     """
 
-    num_frames: Annotated[int, Field(ge=1), AfterValidator(_causal_length)] = 49
+    num_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES), AfterValidator(_causal_length)] = 49
     height: FrameSide = 720
     width: FrameSide = 1280
     num_inference_steps: Annotated[int, Field(ge=1)] = 50
     guidance_scale: Annotated[float, Field(ge=1.0)] = 6.0
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED), BeforeValidator(_no_random_seed)] = 42
-    window_size: Annotated[int, Field(ge=0)] = 0
+    window_size: Annotated[int, Field(ge=0, le=_MAX_INT32)] = 0
     flow_shift: Annotated[float, Field(gt=0)] | None = None
     dtype: Dtype = "bfloat16"
     from_file: FileFromElsewhere = ""

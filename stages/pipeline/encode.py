@@ -1,6 +1,8 @@
 """The stage `encode`: a prompt becomes the embeddings of two text encoders."""
 
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from stages.pipeline.component import Component
 from stages.pipeline.contracts import EMBEDDINGS
@@ -21,10 +23,16 @@ TEXT_ENCODER_2: Final = Component("text_encoder_2", weights="model")
 TOKENIZER_2: Final = Component("tokenizer_2", settings="tokenizer_config.json", optional=_ADDED_TOKENS)  # of bytes
 
 
+def _not_blank(value: str) -> str:
+    if value.isspace():
+        raise ValueError('is only white space. Write a prompt, or "" for a video without one.')
+    return value
+
+
 class EncodeParams(Table):
     """Every video has its own prompt, unless `from_file` holds the embeddings; the others then count for nothing."""
 
-    prompt: Text
+    prompt: Annotated[Text, AfterValidator(_not_blank)]
     negative_prompt: Text = ""
     dtype: Dtype = "bfloat16"
     from_file: FileFromElsewhere = ""

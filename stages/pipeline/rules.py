@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from stages.geometry import SPATIAL_COMPRESSION
 from stages.keys import FROM_FILE, JsonValue
 
+MAX_PIXELS = 16384  # on a side: the most that x264 takes
 _FIX_PATH = "Correct it; a relative path starts at the project's folder."
 
 
@@ -143,5 +144,5 @@ Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
 Name: TypeAlias = Annotated[Text, Field(min_length=1)]
 # Left out of keys: a node that is made from a file has the digest of the file in its key, and nothing else.
 FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file), Neutral("")]
-Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION), AfterValidator(latent_multiple)]
+Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION, le=MAX_PIXELS), AfterValidator(latent_multiple)]
 Dtype: TypeAlias = Literal["bfloat16", "float32"]

@@ -53,6 +53,13 @@ def test_what_is_not_read_of_a_long_prompt_is_warned_of(process: StageProcess, t
     assert events[-1]["event"] == "result"
 
 
+def test_an_empty_prompt_is_warned_of(process: StageProcess, tmp_path: Path):
+    _, events = encode(process, tmp_path, "")
+    (warning,) = [event["message"] for event in events if event["event"] == "warning"]
+    assert warning == "encode.prompt is empty: the video will show anything."
+    assert events[-1]["event"] == "result"
+
+
 def text_job(checkpoint: Path, *, prompt: str = "", dtype: str = "float32") -> Job:
     node = Node("encode", {"prompt": prompt, "negative_prompt": "", "dtype": dtype}, {}, {})
     return build_job(node, Checkpoint(checkpoint), checkpoint / "artifacts", CODE, {})

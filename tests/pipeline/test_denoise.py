@@ -34,3 +34,13 @@ def test_a_side_that_the_vae_cannot_make_is_refused_with_what_can_be_cut(side: d
     assert caught.value.errors()[0]["msg"] == (
         f"Value error, must be a multiple of 16, the VAE's spatial compression. {offer}"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "largest", "next_one"),
+    [("num_frames", 86_401, 86_405), ("height", 16_384, 16_400), ("width", 16_384, 16_400)],
+)
+def test_sizes_end_where_encoders_and_memory_do(name: str, largest: int, next_one: int):
+    DenoiseParams.model_validate({name: largest})
+    with pytest.raises(ValidationError, match=f"less than or equal to {largest}"):
+        DenoiseParams.model_validate({name: next_one})
