@@ -1,5 +1,6 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from stages.commands.file_checker import Xxh3Checker
 from stages.commands.invocation import as_task_action, current_invocation, exit_on_error
 from stages.commands.reporter import Reporter
+from stages.errors import StageError, StagesError
 from stages.keys import Node
-from stages.run.build import load_build
+from stages.run.build import Fault, load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()
@@ -21,8 +23,14 @@ def finish() -> None:
     INVOCATION.screen.close()
 
 
+def legal_name(video: str) -> str:
+    """The name of a video's task; only a file whose name cannot be a video's can have a `=`, which no task may have."""
+    return video.replace("=", "%3D")
+
+
 DOIT_CONFIG = {
-    "default_tasks": [*BUILD.pipeline.names, *BUILD.graph.videos],  # stage by stage, so that each model is loaded once
+    # stage by stage, so that each model is loaded once
+    "default_tasks": [*BUILD.pipeline.names, *BUILD.graph.videos, *map(legal_name, BUILD.graph.faults)],
     "backend": "sqlite3",
     "dep_file": str(BUILD.database),
     "check_file_uptodate": Xxh3Checker,
@@ -37,9 +45,10 @@ DOIT_CONFIG = {
 def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
     verdict = BUILD.verdict(node)
-    if verdict.is_fresh:
+    if verdict.is_fresh and not INVOCATION.is_always:
         return
-    with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), BUILD.explain(node, verdict)) as view:
+    reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
+    with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
         view.finish(BUILD.run(node, view))
 
 
@@ -48,6 +57,19 @@ def remove(node: Node) -> None:
     """Delete a node's artifact, and nothing else."""
     if BUILD.store.remove(node.artifact):
         print(f"removed: {node.title}")
+
+
+@as_task_action
+def unlink(name: str) -> None:
+    """Take the link to a video away."""
+    if BUILD.links.remove(name):
+        print(f"removed: {os.path.relpath(BUILD.links.path(name))}")
+
+
+@as_task_action
+def refuse(error: StagesError) -> None:
+    """Say why nothing can be done with a video."""
+    raise StageError(f"{type(error).__name__}: {error}") from error
 
 
 def _describe(node: Node) -> str:
@@ -66,7 +88,10 @@ def _node_task(node: Node) -> dict[str, Any]:
         "uptodate": [BUILD.freshness(node)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
-        "meta": {"artifact": str(BUILD.store.folder(node.artifact))},
+        "meta": {
+            "artifact": str(BUILD.store.folder(node.artifact)),
+            "videos": BUILD.graph.videos_of(node),
+        },
     }
 
 
@@ -78,7 +103,7 @@ def task_stage() -> Iterator[dict[str, Any]]:
 
 
 def task_video() -> Iterator[dict[str, Any]]:
-    """the link in artifacts/videos/ to each video"""
+    """the link in artifacts/videos/ to each video, or why there is none"""
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[BUILD.pipeline.last.name]
         yield {
@@ -87,6 +112,16 @@ def task_video() -> Iterator[dict[str, Any]]:
             "task_dep": [node.title],
             "actions": [(as_task_action(BUILD.links.point_to), [name, node.artifact])],
             "uptodate": [BUILD.link_freshness(name)],
-            "clean": [(as_task_action(BUILD.links.remove), [name])],
-            "meta": {"video": str(BUILD.links.path(name))},
+            "clean": [(unlink, [name])],
+            "meta": {"video": str(BUILD.links.path(name)), "videos": (name,)},
+        }
+    for name, error in BUILD.graph.faults.items():
+        fault = Fault(error)
+        yield {
+            "basename": legal_name(name),
+            "doc": f"cannot be made: {fault.summary}",
+            "actions": [(refuse, [error])],
+            "uptodate": [fault],
+            "clean": [(refuse, [error])],
+            "meta": {"fault": str(fault), "videos": (name,)},
         }

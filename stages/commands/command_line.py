@@ -16,6 +16,7 @@ from doit.cmd_base import DodoTaskLoader
 from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 
 from stages.errors import ParamsError
+from stages.request import params
 from stages.request.layers import COMMAND_LINE
 
 DEBUG: Mapping[str, Any] = {
@@ -42,13 +43,13 @@ class CommandLine:
         As doit's own, but options may stand after names, and what is wrong is one message and exit code 1.
         """
         try:
-            params, names = self._parse(in_args)
+            options, names = self._parse(in_args)
         except CmdParseError as error:
             print(error, file=sys.stderr)
             return _FAILURE
-        self.pdb = params.get("pdb", False)
-        params.update(self.opt_vals)  # options of dodo.py's place may stand before the command
-        return int(self.execute(params, names))  # type: ignore[attr-defined] # of doit's command
+        self.pdb = options.get("pdb", False)
+        options.update(self.opt_vals)  # options of dodo.py's place may stand before the command
+        return int(self.execute(options, names))  # type: ignore[attr-defined] # of doit's command
 
     def _parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
         """Values of the options, and the names. Raises CmdParseError, whose text is for the user."""
@@ -58,7 +59,7 @@ class CommandLine:
             found, names = getopt.gnu_getopt(list(arguments), parser.get_short(), parser.get_long())
             for option, value in found:
                 _check_value(parser.get_option(option)[0], option, value)
-            params, _ = parser.parse([part for pair in found for part in _join(parser, *pair)])
+            options, _ = parser.parse([part for pair in found for part in _join(parser, *pair)])
         except getopt.GetoptError as error:
             hint = self._hint(error, arguments)
             raise CmdParseError(f"doit {name}: {error}.{hint} `doit help {name}` says what there is.") from error
@@ -69,7 +70,7 @@ class CommandLine:
             raise CmdParseError(
                 f"{word}: a parameter without a value. Write `{word}=VALUE`, without spaces around `=`."
             )
-        return params, names
+        return options, names
 
     def _hint(self, error: getopt.GetoptError, arguments: Sequence[str]) -> str:
         if error.opt.partition(".")[2]:
@@ -108,22 +109,22 @@ def read_overrides() -> Mapping[str, str]:
         ParamsError: one has no name.
     """
     # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
-    overrides: dict[str, str] = dict(doit_cmd._CMDLINE_VARS or {})
-    if "" in overrides:
-        raise ParamsError(
-            f"{COMMAND_LINE}, ={overrides['']}: has no name. Write name and value as one word, such as denoise.seed=7."
-        )
-    return overrides
+    typed: dict[str, str] = dict(doit_cmd._CMDLINE_VARS or {})
+    return params.read_overrides(f"{name}={text}" for name, text in typed.items())
 
 
 class TaskLoader(DodoTaskLoader):  # type: ignore[misc] # doit has no types
     """doit's own, which reads dodo.py. It is made before doit looks at the first letter of each argument."""
 
     def __init__(self) -> None:
-        """Ends doit with one message when an argument has no letter: doit would end with a traceback."""
+        """Ends doit with one message for arguments that doit would not understand, or of which it would drop one."""
         super().__init__()
         if "" in sys.argv[1:]:
             sys.exit(
                 f'{COMMAND_LINE}: an argument is empty (""). Leave it out; perhaps it is a shell variable without a '
                 "value."
             )
+        try:  # doit keeps the last of several values for one name
+            params.read_overrides(word for word in sys.argv[1:] if "=" in word and not word.startswith("-"))
+        except ParamsError as error:
+            sys.exit(f"{type(error).__name__}: {error}")

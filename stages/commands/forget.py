@@ -1,11 +1,13 @@
 """`doit forget`: make artifacts again, though nothing has changed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import check_tasks_exist, subtasks_iter, tasks_and_deps_iter
 from doit.cmd_forget import Forget as DoitForget
 
+from stages.commands.faulty import explain_faults
 from stages.commands.one_message import OneMessage
 from stages.store.artifacts import forget_artifact
 
@@ -16,19 +18,41 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
     doc_purpose = "make the artifacts of tasks again at the next run, and compare the bytes"
     doc_description = "If no task is given, those of the present parameters are forgotten; others never are."
 
-    def _execute(self, forget_sub: bool, forget_disable_default: bool, forget_all: bool) -> None:
+    def _execute(self, forget_sub: bool, forget_disable_default: bool, forget_all: bool) -> int:
         tasks: dict[str, Any] = {task.name: task for task in self.task_list}
         if forget_all:
             self.sel_tasks = list(tasks)
         elif self.sel_default_tasks and forget_disable_default:
             self.outstream.write("no tasks specified, pass task name, --enable-default or --all\n")
-            return
+            return 0
         check_tasks_exist(tasks, self.sel_tasks)
         selected = list(tasks_and_deps_iter(tasks, self.sel_tasks, True)) if forget_sub else []
         for name in self.sel_tasks:
             selected += [tasks[name], *subtasks_iter(tasks, tasks[name])]
-        for task in {task.name: task for task in selected}.values():
-            self.dep_manager.remove(task.name)
-            if task.meta and "artifact" in task.meta and forget_artifact(Path(task.meta["artifact"])):
-                self.outstream.write(f"forgotten: {task.title()}\n")
+        selected = list({task.name: task for task in selected}.values())
+        faults = explain_faults(task for task in selected if not self.dep_manager.status_is_ignore(task))
+        has_forgotten = [self._forget(task) for task in selected]
         self.dep_manager.close()
+        if not any(has_forgotten) and not faults:
+            self.outstream.write(f"nothing to forget.{_hint(selected)}\n")
+        for fault in faults:
+            self.outstream.write(f"{fault}\n")
+        return int(bool(faults))
+
+    def _forget(self, task: Any) -> bool:
+        """Whether there was anything: an artifact, or that the task is ignored, which is all that ends then."""
+        is_ignored = self.dep_manager.status_is_ignore(task)
+        self.dep_manager.remove(task.name)
+        if is_ignored:
+            self.outstream.write(f"no longer ignored: {task.title()}\n")
+            return True
+        if not (task.meta and "artifact" in task.meta and forget_artifact(Path(task.meta["artifact"]))):
+            return False
+        self.outstream.write(f"forgotten: {task.title()}\n")
+        return True
+
+
+def _hint(selected: Sequence[Any]) -> str:
+    """What a person may have meant who forgets a video: it has no artifact of its own."""
+    videos = [task.name for task in selected if task.meta and "video" in task.meta]
+    return f" `doit forget --follow-sub {videos[0]}` forgets all that a video is made of." if videos else ""

@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from doit.cmd_base import check_tasks_exist
+from doit.cmd_base import check_tasks_exist, subtasks_iter
 from doit.cmd_info import Info as DoitInfo
 
+from stages.commands.faulty import explain_faults, is_faulty
 from stages.commands.one_message import OneMessage
+
+_FAILURE = 1
 
 
 class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
@@ -16,8 +19,25 @@ class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
     is_read_only = True
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
-        check_tasks_exist({task.name: task for task in self.task_list}, pos_args)
-        return int(super()._execute(pos_args, hide_status))
+        tasks = {task.name: task for task in self.task_list}
+        check_tasks_exist(tasks, pos_args)
+        (task, *others) = [tasks[name] for name in pos_args] or [None]
+        if task is None or others or not (task.has_subtask or is_faulty(task)):
+            return int(super()._execute(pos_args, hide_status))
+        if is_faulty(task):
+            self.outstream.write(f"\n{task.name}\n\ncannot be made\n{''.join(explain_faults([task]))}\n")
+            return _FAILURE
+        return self._describe_group(tasks, task, hide_status=hide_status)
+
+    def _describe_group(self, tasks: Mapping[str, Any], group: Any, *, hide_status: bool) -> int:
+        """Print the tasks of a group; the exit code, as of a task: whether one of them would run."""
+        self.outstream.write(f"\n{group.name}\n\n{group.doc}\n\ntasks      : \n")
+        is_due = False
+        for task in subtasks_iter(tasks, group):
+            status = "" if hide_status else f": {self.dep_manager.get_status(task, tasks).status}"
+            is_due |= bool(status) and not status.endswith("up-to-date")
+            self.outstream.write(f" - {task.name}  {task.doc}{status}\n")
+        return int(is_due)
 
     @staticmethod
     def get_reasons(reasons: Mapping[str, Any]) -> str:

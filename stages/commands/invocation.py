@@ -23,15 +23,21 @@ class Invocation:
         overrides: parameters from the command line, text by dotted name.
         is_debug: whether the traceback behind an error message is shown.
         is_read_only: whether the command makes and changes nothing, so that the store need not be writable.
+        is_always: whether what is fresh is made again.
         screen: shows the nodes that run.
     """
 
     overrides: Mapping[str, str]
     is_debug: bool = False
     is_read_only: bool = False
+    is_always: bool = False
     screen: Screen = field(default_factory=LazyScreen)
 
 
+_NOT_IN_PROJECT = (
+    "note: these are doit's own commands, because pyproject.toml is not read from another folder. Run doit in the "
+    "folder of dodo.py for those of this project."
+)
 _CURRENT: ContextVar[Invocation] = ContextVar("_CURRENT")
 
 
@@ -49,13 +55,16 @@ def current_invocation() -> Invocation:
     """The invocation by which dodo.py is loaded.
 
     Where pyproject.toml is not read (`doit -f elsewhere/dodo.py`), doit's own commands run: of theirs only the
-    overrides are known.
+    overrides are known, and a note on stderr says so.
 
     Raises:
         ParamsError: an override has no name.
     """
     invocation = _CURRENT.get(None)
-    return Invocation(read_overrides()) if invocation is None else invocation
+    if invocation is None:
+        invocation = Invocation(read_overrides())
+        print(_NOT_IN_PROJECT, file=sys.stderr)
+    return invocation
 
 
 @contextmanager

@@ -22,3 +22,9 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
             print(f"--template {template}: may have {{name}}, {{doc}} and, with --status, {{status}}.", file=sys.stderr)
             return 1
         return super().execute(params, args)
+
+    def _print_task(self, template: str, task: Any, *arguments: Any) -> None:
+        """As doit's, and says what `doit ignore` has ended."""
+        if self.dep_manager.status_is_ignore(task):
+            task.doc = f"{task.doc} (ignored; `doit forget {task.name}` ends that)"
+        super()._print_task(template, task, *arguments)

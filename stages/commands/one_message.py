@@ -1,9 +1,11 @@
 """What all commands on tasks share: one message and exit code 1 when one cannot go on, and records that are closed."""
 
+import fnmatch
 import re
 import sqlite3
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 from doit.cmd_base import DoitCmdBase
@@ -15,7 +17,7 @@ from stages.commands.command_line import DEBUG, CommandLine, read_overrides
 from stages.commands.invocation import Invocation, invoking
 from stages.commands.records import Records, RecordsReader
 from stages.errors import StagesError
-from stages.request.layers import near
+from stages.request.names import near
 from stages.request.params import RESERVED_NAMES
 
 _FAILURE = 1
@@ -44,7 +46,7 @@ class OneMessage(CommandLine):
         """Do the command on the tasks named in `args`, then call DOIT_CONFIG's `at_end`; the exit code, 0 or 1."""
         is_debug = params["debug"]
         try:
-            with invoking(Invocation(read_overrides(), is_debug=is_debug, is_read_only=self.is_read_only)):
+            with invoking(self.invocation(params)):
                 return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
         except KeyboardInterrupt:
             message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
@@ -59,7 +61,16 @@ class OneMessage(CommandLine):
         print(message, file=sys.stderr)
         return _FAILURE
 
+    def invocation(self, params: Any) -> Invocation:
+        """What dodo.py is to know of the command with these options."""
+        return Invocation(read_overrides(), is_debug=params["debug"], is_read_only=self.is_read_only)
+
     def _explain(self, error: Exception, params: Any) -> str:
+        if isinstance(error, DatabaseException) and params["backend"] != "sqlite3":
+            return (
+                f"{params['dep_file']}: is damaged, or not of the kind that --backend {params['backend']} reads. Name "
+                "another file with --db-file, or leave --backend out."
+            )
         if isinstance(error, _DATABASE_FAULTS):
             reason = str(error).rpartition("Original error: ")[2]  # before it doit gives advice of its own
             reason = " ".join(reason.split()).rstrip(".")
@@ -82,3 +93,10 @@ class OneMessage(CommandLine):
             return f"{name}: a command comes before everything else: `doit {name} ...`."
         known = {*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))} - {name}
         return f"{name}: no such task or command.{near(name, known)} See `doit list` and `doit help`."
+
+
+def refuse_unmatched(names: Sequence[str], tasks: Sequence[Any]) -> None:
+    """Raise InvalidCommand for a pattern that no task's name matches."""
+    for pattern in names:
+        if "*" in pattern and not any(fnmatch.fnmatch(task.name, pattern) for task in tasks):
+            raise InvalidCommand(f"{pattern}: matches no task. `doit list --all` names all there are.")

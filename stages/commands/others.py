@@ -1,9 +1,10 @@
-"""doit's other commands: `help`, `ignore`, `reset-dep`, `strace`, `tabcompletion` and `dumpdb`."""
+"""doit's other commands: `help`, `ignore`, `reset-dep`, `strace` and `dumpdb`."""
 
 import pprint
+import sys
+from typing import Any
 
-from doit.cmd_base import DoitCmdBase, opt_backend
-from doit.cmd_completion import TabCompletion as DoitTabCompletion
+from doit.cmd_base import DoitCmdBase, check_tasks_exist, opt_backend, subtasks_iter
 from doit.cmd_help import Help as DoitHelp
 from doit.cmd_ignore import Ignore as DoitIgnore
 from doit.cmd_resetdep import ResetDep as DoitResetDep
@@ -14,43 +15,76 @@ from stages.commands.one_message import OneMessage
 
 
 class Help(OneMessage, DoitHelp):  # type: ignore[misc] # doit has no types
-    """As doit's own, with one message for what stops it."""
+    """As doit's own, but a name that is nobody's is an error."""
 
     is_read_only = True
 
+    def execute(self, params: Any, args: list[str]) -> int:
+        """Print the help; the exit code."""
+        if len(args) > 1:
+            print(f"doit help: takes one name, and not {len(args)}. `doit help` names all commands.", file=sys.stderr)
+            return 1
+        return int(super().execute(params, args))
+
+    def _execute(self, pos_args: list[str]) -> bool:
+        check_tasks_exist({task.name: task for task in self.task_list}, pos_args)
+        return bool(super()._execute(pos_args))
+
 
 class Ignore(OneMessage, DoitIgnore):  # type: ignore[misc] # doit has no types
-    """As doit's own, with one message for what stops it."""
+    """As doit's own, with one message for what stops it, and of a group its tasks alone."""
 
     doc_purpose = "skip tasks in later runs, until `doit forget`"
 
     def _execute(self, pos_args: list[str]) -> None:
         if not pos_args:
             raise InvalidCommand("doit ignore: name the tasks to skip. `doit list --all` names all there are.")
-        super()._execute(pos_args)
+        tasks = {task.name: task for task in self.task_list}
+        check_tasks_exist(tasks, pos_args)
+        for name in pos_args:
+            members = [*subtasks_iter(tasks, tasks[name])] if tasks[name].has_subtask else [tasks[name]]
+            for task in members:
+                self.dep_manager.ignore(task)
+                self.outstream.write(f"ignored from now on: {task.name}. `doit forget {task.name}` ends that.\n")
+        self.dep_manager.close()
 
 
 class ResetDep(OneMessage, DoitResetDep):  # type: ignore[misc] # doit has no types
-    """As doit's own, with one message for what stops it."""
+    """As doit's own, and says what it is good for here."""
+
+    doc_purpose = "renew the records of files without running anything; the store still decides what is due"
+
+    def _execute(self, pos_args: list[str]) -> None:
+        super()._execute(pos_args)
+        self.outstream.write("These records only save time: the store decides what is due, and `doit info` says why.\n")
 
 
 class Strace(OneMessage, DoitStrace):  # type: ignore[misc] # doit has no types
-    """As doit's own, with one message for what stops it."""
+    """Refuses: doit traces shell commands, and here no task is one."""
 
+    doc_purpose = "not of use here: traces tasks that are shell commands"
+    doc_description = None
 
-class TabCompletion(OneMessage, DoitTabCompletion):  # type: ignore[misc] # doit has no types
-    """As doit's own, with one message for what stops it."""
-
-    is_read_only = True
+    def execute(self, params: Any, args: list[str]) -> int:  # noqa: ARG002 (doit's)
+        """Say what to do in its place; 1."""
+        print(
+            "doit strace: traces tasks that are shell commands, and here none is. To see which files a stage opens: "
+            "`strace -f -e trace=file python -m stages.decode --video NAME`.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 class DumpDB(OneMessage, DoitCmdBase):  # type: ignore[misc] # doit has no types
     """Prints doit's records. doit's own reads no SQLite database, which is what this project has."""
 
-    doc_purpose = "print doit's records: what it remembers of each task's last run"
+    doc_purpose = "print what doit remembers of the last run of each task"
     base_options = tuple(option for option in OneMessage.base_options if option is not opt_backend)
     is_read_only = True
 
     def _execute(self) -> None:
-        for task, record in self.dep_manager.backend.items():
+        records = list(self.dep_manager.backend.items())
+        for task, record in records:
             self.outstream.write(f"{task} -> {pprint.pformat(record, indent=4, width=100)}\n")
+        if not records:
+            self.outstream.write("no records: nothing has been run, or they were deleted.\n")

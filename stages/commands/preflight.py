@@ -75,7 +75,11 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
             print(json.dumps({"topology": opt_values["topology"], **_to_json(found)}, indent=2))
         else:
             print_table(opt_values["topology"], found)
-        return _FITS if all(row.fits for row in found.rows) else _FAILURE
+        for fault in dict.fromkeys(found.faults.values()):
+            if opt_values["debug"]:
+                traceback.print_exception(fault)
+            print(f"{type(fault).__name__}: {fault}", file=sys.stderr)
+        return _FITS if all(row.fits for row in found.rows) and not found.faults else _FAILURE
 
 
 def _to_json(found: Survey) -> dict[str, JsonValue]:
@@ -85,4 +89,5 @@ def _to_json(found: Survey) -> dict[str, JsonValue]:
             {"stage": "decode", "videos": [*videos], "decoder": decoder}
             for decoder, videos in found.not_compiled.items()
         ],
+        "faults": [{"video": video, "message": str(error)} for video, error in found.faults.items()],
     }

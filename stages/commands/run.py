@@ -1,6 +1,9 @@
 """`doit` and `doit run`: stage by stage."""
 
 import functools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from doit.cmd_base import tasks_and_deps_iter
@@ -8,27 +11,100 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 
-from stages.commands.one_message import OneMessage
+from stages.commands.faulty import is_faulty, mention
+from stages.commands.invocation import Invocation
+from stages.commands.one_message import OneMessage, refuse_unmatched
+from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
+from stages.run.screen import LazyScreen, Screen, SilentScreen
+
+_JSON = "json"  # the reporter that gathers all that is printed
+_QUIET_VERBOSITIES = (0, 1)  # doit's: what tasks print on stdout is not shown
 
 
 class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     """As doit's own, in the order in which dodo.py lists tasks: all encodes, then all denoises, ...
 
     doit itself would finish the first of several selected videos before it begins the second, and load every model
-    once per video.
+    once per video. Videos that cannot be made fail last, all of them, so that they keep nothing else from being made.
     """
+
+    task_list: list[Any]  # these two are doit's
+    sel_tasks: list[str] | None
+
+    doc_description = """\
+Makes what is missing or has changed of the selected stages and videos (default: all), and of what they are made of.
+
+With --always-execute it makes all of that again, whether it is fresh or not, and says whether the bytes are the same;
+with --single it looks only at what is selected. With --continue a failure stops only what depends on it.
+"""
+
+    def get_reporters(self) -> dict[str, Any]:
+        """doit's kinds of reports by name; those for people are this project's."""
+        return {**super().get_reporters(), **REPORTERS}
+
+    def invocation(self, params: Any) -> Invocation:
+        """What dodo.py is to know: also whether everything is made again, and where running nodes are shown."""
+        is_quiet = params["reporter"] in QUIET_REPORTERS or params["verbosity"] in _QUIET_VERBOSITIES
+        screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
+        return replace(super().invocation(params), is_always=params["always"], screen=screen)
 
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:
-        if options["num_process"] < 0:
-            raise InvalidCommand(f"doit run: -n {options['num_process']}: must be 0 or more.")
-        if not options["single"]:
-            self.task_list, self.sel_tasks = self._needed_tasks(), None  # None: all, in the order of the list
-        return int(super()._execute(*arguments, **options))
+        _refuse(options)
+        asked = self._select(is_single=options["single"])
+        kind = options["reporter"]
+        kind = self.reporters[kind] if isinstance(kind, str) else kind
+        options["reporter"] = report_faults(kind, asked)
+        return int(super()._execute(*arguments, **options)) or int(bool(asked))
 
-    def _needed_tasks(self) -> list[Any]:
-        """The selected tasks and all they depend on, as dodo.py lists them."""
+    def _select(self, *, is_single: bool) -> Sequence[Any]:
+        """Leave only tasks that are to be run, as dodo.py lists them; those of the selected ones that cannot be."""
+        refuse_unmatched(self.sel_tasks or (), self.task_list)
         control = TaskControl(self.task_list)
         control.process(self.sel_tasks)
-        needed = {task.name for task in tasks_and_deps_iter(control.tasks, control.selected_tasks)}
-        return [task for task in self.task_list if task.name in needed]
+        selected = control.selected_tasks
+        faulty = [task for task in self.task_list if is_faulty(task)]
+        is_all = any(control.tasks[name].has_subtask for name in selected)  # a stage is that of all videos
+        asked = [task for task in faulty if is_all or task.name in selected]
+        if faulty and not asked:
+            print(mention(faulty), file=sys.stderr)
+        ignored = [task for task in asked if self.dep_manager.status_is_ignore(task)]
+        asked = [task for task in asked if task not in ignored]
+        sound = [name for name in selected if not is_faulty(control.tasks[name])]
+        if is_single and sound:
+            self.sel_tasks = sound
+            return asked
+        sound += [task.name for task in ignored]  # doit says that they are
+        needed = {task.name for task in tasks_and_deps_iter(control.tasks, sound)}
+        self.task_list = [task for task in self.task_list if task.name in needed]
+        self.sel_tasks = None  # all, in the order of the list
+        return asked
+
+    def _open_display(self, params: Any) -> Any:
+        """What opens the display: on the file for output, which doit opens later, if one is named."""
+
+        def open_screen() -> Screen:
+            from stages.run.display import open_display  # noqa: PLC0415 (slow, and only of use when something runs)
+
+            is_file = isinstance(params["outfile"], str) and params["reporter"] != _JSON
+            return open_display(self.outstream if is_file else None)
+
+        return open_screen
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    """Raise InvalidCommand for options that this project has no use for."""
+    if options["num_process"] < 0:
+        raise InvalidCommand(f"doit run: -n {options['num_process']}: must be 0 or more.")
+    if options["verbosity"] not in (*_QUIET_VERBOSITIES, 2, None):
+        raise InvalidCommand(f"doit run: -v {options['verbosity']}: must be 0, 1 or 2.")
+    if options["pdb"]:
+        raise InvalidCommand(
+            "doit run: --pdb: a stage runs in a process of its own. Start the debugger there: "
+            "`python -m stages.<stage> --video NAME --pdb`."
+        )
+    if options["num_process"] and options["par_type"] == "process":
+        raise InvalidCommand(
+            "doit run: -P process: each stage has a process of its own already, which `doit -n` shares among threads. "
+            "Leave -P out."
+        )

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,8 @@ from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.stages import read_pipeline
 from stages.preflight.answers import Alternative, Change, Row, propose, read_answer
 from stages.preflight.questions import FIGURES, PROGRAM, Question, TargetParameters, ask, describe_target
-from stages.request.layers import near
-from stages.request.params import MachineParams, VideoParams, load_params
+from stages.request.names import near
+from stages.request.params import MachineParams, Params, VideoParams, load_params
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Runner
@@ -36,10 +36,12 @@ class Survey:
     Attributes:
         rows: one for each program; programs of several videos that are alike share one. Denoise first.
         not_compiled: videos by the decoder that takes the native one's place, of which nothing is known.
+        faults: by video, why nothing can be asked of it.
     """
 
     rows: tuple[Row, ...]
     not_compiled: Mapping[str, tuple[str, ...]]
+    faults: Mapping[str, StagesError] = field(default_factory=dict)
 
 
 def survey(
@@ -64,17 +66,18 @@ def survey(
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
     params = load_params(root, overrides, read_pipeline(root))
-    videos = _select(params.videos, names)
+    videos, faults = _select(params, names)
     if topology:
         chip_of_topology(topology)
         _require_compiler(topology)
     store = Store(root / Path(params.machine.artifacts).expanduser())
     with _surveyor(root, store, topology, params.machine, observe) as surveyor:
-        rows = surveyor.rows(videos)
+        rows = surveyor.rows(videos, faults)
         rows = [
             row if row.fits or row.error else surveyor.find_alternatives(row, videos[row.videos[0]]) for row in rows
         ]
-    return Survey(tuple(rows), _not_compiled(videos))
+    sound = {name: video for name, video in videos.items() if name not in faults}
+    return Survey(tuple(rows), _not_compiled(sound), faults)
 
 
 @contextmanager
@@ -104,12 +107,17 @@ class _Surveyor:
     machine: MachineParams
     observe: Callable[[str], None]
 
-    def rows(self, videos: Mapping[str, VideoParams]) -> list[Row]:
-        """The answers for all videos."""
+    def rows(self, videos: Mapping[str, VideoParams], faults: dict[str, StagesError]) -> list[Row]:
+        """The answers for all videos; why one cannot be asked for is added to `faults`."""
         target = describe_target(self.topology, self.machine)
         asked: dict[tuple[str, str, int], tuple[Question, list[str]]] = {}
         for name, video in videos.items():
-            for question in self._ask(name, video, target, self.machine):
+            try:
+                questions = self._ask(name, video, target, self.machine)
+            except StagesError as error:
+                faults[name] = error
+                continue
+            for question in questions:
                 program = (question.stage, question.node.key, question.num_calls)
                 asked.setdefault(program, (question, []))[1].append(name)
         in_order = sorted(asked.values(), key=lambda entry: entry[0].stage != "denoise")
@@ -192,11 +200,15 @@ def _not_compiled(videos: Mapping[str, VideoParams]) -> dict[str, tuple[str, ...
     }
 
 
-def _select(videos: Mapping[str, VideoParams], names: Sequence[str]) -> Mapping[str, VideoParams]:
+def _select(params: Params, names: Sequence[str]) -> tuple[dict[str, VideoParams], dict[str, StagesError]]:
+    """The videos of these names, or all: parameters of those that have some, faults of the others."""
+    known = {**params.videos, **params.faults}
     for name in names:
-        if name not in videos:
-            raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, videos)}")
-    return {name: videos[name] for name in names or videos}
+        if name not in known:
+            raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, known)}")
+    chosen = names or [*known]
+    videos = {name: params.videos[name] for name in chosen if name in params.videos}
+    return videos, {name: params.faults[name] for name in chosen if name in params.faults}
 
 
 def _require_compiler(topology: str) -> None:

@@ -43,7 +43,7 @@ def print_table(topology: str, found: Survey, console: Console | None = None) ->
     answered = [row for row in found.rows if row.figures]
     if answered:
         _print_answers(topology, answered, console)
-    elif not found.rows:
+    elif not found.rows and not found.faults:
         console.print("nothing to compile")
     for decoder, videos in found.not_compiled.items():
         console.print(f"decode of {', '.join(videos)}: by {decoder}, which is not compiled")

@@ -31,10 +31,11 @@ def check_crop(video: str, stages: Mapping[str, Table], found: Tables, pipeline:
             if frames is not None and (misfit := explain_misfit(crop, width=frames.width, height=frames.height)):
                 width, height = max(_denoisable(crop.width), frames.width), max(_denoisable(crop.height), frames.height)
                 place = found[name]["crop"]
-                faults.add(
+                line = (
                     f'{place.where}, {name}.crop = "{place.value}": {misfit} For the video `{video}`, set '
                     f"denoise.width = {width} and denoise.height = {height}, or a smaller crop."
                 )
+                faults.add_of_value(line, place.where, video)
 
 
 def _denoisable(side: int) -> int:

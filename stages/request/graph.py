@@ -4,15 +4,16 @@ Knows nothing of what has been made already (stages/store) or of how it is made 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from stages.errors import CheckpointError, ParamsError
+from stages.errors import CheckpointError, ParamsError, StagesError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
 from stages.pipeline.stages import Pipeline
-from stages.request.params import Params, VideoParams
+from stages.request.names import name_some
+from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
 
 
@@ -25,12 +26,14 @@ class Graph:
         videos: per video, its node of each stage; none of a stage whose result a file makes needless.
         checkpoints: per video, its model.
         files: of each node that is made from a file, the file (any of those that are alike).
+        faults: of each video that cannot be made, why; it has no nodes and no checkpoint.
     """
 
     pipeline: Pipeline
     videos: Mapping[str, Mapping[str, Node]]
     checkpoints: Mapping[str, Checkpoint]
     files: Mapping[Key, Path]
+    faults: Mapping[str, StagesError] = field(default_factory=dict)
 
     def nodes(self, stage: str) -> Mapping[Key, Node]:
         """The different nodes of a stage; videos that agree in all that matters share one.
@@ -70,21 +73,69 @@ class Graph:
 def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline) -> Graph:
     """Nodes of all videos.
 
+    A video whose checkpoint or file from elsewhere cannot be used is in `Graph.faults`, as those of `params.faults`.
+
     Raises:
-        CheckpointError: a checkpoint or one of its components is missing.
-        ParamsError: a file from elsewhere cannot be read.
+        CheckpointError: the checkpoint that the command line names cannot be used.
+        ParamsError: the file from elsewhere that the command line names cannot be read.
     """
-    checkpoints = {name: video.model.resolve(root) for name, video in params.videos.items()}
-    videos = {
-        name: _chain_or_all_missing(video, checkpoints[name], cache, pipeline) for name, video in params.videos.items()
-    }
+    checkpoints: dict[str, Checkpoint] = {}
+    videos: dict[str, Mapping[str, Node]] = {}
+    faults: dict[str, StagesError] = {}
+    resolved: dict[object, Checkpoint | CheckpointError] = {}
+    for name, video in params.videos.items():
+        try:
+            checkpoint = _resolve_once(video.model, root, resolved)
+            videos[name] = _chain_or_all_missing(video, checkpoint, cache, pipeline)
+            checkpoints[name] = checkpoint
+        except StagesError as error:
+            if _is_typed(error, params):
+                raise
+            faults[name] = error
     files = {
         node.key: file
         for name, nodes in videos.items()
         for stage, node in nodes.items()
         if (file := params.videos[name].file_of_stage(stage))
     }
-    return Graph(pipeline=pipeline, videos=videos, checkpoints=checkpoints, files=files)
+    return Graph(pipeline, videos, checkpoints, files, {**params.faults, **_name_videos(faults)})
+
+
+def _resolve_once(
+    model: ModelParams, root: Path, resolved: dict[object, Checkpoint | CheckpointError]
+) -> Checkpoint:
+    """As `resolve`; `resolved` remembers the answers, so that the hub is asked once, also when it does not answer."""
+    place = tuple(model.model_dump(exclude={"components"}).items())
+    if place not in resolved:
+        try:
+            resolved[place] = model.resolve(root)
+        except CheckpointError as error:
+            resolved[place] = error
+    answer = resolved[place]
+    if isinstance(answer, CheckpointError):
+        raise answer
+    return answer
+
+
+def _is_typed(error: StagesError, params: Params) -> bool:
+    """Whether the command line names what an error is about: then it stops all, as every wrong override."""
+    if isinstance(error, CheckpointError):
+        return any(dotted.startswith("model.") for dotted in params.typed)
+    return any(dotted.endswith(f".{FROM_FILE}") for dotted in params.typed)
+
+
+def _name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:
+    """The same, each with the names of its videos; those of one checkpoint share one error."""
+    alike: dict[str, list[str]] = {}
+    for name, error in faults.items():
+        alike.setdefault(str(error), []).append(name)
+    named: dict[str, StagesError] = {}
+    for text, names in alike.items():
+        cause = faults[names[0]]
+        error = type(cause)(f"{name_some(names)}: {text}")
+        error.__cause__ = cause
+        named |= dict.fromkeys(names, error)
+    return named
 
 
 def _chain_or_all_missing(

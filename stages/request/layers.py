@@ -3,7 +3,6 @@
 Knows TOML and pydantic, but no parameter by name; those are in stages/pipeline.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Set
@@ -14,8 +13,10 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import ParamsError
+from stages.request.names import near
 
 COMMAND_LINE = "command line"
+VIDEO_FILES = "params/videos/"
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -35,57 +36,95 @@ Tables: TypeAlias = dict[str, dict[str, Value]]  # table -> name -> value
 class VideoFile:
     """What a video's file says, and which of its tables could not be read."""
 
+    where: str
     tables: Tables
     unread: Set[str]
 
 
 @dataclass
 class Faults:
-    """What is wrong with the parameters of a project, a line each; collected, so that all are reported at once."""
+    """What is wrong with the parameters of a project, a line each; collected, so that all are reported at once.
+
+    Attributes:
+        root: the project's folder.
+        lines: all, in the order in which they were found.
+        of_videos: by video, those of them that stop it and no other; a line that is of no video stops all.
+    """
 
     root: Path
     lines: list[str] = field(default_factory=list)
+    of_videos: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, line: str) -> None:
-        """Note a fault; the same one twice counts once."""
+    def add(self, line: str, video: str | None = None) -> None:
+        """Note a fault, of all videos or of one; the same one twice counts once, and one of all stays one of all."""
         if line not in self.lines:
             self.lines.append(line)
+        elif self.stops_all(line):
+            return
+        if video is not None and line not in self.of_videos.setdefault(video, []):
+            self.of_videos[video].append(line)
+
+    def add_of_value(self, line: str, where: str, video: str | None) -> None:
+        """Note a fault of a value that stands in `where` and was checked for one video, or for all."""
+        if video is None or where == COMMAND_LINE or (line in self.lines and self.stops_all(line)):
+            self.add(line)
+        elif where.startswith(VIDEO_FILES):
+            self.add(line, video)
+        else:
+            self.add(f"{video}: {line}", video)  # a default that is wrong only beside the video's other values
+
+    def stops_all(self, line: str) -> bool:
+        """Whether a line is of no single video."""
+        return not any(line in lines for lines in self.of_videos.values())
 
     def raise_if_any(self) -> None:
-        """Raise ParamsError with all faults, if there is one."""
-        if self.lines:
+        """Raise ParamsError with all faults, if there is one that stops all."""
+        if any(map(self.stops_all, self.lines)):
             raise ParamsError("\n  ".join(self.lines))
 
+    def by_video(self) -> dict[str, ParamsError]:
+        """The faults of each video that has some, as one error."""
+        return {video: ParamsError("\n  ".join(lines)) for video, lines in self.of_videos.items()}
 
-def read_toml(path: Path, faults: Faults) -> dict[str, Any] | None:
+
+def read_toml(path: Path, faults: Faults, video: str | None = None) -> dict[str, Any] | None:
     """Parse a file, or return None when it cannot be read; what is wrong with it is added to `faults`."""
     where = path.relative_to(faults.root)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.add(f"{where}: not valid TOML: {error}.")
+        faults.add(f"{where}: not valid TOML: {error}.", video)
     except RecursionError:
-        faults.add(f"{where}: not valid TOML: nested too deep.")
+        faults.add(f"{where}: not valid TOML: nested too deep.", video)
     except OSError as error:
-        faults.add(f"{where}: cannot be read: {error.strerror}.")
+        faults.add(f"{where}: cannot be read: {error.strerror}.", video)
     return None
 
 
-def read_video(path: Path, known: Iterable[str], faults: Faults) -> VideoFile:
-    """The tables of a video's file, which are to be among `known`."""
+def read_video(path: Path, known: Mapping[str, Iterable[str]], faults: Faults, *, video: str) -> VideoFile:
+    """The tables of a video's file.
+
+    Args:
+        path: the file.
+        known: the tables that it may have, with the parameters of each.
+        faults: takes what is wrong.
+        video: whose faults they are.
+    """
     where = str(path.relative_to(faults.root))
-    content = read_toml(path, faults)
+    content = read_toml(path, faults, video)
     if content is None:
-        return VideoFile({}, frozenset(known))
+        return VideoFile(where, {}, frozenset(known))
     tables: Tables = {}
     for table, names in content.items():
         if table not in known:
-            faults.add(f"{where}, {table}: no such table.{near(table, known)}")
+            owners = [f"[{other}]" for other, parameters in known.items() if table in parameters]
+            hint = f" As a parameter it stands below {' or '.join(owners)}." if owners else near(table, known)
+            faults.add(f"{where}, {table}: no such table.{hint}", video)
         elif not isinstance(names, dict):
-            faults.add(f"{where}, {table} = {names!r}: must be a table, [{table}].")
+            faults.add(f"{where}, {table} = {names!r}: must be a table, [{table}].", video)
         else:
             tables[table] = located(names, where)
-    return VideoFile(tables, content.keys() - tables.keys())
+    return VideoFile(where, tables, content.keys() - tables.keys())
 
 
 def located(values: Mapping[str, Any], where: str) -> dict[str, Value]:
@@ -127,6 +166,7 @@ def validate(
     faults: Faults,
     *,
     video: str | None = None,
+    file: str | None = None,
 ) -> _Model | None:
     """The model made of a table's values, or None with one line per fault added to `faults`.
 
@@ -135,19 +175,22 @@ def validate(
         values: those that differ from the model's defaults.
         model: the rules, which see the project's folder as their context.
         faults: takes what is wrong.
-        video: the file to name where a value is missing; None where another file may have it.
+        video: whose faults they are, unless they stand on the command line; None for those of all.
+        file: the video's, to be named where a value is missing; None where another file may have it.
     """
     try:
         return model.model_validate({name: found.value for name, found in values.items()}, context=faults.root)
     except ValidationError as error:
         for fault in error.errors():
             if fault["type"] != "missing":
-                faults.add(_describe(table, values, model, fault))
-            elif video is not None:
+                where = values[str(fault["loc"][0])].where
+                faults.add_of_value(_describe(table, values, model, fault), where, video)
+            elif file is not None:
                 name = fault["loc"][0]
                 faults.add(
-                    f"{video}, {table}.{name}: is missing. Add `{name}` to its table [{table}], or to "
-                    f"params/{table}.toml for all videos."
+                    f"{file}, {table}.{name}: is missing. Add `{name}` to its table [{table}], or to "
+                    f"params/{table}.toml for all videos.",
+                    video,
                 )
         return None
 
@@ -166,8 +209,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """ " Did you mean `...`?" when one of `names` looks like `name`, otherwise nothing."""
-    return "".join(f" Did you mean `{match}`?" for match in difflib.get_close_matches(name, list(names), n=1))

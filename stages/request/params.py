@@ -7,34 +7,36 @@ their defaults and rules are in stages/pipeline; how files are layered and fault
 
 import os
 import re
-from collections.abc import Collection, Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, create_model
 
-from stages.errors import ParamsError
+from stages.errors import MeshError, ParamsError
 from stages.keys import FROM_FILE, JsonValue
+from stages.machine.mesh_layout import AUTO, parse_layout
 from stages.models.checkpoint import Checkpoint, resolve
 from stages.pipeline.rules import Name, Table, Text
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop
 from stages.request.layers import (
     COMMAND_LINE,
+    VIDEO_FILES,
     Faults,
     Tables,
     Value,
     VideoFile,
     located,
     merge,
-    near,
     read_toml,
     read_video,
     validate,
     value_from_text,
 )
+from stages.request.names import near
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Names that are taken on the command line, besides those of the stages.
@@ -54,6 +56,15 @@ def _hosts(value: str) -> str:
             'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
             '"10.0.0.2:8482 0/4" on the first of four.'
         )
+    return value
+
+
+def _mesh(value: str) -> str:
+    if value != AUTO:
+        try:
+            parse_layout(value)
+        except MeshError as error:
+            raise ValueError(str(error)) from error
     return value
 
 
@@ -91,7 +102,7 @@ class MachineParams(Table):
     """Settings of the machine. They are written to run.json and are part of no key."""
 
     platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
-    mesh: Text = "auto"
+    mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
     artifacts: Name = "artifacts"
 
@@ -134,21 +145,34 @@ class VideoParams:
 
 @dataclass(frozen=True)
 class Params:
-    """Everything that was asked for: the videos by name, and the machine's settings."""
+    """Everything that was asked for: the videos by name, and the machine's settings.
+
+    Attributes:
+        videos: those without a fault.
+        machine: its settings.
+        faults: by video, what is wrong with it and with no other. A file whose name cannot be a video's has its path
+            in place of a name.
+        typed: dotted names of the parameters that the command line overrides.
+    """
 
     videos: Mapping[str, VideoParams]
     machine: MachineParams
+    faults: Mapping[str, ParamsError] = field(default_factory=dict)
+    typed: Set[str] = frozenset()
 
 
 def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -> Params:
     """Read, merge and check all parameters below `root / "params"`.
+
+    What is wrong with one video's file is in `Params.faults`, and stops no other video.
 
     Args:
         root: the project's folder.
         overrides: dotted name -> text, from the command line; `video` limits the others to one video.
         pipeline: the project's stages, whose parameters there are.
     Raises:
-        ParamsError: all faults of all files and overrides in one message.
+        ParamsError: something that concerns all videos is wrong: defaults, overrides, machine settings, or there is no
+            video; all faults of all files and overrides in one message.
     """
     faults = Faults(root)
     video_tables: dict[str, type[Table]] = {
@@ -157,10 +181,10 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     }
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
     _refuse_unknown_files(root / "params", tables, faults)
-    read = {table: _read_defaults(table, faults) for table in tables}
+    read = {table: _read_defaults(table, tables, faults) for table in tables}
     unread = {table for table, values in read.items() if values is None}
     defaults: Tables = {table: values or {} for table, values in read.items()}
-    files = _read_videos(root / "params" / "videos", video_tables, faults)
+    files = _read_videos(root / VIDEO_FILES, video_tables, faults)
     limit = overrides.get(_LIMIT_VIDEO)
     if limit is not None and limit not in files:
         faults.add(f"{COMMAND_LINE}, video = {limit}: no such video.{near(limit, files)}")
@@ -172,21 +196,31 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
         merged = merge(layers, video_tables)
-        video = _check_video(name, merged, video_tables, unread | file.unread, faults)
+        video = _check_video(name, file, merged, video_tables, faults, unread=unread | file.unread)
         if video is not None:
-            videos[name] = video
             check_crop(name, video.stages, merged, pipeline, faults)
+        if name not in faults.of_videos and video is not None:
+            videos[name] = video
     machine = validate("machine", merge([defaults, typed], ["machine"])["machine"], MachineParams, faults)
     faults.raise_if_any()
     assert machine is not None  # or there was a fault
-    return Params(videos=videos, machine=machine)
+    found = faults.by_video()
+    in_order = {name: found[name] for name in files if name in found}
+    return Params(videos, machine, in_order, overrides.keys() - {_LIMIT_VIDEO})
 
 
-def _read_defaults(table: str, faults: Faults) -> dict[str, Value] | None:
+def _read_defaults(table: str, tables: Iterable[str], faults: Faults) -> dict[str, Value] | None:
     """What params/<table>.toml says; a file that is not there says nothing. None: it cannot be read."""
-    path = faults.root / "params" / f"{table}.toml"
+    where = f"params/{table}.toml"
+    path = faults.root / where
     values = read_toml(path, faults) if os.path.lexists(path) else {}
-    return None if values is None else located(values, f"params/{table}.toml")
+    if values is None:
+        return None
+    headings = [name for name, value in values.items() if name in tables and isinstance(value, dict)]
+    for name in headings:
+        advice = "Remove that line." if name == table else f"Move what is below that line to params/{name}.toml."
+        faults.add(f"{where}, [{name}]: this file is itself the table [{table}], and has none inside. {advice}")
+    return None if headings else located(values, where)
 
 
 def _refuse_unknown_files(folder: Path, tables: Mapping[str, type[Table]], faults: Faults) -> None:
@@ -201,26 +235,39 @@ def _read_videos(folder: Path, tables: Mapping[str, type[Table]], faults: Faults
     paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))
     if not paths:
         faults.add(f"{folder.relative_to(faults.root)}: holds no video. Write one, such as demo.toml.")
+    known = {table: tuple(model.model_fields) for table, model in tables.items()}
     files = {}
     for path in paths:
-        where = path.relative_to(faults.root)
-        if not VIDEO_NAME.fullmatch(path.stem):
-            faults.add(f"{where}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.")
-        if path.stem in RESERVED_NAMES | (tables.keys() - {"model"}):
-            faults.add(f"{where}: `{path.stem}` is the name of a stage or a command. Rename the file.")
-        files[path.stem] = read_video(path, tables, faults)
+        name, fault = path.stem, _find_fault_of_name(path.stem, tables)
+        if fault:
+            name = str(path.relative_to(faults.root))
+            faults.add(f"{name}: {fault}", name)
+        files[name] = read_video(path, known, faults, video=name)
     return files
 
 
+def _find_fault_of_name(stem: str, tables: Mapping[str, type[Table]]) -> str | None:
+    if not VIDEO_NAME.fullmatch(stem):
+        return "a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it."
+    if stem in RESERVED_NAMES | (tables.keys() - {"model"}):
+        return f"`{stem}` is the name of a stage or a command. Rename the file."
+    return None
+
+
 def _check_video(
-    name: str, tables: Tables, models: Mapping[str, type[Table]], unread: Set[str], faults: Faults
+    name: str,
+    file: VideoFile,
+    tables: Tables,
+    models: Mapping[str, type[Table]],
+    faults: Faults,
+    *,
+    unread: Set[str],
 ) -> VideoParams | None:
     """The parameters of one video, or None with its faults added; nothing is missing in tables that are `unread`."""
     if any(FROM_FILE in values and values[FROM_FILE].value for values in tables.values()) and "encode" in tables:
         tables["encode"].setdefault("prompt", Value("", "nowhere"))  # none is read
-    where = f"params/videos/{name}.toml"
     checked = {
-        table: validate(table, tables[table], model, faults, video=None if table in unread else where)
+        table: validate(table, tables[table], model, faults, video=name, file=None if table in unread else file.where)
         for table, model in models.items()
     }
     found = {table: values for table, values in checked.items() if values is not None}
@@ -231,12 +278,38 @@ def _check_video(
     return VideoParams(model, found)
 
 
+def read_overrides(words: Iterable[str]) -> dict[str, str]:
+    """Overrides from words of a command line, `name=value` each: text by name.
+
+    Raises:
+        ParamsError: a word has no name or no value, or a name is there twice.
+    """
+    overrides: dict[str, str] = {}
+    for word in words:
+        name, sign, text = word.partition("=")
+        if not sign:
+            raise ParamsError(f"{COMMAND_LINE}, {word}: is not of the form stage.name=value.")
+        if not name:
+            raise ParamsError(
+                f"{COMMAND_LINE}, {word}: has no name. Write name and value as one word, such as denoise.seed=7."
+            )
+        if name in overrides:
+            raise ParamsError(f"{COMMAND_LINE}, {name}={overrides[name]} and {word}: say two things. Leave one out.")
+        overrides[name] = text
+    return overrides
+
+
 def _typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Table]], faults: Faults) -> Tables:
     known = [f"{table}.{name}" for table, model in tables.items() for name in model.model_fields]
     typed: Tables = {}
     for dotted, text in overrides.items():
         if dotted in known:
             table, name = dotted.split(".", maxsplit=1)
+            if not text and tables[table].model_fields[name].is_required():
+                faults.add(
+                    f'{COMMAND_LINE}, {dotted} = "": is empty; perhaps it is a shell variable without a value. If that '
+                    f'is meant, write {name} = "" in the file of a video.'
+                )
             value = value_from_text(tables[table], name, text)
             typed.setdefault(table, {}).update(located({name: value}, COMMAND_LINE))
         elif dotted != _LIMIT_VIDEO:

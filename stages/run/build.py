@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stages.errors import CheckpointError, StageError, StoreError
+from stages.errors import CheckpointError, StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.models.checkpoint import require_components
 from stages.pipeline.component import Component
@@ -28,6 +28,7 @@ from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
 _DATABASE = ".doit.db"
+_MAX_SUMMARY = 120  # characters
 
 
 @dataclass(frozen=True)
@@ -189,10 +190,32 @@ class LinkFreshness:
         return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Why a video cannot be made: what doit asks whether it is up to date, and shows in `doit info`."""
+
+    error: StagesError
+
+    def __call__(self) -> bool:
+        """It never is."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error}"
+
+    @property
+    def summary(self) -> str:
+        """The first of its lines, shortened, and how many more there are."""
+        first, *others = str(self.error).splitlines()
+        shown = first if len(first) <= _MAX_SUMMARY else f"{first[: _MAX_SUMMARY - 1]}…"
+        return f"{shown} (and {len(others)} more)" if others else shown
+
+
 def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
     """Read a project's stages and parameters, and work out the graph.
 
-    If nothing will be made (`is_read_only`), the store need not be writable.
+    What is wrong with single videos is in the graph's faults. If nothing will be made (`is_read_only`), the store need
+    not be writable.
 
     Raises:
         StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.

@@ -14,6 +14,7 @@ from rich.console import Console
 from stages.errors import ParamsError, StageError, StagesError
 from stages.keys import Node
 from stages.pipeline.stage import command_of
+from stages.request.params import read_overrides
 from stages.run.build import Build, load_build
 from stages.run.display import Display
 from stages.run.job import Report, Run, perform
@@ -70,7 +71,7 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     root = Path.cwd()
     if not (root / "params").is_dir():
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
-    build = load_build(root, _parse_overrides(overrides))
+    build = load_build(root, read_overrides(overrides))
     node = _find_node(build, package, video)
     for stage in node.inputs:
         parent = build.graph.videos[video][stage]
@@ -84,15 +85,10 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     print(build.store.payload(node.artifact))
 
 
-def _parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
-    for override in overrides:
-        if "=" not in override:
-            raise ParamsError(f"command line, {override}: is not of the form stage.name=value.")
-    return dict(override.split("=", 1) for override in overrides)
-
-
 def _find_node(build: Build, package: str, video: str) -> Node:
     """The node of a video that the program makes."""
+    if video in build.graph.faults:
+        raise build.graph.faults[video]
     if video not in build.graph.videos:
         names = ", ".join(build.graph.videos)
         raise ParamsError(f"--video {video}: there is no params/videos/{video}.toml. There is: {names}.")

@@ -7,17 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
 from stages.keys import Node
+from stages.request.names import name_some
 from stages.run.runner import Event
 
 _BYTES = "MiB"  # a unit of which there are many in a second
 _TICK_S = 1e-9  # of the clock, within which two events can come
-_MAX_NAMES = 3  # of videos that share a node, in the line that says that it runs
 
 
 class NodeDisplay:
@@ -91,7 +92,7 @@ class Display:
     @contextmanager
     def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
         """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
-        self._console.print(f"{node.title}  {_name_some(videos)}  ({escape(reason)})", highlight=False)
+        self._console.print(f"{node.title}  {name_some(videos)}  ({escape(reason)})", highlight=False)
         self._count(+1)
         shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
         try:
@@ -114,12 +115,6 @@ class Display:
                 self._bar.start()
 
 
-def _name_some(videos: tuple[str, ...]) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(videos[:_MAX_NAMES])
-    return shown if len(videos) <= _MAX_NAMES else f"{shown} and {len(videos) - _MAX_NAMES} more"
-
-
 def duration(seconds: float) -> str:
     """Seconds as people read them."""
     if seconds < 60:
@@ -129,6 +124,6 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def open_display() -> Display:
-    """A display on stdout."""
-    return Display(Console(soft_wrap=True))
+def open_display(file: Any = None) -> Display:
+    """A display on `file`, open for text, or on what stdout is when something is shown."""
+    return Display(Console(soft_wrap=True, file=file))

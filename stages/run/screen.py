@@ -4,8 +4,8 @@ Loads nothing slow, so that a run that has nothing to do can have a screen. disp
 """
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, runtime_checkable
 
 from stages.keys import Node
@@ -65,3 +65,21 @@ class LazyScreen:
         with self._lock:
             if self._screen is not None:
                 self._screen.close()
+
+
+class SilentScreen:
+    """A screen that shows nothing, for those who want no word of a run."""
+
+    @contextmanager
+    def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator["SilentScreen"]:  # noqa: ARG002
+        """As Screen's."""
+        yield self
+
+    def __call__(self, event: Event) -> None:
+        """As NodeView's."""
+
+    def finish(self, result: Event) -> None:
+        """As NodeView's."""
+
+    def close(self) -> None:
+        """As Screen's."""

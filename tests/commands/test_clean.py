@@ -23,10 +23,16 @@ def tasks(cleaned: list[str]) -> list[Mapping[str, Any]]:
 
 
 def test_each_task_is_cleaned_once_and_its_action_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = {"basename": "encode", "actions": [], "clean": [lambda: print("removed: encode")]}
+    assert run_doit(tmp_path, [task], "clean", "encode", "encode") == 0
+    assert capsys.readouterr().out == "removed: encode\n"
+
+
+def test_when_there_was_nothing_to_remove_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     cleaned: list[str] = []
     assert run_doit(tmp_path, tasks(cleaned), "clean", "encode", "encode") == 0
     assert cleaned == ["encode"]
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "nothing to remove: no artifact and no link of these tasks is there.\n"
 
 
 def test_what_cannot_be_removed_is_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -47,6 +47,9 @@ def test_an_unknown_option_is_one_message_and_exit_code_1_of_every_command(
         (["--process=x"], f"doit run: --process x: must be a whole number. {SEE_RUN}"),
         (["-n", "-3"], "doit run: -n -3: must be 0 or more."),
         (["-n", "2", "-P", "fork"], "Invalid parallel type fork"),
+        (["-n", "2", "-P", "process"], "doit run: -P process: each stage has a process of its own already, which"),
+        (["-v", "3"], "doit run: -v 3: must be 0, 1 or 2."),
+        (["--pdb"], "doit run: --pdb: a stage runs in a process of its own. Start the debugger there: `python -m"),
         (["--debug=yes"], f"doit run: option --debug must not have an argument. {SEE_RUN}"),
         (
             ["list", "--sort", "size"],
@@ -177,3 +180,12 @@ def test_a_wrong_variable_of_the_environment_is_one_message_and_exit_code_1(tmp_
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("Not a boolean: perhaps. `doit help list` says what there is.\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["preflight"]])
+def test_a_parameter_that_is_typed_twice_is_one_message_that_names_both(tmp_path: Path, command: list[str]):
+    done = doit(tmp_path, *command, "denoise.seed=1", "denoise.seed=2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "ParamsError: command line, denoise.seed=1 and denoise.seed=2: say two things. Leave one out.\n"
+    )

@@ -48,7 +48,7 @@ def test_forgetting_twice_says_so_only_once(
 ):
     run_doit(tmp_path, tasks, "forget", "decode")
     run_doit(tmp_path, tasks, "forget", "decode")
-    assert capsys.readouterr().out == "forgotten: decode:1\n"
+    assert capsys.readouterr().out == "forgotten: decode:1\nnothing to forget.\n"
 
 
 def test_an_unknown_name_is_an_error_and_nothing_is_forgotten(
@@ -57,3 +57,31 @@ def test_an_unknown_name_is_an_error_and_nothing_is_forgotten(
     assert run_doit(tmp_path, tasks, "forget", "encode", "nope") == 1
     assert capsys.readouterr().err.startswith("nope: no such task or command.")
     assert forgotten(tmp_path) == set()
+
+
+def test_of_a_video_it_is_said_how_what_it_is_made_of_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": "demo", "actions": [], "meta": {"video": "demo.mp4"}}]
+    assert run_doit(tmp_path, tasks, "forget", "demo") == 0
+    assert capsys.readouterr().out == (
+        "nothing to forget. `doit forget --follow-sub demo` forgets all that a video is made of.\n"
+    )
+
+
+def test_of_an_ignored_task_only_that_is_forgotten(
+    tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    run_doit(tmp_path, tasks, "ignore", "decode:1")
+    capsys.readouterr()
+    assert run_doit(tmp_path, tasks, "forget", "decode:1") == 0
+    assert capsys.readouterr().out == "no longer ignored: decode:1\n"
+    assert forgotten(tmp_path) == set()
+
+
+@pytest.mark.parametrize("names", [[], ["harbour"], ["--all"]])
+def test_a_video_that_cannot_be_made_fails_after_all_others_are_forgotten(
+    tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], names: list[str]
+):
+    tasks.append({"basename": "harbour", "actions": [], "meta": {"fault": "ParamsError: broken"}})
+    assert run_doit(tmp_path, tasks, "forget", *names) == 1
+    assert capsys.readouterr().out.endswith("ParamsError: broken\n")
+    assert forgotten(tmp_path) == (set() if names == ["harbour"] else {"encode", "decode"})

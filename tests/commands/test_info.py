@@ -1,6 +1,7 @@
 """What `doit info` says."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,31 @@ def test_a_fresh_task_needs_no_reason(tmp_path: Path, capsys: pytest.CaptureFixt
     output = capsys.readouterr().out
     assert "status     : up-to-date" in output
     assert "the store" not in output
+
+
+def group(*are_fresh: bool) -> list[dict[str, Any]]:
+    nodes = [
+        {"basename": "encode", "name": str(number), "doc": "for demo", "actions": [], "uptodate": [is_fresh]}
+        for number, is_fresh in enumerate(are_fresh)
+    ]
+    return [{"basename": "encode", "name": None, "doc": "prompt -> embeddings"}, *nodes]
+
+
+def test_of_a_group_its_tasks_are_named_and_whether_they_would_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, group(True, False), "info", "encode") == 1
+    assert capsys.readouterr().out == (
+        "\nencode\n\nprompt -> embeddings\n\ntasks      : \n"
+        " - encode:0  for demo: up-to-date\n - encode:1  for demo: run\n"
+    )
+
+
+def test_a_group_of_which_nothing_is_due_is_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, group(True), "info", "encode") == 0
+    assert run_doit(tmp_path, group(False), "info", "--no-status", "encode") == 0
+    assert capsys.readouterr().out.endswith("tasks      : \n - encode:0  for demo\n")
+
+
+def test_of_a_video_that_cannot_be_made_the_whole_reason_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = {"basename": "harbour", "actions": [], "meta": {"fault": "ParamsError: one\n  two"}}
+    assert run_doit(tmp_path, [task], "info", "harbour") == 1
+    assert capsys.readouterr().out == "\nharbour\n\ncannot be made\nParamsError: one\n  two\n"

@@ -18,6 +18,7 @@ from stages.errors import ParamsError, StoreError
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
+from tests.builders import publish
 from tests.commands.doit_here import PROJECT
 from tests.run.test_screen import RecordingScreen
 
@@ -38,6 +39,14 @@ def test_under_doits_own_commands_the_overrides_are_known(monkeypatch: pytest.Mo
     monkeypatch.setattr(doit_cmd, "_CMDLINE_VARS", {"denoise.seed": "2"})
     invocation = current_invocation()
     assert (invocation.overrides, invocation.is_debug, invocation.is_read_only) == ({"denoise.seed": "2"}, False, False)
+
+
+def test_under_doits_own_commands_a_note_says_so(capsys: pytest.CaptureFixture[str]):
+    current_invocation()
+    assert capsys.readouterr().err == (
+        "note: these are doit's own commands, because pyproject.toml is not read from another folder. Run doit in the "
+        "folder of dodo.py for those of this project.\n"
+    )
 
 
 def test_an_override_without_a_name_is_an_error(monkeypatch: pytest.MonkeyPatch):
@@ -121,6 +130,18 @@ def test_dodo_py_shows_a_node_on_the_screen_that_it_is_given(dodo: ModuleType, s
     dodo.make(node)
     dodo.finish()
     assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "result", "closed"]
+
+
+def test_dodo_py_makes_a_fresh_node_again_only_if_all_is(
+    dodo: ModuleType, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch
+):
+    node = dodo.BUILD.graph.videos["demo"]["encode"]
+    publish(dodo.BUILD.store, node, code=dodo.BUILD.code["stages.encode"])
+    dodo.make(node)
+    assert screen.shown == []
+    monkeypatch.setattr(dodo, "INVOCATION", replace(dodo.INVOCATION, is_always=True))
+    dodo.make(node)
+    assert screen.shown == [(node.title, ("demo",), "fresh, but --always-execute"), "phase", "result"]
 
 
 def test_dodo_py_builds_what_the_overrides_say(dodo: ModuleType):

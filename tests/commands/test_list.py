@@ -28,3 +28,11 @@ def test_a_template_with_the_status_needs_it_to_be_asked_for(tmp_path: Path, cap
     assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], *arguments) == 1
     assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], *arguments, "--status") == 0
     assert capsys.readouterr().out == "R\n"
+
+
+def test_what_is_ignored_is_listed_with_how_that_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": "encode", "actions": [], "doc": "the encode stage"}]
+    run_doit(tmp_path, tasks, "ignore", "encode")
+    capsys.readouterr()
+    assert run_doit(tmp_path, tasks, "list") == 0
+    assert capsys.readouterr().out == "encode   the encode stage (ignored; `doit forget encode` ends that)\n"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.commands.doit_here import run_doit
 
-COMMANDS = ["run", "list", "info", "forget", "clean", "help", "ignore", "reset-dep", "strace"]
+COMMANDS = ["run", "list", "info", "forget", "clean", "help", "ignore", "reset-dep"]
 
 
 def interrupt() -> None:
@@ -19,7 +19,7 @@ def test_ctrl_c_gives_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().err == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"help", "strace"}))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_an_unknown_name_gives_one_message_and_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ):
@@ -51,7 +51,6 @@ def test_a_database_that_cannot_be_used_gives_one_message_and_exit_code_1(
     ("command", "fault"),
     [
         ("info", "`info` failed, must select *one* task."),
-        ("strace", "strace failed, must select *one* task to strace."),
     ],
 )
 def test_a_fault_that_is_no_unknown_name_is_said_as_doit_says_it(
@@ -90,12 +89,10 @@ def are_closed(connections: list[sqlite3.Connection]) -> bool:
 @pytest.mark.parametrize("end", ["done", "no such task", "no valid task", "no database"])
 def test_every_command_closes_its_records_however_it_ends(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     connections: list[sqlite3.Connection],
     command: str,
     end: str,
 ):
-    monkeypatch.chdir(tmp_path)  # strace writes a file
     task = {"basename": "encode", "actions": []}
     run_doit(tmp_path, [dict(task)], "run")  # a command that only reads opens records that are there
     connections.clear()
@@ -131,3 +128,33 @@ def test_records_are_closed_before_at_end_which_may_fail(tmp_path: Path, connect
     with pytest.raises(KeyboardInterrupt):
         run_doit(tmp_path, [{"basename": "encode", "actions": []}], "list", at_end=interrupt)
     assert are_closed(connections)
+
+
+@pytest.mark.parametrize("backend", ["json", "dbm"])
+def test_records_of_another_backend_are_refused_with_the_option_that_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
+):
+    tasks = [{"basename": "encode", "actions": []}]
+    run_doit(tmp_path, tasks, "run")
+    assert run_doit(tmp_path, tasks, "run", "--backend", backend) == 1
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/.doit.db: is damaged, or not of the kind that --backend {backend} reads. Name another file with "
+        "--db-file, or leave --backend out.\n"
+    )
+
+
+@pytest.mark.parametrize("backend", ["json", "dbm", "sqlite3"])
+def test_each_backend_works_with_a_file_of_its_own(tmp_path: Path, backend: str):
+    ran: list[int] = []
+    tasks = [{"basename": "encode", "actions": [(lambda: ran.append(1),)], "uptodate": [True]}]
+    for _ in range(2):
+        assert run_doit(tmp_path, tasks, "run", "--backend", backend, "--db-file", str(tmp_path / backend)) == 0
+    assert ran == []
+
+
+@pytest.mark.parametrize("command", [["run"], ["clean"]])
+def test_a_pattern_that_matches_nothing_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], *command, "x*") == 1
+    assert capsys.readouterr() == ("", "x*: matches no task. `doit list --all` names all there are.\n")

@@ -1,5 +1,6 @@
 """What doit prints of a run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,152 @@ def test_an_error_of_the_graph_is_printed(tmp_path: Path, capsys: pytest.Capture
     assert run_doit(tmp_path, tasks, "run") != 0
     captured = capsys.readouterr()
     assert "Cyclic" in captured.out + captured.err
+
+
+def node(stage: str, name: str, videos: tuple[str, ...], *, before: str = "", fails: bool = False) -> dict[str, Any]:
+    def act() -> TaskFailed | None:
+        return TaskFailed(f"StageError: {stage} of {name}.\n  More.") if fails else None
+
+    return {
+        "basename": stage,
+        "name": name,
+        "actions": [act],
+        "task_dep": [before] if before else [],
+        "meta": {"videos": videos},
+    }
+
+
+def video_of(name: str, export: str) -> dict[str, Any]:
+    return {
+        "basename": name,
+        "actions": [],
+        "task_dep": [export],
+        "meta": {"video": f"{name}.mp4", "videos": (name,)},
+    }
+
+
+@pytest.fixture
+def three_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """`a` and `b` share an encode; the denoise of `a` fails, and the export of `c`."""
+    monkeypatch.chdir(tmp_path)
+    return [
+        node("encode", "1", ("a", "b")),
+        node("encode", "2", ("c",)),
+        node("denoise", "1", ("a",), before="encode:1", fails=True),
+        node("denoise", "2", ("b",), before="encode:1"),
+        node("denoise", "3", ("c",), before="encode:2"),
+        node("export", "1", ("a",), before="denoise:1"),
+        node("export", "2", ("b",), before="denoise:2"),
+        node("export", "3", ("c",), before="denoise:3", fails=True),
+        *(video_of(name, f"export:{number}") for number, name in enumerate("abc", 1)),
+    ]
+
+
+FAILURES = ("StageError: denoise of 1.\n  More.\n", "StageError: export of 3.\n  More.\n")
+
+
+@pytest.mark.parametrize("selection", [[], ["a", "b", "c"]])
+def test_with_continue_the_summary_names_what_failed_of_which_video_and_why(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], selection: list[str]
+):
+    assert run_doit(tmp_path, three_videos, "run", "--continue", *selection) == 1
+    assert capsys.readouterr().out == (
+        f"{FAILURES[0]}{FAILURES[1]}b: b.mp4\nfailed:\n"
+        "  a: denoise:1: StageError: denoise of 1.\n"
+        "  c: export:3: StageError: export of 3.\n"
+    )
+
+
+def test_without_continue_the_summary_names_the_videos_that_were_left(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    assert run_doit(tmp_path, three_videos, "run") == 1
+    assert capsys.readouterr().out == (
+        f"{FAILURES[0]}failed:\n"
+        "  a: denoise:1: StageError: denoise of 1.\n"
+        "not looked at any more: b, c. `doit --continue` goes on after a failure.\n"
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["--continue"]])
+def test_a_failure_of_the_one_video_that_was_asked_for_is_its_message_alone(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], options: list[str]
+):
+    assert run_doit(tmp_path, three_videos, "run", *options, "a") == 1
+    assert capsys.readouterr().out == FAILURES[0]
+
+
+def test_of_a_stage_the_videos_are_those_of_its_nodes(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    assert run_doit(tmp_path, three_videos, "run", "denoise") == 1
+    assert capsys.readouterr().out.endswith(
+        "not looked at any more: b, c. `doit --continue` goes on after a failure.\n"
+    )
+
+
+def test_where_nothing_failed_there_is_no_summary(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    assert run_doit(tmp_path, three_videos, "run", "encode", "b") == 0
+    assert capsys.readouterr().out == "b: b.mp4\n"
+
+
+def test_one_message_of_several_tasks_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": name, "actions": [lambda: TaskFailed("gone")]} for name in ("one", "two")]
+    assert run_doit(tmp_path, tasks, "run", "--continue") == 1
+    assert capsys.readouterr().out == "gone\n"
+
+
+@pytest.mark.parametrize(
+    ("reporter", "said"),
+    [
+        ("zero", ""),
+        ("error-only", f"{FAILURES[0]}{FAILURES[1]}"),
+        (
+            "executed-only",
+            f"{FAILURES[0]}{FAILURES[1]}failed:\n  a: denoise:1: StageError: denoise of 1.\n"
+            "  c: export:3: StageError: export of 3.\n",
+        ),
+    ],
+)
+def test_other_reporters_say_less(
+    tmp_path: Path,
+    three_videos: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    reporter: str,
+    said: str,
+):
+    three_videos[-2]["uptodate"] = [True]
+    three_videos[-2]["task_dep"] = []
+    assert run_doit(tmp_path, three_videos, "run", "--continue", "--reporter", reporter) == 1
+    assert capsys.readouterr().out == said
+
+
+def test_the_reporter_named_console_is_the_usual_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, [{"basename": "encode", "actions": []}], "run", "--reporter", "console") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_in_json_a_task_that_another_kept_from_running_says_which(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    assert run_doit(tmp_path, three_videos, "run", "--continue", "--reporter", "json") == 1
+    results = {task["name"]: task for task in json.loads(capsys.readouterr().out)["tasks"]}
+    assert results["export:1"]["error"].strip() == "not made, because this failed: denoise:1"
+    assert results["b"]["result"] == "success"
+
+
+def test_what_is_ignored_is_named_and_what_is_not_made_because_of_it(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    run_doit(tmp_path, three_videos, "ignore", "denoise:1", "denoise:3")
+    capsys.readouterr()
+    assert run_doit(tmp_path, three_videos, "run") == 0
+    assert capsys.readouterr().out == (
+        "denoise:1: ignored, with all that is made from it. `doit forget denoise:1` ends that.\n"
+        "denoise:3: ignored, with all that is made from it. `doit forget denoise:3` ends that.\n"
+        "a: not made, because export:1 is ignored\n"
+        "b: b.mp4\n"
+        "c: not made, because export:3 is ignored\n"
+    )

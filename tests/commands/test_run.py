@@ -1,5 +1,6 @@
 """The order of a run, and what is said when it cannot go on."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import pytest
 from doit.exceptions import TaskFailed
 
+from stages.commands.invocation import Invocation, current_invocation
+from stages.keys import Node
+from stages.run.screen import Screen, SilentScreen
 from tests.commands.doit_here import run_doit
 
 STAGES = ("encode", "decode", "export")
@@ -84,3 +88,136 @@ def test_however_a_run_ends_its_processes_are_ended(tmp_path: Path, action: Call
     tasks = [{"basename": "encode", "actions": [action]}]
     run_doit(tmp_path, tasks, "run", *threads, at_end=lambda: ended.append("once"))
     assert ended == ["once"]
+
+
+def sound_and_faulty(made: list[str]) -> list[Mapping[str, Any]]:
+    """A stage with a node, its video, and two videos that cannot be made."""
+
+    def make(name: str) -> None:
+        made.append(name)
+
+    faulty = [
+        {
+            "basename": name,
+            "doc": "cannot be made",
+            "actions": [lambda name=name: TaskFailed(f"ParamsError: {name} is broken")],
+            "meta": {"fault": f"ParamsError: {name} is broken", "videos": (name,)},
+        }
+        for name in ("harbour", "city")
+    ]
+    return [
+        *faulty,  # the order of the list does not count
+        {"basename": "encode", "name": None},
+        {"basename": "encode", "name": "1", "actions": [(make, ["encode"])], "meta": {"videos": ("demo",)}},
+        {
+            "basename": "demo",
+            "actions": [(make, ["demo"])],
+            "task_dep": ["encode:1"],
+            "meta": {"video": "demo.mp4", "videos": ("demo",)},
+        },
+    ]
+
+
+@pytest.mark.parametrize("threads", [[], ["-n", "2"]])
+@pytest.mark.parametrize(
+    ("selection", "made", "broken"),
+    [
+        ([], ["encode", "demo"], ["harbour", "city"]),
+        (["encode"], ["encode"], ["harbour", "city"]),  # a stage is that of all videos
+        (["harbour"], [], ["harbour"]),
+        (["harbour", "demo"], ["encode", "demo"], ["harbour"]),
+        (["--single", "harbour", "city"], [], ["harbour", "city"]),
+        (["--single", "harbour", "demo"], ["demo"], ["harbour"]),
+    ],
+)
+def test_videos_that_cannot_be_made_fail_after_all_else_is_made(  # noqa: PLR0917 (pytest passes them by name)
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    threads: list[str],
+    selection: list[str],
+    made: list[str],
+    broken: list[str],
+):
+    done: list[str] = []
+    assert run_doit(tmp_path, sound_and_faulty(done), "run", *threads, *selection) == 1
+    assert done == made
+    said = [*(["demo: demo.mp4"] if "demo" in made else []), *(f"ParamsError: {name} is broken" for name in broken)]
+    assert capsys.readouterr() == ("".join(f"{line}\n" for line in said), "")
+
+
+def test_a_video_that_nobody_asked_for_fails_nothing_and_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    done: list[str] = []
+    assert run_doit(tmp_path, sound_and_faulty(done), "run", "demo") == 0
+    assert done == ["encode", "demo"]
+    assert capsys.readouterr() == (
+        "demo: demo.mp4\n",
+        "note: not asked for, and cannot be made: harbour, city. `doit list` says why.\n",
+    )
+
+
+def test_a_video_that_cannot_be_made_can_be_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_doit(tmp_path, sound_and_faulty([]), "ignore", "harbour", "city")
+    capsys.readouterr()
+    assert run_doit(tmp_path, sound_and_faulty([]), "run") == 0
+    assert capsys.readouterr().out.count(": ignored, with all that is made from it. `doit forget ") == 2
+
+
+def test_in_json_a_video_that_cannot_be_made_is_a_failed_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, sound_and_faulty([]), "run", "--reporter", "json") == 1
+    results = {task["name"]: task for task in json.loads(capsys.readouterr().out)["tasks"]}
+    assert (results["demo"]["result"], results["harbour"]["result"]) == ("success", "fail")
+    assert results["harbour"]["error"].strip() == "ParamsError: harbour is broken"
+
+
+def test_after_ctrl_c_videos_that_cannot_be_made_are_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [*sound_and_faulty([]), {"basename": "decode", "actions": [interrupt]}]
+    assert run_doit(tmp_path, tasks, "run") == 1
+    assert "broken" not in capsys.readouterr().out
+
+
+def test_in_json_what_was_interrupted_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": "encode", "actions": [interrupt]}]
+    assert run_doit(tmp_path, tasks, "run", "--reporter", "json") == 1
+    output, error = capsys.readouterr()
+    assert [task["result"] for task in json.loads(output)["tasks"]] == ["interrupted"]
+    assert error == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "is_always", "is_silent"),
+    [
+        ([], False, False),
+        (["-a"], True, False),
+        (["-v", "0"], False, True),
+        (["-v", "1"], False, True),
+        (["-v", "2"], False, False),
+        (["--reporter", "zero"], False, True),
+        (["--reporter", "error-only"], False, True),
+        (["--reporter", "executed-only"], False, False),
+    ],
+)
+def test_what_options_ask_for_reaches_dodo_py(tmp_path: Path, options: list[str], is_always: bool, is_silent: bool):
+    seen: list[Invocation] = []
+    task = {"basename": "encode", "actions": [], "uptodate": [lambda: seen.append(current_invocation())]}
+    assert run_doit(tmp_path, [task], "run", *options) == 0
+    assert [(each.is_always, isinstance(each.screen, SilentScreen)) for each in seen] == [(is_always, is_silent)]
+
+
+@pytest.mark.parametrize("reporter", ["console", "json"])
+def test_running_nodes_are_shown_in_the_file_for_output_unless_it_is_json(tmp_path: Path, reporter: str):
+    node = Node("denoise", {"seed": 1}, {}, {})
+    screens: list[Screen] = []
+
+    def show() -> None:
+        with screens[0].show(node, ("demo",), "absent"):
+            pass
+
+    def keep() -> None:
+        screens.append(current_invocation().screen)
+
+    file = tmp_path / "log"
+    task = {"basename": "encode", "actions": [show], "uptodate": [keep]}
+    assert run_doit(tmp_path, [task], "run", "--reporter", reporter, "-o", str(file)) == 0
+    line = f"{node.title}  demo  (absent)\n"
+    text = file.read_text()
+    assert (json.loads(text)["out"] if reporter == "json" else text) == line

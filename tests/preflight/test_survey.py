@@ -147,8 +147,23 @@ def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root:
 
 
 def test_settings_that_cannot_be_read_name_the_video(root: Path):
-    with pytest.raises(CheckpointError, match=r"^demo: model.checkpoint = 'org/model': its transformer/config.json"):
-        look(root, model__checkpoint="org/model")
+    found = survey(root, (), SLICE, {"model.checkpoint": "org/model"}, print)
+    assert found.rows == ()
+    (error,) = found.faults.values()
+    assert isinstance(error, CheckpointError)
+    assert str(error).startswith("demo: model.checkpoint = 'org/model': its transformer/config.json")
+
+
+def test_what_is_wrong_with_one_video_keeps_no_other_from_being_asked_for(tmp_path: Path):
+    root = write_project(tmp_path, "demo", "other")
+    answer(root, {})
+    (root / "params/videos/broken.toml").write_text("=")
+    (root / "params/videos/other.toml").write_text('[model]\ncheckpoint = "gone"\n[encode]\nprompt = "x"\n')
+    found = survey(root, (), SLICE, {}, print)
+    assert [row.videos for row in found.rows] == [("demo",), ("demo",)]
+    assert found.faults.keys() == {"broken", "other"}
+    assert survey(root, ["demo"], SLICE, {}, print).faults == {}
+    assert survey(root, ["broken"], SLICE, {}, print).faults.keys() == {"broken"}
 
 
 def test_decoders_that_are_not_compiled_are_named(tmp_path: Path):

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.errors import ParamsError
+from stages.errors import CheckpointError, ParamsError
 from stages.keys import Key, Node, digest_bytes
 from stages.models.checkpoint import earlier_identity
 from stages.pipeline.denoise import DenoiseParams
@@ -264,3 +264,79 @@ def test_nodes_that_need_the_same_model_stand_together(root: Path):
     order = [video for node in found.nodes("decode").values() for video in found.videos_of(node)]
     assert order == ["a", "c", "b", "d"]
     assert [*found.nodes("encode")] == [found.videos["a"]["encode"].key]  # one for all
+
+
+def write_video(root: Path, name: str, text: str) -> None:
+    (root / f"params/videos/{name}.toml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            '[model]\ncheckpoint = "gone"\n[encode]\nprompt = "x"\n',
+            "model.checkpoint = 'gone': no such folder, and not a hub id (owner/name). Correct the path in "
+            "params/model.toml or the video's file.",
+        ),
+        (
+            '[model]\ncheckpoint = "builtin:gone"\n[encode]\nprompt = "x"\n',
+            "model.checkpoint = 'builtin:gone': no such built-in checkpoint. There is: shapes.",
+        ),
+        (
+            '[denoise]\nfrom_file = "/proc/self/mem"\n',
+            "denoise.from_file: /proc/self/mem cannot be read (Input/output error). Fix that, or name another file.",
+        ),
+    ],
+)
+def test_what_one_video_cannot_be_made_of_stops_that_video_alone_and_names_it(root: Path, text: str, fault: str):
+    alone = graph(root).videos
+    write_video(root, "other", text)
+    found = graph(root)
+    assert found.videos == alone
+    assert {name: str(error) for name, error in found.faults.items()} == {"other": f"other: {fault}"}
+
+
+def test_an_incomplete_checkpoint_of_one_video_stops_that_video_alone(root: Path):
+    copy_checkpoint(root / "model", "transformer")
+    write_video(root, "other", '[model]\ncheckpoint = "model"\n[encode]\nprompt = "x"\n')
+    found = graph(root)
+    assert found.videos.keys() == {"demo"}
+    assert str(found.faults["other"]).startswith(f"other: {root}/model: has no component `text_encoder`.")
+
+
+def test_a_fault_of_a_file_is_among_those_of_the_graph(root: Path):
+    write_video(root, "other", "=")
+    assert str(graph(root).faults["other"]).startswith("params/videos/other.toml: not valid TOML")
+
+
+def test_videos_with_one_fault_share_one_message_that_names_them(root: Path):
+    for name in "abcd":
+        write_video(root, name, '[model]\ncheckpoint = "gone"\n[encode]\nprompt = "x"\n')
+    faults = graph(root).faults
+    assert faults.keys() == set("abcd")
+    (message,) = {str(error) for error in faults.values()}
+    assert message.startswith("a, b, c and 1 more: model.checkpoint = 'gone': ")
+
+
+def test_sound_videos_share_nodes_as_before_beside_one_that_is_not(root: Path):
+    for name in ("a", "b"):
+        write_video(root, name, '[encode]\nprompt = "x"\n')
+    write_video(root, "c", "=")
+    found = graph(root)
+    assert found.videos_of(found.videos["a"]["export"]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind"),
+    [
+        ({"model__checkpoint": "gone"}, CheckpointError),
+        ({"model__revision": "main"}, CheckpointError),
+        ({"denoise__from_file": "/proc/self/mem"}, ParamsError),
+    ],
+)
+def test_a_typed_checkpoint_or_file_that_cannot_be_used_stops_all(
+    root: Path, overrides: dict[str, str], kind: type[Exception]
+):
+    with pytest.raises(kind) as error:
+        graph(root, **overrides)
+    assert "demo" not in str(error.value)

@@ -7,7 +7,17 @@ import pytest
 from pydantic import AfterValidator, BaseModel
 
 from stages.errors import ParamsError
-from stages.request.layers import Faults, Value, located, merge, near, read_toml, read_video, validate, value_from_text
+from stages.request.layers import (
+    COMMAND_LINE,
+    Faults,
+    Value,
+    located,
+    merge,
+    read_toml,
+    read_video,
+    validate,
+    value_from_text,
+)
 
 
 class Table(BaseModel):
@@ -57,7 +67,7 @@ def test_text_that_is_not_one_value_stays_text(text: str):
 
 
 def test_a_missing_value_of_a_video_is_reported_with_its_place(faults: Faults):
-    assert validate("a", located({"text": "x"}, "a.toml"), Table, faults, video="v.toml") is None
+    assert validate("a", located({"text": "x"}, "a.toml"), Table, faults, video="v", file="v.toml") is None
     assert faults.lines == [
         "v.toml, a.count: is missing. Add `count` to its table [a], or to params/a.toml for all videos."
     ]
@@ -105,18 +115,65 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, content: bytes |
     assert faults.lines == [fault]
 
 
-def test_a_near_name_is_offered_only_when_it_is_near():
-    assert near("sed", ["seed", "width"]) == " Did you mean `seed`?"
-    assert near("colour", ["seed", "width"]) == ""
-
-
 def test_tables_of_a_video_that_are_none_are_reported_with_a_near_name(tmp_path: Path):
     (tmp_path / "v.toml").write_text("x = 1\n[encod]\n[encode]\nprompt = 'p'\n")
     faults = Faults(tmp_path)
-    found = read_video(tmp_path / "v.toml", ["encode", "x"], faults)
+    found = read_video(tmp_path / "v.toml", {"encode": ["prompt"], "x": []}, faults, video="v")
     assert found.tables == {"encode": {"prompt": Value("p", "v.toml")}}
     assert found.unread == {"x", "encod"}
     assert faults.lines == [
         "v.toml, x = 1: must be a table, [x].",
         "v.toml, encod: no such table. Did you mean `encode`?",
     ]
+
+
+def test_a_parameter_that_stands_outside_of_its_table_is_shown_where_it_belongs(tmp_path: Path):
+    (tmp_path / "v.toml").write_text("dtype = 'float32'\n")
+    faults = Faults(tmp_path)
+    read_video(tmp_path / "v.toml", {"encode": ["prompt", "dtype"], "decode": ["dtype"]}, faults, video="v")
+    assert faults.lines == ["v.toml, dtype: no such table. As a parameter it stands below [encode] or [decode]."]
+
+
+def test_a_fault_of_one_video_is_its_own_error(faults: Faults):
+    faults.add("first", "a")
+    faults.add("second", "a")
+    faults.add("third", "b")
+    faults.raise_if_any()
+    assert {video: str(error) for video, error in faults.by_video().items()} == {"a": "first\n  second", "b": "third"}
+
+
+def test_beside_a_fault_of_all_those_of_videos_are_reported_in_the_order_in_which_they_were_found(faults: Faults):
+    faults.add("of a", "a")
+    faults.add("of all")
+    faults.add("of b", "b")
+    with pytest.raises(ParamsError) as error:
+        faults.raise_if_any()
+    assert str(error.value) == "of a\n  of all\n  of b"
+
+
+def test_a_fault_of_all_does_not_become_one_of_a_video(faults: Faults):
+    faults.add("one")
+    faults.add("one", "a")
+    assert faults.by_video() == {}
+
+
+@pytest.mark.parametrize(
+    ("where", "line", "stops_all"),
+    [
+        ("params/videos/v.toml", "params/videos/v.toml, a.text = 1: must be a valid string.", False),
+        ("params/a.toml", "v: params/a.toml, a.text = 1: must be a valid string.", False),
+        (COMMAND_LINE, "command line, a.text = 1: must be a valid string.", True),
+    ],
+)
+def test_a_wrong_value_of_a_video_stops_all_if_it_was_typed(faults: Faults, where: str, line: str, stops_all: bool):
+    validate("a", located({"text": 1, "count": 1}, where), Table, faults, video="v")
+    assert faults.lines == [line]
+    assert faults.stops_all(line) == stops_all
+
+
+def test_a_default_that_is_wrong_by_itself_is_a_fault_of_all_and_reported_once(faults: Faults):
+    values = located({"text": 1, "count": 1}, "params/a.toml")
+    validate("a", values, Table, faults)
+    validate("a", values, Table, faults, video="v")
+    assert faults.lines == ["params/a.toml, a.text = 1: must be a valid string."]
+    assert faults.by_video() == {}

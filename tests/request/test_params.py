@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 from doit.doit_cmd import DoitMain
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from stages.errors import ParamsError
 from stages.geometry import is_valid_num_frames
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.stages import Pipeline
-from stages.request.params import RESERVED_NAMES, MachineParams, ModelParams, load_params
+from stages.request.params import RESERVED_NAMES, MachineParams, ModelParams, load_params, read_overrides
 from tests.project import PROJECT, copy_params
 
 HOSTS_RULE = (
@@ -39,9 +40,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def message(root: Path, **overrides: str) -> str:
-    with pytest.raises(ParamsError) as error:
-        load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
-    return str(error.value)
+    """What is said, of all videos or of the one that has faults."""
+    try:
+        params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
+    except ParamsError as error:
+        return str(error)
+    (fault,) = params.faults.values()
+    return str(fault)
 
 
 def test_defaults_are_those_of_the_reference_scripts(root: Path):
@@ -182,6 +187,10 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
             'denoise 864 and set export.crop = "854x<height>".',
         ),
         ("denoise.width", "8", "8: must be greater than or equal to 16."),
+        ("denoise.width", "100000000", "100000000: must be less than or equal to 16384."),
+        ("denoise.height", "16400", "16400: must be less than or equal to 16384."),
+        ("denoise.num_frames", "86405", "86405: must be less than or equal to 86401."),
+        ("denoise.window_size", "2147483648", "2147483648: must be less than or equal to 2147483647."),
         ("denoise.guidance_scale", "0.5", "0.5: must be greater than or equal to 1."),
         ("denoise.guidance_scale", "nan", "nan: must be a finite number."),
         ("denoise.seed", "-1", f"-1: {SEED_RULE}"),
@@ -220,6 +229,20 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ("export.crf", "18.5", "18.5: must be a valid integer."),
         ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
         ("machine.platform", "cuda", "\"cuda\": must be 'auto', 'cpu', 'tpu' or 'gpu'."),
+        (
+            "machine.mesh",
+            "x",
+            '"x": mesh \'x\' is not "auto" and not three sizes above 0 (cfg x sequence x heads), such as "2x4x1". '
+            "Set machine.mesh in params/machine.toml.",
+        ),
+        (
+            "machine.mesh",
+            "4x1x1",
+            '"4x1x1": mesh "4x1x1": guidance has 2 branches. Set machine.mesh in params/machine.toml to a cfg of '
+            "1 or 2.",
+        ),
+        ("encode.prompt", " \t", '" \t": is only white space. Write a prompt, or "" for a video without one.'),
+        ("encode.prompt", "\u3000", '"\u3000": is only white space. Write a prompt, or "" for a video without one.'),
         ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
     ],
@@ -432,3 +455,152 @@ def test_the_lengths_that_a_message_offers_are_valid(num_frames: int):
         assert all(is_valid_num_frames(int(number)) for number in offered)
     else:
         assert is_valid_num_frames(num_frames)
+
+
+def write_video(root: Path, name: str, text: str) -> None:
+    (root / f"params/videos/{name}.toml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[encode\n", ": not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 8)."),
+        ("[colour]\n[encode]\nprompt = 'x'\n", ", colour: no such table."),
+        ("prompt = 'x'\n[encode]\nprompt = 'x'\n", ", prompt: no such table. As a parameter it stands below [encode]."),
+        ("[encode]\nprompt = 1\n", ", encode.prompt = 1: must be a valid string."),
+        (
+            "[encode]\nprompt = ' '\n",
+            ', encode.prompt = " ": is only white space. Write a prompt, or "" for a video without one.',
+        ),
+        (
+            "[encode]\nprompt = 'x'\n[denoise]\nsteps = 3\n",
+            ", denoise.steps: no such parameter. Did you mean `num_inference_steps`?",
+        ),
+        (
+            "",
+            ", encode.prompt: is missing. Add `prompt` to its table [encode], or to params/encode.toml for all videos.",
+        ),
+    ],
+)
+def test_a_fault_of_one_videos_file_stops_that_video_alone(root: Path, text: str, fault: str):
+    write_video(root, "other", text)
+    params = load_params(root, {"denoise.seed": "5"}, Pipeline())
+    assert params.videos.keys() == {"demo"}
+    assert {name: str(error) for name, error in params.faults.items()} == {"other": f"params/videos/other.toml{fault}"}
+
+
+def test_the_faults_of_several_videos_are_all_there_each_with_its_file(root: Path):
+    write_video(root, "a", "=")
+    write_video(root, "b", "[denoise]\nseed = -1\nheight = 100\n")
+    params = load_params(root, {}, Pipeline())
+    assert params.videos.keys() == {"demo"}
+    assert [str(error).count("params/videos/a.toml") for error in params.faults.values()] == [1, 0]
+    assert [str(error).count("params/videos/b.toml") for error in params.faults.values()] == [0, 3]
+
+
+@pytest.mark.parametrize("name", ["Upper", "encode", "list", "a=b"])
+def test_a_file_that_can_be_no_video_stops_no_other_and_is_named_by_its_path(root: Path, name: str):
+    write_video(root, name, "[encode]\nprompt = 'x'\n")
+    params = load_params(root, {}, Pipeline())
+    assert params.videos.keys() == {"demo"}
+    assert params.faults.keys() == {f"params/videos/{name}.toml"}
+
+
+def test_a_default_that_is_wrong_only_for_one_video_stops_it_alone_and_names_it(root: Path):
+    (root / "params/export.toml").write_text("codec = 'av1'\ncrf = 60\n")
+    write_video(root, "other", "[encode]\nprompt = 'x'\n[export]\ncodec = 'h264'\n")
+    params = load_params(root, {}, Pipeline())
+    assert params.videos.keys() == {"demo"}
+    assert str(params.faults["other"]) == (
+        'other: params/export.toml, export.crf = 60: must be 0 to 51 when export.codec is "h264".'
+    )
+
+
+@pytest.mark.parametrize("limit", [{}, {"video": "other"}])
+def test_a_typed_value_that_is_wrong_only_for_one_video_stops_all(root: Path, limit: dict[str, str]):
+    write_video(root, "other", "[encode]\nprompt = 'x'\n[export]\ncodec = 'h264'\n")
+    with pytest.raises(ParamsError) as error:
+        load_params(root, {"export.crf": "60", "denoise.seed": "1", **limit}, Pipeline())
+    assert str(error.value) == 'command line, export.crf = 60: must be 0 to 51 when export.codec is "h264".'
+
+
+def test_which_parameters_were_typed_is_known(root: Path):
+    params = load_params(root, {"denoise.seed": "5", "video": "demo"}, Pipeline())
+    assert params.typed == {"denoise.seed"}
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (
+            "export",
+            "params/export.toml, [export]: this file is itself the table [export], and has none inside. "
+            "Remove that line.",
+        ),
+        (
+            "denoise",
+            "params/export.toml, [denoise]: this file is itself the table [export], and has none inside. "
+            "Move what is below that line to params/denoise.toml.",
+        ),
+    ],
+)
+def test_a_table_inside_a_file_of_defaults_is_reported_with_what_the_file_is(root: Path, table: str, fault: str):
+    (root / "params/export.toml").write_text(f"[{table}]\n")
+    assert message(root) == fault
+
+
+def test_an_empty_prompt_is_taken_from_a_file_and_not_from_the_command_line(root: Path):
+    write_video(root, "demo", "[encode]\nprompt = ''\n")
+    assert load_params(root, {}, Pipeline()).videos["demo"].of_stage("encode")["prompt"] == ""
+    assert message(root, encode__prompt="") == (
+        'command line, encode.prompt = "": is empty; perhaps it is a shell variable without a value. If that is meant, '
+        'write prompt = "" in the file of a video.'
+    )
+
+
+@pytest.mark.parametrize("name", ["encode.negative_prompt", "model.revision", "denoise.from_file"])
+def test_what_may_be_empty_may_be_emptied_on_the_command_line(root: Path, name: str):
+    assert load_params(root, {name: ""}, Pipeline()).videos.keys() == {"demo"}
+
+
+def test_words_of_a_command_line_are_overrides_by_name():
+    assert read_overrides(["denoise.seed=7", "encode.prompt=a=b", "encode.negative_prompt="]) == {
+        "denoise.seed": "7",
+        "encode.prompt": "a=b",
+        "encode.negative_prompt": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["denoise.seed=1", "denoise.seed=2"], "denoise.seed=1 and denoise.seed=2: say two things. Leave one out."),
+        (["a.b=1", "video=x", "video=y"], "video=x and video=y: say two things. Leave one out."),
+        (["denoise.seed"], "denoise.seed: is not of the form stage.name=value."),
+        (["=3"], "=3: has no name. Write name and value as one word, such as denoise.seed=7."),
+    ],
+)
+def test_words_that_are_no_overrides_or_say_two_things_are_refused(words: list[str], fault: str):
+    with pytest.raises(ParamsError) as error:
+        read_overrides(words)
+    assert str(error.value) == f"command line, {fault}"
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "bound"),
+    [
+        ("denoise", "num_frames", "86401"),
+        ("denoise", "height", "16384"),
+        ("denoise", "width", "16384"),
+        ("denoise", "window_size", "2^31 - 1"),
+        ("decode", "tile_size", "16384"),
+    ],
+)
+def test_the_shipped_files_say_the_largest_value_beside_the_default(table: str, name: str, bound: str):
+    text = (PROJECT / f"params/{table}.toml").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name} = ")]
+    assert bound in line
+    largest = eval(bound.replace("^", "**"))  # noqa: S307 (a literal of this file)
+    rules = {"model": ModelParams, **{stage.name: stage.parameters for stage in Pipeline()}}[table]
+    (rule,) = [rule.le for rule in rules.model_fields[name].metadata if isinstance(rule, Le)]
+    assert rule == largest

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from stages.keys import Node
-from stages.run.display import Display
+from stages.run.display import Display, open_display
 
 NODE = Node("denoise", {"seed": 1}, {}, {})
 OTHER = Node("export", {"fps": 8}, {}, {})
@@ -140,3 +140,12 @@ def test_text_from_outside_is_not_markup():
         node({"event": "warning", "message": "[red]cut[/red]"})
     assert "([bold]why[/bold])" in screen.getvalue()
     assert "warning: [red]cut[/red]" in screen.getvalue()
+
+
+def test_a_display_can_be_opened_on_a_file():
+    file = io.StringIO()
+    display = open_display(file)
+    with display.show(NODE, ("demo",), "absent"):
+        pass
+    display.close()
+    assert file.getvalue() == f"{NODE.title}  demo  (absent)\n"

@@ -11,7 +11,7 @@ import pytest
 from stages.keys import Node
 from stages.run.display import Display
 from stages.run.runner import Event
-from stages.run.screen import LazyScreen
+from stages.run.screen import LazyScreen, SilentScreen
 
 NODE = Node("denoise", {"seed": 1}, {}, {})
 
@@ -91,3 +91,12 @@ def test_what_draws_is_not_loaded_before_a_node_is_shown():
     loaded = done.stdout.split()
     assert "stages.run.screen" in loaded
     assert not {"rich", Display.__module__} & set(loaded)
+
+
+def test_a_silent_screen_shows_nothing(capsys: pytest.CaptureFixture[str]):
+    screen = SilentScreen()
+    with screen.show(NODE, ("demo",), "absent") as view:
+        view({"event": "warning", "message": "careful"})
+        view.finish({"event": "result"})
+    screen.close()
+    assert capsys.readouterr() == ("", "")

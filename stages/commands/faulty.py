@@ -1,0 +1,24 @@
+"""Tasks of videos that cannot be made: each has its reason in its `meta`, and fails with it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stages.request.names import name_some
+
+_FAULT = "fault"
+
+
+def is_faulty(task: Any) -> bool:
+    """Whether a task is of a video that cannot be made."""
+    return bool(task.meta) and _FAULT in task.meta
+
+
+def explain_faults(tasks: Iterable[Any]) -> Sequence[str]:
+    """The reasons of those among some tasks that are faulty, each once: several videos can have one."""
+    return list(dict.fromkeys(task.meta[_FAULT] for task in tasks if is_faulty(task)))
+
+
+def mention(tasks: Sequence[Any]) -> str:
+    """A line on faulty tasks that nobody has asked for."""
+    names = name_some([task.name for task in tasks])
+    return f"note: not asked for, and cannot be made: {names}. `doit list` says why."
