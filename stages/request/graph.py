@@ -101,9 +101,7 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
     return Graph(pipeline, videos, checkpoints, files, {**params.faults, **_name_videos(faults)})
 
 
-def _resolve_once(
-    model: ModelParams, root: Path, resolved: dict[object, Checkpoint | CheckpointError]
-) -> Checkpoint:
+def _resolve_once(model: ModelParams, root: Path, resolved: dict[object, Checkpoint | CheckpointError]) -> Checkpoint:
     """As `resolve`; `resolved` remembers the answers, so that the hub is asked once, also when it does not answer."""
     place = tuple(model.model_dump(exclude={"components"}).items())
     if place not in resolved:
