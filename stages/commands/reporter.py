@@ -37,6 +37,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
         """Take note of what is asked for."""
         self._tasks = list(tasks.values())
 
+    def write(self, text: str) -> None:
+        """As doit's; `doit -o FILE` opens the file strictly, and the name of a file can be no text in UTF-8."""
+        super().write(text.encode("utf-8", "backslashreplace").decode())
+
     def execute_task(self, task: Any) -> None:
         """Nothing yet: most tasks that doit executes find that they are fresh."""
 

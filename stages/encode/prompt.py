@@ -28,25 +28,46 @@ _QUOTED = re.compile(r'"([^"\n]*)"|“([^”\n]*)”')
 
 @dataclass(frozen=True)
 class Truncation:
-    """The end of a prompt that one text encoder does not read, because the prompt is longer than its limit."""
+    """What one text encoder does not read, because a prompt is longer than its limit.
 
-    encoder: str  # the component's name: "text_encoder" or "text_encoder_2"
-    num_tokens: int  # of the whole prompt
-    max_tokens: int  # that are read
-    text: str  # the words that are not read
+    Attributes:
+        encoder: the component's name, "text_encoder" or "text_encoder_2".
+        num_tokens: of the whole prompt; of quoted text, with the one that ends it.
+        max_tokens: that are read.
+        text: the words that are not read, or read in part; "" where all are read.
+        num_closing_tokens: of the chat after the prompt, which stand within the same limit.
+    """
+
+    encoder: str
+    num_tokens: int
+    max_tokens: int
+    text: str
+    num_closing_tokens: int = 0
 
     @property
     def num_unread_tokens(self) -> int:
-        """Tokens that are not read."""
-        return self.num_tokens - self.max_tokens
+        """Tokens of the prompt that are not read."""
+        return max(0, self.num_tokens - self.max_tokens)
+
+    @property
+    def num_unread_closing_tokens(self) -> int:
+        """Tokens that close the chat, and that are not read."""
+        return min(self.num_closing_tokens, self.num_tokens + self.num_closing_tokens - self.max_tokens)
 
     def describe(self) -> str:
-        """One sentence for a warning: how long, how much is read, and which words are not."""
+        """For a warning: how long the text is, how much is read, which words and how much of the chat's end are not."""
         what = "prompt" if self.encoder == "text_encoder" else "quoted text of the prompt"
+        if not self.num_unread_tokens:
+            return (
+                f"the {what} has {self.num_tokens} tokens and fills the chat: all of it is read, but of the "
+                f"{self.num_closing_tokens} tokens that close the chat the last {self.num_unread_closing_tokens} are "
+                f"left out. With {self.max_tokens - self.num_closing_tokens} tokens or fewer, nothing is."
+            )
         shown = self.text if len(self.text) <= _MAX_SHOWN_CHARACTERS else self.text[:_MAX_SHOWN_CHARACTERS] + "…"
+        closing = f", and the {self.num_closing_tokens} tokens that close the chat" if self.num_closing_tokens else ""
         return (
             f"the {what} has {self.num_tokens} tokens and only the first {self.max_tokens} are read; "
-            f"the last {self.num_unread_tokens} are left out: {shown!r}"
+            f"the last {self.num_unread_tokens} are left out: {shown!r}{closing}"
         )
 
 

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import ByT5Tokenizer, Qwen2_5_VLTextModel, Qwen2Tokenizer, T5EncoderModel
+from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, Qwen2_5_VLTextModel, Qwen2Tokenizer, T5EncoderModel
 
 from stages.encode.chat import apply_chat_template, count_closing_tokens, list_tokens
 from stages.encode.components import load_model, load_tokenizer, read_config
@@ -33,6 +33,7 @@ Array: TypeAlias = NDArray[Any]
 # The DiT was trained on the output of the third layer from the end: two layers and the last norm are skipped.
 _HIDDEN_STATE = -3
 _MIN_LAYERS = 2  # so that there are three states: the token embeddings, and one of each layer
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DTYPES: Mapping[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -158,20 +159,26 @@ def encode_prompt(encoders: TextEncoders, prompt: str) -> dict[str, Array]:
 
 
 def find_truncations(encoders: TextEncoders, prompt: str) -> tuple[Truncation, ...]:
-    """What `encode_prompt` leaves out of a prompt: nothing, or one entry for each encoder that truncates it."""
+    """What `encode_prompt` leaves out of a prompt, or of its chat's end: an entry for each encoder that truncates."""
     truncations = []
-    chat = list_tokens(encoders.tokenizer, build_chat(prompt))
-    tokens = chat[NUM_SYSTEM_TOKENS : len(chat) - encoders.num_closing_tokens]
-    if len(tokens) > MAX_PROMPT_TOKENS:
-        text = str(encoders.tokenizer.decode(tokens[MAX_PROMPT_TOKENS:]))
-        truncations.append(Truncation("text_encoder", num_tokens=len(tokens), max_tokens=MAX_PROMPT_TOKENS, text=text))
+    chat, num_closing = list_tokens(encoders.tokenizer, build_chat(prompt)), encoders.num_closing_tokens
+    tokens = chat[NUM_SYSTEM_TOKENS : len(chat) - num_closing]
+    if len(tokens) + num_closing > MAX_PROMPT_TOKENS:
+        text = _unread_text(encoders.tokenizer, tokens, num_read=MAX_PROMPT_TOKENS)
+        truncations.append(Truncation("text_encoder", len(tokens), MAX_PROMPT_TOKENS, text, num_closing))
     glyph_tokens = encoders.tokenizer_2(extract_glyph_text(prompt) or "").input_ids
     if len(glyph_tokens) > MAX_GLYPH_TOKENS:
         # The last token that is read ends the text, however long it was.
-        text = str(encoders.tokenizer_2.decode(glyph_tokens[MAX_GLYPH_TOKENS - 1 : -1]))
-        num_tokens = len(glyph_tokens)
-        truncations.append(Truncation("text_encoder_2", num_tokens=num_tokens, max_tokens=MAX_GLYPH_TOKENS, text=text))
+        text = _unread_text(encoders.tokenizer_2, glyph_tokens[:-1], num_read=MAX_GLYPH_TOKENS - 1)
+        truncations.append(Truncation("text_encoder_2", len(glyph_tokens), MAX_GLYPH_TOKENS, text))
     return tuple(truncations)
+
+
+def _unread_text(tokenizer: PreTrainedTokenizerBase, tokens: list[int], *, num_read: int) -> str:
+    """The characters of a text's tokens that are not wholly among the first `num_read`."""
+    whole, read = (str(tokenizer.decode(part)) for part in (tokens, tokens[:num_read]))
+    # A token can hold a part of a character; cut there, the text ends in the replacement character or in nothing.
+    return whole.removeprefix(read if whole.startswith(read) else read.rstrip(_REPLACEMENT))
 
 
 def _encode_chat(encoders: TextEncoders, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,6 +24,7 @@ from stages.pipeline import decode, denoise, encode, export
 from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract
 from stages.pipeline.stage import ACCELERATOR, DISK, HOST, Program, Stage
+from stages.pipeline.toml_text import read_toml_text
 
 STAGES: Final = (
     encode.STAGE,
@@ -83,9 +84,16 @@ class Pipeline:
         Raises:
             KeyError: no stage before makes it; `read_pipeline` has checked that.
         """
-        before = self.stages[: self.stages.index(stage)]
-        makers = {earlier.makes.name: earlier for earlier in before}
-        return {contract.name: makers[contract.name] for contract in stage.reads}
+        return self._producers[stage.name]
+
+    @cached_property
+    def _producers(self) -> dict[str, dict[str, Stage]]:
+        makers: dict[str, Stage] = {}
+        found = {}
+        for stage in self.stages:
+            found[stage.name] = {contract.name: makers[contract.name] for contract in stage.reads}
+            makers[stage.makes.name] = stage
+        return found
 
 
 def read_pipeline(root: Path) -> Pipeline:
@@ -106,11 +114,11 @@ def read_pipeline(root: Path) -> Pipeline:
 
 def _read_list(file: Path) -> Sequence[str] | None:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_toml_text(file)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{file.name}: cannot be read ({error}). Fix that.") from error
+    except (OSError, ValueError) as error:
+        raise ParamsError(f"{file.name}: cannot be read: {error}.") from error
     if not _HAS_TABLE.search(text):
         return None
     try:

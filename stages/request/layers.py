@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import ParamsError
+from stages.pipeline.toml_text import read_toml_text
 from stages.request.names import near
 
 COMMAND_LINE = "command line"
@@ -89,15 +90,15 @@ class Faults:
 
 def read_toml(path: Path, faults: Faults, video: str | None = None) -> dict[str, Any] | None:
     """Parse a file, or return None when it cannot be read; what is wrong with it is added to `faults`."""
-    where = path.relative_to(faults.root)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.add(f"{where}: not valid TOML: {error}.", video)
+        return tomllib.loads(read_toml_text(path))
+    except ValueError as error:  # of the text, or of the TOML in it
+        fault = f"not valid TOML: {error}"
     except RecursionError:
-        faults.add(f"{where}: not valid TOML: nested too deep.", video)
+        fault = "not valid TOML: nested too deep"
     except OSError as error:
-        faults.add(f"{where}: cannot be read: {error.strerror}.", video)
+        fault = f"cannot be read: {error.strerror}"
+    faults.add(f"{path.relative_to(faults.root)}: {fault}.", video)
     return None
 
 

@@ -35,6 +35,12 @@ def test_a_failure_is_its_message_and_nothing_else(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out == "CheckpointError: model: is not there.\n"
 
 
+def test_a_failure_in_a_file_can_name_what_is_no_text(tmp_path: Path):
+    tasks = [{"basename": "encode", "actions": [lambda: TaskFailed("StoreError: \udcff/猫: is not there.")]}]
+    assert run_doit(tmp_path, tasks, "run", "-o", str(tmp_path / "out")) == 1
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "StoreError: \\udcff/猫: is not there.\n"
+
+
 def test_an_error_of_the_graph_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     tasks = [{"basename": name, "task_dep": [other], "actions": []} for name, other in (("a", "b"), ("b", "a"))]
     assert run_doit(tmp_path, tasks, "run") != 0

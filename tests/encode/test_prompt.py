@@ -76,6 +76,23 @@ def test_a_truncation_is_described_with_what_is_left_out():
     )
 
 
+def test_a_truncation_within_a_chat_names_the_closing_tokens_as_well():
+    truncation = Truncation("text_encoder", 1003, 1000, " to the right", num_closing_tokens=5)
+    assert truncation.describe() == (
+        "the prompt has 1003 tokens and only the first 1000 are read; the last 3 are left out: ' to the right', and "
+        "the 5 tokens that close the chat"
+    )
+
+
+@pytest.mark.parametrize(("num_tokens", "num_left_out"), [(996, 1), (998, 3), (1000, 5)])
+def test_a_prompt_that_fills_the_chat_is_described_by_what_is_left_out_of_its_end(num_tokens, num_left_out):
+    truncation = Truncation("text_encoder", num_tokens, 1000, "", num_closing_tokens=5)
+    assert truncation.describe() == (
+        f"the prompt has {num_tokens} tokens and fills the chat: all of it is read, but of the 5 tokens that close the "
+        f"chat the last {num_left_out} are left out. With 995 tokens or fewer, nothing is."
+    )
+
+
 def test_a_long_truncation_is_described_by_its_beginning():
     truncation = Truncation("text_encoder_2", num_tokens=600, max_tokens=256, text="x" * 344)
     assert truncation.describe() == (

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from stages.encode.chat import apply_chat_template, list_tokens
+from stages.encode.prompt import build_chat, extract_glyph_text
 from stages.encode.text_encoders import TextEncoders, encode_prompt, encode_prompts, find_truncations
 from stages.errors import ParamsError
 
@@ -91,7 +93,7 @@ def test_two_loads_and_two_encodes_give_the_same_bytes(shapes, encoders):
 
 def test_a_prompt_within_the_limits_is_not_truncated(encoders):
     assert find_truncations(encoders, "") == ()
-    assert find_truncations(encoders, "red " * 1000) == ()
+    assert find_truncations(encoders, "red " * (1000 - encoders.num_closing_tokens)) == ()
     num_free = 256 - len('Text "". ') - 1  # the last token is the end of the text
     assert find_truncations(encoders, f'"{"x" * num_free}"') == ()
 
@@ -104,6 +106,43 @@ def test_a_truncation_names_the_words_that_are_not_read(encoders):
         1000,
         " blue circle",
     )
+
+
+@pytest.mark.parametrize("num_words", [994, 995, 996, 998, 1000, 1001])
+def test_what_is_said_to_be_left_out_is_what_transformers_leaves_out(encoders, num_words):
+    chat = list_tokens(encoders.tokenizer, build_chat("red " * num_words))
+    read = apply_chat_template(
+        encoders.tokenizer, build_chat("red " * num_words), padding="max_length", max_length=108 + 1000, truncation=True
+    )
+    num_left_out = len(chat) - int(read.attention_mask.sum())
+    assert num_left_out == max(0, num_words + encoders.num_closing_tokens - 1000)
+    found = find_truncations(encoders, "red " * num_words)
+    assert sum(each.num_unread_tokens + each.num_unread_closing_tokens for each in found) == num_left_out
+    assert [each.text for each in found] == ([" red" * (num_words - min(num_words, 1000))] if num_left_out else [])
+
+
+@pytest.mark.parametrize(
+    ("quoted", "unread"),
+    [
+        ("x" * 246, None),  # 255 bytes and the end of the text
+        ("x" * 247, " "),
+        ("x" * 248, ". "),
+        ("x" * 247 + "猫猫", '猫猫". '),  # two of the first one's three bytes are read
+        ("x" * 246 + "猫猫", '猫". '),
+        ("</s>" + "x" * 250, 'xx". '),  # one token, and four bytes
+    ],
+)
+def test_quoted_text_is_cut_at_the_byte_where_transformers_cuts_it(encoders, quoted, unread):
+    glyph_text = extract_glyph_text(f'"{quoted}"')
+    whole = encoders.tokenizer_2(glyph_text).input_ids
+    read = encoders.tokenizer_2(glyph_text, max_length=256, truncation=True).input_ids
+    assert (len(whole) > len(read)) == (unread is not None)
+    assert [each.text for each in find_truncations(encoders, f'"{quoted}"')] == ([] if unread is None else [unread])
+
+
+def test_a_character_of_which_a_part_is_read_is_named_whole(encoders):
+    (truncation,) = find_truncations(encoders, "red " * 998 + "😀😀")
+    assert truncation.text == "😀😀"
 
 
 def test_words_beyond_the_limit_change_no_embedding(encoders):

@@ -103,7 +103,14 @@ def test_all_faults_are_one_error(faults: Faults):
     [
         (None, "a.toml: cannot be read: No such file or directory."),
         (b"x", "a.toml: not valid TOML: Expected '=' after a key in a key/value pair (at end of document)."),
-        (b"\xff", "a.toml: not valid TOML: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte."),
+        (
+            b"\xff",
+            "a.toml: not valid TOML: line 1 has a byte that is not UTF-8, 0xff. Save the file as UTF-8 in the editor.",
+        ),
+        (
+            "x = 1".encode("utf-16"),
+            "a.toml: not valid TOML: the file is UTF-16, and TOML is UTF-8. Save it as UTF-8 in the editor.",
+        ),
         (b"x = " + b"[" * 5000, "a.toml: not valid TOML: nested too deep."),
     ],
 )

@@ -1,0 +1,110 @@
+"""Any text on any console, in processes of their own: an encoding is chosen when Python starts."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.run.text_streams import accept_any_text, from_command_line
+from tests.project import copy_project, environment, list_made
+
+TEXT = "一只猫 😀 שלום é \udcff"  # the last is what Python makes of a byte in a file's name that is no UTF-8
+ENCODINGS = {
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "strict cp1252": {"PYTHONIOENCODING": "cp1252:strict"},
+    "ASCII": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    "UTF-8": {"PYTHONIOENCODING": "utf-8:strict"},
+}
+SHOWN = f"""
+import sys
+from rich.console import Console
+from stages.keys import Node
+from stages.run.display import Display
+from stages.run.text_streams import accept_any_text
+accept_any_text()
+text = {TEXT!a}
+display = Display(Console())
+with display.show(Node("encode", {{}}, {{}}, {{}}), ("demo",), text) as view:
+    view({{"event": "progress", "done": 1, "total": 2, "unit": text}})
+    view({{"event": "warning", "message": text}})
+display.close()
+print(text, file=sys.stderr)
+"""
+pytestmark = pytest.mark.processes
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in environment().items() if not name.startswith(("LC_", "LANG", "PYTHONIO"))}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_warning_can_be_any_text_whatever_the_encoding(encoding: str):
+    variables = clean_environment() | ENCODINGS[encoding]
+    shown = subprocess.run([sys.executable, "-c", SHOWN], env=variables, capture_output=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert b"Traceback" not in shown.stderr
+    assert shown.stdout.count(b"\n") >= 2
+    assert (b"\\u732b" in shown.stdout) == (b"\\u732b" in shown.stderr) == (encoding != "UTF-8")
+    assert ("猫".encode() in shown.stdout) == ("猫".encode() in shown.stderr) == (encoding == "UTF-8")
+    assert b"\\udcff" in shown.stdout
+    assert b"\\udcff" in shown.stderr
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_bar_is_drawn_on_a_terminal_of_any_encoding(encoding: str):
+    variables = clean_environment() | ENCODINGS[encoding] | {"TERM": "xterm", "COLUMNS": "200"}
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", SHOWN], env=variables, stdout=other_end, stderr=other_end) as process:
+        os.close(other_end)
+        drawn = b""
+        while piece := _read(terminal):
+            drawn += piece
+    os.close(terminal)
+    assert process.returncode == 0, drawn
+    assert b"Traceback" not in drawn
+    assert "encode:" in drawn.decode("latin-1")
+    assert ("━".encode() in drawn) == (encoding == "UTF-8")  # elsewhere the bar is made of dashes
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+def test_an_encode_whose_warning_the_console_cannot_show_is_made(tmp_path: Path):
+    root = copy_project(tmp_path)
+    prompt = f"encode.prompt={'猫😀 ' * 400}"
+    command = [sys.executable, "-m", "doit", "encode", prompt]
+    made = subprocess.run(
+        command, cwd=root, env=clean_environment() | ENCODINGS["latin-1"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "warning: the prompt has " in made.stdout
+    assert "\\u732b" in made.stdout
+    assert len(list_made(made)) == 1
+
+
+def test_where_a_test_or_a_notebook_has_replaced_stdout_nothing_is_changed(capsys: pytest.CaptureFixture[str]):
+    accept_any_text()
+    print("猫")
+    assert capsys.readouterr().out == "猫\n"
+
+
+def test_an_argument_in_a_locale_without_its_characters_is_the_text_that_was_typed():
+    command = [sys.executable, "-c", "import sys; from stages.run.text_streams import *; "
+               "print(ascii(from_command_line(sys.argv[1])))"]  # fmt: skip
+    for typed, shown in (("猫é", "'\\u732b\\xe9'"), ("plain", "'plain'"), (b"\xff", "'\\udcff'")):
+        printed = subprocess.run(
+            [*command, typed], env=clean_environment() | ENCODINGS["ASCII"], capture_output=True, text=True, check=True
+        )
+        assert printed.stdout.strip() == shown
+
+
+@pytest.mark.parametrize("text", ["plain", "猫 é", "\ud800", "é\udcff"])
+def test_other_text_stays_what_it_is(text: str):
+    assert from_command_line(text) == text
