@@ -17,6 +17,9 @@ with exit_on_error():
     BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
 
 
+AHEAD = BUILD.lookahead()
+
+
 def finish() -> None:
     """End all processes and give the terminal back."""
     BUILD.runner.close()
@@ -35,6 +38,7 @@ DOIT_CONFIG = {
     "dep_file": str(BUILD.database),
     "check_file_uptodate": Xxh3Checker,
     "reporter": Reporter,
+    "at_start": AHEAD.select,
     "at_end": finish,
     "verbosity": 2,
     "par_type": "thread",  # the stages are processes already; threads share them
@@ -49,7 +53,7 @@ def make(node: Node) -> None:
         return
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        view.finish(BUILD.run(node, view))
+        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node)))
 
 
 @as_task_action
@@ -98,19 +102,20 @@ def _node_task(node: Node) -> dict[str, Any]:
 def task_stage() -> Iterator[dict[str, Any]]:
     """a group per stage, with a task per artifact"""
     for stage in BUILD.pipeline:
-        yield {"basename": stage.name, "name": None, "doc": stage.summary}
+        yield {"basename": stage.name, "name": None, "doc": stage.summary, "uptodate": [True]}  # nothing to record
         yield from map(_node_task, BUILD.graph.nodes(stage.name).values())
 
 
 def task_video() -> Iterator[dict[str, Any]]:
     """the link in artifacts/videos/ to each video, or why there is none"""
+    link = as_task_action(BUILD.links.point_to)
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[BUILD.pipeline.last.name]
         yield {
             "basename": name,
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
-            "actions": [(as_task_action(BUILD.links.point_to), [name, node.artifact])],
+            "actions": [(link, [name, node.artifact])],
             "uptodate": [BUILD.link_freshness(name)],
             "clean": [(unlink, [name])],
             "meta": {"video": str(BUILD.links.path(name)), "videos": (name,)},

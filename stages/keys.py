@@ -28,12 +28,14 @@ PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002
 _READ_BYTES = 1 << 20
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
 
 
 def canonical_json(value: object) -> bytes:
     """One byte string per value: sorted names, no spaces, UTF-8; NaN and infinity are refused (ValueError)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def digest_bytes(data: bytes) -> Digest:

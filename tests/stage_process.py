@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.run.job import Job
 from tests.builders import code_of
-from tests.project import PROJECT
+from tests.project import PROJECT, environment
 
 # Half the compile time, for programs that run once on a few cells.
 _QUICK_COMPILER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
@@ -87,3 +87,21 @@ def warnings_of(events: list[Event]) -> list[str]:
     """The messages of warnings among events, as far as the first "="."""
     messages = [str(event["message"]) for event in events if event["event"] == "warning"]
     return [message[: message.index("=") + 1] for message in messages]
+
+
+_LIST_MODULES = """
+import json, sys
+from stages.run.program import main
+try:
+    main(f"stages.{sys.argv[1]}", ["--video", "demo"])
+except SystemExit as end:
+    assert not end.code, end.code
+print(json.dumps(sorted(name for name, module in sys.modules.items() if module is not None)))
+"""
+
+
+def list_modules_of_node(root: Path, stage: str) -> set[str]:
+    """The modules that a process has loaded when it has made the stage's node of the default video by hand."""
+    command = [sys.executable, "-c", _LIST_MODULES, stage]
+    made = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=True)
+    return set(json.loads(made.stdout.splitlines()[-1]))

@@ -4,6 +4,7 @@ The only module that reads `sys.argv` and doit's variables (`name=value`) for a 
 errors of doit's parser of options.
 """
 
+import gc
 import getopt
 import re
 import sys
@@ -18,6 +19,7 @@ from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 from stages.errors import ParamsError
 from stages.request import params
 from stages.request.layers import COMMAND_LINE
+from stages.run.text_streams import accept_any_text, from_command_line
 
 DEBUG: Mapping[str, Any] = {
     "name": "debug",
@@ -28,6 +30,9 @@ DEBUG: Mapping[str, Any] = {
 }
 _PARAMETER = re.compile(r"[a-z_]+\.[a-z_]+")  # no task is named so, and no file that a task makes
 _FAILURE = 1
+# Python looks through all objects again and again while there are more and more of them; with 10,000 videos that was
+# half of the time of a run that has nothing to do.
+_OBJECTS_PER_COLLECTION = 200_000
 
 
 class CommandLine:
@@ -109,16 +114,18 @@ def read_overrides() -> Mapping[str, str]:
         ParamsError: one has no name.
     """
     # doit's get_var answers only for names that one asks for; misspelt ones would be ignored
-    typed: dict[str, str] = dict(doit_cmd._CMDLINE_VARS or {})
-    return params.read_overrides(f"{name}={text}" for name, text in typed.items())
+    typed: Mapping[str, str] = doit_cmd._CMDLINE_VARS or {}
+    return params.read_overrides(f"{name}={from_command_line(text)}" for name, text in typed.items())
 
 
 class TaskLoader(DodoTaskLoader):  # type: ignore[misc] # doit has no types
-    """doit's own, which reads dodo.py. It is made before doit looks at the first letter of each argument."""
+    """doit's own, which reads dodo.py. It is made first of all, whatever the command."""
 
     def __init__(self) -> None:
         """Ends doit with one message for arguments that doit would not understand, or of which it would drop one."""
         super().__init__()
+        accept_any_text()
+        gc.set_threshold(_OBJECTS_PER_COLLECTION)
         if "" in sys.argv[1:]:
             sys.exit(
                 f'{COMMAND_LINE}: an argument is empty (""). Leave it out; perhaps it is a shell variable without a '

@@ -17,11 +17,31 @@ _HALF_WRITTEN = "SQLITE_READONLY_ROLLBACK"
 class Records(SqliteDB):  # type: ignore[misc] # doit has no types
     """As doit's own, but it can be closed at any time, and leaves nothing open where the file cannot be used."""
 
+    _texts: dict[str, str] | None = None  # all records as they stand in the file, by task; None: not read
+
     def _sqlite3(self, name: str) -> sqlite3.Connection:
         """doit's connection, which its own method leaves open when the first statement fails: it is tried before."""
         with closing(sqlite3.connect(name)) as connection:
             connection.execute("create table if not exists doit (task_id text not null primary key, task_data json)")
         return super()._sqlite3(name)
+
+    def _get_task_data(self, task_id: str) -> Any:
+        """A task's record. doit asks the file for each task, which takes long when there are thousands."""
+        if self._texts is None:
+            rows = self._conn.execute("select task_id, cast(task_data as text) as text from doit")
+            self._texts = {row["task_id"]: row["text"] for row in rows}
+        text = self._texts.get(task_id)
+        return self.codec.decode(text) if text else {}
+
+    def remove(self, task_id: str) -> None:
+        """As doit's."""
+        super().remove(task_id)
+        self._texts = None
+
+    def remove_all(self) -> None:
+        """As doit's."""
+        super().remove_all()
+        self._texts = None
 
     def close(self) -> None:
         """Close the connection; what was not written by `dump` is lost. Calling it again does nothing."""

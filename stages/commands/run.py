@@ -2,11 +2,10 @@
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
@@ -48,10 +47,17 @@ with --single it looks only at what is selected. With --continue a failure stops
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
         return replace(super().invocation(params), is_always=params["always"], screen=screen)
 
+    def execute(self, params: Any, args: list[str]) -> int:
+        """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order."""
+        self._params = params  # dodo.py's configuration is added to it
+        return super().execute(params, args)
+
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:
         _refuse(options)
         asked = self._select(is_single=options["single"])
+        if not options["single"]:
+            self._params.get("at_start", lambda _names: None)([task.name for task in self.task_list])
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
         options["reporter"] = report_faults(kind, asked)
@@ -75,7 +81,7 @@ with --single it looks only at what is selected. With --continue a failure stops
             self.sel_tasks = sound
             return asked
         sound += [task.name for task in ignored]  # doit says that they are
-        needed = {task.name for task in tasks_and_deps_iter(control.tasks, sound)}
+        needed = _with_dependencies(control.tasks, sound)
         self.task_list = [task for task in self.task_list if task.name in needed]
         self.sel_tasks = None  # all, in the order of the list
         return asked
@@ -108,3 +114,15 @@ def _refuse(options: dict[str, Any]) -> None:
             "doit run: -P process: each stage has a process of its own already, which `doit -n` shares among threads. "
             "Leave -P out."
         )
+
+
+def _with_dependencies(tasks: Mapping[str, Any], names: Iterable[str]) -> set[str]:
+    """Names of tasks and of all that they depend on. doit's own search takes the square of their number."""
+    found: set[str] = set()
+    waiting = [*names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [*tasks[name].task_dep, *tasks[name].setup_tasks]
+    return found

@@ -10,6 +10,7 @@ reads. No JAX device is started before the first call.
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
     HunyuanVideo15Transformer3DModel,
 )
 from jaxtyping import Array, Float
+from torch.overrides import TorchFunctionMode
 
 from stages.denoise.attention.plain import Heads, plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
@@ -92,7 +94,10 @@ def _unchanged_process() -> Iterator[None]:
 
 with _unchanged_process(), _placeholders_for_removed_overloads():
     from torchax import decompositions  # noqa: F401 (names removed overloads; the first Environment would import it)
-    from torchax.tensor import Environment
+    from torchax.tensor import Environment, XLADispatchMode
+
+# torch wraps this method against torch's compiler, and the first call would import that compiler, for a second.
+XLADispatchMode.__torch_dispatch__ = inspect.unwrap(XLADispatchMode.__torch_dispatch__)
 
 
 def _layer_norm_float32(
@@ -112,12 +117,20 @@ def _layer_norm_float32(
     return wrapped
 
 
+def _unbind(tensor: Any, dim: int = 0) -> Any:
+    """aten.unbind; torchax runs torch's own decomposition, which first imports SymPy, for half a second."""
+    array = tensor.jax()
+    pieces = jnp.split(array, array.shape[dim], dim)
+    return _environment().j2t_iso(tuple(jnp.squeeze(piece, dim) for piece in pieces))
+
+
 @functools.cache
 def _environment() -> Environment:
     """Torchax's state for this module. Making it starts JAX's devices, so it waits until they have been chosen."""
     with jax.ensure_compile_time_eval():  # it makes a random key, which must not belong to the function being traced
         environment = Environment()
     environment.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
+    environment.override_op_definition(torch.ops.aten.unbind.int, _unbind)
     return environment
 
 
@@ -222,9 +235,22 @@ def build_module(config: TransformerConfig, surroundings: Surroundings) -> Modul
 
 
 def _meta_module(config: TransformerConfig) -> Module:
-    with torch.device("meta"):
+    with _NoInitialisation(), torch.device("meta"):
         module: Module = HunyuanVideo15Transformer3DModel(**as_arguments(replace(config, num_layers=1)))
     return module.eval().requires_grad_(False)
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leaves weights as they are allocated.
+
+    On the meta device there are no values to draw, and drawing them would first import torch's compiler, for a second.
+    """
+
+    def __torch_function__(self, function: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
+        options = options or {}
+        if getattr(function, "__module__", "") == torch.nn.init.__name__:
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **options)
 
 
 def _hook(change: Callable[[Array], Array]) -> Callable[[Any, Any, Any], torch.Tensor]:

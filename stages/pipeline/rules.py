@@ -4,6 +4,7 @@ A table is a pydantic model whose fields have defaults and rules. Two marks say 
 docs/decisions/0002-keys.md.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,23 +76,41 @@ class Table(BaseModel):
 
     def key_parameters(self) -> dict[str, JsonValue]:
         """What the stage computes by, and what its key is made of: all values but those that change nothing."""
-        return {
-            _mark(field, KeyName, KeyName(name)).name: getattr(self, name)
-            for name, field in type(self).model_fields.items()
-            if self._counts(name, field)
-        }
+        return {marks.key_name: getattr(self, name) for name, marks in _marks(type(self)) if self._counts(name, marks)}
 
     def file(self) -> Path | None:
         """The file from elsewhere that takes the place of the stage's result, if there is one."""
         path = getattr(self, FROM_FILE, "")
         return Path(path) if path else None
 
-    def _counts(self, name: str, field: FieldInfo) -> bool:
-        value, only_with = getattr(self, name), _mark(field, OnlyWith, None)
-        neutral = _mark(field, Neutral, None)
+    def _counts(self, name: str, marks: "_Marks") -> bool:
+        value, neutral, only_with = getattr(self, name), marks.neutral, marks.only_with
         # 0 is 0.0, but not false
         is_neutral = neutral is not None and value == neutral.value and _is_bool(value) == _is_bool(neutral.value)
         return not is_neutral and (only_with is None or bool(getattr(self, only_with.name)))
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What the marks of a field say."""
+
+    key_name: str
+    neutral: Neutral | None
+    only_with: OnlyWith | None
+
+
+@functools.cache  # asked for each video
+def _marks(table: type[Table]) -> tuple[tuple[str, _Marks], ...]:
+    """The fields of a table, with their marks."""
+    return tuple(
+        (
+            name,
+            _Marks(
+                _mark(field, KeyName, KeyName(name)).name, _mark(field, Neutral, None), _mark(field, OnlyWith, None)
+            ),
+        )
+        for name, field in table.model_fields.items()
+    )
 
 
 def _is_bool(value: object) -> bool:

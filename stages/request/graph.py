@@ -3,18 +3,24 @@
 Knows nothing of what has been made already (stages/store) or of how it is made (stages/run).
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from stages.errors import CheckpointError, ParamsError, StagesError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
+from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
 from stages.request.names import name_some
 from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
+
+# What identifies a component of a checkpoint in a key.
+Identify: TypeAlias = Callable[[Checkpoint, Component], str]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,13 @@ class Graph:
 
         Those that need the same program with the same model stand together, so that each is loaded once.
         """
+        return self._nodes[stage]
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, Mapping[Key, Node]]:
+        return {stage: self._nodes_of(stage) for stage in self.pipeline.names}
+
+    def _nodes_of(self, stage: str) -> Mapping[Key, Node]:
         kinds: dict[tuple[JsonValue, ...], dict[Key, Node]] = {}  # in the order in which they are met
         for nodes in self.videos.values():
             if stage in nodes:
@@ -83,10 +96,11 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
     videos: dict[str, Mapping[str, Node]] = {}
     faults: dict[str, StagesError] = {}
     resolved: dict[object, Checkpoint | CheckpointError] = {}
+    identify = functools.cache(functools.partial(component_identity, cache=cache))  # folders are scanned once
     for name, video in params.videos.items():
         try:
             checkpoint = _resolve_once(video.model, root, resolved)
-            videos[name] = _chain_or_all_missing(video, checkpoint, cache, pipeline)
+            videos[name] = _chain_or_all_missing(video, checkpoint, cache, pipeline, identify)
             checkpoints[name] = checkpoint
         except StagesError as error:
             if _is_typed(error, params):
@@ -137,18 +151,20 @@ def _name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:
 
 
 def _chain_or_all_missing(
-    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline
+    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline, identify: Identify
 ) -> Mapping[str, Node]:
     """As `_chain`; where the hub cannot be asked, the message names what all stages lack, not the first one alone."""
     try:
-        return _chain(video, checkpoint, cache, pipeline)
+        return _chain(video, checkpoint, cache, pipeline, identify)
     except CheckpointError:
         read = [name for name in _needed_stages(video, pipeline) if not video.file_of_stage(name)]
         list_components(checkpoint, [each for name in read for each in pipeline[name].components], cache)
         raise
 
 
-def _chain(video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline) -> Mapping[str, Node]:
+def _chain(
+    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline, identify: Identify
+) -> Mapping[str, Node]:
     nodes: dict[str, Node] = {}
     for name in _needed_stages(video, pipeline):
         stage, file = pipeline[name], video.file_of_stage(name)
@@ -159,7 +175,7 @@ def _chain(video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipelin
             nodes[name] = Node(
                 stage=name,
                 parameters=video.of_stage(name),
-                components={each.name: component_identity(checkpoint, each, cache) for each in stage.components},
+                components={each.name: identify(checkpoint, each) for each in stage.components},
                 inputs={producer.name: nodes[producer.name].key for producer in producers},
             )
     return nodes

@@ -105,6 +105,7 @@ class MachineParams(Table):
     mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
     artifacts: Name = "artifacts"
+    start_ahead: Literal["auto", "never"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _refuse_unknown_files(folder: Path, tables: Mapping[str, type[Table]], fault
 
 def _read_videos(folder: Path, tables: Mapping[str, type[Table]], faults: Faults) -> dict[str, VideoFile]:
     # names with a dot in front are lock files of editors
-    paths = sorted(path for path in folder.glob("*.toml") if not path.name.startswith("."))
+    paths = sorted((path for path in folder.glob("*.toml") if not path.name.startswith(".")), key=str)
     if not paths:
         faults.add(f"{folder.relative_to(faults.root)}: holds no video. Write one, such as demo.toml.")
     known = {table: tuple(model.model_fields) for table, model in tables.items()}

@@ -5,10 +5,13 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import Signature
 from pathlib import Path
 
 from stages.errors import CheckpointError, StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
+from stages.machine.host_memory import available_memory_bytes
 from stages.models.checkpoint import require_components
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
@@ -17,6 +20,7 @@ from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
+from stages.run.lookahead import Lookahead
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
@@ -29,6 +33,8 @@ from stages.store.video_links import VideoLinks
 
 _DATABASE = ".doit.db"
 _MAX_SUMMARY = 120  # characters
+# Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
+_ROOM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,6 @@ class Build:
     Attributes:
         root: the project's folder.
         code: fingerprint of the code of each program that makes nodes, by its package.
-        sources: the files behind each fingerprint.
         overrides: parameters of the command line, by dotted name.
     """
 
@@ -47,7 +52,6 @@ class Build:
     machine: MachineParams
     store: ArtifactStore
     code: Mapping[str, Digest]
-    sources: Mapping[str, tuple[Path, ...]]
     runner: Runner = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,7 +60,7 @@ class Build:
         """The stages, in their order."""
         return self.graph.pipeline
 
-    @property
+    @cached_property
     def links(self) -> VideoLinks:
         """The links to the videos."""
         return VideoLinks(self.store, suffix=Path(self.pipeline.last.makes.payload).suffix)
@@ -87,9 +91,8 @@ class Build:
         return LinkFreshness(self, name)
 
     def file_deps(self, node: Node) -> list[Path]:
-        """Files that doit watches for a node: the sources of its program, the manifests of its inputs."""
-        manifests = [self.store.folder(artifact) / MANIFEST for artifact in node.input_artifacts]
-        return [*self.sources[self.program_of(node).package], *manifests]
+        """Files that doit watches for a node: the manifests of its inputs. The store looks at the code."""
+        return [self.store.folder(artifact) / MANIFEST for artifact in node.input_artifacts]
 
     def targets(self, node: Node) -> list[Path]:
         """Files that a node makes."""
@@ -119,8 +122,16 @@ class Build:
             preflight=self._preflight_of(node),
         )
 
-    def run(self, node: Node, observe: Callable[[Event], None]) -> Event:
+    def lookahead(self) -> Lookahead:
+        """Which program's process can be started while another's works. In its order, the nodes stand by stage."""
+        nodes = (node for stage in self.pipeline.names for node in self.graph.nodes(stage).values())
+        return Lookahead(nodes, self.program_of, lambda node: not self.verdict(node).is_fresh)
+
+    def run(self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
+
+        `ahead` is the program that is needed next. Its process is started meanwhile, if the machine's settings and its
+        memory allow.
 
         Raises:
             StageError: it was not made; the store is as before.
@@ -131,7 +142,7 @@ class Build:
                     raise StageError(missing)
             self._require_downloads(name)
         try:
-            return self.runner.run(self.job(node), observe)
+            return self.runner.run(self.job(node), observe, ahead=ahead if self._has_room_ahead() else None)
         finally:
             self.store.sweep_drafts()
 
@@ -154,6 +165,9 @@ class Build:
         changes = (f"{name}={value}" for name, value in self.overrides.items())
         return shlex.join(["doit", "preflight", *self.graph.videos_of(node), *changes])
 
+    def _has_room_ahead(self) -> bool:
+        return self.machine.start_ahead == "auto" and available_memory_bytes() >= _ROOM_BYTES
+
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]
 
@@ -161,6 +175,8 @@ class Build:
 @dataclass(frozen=True)
 class Freshness:
     """The store's answer on one node, asked anew at each call."""
+
+    __signature__ = Signature()  # doit asks for it, of each node, and Python would look for it
 
     build: Build
     node: Node
@@ -177,6 +193,8 @@ class Freshness:
 @dataclass(frozen=True)
 class LinkFreshness:
     """The store's answer on the link by which a person finds a video, asked anew at each call."""
+
+    __signature__ = Signature()  # as above
 
     build: Build
     name: str
@@ -234,7 +252,6 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
         machine=params.machine,
         store=store,
         code={package: fingerprinter.fingerprint(package) for package in packages},
-        sources={package: tuple(fingerprinter.find_sources(package).values()) for package in packages},
         runner=Workers(root, store.root / LOGS),
         overrides=overrides,
     )

@@ -11,9 +11,8 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -22,8 +21,10 @@ from stages.keys import Digest, JsonValue
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
-from stages.run.job import Job, Report, Run, perform
+from stages.run.job import JOINING, Job, Report, Run, perform
+from stages.run.lean_imports import import_program
 from stages.run.memory import watch_memory
+from stages.run.text_streams import accept_any_text, from_command_line
 from stages.store.stat_cache import StatCache
 
 _DESCRIPTION = """\
@@ -51,19 +52,21 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
         arguments: of the command line after the program's name; None for those of this process.
         instead: what --help of a program that makes no video's node says: how it is used.
     """
+    accept_any_text()
     options = _parse(package, arguments, instead)
     ignored = clean_environment()
 
     def load() -> Run:
-        run: Run = import_module(f"{package}.edge").open_stage()
+        run: Run = import_program(package).open_stage()
         return note_environment(watch_memory(run), ignored)
 
     if options.video is None:
-        _serve(load(), package, options.events_fd)
+        _serve(load, package, options.events_fd)
         return
     from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
-    sys.exit(run_by_hand(load, package, options.video, options.overrides, debug=options.debug, pdb=options.pdb))
+    overrides = [*map(from_command_line, options.overrides)]
+    sys.exit(run_by_hand(load, package, options.video, overrides, debug=options.debug, pdb=options.pdb))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,20 +98,42 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
     return options
 
 
-def _serve(run: Run, package: str, descriptor: int | None) -> None:
-    code = fingerprint(package, StatCache(Path(os.devnull)))  # of what has just been imported
-    idle = threading.Event()
+def _serve(load: Callable[[], Run], package: str, descriptor: int | None) -> None:
+    idle = threading.Event()  # not set while it imports: when doit ends, so does this process
     if descriptor is None:
-        _serve_all(iter(sys.stdin), sys.stdout, run, code, idle)
+        _serve_all(iter(sys.stdin), sys.stdout, load(), _code_of(package), idle)
         return
+    accept_any_text("utf-8")  # stdout and stderr are a log, which worker.py reads
+    jobs = _follow_parent(idle)
     with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as events:
-        _serve_all(_lines_until_parent_ends(idle), events, run, code, idle)
+        depends_on_hosts = _serve_all(jobs, events, load(), _code_of(package), idle)
+    if not depends_on_hosts and not sys.flags.dev_mode:  # which warns of what is left open
+        _end_at_once()
 
 
-def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle: threading.Event) -> None:
-    """Do one job after another; `idle` is set while none is in progress."""
+def _code_of(package: str) -> Digest:
+    """Fingerprint of what has just been imported."""
+    return fingerprint(package, StatCache(Path(os.devnull)))
+
+
+def _end_at_once() -> None:
+    """End without taking torch or JAX apart, for which the next program of the device would wait up to a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle: threading.Event) -> bool:
+    """Do one job after another; `idle` is set while none is in progress.
+
+    Returns:
+        Whether the process has joined those of other hosts, which it has to tell that it leaves.
+    """
+    has_joined = False
 
     def send(event: Mapping[str, JsonValue]) -> None:
+        nonlocal has_joined
+        has_joined |= event["event"] == JOINING
         events.write(json.dumps(event) + "\n")
         events.flush()
 
@@ -119,6 +144,7 @@ def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle
         ending = _serve_one(replace(Job.from_json(line), number=number), run, Report(send), code)
         idle.set()  # before doit reads the last event, because it may end stdin at once
         send(ending)
+    return has_joined
 
 
 def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:
@@ -138,8 +164,8 @@ def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str,
         }
 
 
-def _lines_until_parent_ends(idle: threading.Event) -> Iterator[str]:
-    """Lines of stdin. When it ends in the middle of a job, doit is gone, and this process ends at once."""
+def _follow_parent(idle: threading.Event) -> Iterator[str]:
+    """Lines of stdin, as they come. When it ends and this process is not idle, doit is gone: then it ends at once."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:
@@ -150,5 +176,4 @@ def _lines_until_parent_ends(idle: threading.Event) -> Iterator[str]:
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while (line := lines.get()) is not None:
-        yield line
+    return iter(lines.get, None)

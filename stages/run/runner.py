@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from stages.keys import JsonValue
+from stages.pipeline.stage import Program
 from stages.run.job import Job
 
 Event: TypeAlias = Mapping[str, JsonValue]
@@ -13,8 +14,8 @@ Event: TypeAlias = Mapping[str, JsonValue]
 class Runner(Protocol):
     """Does jobs, one or several at a time. `worker.Workers` does them in processes of this machine."""
 
-    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
-        """Do a job and return the event that ended it; `observe` sees those before.
+    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
+        """Do a job and return the event that ended it; `observe` sees those before. `ahead` may be started meanwhile.
 
         Raises:
             StageError: there is no result; the store is as before.

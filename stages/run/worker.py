@@ -1,4 +1,4 @@
-"""Processes of the stages: started when first needed, kept for the next job, ended for another's device.
+"""Processes of the stages: started when needed or just before, kept for the next job, ended for another's device.
 
 The parent's half; program.py is the child's. Loads nothing heavy. May be called from several threads: `doit -n 4`.
 """
@@ -41,10 +41,16 @@ class Workers:
         self._turns: dict[str, Turns] = {}  # by device
         self._lock = threading.Lock()
 
-    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
 
         Waits while another thread's job has the device.
+
+        Args:
+            job: what to do.
+            observe: called with each event.
+            ahead: a program that will probably be needed next. Its process is started meanwhile: it imports its
+                libraries and waits for a job, without a device.
 
         Raises:
             StageError: the stage failed, or its process ended or could not be started.
@@ -60,6 +66,9 @@ class Workers:
                     f"{job.node.title}: its process cannot be started ({refusal}). Look for room for its log, in "
                     f"{self._logs}, for memory, and for the number of processes that you may have."
                 ) from refusal
+            if ahead is not None:
+                with suppress(OSError):  # when it is its turn it is tried again, and reported
+                    self._start(ahead)
             try:
                 ending = worker.run(job, observe)
             except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
@@ -72,13 +81,26 @@ class Workers:
         return ending
 
     def _worker(self, program: Program) -> "_Worker":
-        """The program's process, started if need be; others of its device are ended first."""
-        for other in [*self._running]:
-            if other != program and other.device == program.device:
-                self._running.pop(other).close()
-        if program not in self._running:
-            self._running[program] = _Worker(program, self._root, self._logs)
-        return self._running[program]
+        """The program's process, started if need be, when others of its device have ended."""
+        leaving = [
+            self._running.pop(other)
+            for other, worker in [*self._running.items()]
+            if other != program and other.device == program.device and worker.has_device
+        ]
+        for worker in leaving:
+            worker.leave()
+        try:
+            return self._start(program)
+        finally:
+            for worker in leaving:  # while the new process imports its libraries
+                worker.wait()
+
+    def _start(self, program: Program) -> "_Worker":
+        """The program's process, started if there is none."""
+        with self._lock:  # another thread may want it at the same time
+            if program not in self._running:
+                self._running[program] = _Worker(program, self._root, self._logs)
+            return self._running[program]
 
     @property
     def process_ids(self) -> dict[str, int]:
@@ -87,12 +109,13 @@ class Workers:
 
     def close(self) -> None:
         """End all processes, and wait until they have ended. One in the middle of a job is killed."""
+        ending = []
         while self._running:
-            worker = self._running.popitem()[1]
-            if worker.is_busy:
-                worker.kill()
-            else:
-                worker.close()
+            ending.append(self._running.popitem()[1])
+        for worker in ending:
+            worker.leave()
+        for worker in ending:
+            worker.wait()
 
 
 class Turns:
@@ -149,6 +172,7 @@ class _Worker:
         os.close(writer)
         self._events = os.fdopen(reader)
         self._depends_on_hosts = False
+        self.has_device = False  # before its first job it has only imported its libraries
         self.is_busy = False
 
     @property
@@ -158,7 +182,7 @@ class _Worker:
     def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """Pass a job on; the event that ends it, a result or an error. Raises StageError when the process ends."""
         assert self._process.stdin is not None
-        self.is_busy = True
+        self.has_device = self.is_busy = True
         try:
             self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
@@ -180,9 +204,15 @@ class _Worker:
             advice = f" {advise(job, '', peak)}"
         raise StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
 
-    def close(self) -> None:
-        """Let the process end by ending its stdin."""
-        self._close_stdin()
+    def leave(self) -> None:
+        """Let the process end by ending its stdin. One in the middle of a job is killed."""
+        if self.is_busy:
+            self.kill()
+        else:
+            self._close_stdin()
+
+    def wait(self) -> None:
+        """Wait until a process that was asked to leave has ended."""
         try:
             self._process.wait(_PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ forgetting and removing; knows nothing of doit.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -35,10 +36,13 @@ class Store:
         """`root` is created when the first artifact is published."""
         self.root = root
         self._drafts = Drafts(root)
+        # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
+        # manifest has another inode, because it is written elsewhere and renamed.
+        self._manifests: dict[str, tuple[tuple[int, ...], Manifest]] = {}
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
-        return self.root / artifact.stage / artifact.key
+        return self.root.joinpath(artifact.stage, artifact.key)
 
     def payload(self, artifact: ArtifactId) -> Path:
         """The file that the next stage reads.
@@ -197,15 +201,21 @@ class Store:
         self._drafts.sweep()
 
     def _read_manifest(self, artifact: ArtifactId, name: str) -> Manifest | None:
-        path = self.folder(artifact) / name
+        path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
         try:
-            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+            status = os.stat(path)  # noqa: PTH116 (a Path for each of thousands would take longer than all else here)
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            known = self._manifests.get(path)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            manifest = Manifest.from_json(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
         if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
+        self._manifests[path] = stamp, manifest
         return manifest
 
     def _check_payload(self, artifact: ArtifactId) -> Digest:

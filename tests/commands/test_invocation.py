@@ -15,6 +15,7 @@ from doit.exceptions import TaskFailed
 
 from stages.commands.invocation import Invocation, as_task_action, current_invocation, exit_on_error, invoking
 from stages.errors import ParamsError, StoreError
+from stages.pipeline.stage import Program
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
@@ -99,7 +100,7 @@ def test_with_debug_the_traceback_of_an_action_is_shown_from_any_thread(capsys: 
 class OneResult(Workers):
     """Starts no process."""
 
-    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:  # noqa: ARG002
+    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:  # noqa: ARG002
         observe({"event": "phase", "name": "load"})
         return {"event": "result", "is_same_as_before": None, "wall_s": 1.0}
 

@@ -139,3 +139,21 @@ def test_a_file_that_is_no_database_stays_as_it_is(tmp_path: Path):
     with pytest.raises(sqlite3.DatabaseError, match="file is not a database"):
         Records(str(tmp_path / "db"), JSONCodec())
     assert (tmp_path / "db").read_bytes() == b"garbage" * 1000
+
+
+def test_records_for_a_run_are_read_by_one_question_and_what_is_removed_is_gone(file: Path):
+    records, asked = Records(str(file), JSONCodec()), []
+    records._conn.set_trace_callback(asked.append)
+    assert records.get("encode", "deps:") == ["a", "b"]
+    assert records.get("decode", "checker:") == "Xxh3Checker"
+    assert records.get("export", "deps:") is None
+    assert len(asked) == 1
+    records.remove("encode")
+    assert records.get("encode", "deps:") is None
+    records.set("export", "deps:", ["c"])
+    records.dump()
+    assert dict(read(file).items()) == {"decode": {"checker:": "Xxh3Checker"}, "export": {"deps:": ["c"]}}
+    records = Records(str(file), JSONCodec())
+    records.remove_all()
+    assert records.get("decode", "checker:") is None
+    records.close()

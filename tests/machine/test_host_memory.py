@@ -31,8 +31,32 @@ def test_a_limit_of_the_process_counts():
     assert run_python("-c", code, settings={}) == f"{2**30}\n"
 
 
-def test_what_is_available_is_what_the_system_says(tmp_path: Path):
-    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    5 kB\n")
-    assert available_memory_bytes(tmp_path / "meminfo") == 5 * 1024
-    assert available_memory_bytes(tmp_path / "nothing") == host_memory_bytes()
+MEMINFO = "MemTotal:       24567 kB\nMemFree:          12 kB\nMemAvailable:     2048 kB\n"
+
+
+@pytest.mark.parametrize("names", [("memory.max", "memory.current"), ("limit", "memory.usage_in_bytes")])
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [
+        ("max\n", "0\n", 2 << 20),
+        ("3145728\n", "2097152\n", 1 << 20),
+        ("9999999\n", "1\n", 2 << 20),
+        (None, None, 2 << 20),
+    ],
+)
+def test_what_is_available_is_what_the_system_and_the_container_leave(
+    tmp_path: Path, names: tuple[str, str], limit: str | None, used: str | None, expected: int
+):
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    for name, text in zip(names, (limit, used), strict=True):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    assert available_memory_bytes([tmp_path / names[0]], tmp_path / "meminfo") == expected
+
+
+def test_where_the_system_does_not_say_what_is_available_all_counts(tmp_path: Path):
+    assert available_memory_bytes([tmp_path / "memory.max"], tmp_path / "meminfo") == PHYSICAL
+
+
+def test_less_is_available_here_than_there_is():
     assert 0 < available_memory_bytes() <= host_memory_bytes()

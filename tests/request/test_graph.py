@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stages.errors import CheckpointError, ParamsError
 from stages.keys import Key, Node, digest_bytes
-from stages.models.checkpoint import earlier_identity
+from stages.models.checkpoint import Checkpoint, component_identity, earlier_identity
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.rules import Neutral
 from stages.pipeline.stages import STAGES, Pipeline
@@ -340,3 +340,20 @@ def test_a_typed_checkpoint_or_file_that_cannot_be_used_stops_all(
     with pytest.raises(kind) as error:
         graph(root, **overrides)
     assert "demo" not in str(error.value)
+
+
+def test_a_checkpoint_is_looked_up_and_its_components_are_identified_once_for_all_videos(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    video = (root / "params/videos/demo.toml").read_text()
+    for index in range(20):
+        (root / f"params/videos/video{index}.toml").write_text(video.replace("fps = 8", f"fps = {index + 1}"))
+    asked: list[object] = []
+
+    def identify(checkpoint: Checkpoint, component: object, cache: StatCache) -> str:
+        asked.append(component)
+        return component_identity(checkpoint, component, cache)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("stages.request.graph.component_identity", identify)
+    assert len(graph(root).videos) == 21
+    assert len(asked) == len({*asked}) == sum(len(stage.components) for stage in STAGES)

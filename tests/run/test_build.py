@@ -1,5 +1,6 @@
 """Graph, store and processes tied together."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,10 +9,13 @@ import pytest
 
 from stages.errors import ParamsError, StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
+from stages.pipeline.stage import Program
 from stages.run.build import Build, Fault, load_build
+from stages.run.fingerprint import Fingerprinter, fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
+from stages.store.stat_cache import StatCache
 from stages.store.verdict import Verdict
 from tests.fork import is_fork_installed
 from tests.project import PROJECT, copy_params
@@ -66,8 +70,10 @@ class FakeRunner:
     store: FakeStore
     fails: bool = False
     jobs: list[Job] = field(default_factory=list)
+    ahead: list[Program | None] = field(default_factory=list)
 
-    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
+    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
+        self.ahead.append(ahead)
         observe({"event": "phase", "name": "computing"})
         self.jobs.append(job)
         if self.fails or not set(job.node.input_artifacts) <= self.store.fresh:
@@ -144,33 +150,59 @@ def test_every_node_of_a_new_project_is_absent(root: Path):
     assert states == dict.fromkeys(("encode", "denoise", "decode", "export"), "absent")
 
 
-def test_doit_watches_the_stage_sources_and_the_manifests_of_the_inputs(root: Path):
+def watched_sources(build: Build, stage: str) -> set[str]:
+    """The files whose changes make the node of a stage stale."""
+    sources = Fingerprinter(StatCache(Path(os.devnull))).find_sources(
+        build.program_of(build.graph.videos["demo"][stage]).package
+    )
+    return {path.relative_to(PROJECT / "stages").as_posix() for path in sources.values()}
+
+
+def test_doit_watches_the_manifests_of_the_inputs_and_the_store_the_code(root: Path):
     build: Build = load_build(root, {})
     nodes = build.graph.videos["demo"]
-    names = [path.name for path in build.file_deps(nodes["decode"])]
-    assert names[-1] == "manifest.json"
-    assert {"geometry.py", "files.py", "edge.py"} <= set(names)
-    assert build.file_deps(nodes["decode"])[-1] in build.targets(nodes["denoise"])
+    assert build.file_deps(nodes["decode"]) == [build.targets(nodes["denoise"])[-1]]
+    assert {"geometry.py", "tensors/files.py", "decode/edge.py"} <= watched_sources(build, "decode")
+    assert build.job(nodes["decode"]).code == fingerprint("stages.decode", StatCache(Path(os.devnull)))
 
 
-def test_of_a_file_from_elsewhere_doit_watches_the_code_that_reads_it(root: Path):
+def test_of_a_file_from_elsewhere_the_code_that_reads_it_is_watched(root: Path):
     (root / "latents").touch()
     build = load_build(root, {"denoise.from_file": "latents"})
     node = build.graph.videos["demo"]["denoise"]
-    sources = {path.relative_to(PROJECT / "stages").as_posix() for path in build.file_deps(node)}
+    sources = watched_sources(build, "denoise")
     assert {"from_file/edge.py", "from_file/outside_file.py", "tensors/files.py"} <= sources
     assert not any(name.startswith("denoise/") for name in sources)
+    assert build.job(node).code == fingerprint("stages.from_file", StatCache(Path(os.devnull)))
     assert build.verdict(node).state == "absent"
 
 
-def test_doit_watches_a_decoder_for_the_nodes_that_choose_it(root: Path):
-    watched = []
-    for decoder in ("native", "diffusers"):
-        build = load_build(root, {"decode.decoder": decoder})
-        files = build.file_deps(build.graph.videos["demo"]["decode"])
-        watched.append({path.relative_to(PROJECT / "stages").as_posix() for path in files[:-1]})
+def test_a_decoder_is_watched_for_the_nodes_that_choose_it(root: Path):
+    watched = [
+        watched_sources(load_build(root, {"decode.decoder": decoder}), "decode") for decoder in ("native", "diffusers")
+    ]
     assert "decode/stream.py" in watched[0] & watched[1]
     assert "diffusers_decode/torch_decoder.py" in watched[1] - watched[0]
+
+
+def test_the_next_program_is_started_ahead_where_the_settings_allow(root: Path):
+    for setting, ahead in (("auto", ["denoise"]), ("never", [None])):
+        build, _, runner = fake_build(root, {"machine.start_ahead": setting})
+        node = build.graph.videos["demo"]["encode"]
+        lookahead = build.lookahead()
+        lookahead.select([node.title for node in build.graph.videos["demo"].values()])
+        build.run(node, lambda _: None, ahead=lookahead.after(node))
+        assert [program and program.name for program in runner.ahead] == ahead
+
+
+def test_with_little_memory_nothing_is_started_ahead(root: Path, monkeypatch: pytest.MonkeyPatch):
+    build, _, runner = fake_build(root, {})
+    node = build.graph.videos["demo"]["encode"]
+    for available, ahead in ((1 << 31, ["encode"]), ((1 << 31) - 1, [None])):
+        monkeypatch.setattr("stages.run.build.available_memory_bytes", lambda available=available: available)
+        runner.ahead.clear()
+        build.run(node, lambda _: None, ahead=build.program_of(node))
+        assert [program and program.name for program in runner.ahead] == ahead
 
 
 def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Path):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,99 @@ def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers
     with pytest.raises(StageError):  # it has no prompt
         workers.run(encode, ignore)
     assert "export" not in workers.process_ids
+
+
+def is_running(process_id: int) -> bool:
+    return Path(f"/proc/{process_id}").exists()
+
+
+def wait_until_gone(process_id: int) -> bool:
+    deadline = time.monotonic() + 60
+    while is_running(process_id) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_running(process_id)
+
+
+def job_from_file(store: Store, folder: Path) -> Job:
+    """A job of another program, which takes latents from a file and loads nothing heavy."""
+    write_tensors(folder / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
+    node = Node("denoise", {"from_file": digest_file(folder / "file")}, {}, {})
+    return build_job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, folder / "file")
+
+
+def test_a_program_is_started_ahead_once_and_then_does_its_jobs(store: Store, workers: Workers, tmp_path: Path):
+    export, other = export_job(store), job_from_file(store, tmp_path)
+    workers.run(other, ignore, ahead=export.program)
+    ahead = workers.process_ids["export"]
+    workers.run(replace(other, number=2), ignore, ahead=export.program)
+    assert workers.run(export, ignore)["event"] == "result"
+    assert workers.process_ids["export"] == ahead
+    assert len(list((tmp_path / "logs").iterdir())) == 2
+
+
+def test_a_program_that_was_started_ahead_does_not_leave_for_another_of_its_device(
+    store: Store, workers: Workers, tmp_path: Path
+):
+    """It has only imported its libraries."""
+    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
+    workers.run(job_from_file(store, tmp_path), ignore, ahead=export_job(store).program)
+    ahead = workers.process_ids["export"]
+    with pytest.raises(StageError):  # it has no prompt
+        workers.run(encode, ignore)
+    assert workers.process_ids["export"] == ahead
+
+
+def test_when_a_job_begins_the_other_program_of_the_device_has_ended(store: Store, workers: Workers):
+    workers.run(export_job(store), ignore)
+    before = workers.process_ids["export"]
+    seen: list[bool] = []
+    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
+    with pytest.raises(StageError):  # it has no prompt
+        workers.run(encode, lambda event: seen.append(is_running(before)) if event.get("name") != "starting" else None)
+    assert not any(seen)
+    assert not is_running(before)
+
+
+def test_a_program_that_was_started_ahead_and_is_not_needed_ends_without_a_word(
+    store: Store, workers: Workers, tmp_path: Path
+):
+    workers.run(job_from_file(store, tmp_path), ignore, ahead=export_job(store).program)
+    ahead = workers.process_ids["export"]
+    workers.close()
+    assert workers.process_ids == {}
+    assert not is_running(ahead)
+    (log,) = (tmp_path / "logs").glob("export-*")
+    assert log.read_text() == ""
+
+
+def test_a_program_that_cannot_be_started_ahead_is_reported_when_it_is_needed(
+    store: Store, workers: Workers, tmp_path: Path
+):
+    program = export_job(store).program
+    workers.run(job_from_file(store, tmp_path), ignore, ahead=program)
+    os.kill(workers.process_ids["export"], signal.SIGKILL)
+    with pytest.raises(StageError, match=r"export:\w{12}: its process was ended by SIGKILL"):
+        workers.run(export_job(store), ignore)
+    assert workers.run(export_job(store), ignore)["event"] == "result"
+
+
+@pytest.mark.parametrize("wait_s", [0, 3], ids=["importing", "waiting"])
+def test_a_program_that_was_started_ahead_ends_when_the_parent_is_killed(tmp_path: Path, wait_s: int):
+    program = """
+import os, signal, sys, time
+from pathlib import Path
+from stages.pipeline import export
+from stages.run.worker import Workers
+workers = Workers(Path.cwd(), Path("logs"))
+workers._start(export.STAGE.program)
+time.sleep(int(sys.argv[1]))
+print(workers.process_ids["export"], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command = [sys.executable, "-c", program, str(wait_s)]
+    ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert wait_until_gone(int(ended.stdout))
 
 
 def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Workers, tmp_path: Path):
@@ -252,10 +346,7 @@ workers.run(Job.from_json(sys.argv[1]), end)
     ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == -ending
     process_id = int(ended.stdout.split()[0])
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{process_id}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{process_id}").exists()
+    assert wait_until_gone(process_id)
 
 
 def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, workers: Workers, tmp_path: Path):

@@ -496,3 +496,24 @@ def test_an_unwritable_store_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written"), Store(tmp_path / "file" / "store").draft():
         pass
+
+
+def test_a_manifest_that_thousands_of_nodes_read_is_parsed_once_and_again_when_it_changes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    encode, denoise = build_chain()
+    publish(store, encode, b"one")
+    publish(store, denoise)
+    parsed: list[str] = []
+    from_json = Manifest.from_json
+
+    def watch(text: str) -> Manifest:
+        parsed.append(text)
+        return from_json(text)
+
+    monkeypatch.setattr(Manifest, "from_json", watch)
+    fresh = Store(store.root)
+    assert [fresh.verdict(denoise, CODE).state for _ in range(5)] == ["fresh"] * 5
+    assert len(parsed) == 2
+    publish(store, encode, b"two")
+    assert fresh.verdict(denoise, CODE).state == "stale"

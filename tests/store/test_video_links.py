@@ -60,3 +60,11 @@ def test_a_file_in_the_folders_place_is_reported(store: Store):
     (store.root / "videos").write_text("")
     with pytest.raises(StoreError, match=r"demo.mp4: cannot be made \(File exists\)\. Move away what is in its place"):
         links.point_to("demo", node.artifact)
+
+
+def test_of_a_folder_of_links_that_lies_elsewhere_the_place_that_they_lead_to_counts(store: Store, tmp_path: Path):
+    node = made(store, 1)
+    (tmp_path / "other" / "videos").mkdir(parents=True)
+    store.root.joinpath("videos").symlink_to(tmp_path / "other" / "videos")
+    (tmp_path / "other" / "videos" / "demo.mp4").symlink_to(f"../export/{node.key}/video.mp4")  # of the other store
+    assert not VideoLinks(store, suffix=".mp4").points_to("demo", node.artifact)
