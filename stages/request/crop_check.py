@@ -12,7 +12,7 @@ from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.export import ExportParams
 from stages.pipeline.rules import Table
 from stages.pipeline.stages import Pipeline
-from stages.request.layers import Faults, Tables
+from stages.request.layers import COMMAND_LINE, Faults, Tables
 
 
 def check_crop(video: str, stages: Mapping[str, Table], found: Tables, pipeline: Pipeline, faults: Faults) -> None:
@@ -31,9 +31,10 @@ def check_crop(video: str, stages: Mapping[str, Table], found: Tables, pipeline:
             if frames is not None and (misfit := explain_misfit(crop, width=frames.width, height=frames.height)):
                 width, height = max(_denoisable(crop.width), frames.width), max(_denoisable(crop.height), frames.height)
                 place = found[name]["crop"]
+                of_video = f"For the video `{video}`, set" if place.where == COMMAND_LINE else "Set"
                 line = (
-                    f'{place.where}, {name}.crop = "{place.value}": {misfit} For the video `{video}`, set '
-                    f"denoise.width = {width} and denoise.height = {height}, or a smaller crop."
+                    f'{place.where}, {name}.crop = "{place.value}": {misfit} {of_video} denoise.width = {width} and '
+                    f"denoise.height = {height}, or a smaller crop."
                 )
                 faults.add_of_value(line, place.where, video)
 

@@ -55,8 +55,8 @@ def test_it_is_reported_where_it_stands_and_beside_other_faults(root: Path):
     (root / "params/videos/wide.toml").write_text('[encode]\nprompt = "x"\n[denoise]\nwidth = 1280\n')
     assert fault(root, denoise__sed="1") == (
         "command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?\n"
-        '  params/export.toml, export.crop = "100x90": must be no larger than the frames, which are 96x96. For the '
-        "video `demo`, set denoise.width = 112 and denoise.height = 96, or a smaller crop."
+        '  demo: params/export.toml, export.crop = "100x90": must be no larger than the frames, which are 96x96. Set '
+        "denoise.width = 112 and denoise.height = 96, or a smaller crop."
     )
 
 
@@ -67,4 +67,4 @@ def test_of_latents_from_elsewhere_nothing_is_said_before_they_are_read(root: Pa
 
 def test_of_frames_that_a_stage_of_the_project_makes_nothing_is_said(root: Path):
     own = Pipeline((encode.STAGE, denoise.STAGE, decode.STAGE, BIGGER, export.STAGE))
-    load_params(root, {"export.crop": "1920x1080", "enlarge.prompt": ""}, own)
+    load_params(root, {"export.crop": "1920x1080", "enlarge.prompt": "x"}, own)
