@@ -78,7 +78,7 @@ def tools_for(
 ) -> dict[str, tuple[Callable[[], None], Callable[[], None]]]:
     """What writes the project of each tool, and what runs it."""
     doit, snakemake, dvc = (folder / name for name in ("doit", "snakemake", "dvc"))
-    tools = {"doit": (lambda: write_videos(doit, num_videos), lambda: run_doit(doit))}
+    tools = {"doit": (lambda: write_videos(doit, num_videos), lambda: run_doit(doit, is_quiet=True))}
     if others is not None:
         command = [str(others / "bin/snakemake"), "--cores", "2", "--quiet", "all"]
         tools["snakemake"] = (lambda: write_snakefile(snakemake, num_videos), lambda: run(command, snakemake))

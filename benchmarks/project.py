@@ -44,12 +44,13 @@ def to_toml(tables: Tables) -> str:
     )
 
 
-def run_doit(folder: Path, *arguments: str) -> None:
-    """Build in a project of `write_project`, by this checkout's code.
+def run_doit(folder: Path, *arguments: str, is_quiet: bool = False) -> None:
+    """Build in a project of `write_project`, by this checkout's code; `is_quiet` hides what it prints on stdout.
 
     Raises:
         CalledProcessError: something could not be made.
     """
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "doit", *arguments]
-    subprocess.run(command, cwd=folder, env=environment, check=True)  # noqa: S603 (no shell)
+    stdout = subprocess.DEVNULL if is_quiet else None
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=stdout)  # noqa: S603 (no shell)
