@@ -24,6 +24,7 @@ from stages.models.settings import (
 
 ARCHITECTURE = "AutoencoderKLHunyuanVideo15"
 NUM_COLORS = 3
+PREFIX = "decoder."  # of the names of all weights that are read; the VAE's encoder is not
 SPACE_FACTOR = 2  # each upsampler doubles height and width
 _MAX_RESNETS = 100  # per block; far above any checkpoint, far below what fills the memory
 

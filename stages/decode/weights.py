@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
-from stages.decode.config import DecoderConfig, UpBlockPlan
+from stages.decode.config import PREFIX, DecoderConfig, UpBlockPlan
 from stages.decode.convolution import AnyArray, arrange_kernel
 from stages.decode.layers import ConvWeights, PointwiseWeights, ResnetWeights
 from stages.decode.strips import place
@@ -21,7 +21,6 @@ from stages.models.weights import check_weights
 from stages.tensors.dtypes import DTYPES
 from stages.tensors.weight_files import WeightFiles
 
-PREFIX = "decoder."
 KERNEL_SIZE = 3  # of every causal convolution, in time, height and width
 _CHANNELS_LAST = (2, 3, 4, 1, 0)  # torch's [o, i, t, h, w] -> [t, h, w, i, o]
 

@@ -30,6 +30,8 @@ from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 TRANSFORMER_CLASS = "HunyuanVideo15Transformer3DModel"
 SCHEDULER_CLASS = "FlowMatchEulerDiscreteScheduler"
 GUIDER_CLASS = "ClassifierFreeGuidance"
+# Text-to-video masks the 729 image tokens: these weights must be in the files, and stay there.
+UNREAD = "image_embedder."
 _IN_CHANNELS = 2 * LATENT_CHANNELS + 1  # latents, latents of a first frame, mask that says which frames are given
 _POSITION_AXES = 3  # frame, row, column
 _MAX_LAYERS, _MAX_MLP_RATIO = 1000, 64.0  # far above any checkpoint, far below what fills the memory

@@ -17,16 +17,13 @@ from jaxtyping import Array
 from numpy.typing import NDArray
 
 from stages.denoise import torch_bridge
-from stages.denoise.config import TransformerConfig
+from stages.denoise.config import UNREAD, TransformerConfig
 from stages.denoise.sharding.layouts import Layout, block_layouts, rest_layouts
 from stages.models.weights import check_weights
 from stages.tensors.dtypes import DTYPES, Shape
 from stages.tensors.weight_files import WeightFiles
 
 _BLOCKS = "transformer_blocks"
-_UNUSED = (
-    "image_embedder."  # text-to-video masks the 729 image tokens; the weights must be in the files, and stay there
-)
 _ALIGNMENT = 64  # bytes; JAX on CPU takes over a numpy buffer without copying when it is aligned so
 Leaf = TypeVar("Leaf")  # an array, or what stands for one: its shape, its mesh axes
 Index: TypeAlias = tuple[slice, ...]  # of a part of an array: a slice per axis
@@ -136,7 +133,7 @@ def part(items: Mapping[str, Leaf], name: str) -> dict[str, Leaf]:
 
 def _used_shapes(config: TransformerConfig) -> tuple[Mapping[str, Shape], Mapping[str, Shape]]:
     block_shapes, rest_shapes = torch_bridge.weight_shapes(config)
-    return block_shapes, {name: shape for name, shape in rest_shapes.items() if not name.startswith(_UNUSED)}
+    return block_shapes, {name: shape for name, shape in rest_shapes.items() if not name.startswith(UNREAD)}
 
 
 def _layer_names(name: str, num_layers: int) -> list[str]:

@@ -10,8 +10,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import HunyuanVideo15Decoder3D
 from jaxtyping import Array, Float
 
-from stages.decode.config import DecoderConfig
-from stages.decode.weights import PREFIX, find_weights
+from stages.decode.config import PREFIX, DecoderConfig
+from stages.decode.weights import find_weights
 from stages.diffusers_decode.whole import DecodeTile
 from stages.tensors.weight_files import WeightFiles
 

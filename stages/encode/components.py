@@ -77,11 +77,7 @@ def read_config(
         CheckpointError: lists all settings that break a rule.
     """
     num_tokens = max(tokenizer.get_vocab().values()) + 1
-    allowed = layout.architectures
-    common = {
-        "architectures": Rule(" or ".join(map(str, allowed)), lambda found: found in allowed),
-        "vocab_size": count(num_tokens, _MAX_VOCABULARY),
-    }
+    common = {**layout.rules, "vocab_size": count(num_tokens, _MAX_VOCABULARY)}
     settings = read_settings(files.settings)
     values = layout.select_settings(settings.values)
     found = {name: settings.values[name] for name in ["architectures"] if name in settings.values}

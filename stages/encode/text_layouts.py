@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stages.errors import CheckpointError
-from stages.models.weights import explain_prefix, find_prefix
+from stages.models.settings import Rule
+from stages.models.tensor_names import explain_prefix, find_prefix
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class TextLayout:
     ignored: tuple[str, ...]
 
     @property
-    def architectures(self) -> tuple[list[str], ...]:
-        """What `config.json` may say."""
-        return ([self.architecture], [self.whole])
+    def rules(self) -> Mapping[str, Rule]:
+        """What `config.json` must say of the model."""
+        allowed = ([self.architecture], [self.whole])
+        return {"architectures": Rule(" or ".join(map(str, allowed)), lambda found: found in allowed)}
 
     def is_whole(self, settings: Mapping[str, Any]) -> bool:
         """Whether a `config.json` is that of the model of which this is a part."""

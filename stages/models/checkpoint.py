@@ -5,7 +5,7 @@ folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this packa
 elsewhere. No tensor is read here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,8 +33,6 @@ BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _FIX = "Correct the path in params/model.toml or the video's file."
 _CHECKPOINT, _INDEX = "model.checkpoint", "model_index.json"
-# What transformers read before, of a tokenizer and of a model, beside what is picked now or in its place.
-_READ_BEFORE = (frozenset({"tokenizer.json", "tekken.json", "tiktoken.model"}), frozenset({"adapter_config.json"}))
 
 
 @dataclass(frozen=True)
@@ -117,24 +115,6 @@ def component_identity(checkpoint: Checkpoint, component: Component, cache: Stat
     return digest_bytes(canonical_json(dict(source.digests(picked.names, cache))))
 
 
-def earlier_identity(checkpoint: Checkpoint, component: Component, cache: StatCache) -> str | None:
-    """What identified a component before only the files that are read did: its hub commit, or all files of its folder.
-
-    Results are stored under keys with it. None where it is the present identity, or where what was read was not what is
-    read now.
-    """
-    source, picked = _find(checkpoint, component, cache)
-    if picked.variant or _read_otherwise(component, picked, source.names()):
-        return None
-    if isinstance(source, HubSource):
-        return f"{source.repo}@{source.commit}"
-    paths = sorted(path for path in source.folder.rglob("*") if path.is_file())
-    names = [path.relative_to(source.folder).as_posix() for path in paths]
-    if sorted(names) == list(picked.names):
-        return None
-    return digest_bytes(canonical_json(dict(source.digests(names, cache))))
-
-
 def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFiles:
     """The files of a component that its stage reads; those that are missing of a hub id are downloaded first.
 
@@ -144,6 +124,18 @@ def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFil
     source, picked = _find(checkpoint, component, None)
     if isinstance(source, HubSource):
         source.fetch(picked.names)
+    return ComponentFiles(component, source.folder, picked)
+
+
+def find_local_files(checkpoint: Checkpoint, component: Component) -> ComponentFiles | None:
+    """As `open_component`, without a download: None for a component of the hub that is not whole in its cache.
+
+    Raises:
+        CheckpointError: files that would be read are missing.
+    """
+    source, picked = _find(checkpoint, component, None)
+    if isinstance(source, HubSource) and not all((source.folder / name).is_file() for name in picked.names):
+        return None
     return ComponentFiles(component, source.folder, picked)
 
 
@@ -285,13 +277,6 @@ def _require_variant(checkpoint: Checkpoint) -> None:
             f'model.variant = "{checkpoint.variant}": no component of {checkpoint.repo or checkpoint.folder} has '
             'weights of it. Correct it, or set variant = "".'
         )
-
-
-def _read_otherwise(component: Component, picked: Picked, names: Collection[str]) -> bool:
-    """Whether, with these files in the folder, others were read before than are now."""
-    single_beside_index = bool(picked.index) and f"{component.weights}.safetensors" in names
-    others = _READ_BEFORE[bool(component.weights)] - set(picked.names)
-    return single_beside_index or bool(others & set(names))
 
 
 def _is_folder(root: Path, place: str) -> bool:

@@ -1,10 +1,10 @@
 """The weights of a component, from the files that were picked, and a check of their names and shapes."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping
 
 from stages.errors import CheckpointError
 from stages.models.component_files import ComponentFiles, parse_index
+from stages.models.tensor_names import explain_prefix, find_prefix
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
 
@@ -55,25 +55,3 @@ def check_weights(files: WeightFiles, expected: Mapping[str, Shape], *, prefix: 
             "\n  ".join([f"{files.folder}: the weights do not fit its config.json:", *lines])
             + "\n  Download or copy the checkpoint again."
         )
-
-
-def find_prefix(expected: Set[str], names: Collection[str]) -> str:
-    """What another tool has put in front of the names of most tensors that are expected; "" when it is not so."""
-    if 2 * len(expected & set(names)) >= len(expected):
-        return ""
-    prefixes: Counter[str] = Counter()
-    for name in names:
-        parts = name.split(".")
-        for place in range(1, len(parts)):
-            if ".".join(parts[place:]) in expected:
-                prefixes[".".join(parts[:place])] += 1
-    prefix, count = max(prefixes.items(), key=lambda item: item[1], default=("", 0))
-    return f"{prefix}." if 2 * count >= len(expected) and count else ""
-
-
-def explain_prefix(prefix: str, name: str, where: str) -> str:
-    """A message about names that another tool has written."""
-    return (
-        f"{where}: the names of its tensors begin with `{prefix}`, as another tool writes them: `{prefix}{name}` in "
-        f"place of `{name}`. Use a checkpoint that diffusers has written, or take the prefix from the names."
-    )

@@ -18,6 +18,7 @@ from stages.errors import ContractError
 from stages.geometry import MAX_GLYPH_TOKENS, LatentSize, VideoSize, latent_size
 from stages.keys import JsonValue, Node
 from stages.machine.chips import host_of_topology
+from stages.machine.device_files import find_device_files
 from stages.machine.host_memory import host_memory_bytes
 from stages.machine.versions import versions_of
 from stages.models.offline_configs import read_config
@@ -38,7 +39,6 @@ PROGRAM = Program("stages.preflight", ACCELERATOR)
 FIGURES = Contract("figures", "figures.json")
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers")
 _READ_BY_COMPILERS = ("JAX_", "XLA_", "LIBTPU_", "TPU_")  # how names of environment variables begin
-_DEVICE_FILES = ("accel*", "vfio/[0-9]*")  # of TPUs, in /dev
 _BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error)  # what reading a file may raise
 
 TargetParameters: TypeAlias = Mapping[str, JsonValue]  # those that say for what is compiled
@@ -79,11 +79,10 @@ def describe_target(topology: str, machine: MachineParams) -> TargetParameters:
         "environment": {name: value for name, value in os.environ.items() if name.startswith(_READ_BY_COMPILERS)},
     }
     if not topology:
-        files = sorted(str(path) for pattern in _DEVICE_FILES for path in Path("/dev").glob(pattern))
         target |= {
             "host": socket.gethostname(),
             "platform": machine.platform,
-            "device_files": list(files),
+            "device_files": list[JsonValue](find_device_files()),
             "memory_bytes": host_memory_bytes(),
         }
     return target

@@ -13,14 +13,12 @@ from huggingface_hub import constants
 from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError
-from stages.keys import canonical_json, digest_bytes, digest_file
 from stages.models import component_source
 from stages.models.checkpoint import (
     Checkpoint,
     component_folder,
     component_identity,
     describe_place,
-    earlier_identity,
     explain_missing_index,
     fetch_components,
     list_components,
@@ -36,7 +34,7 @@ from stages.models.hub_listing import HubFile
 from stages.pipeline.component import Component
 from stages.pipeline.decode import VAE
 from stages.pipeline.denoise import TRANSFORMER
-from stages.pipeline.encode import TEXT_ENCODER, TOKENIZER, TOKENIZER_2
+from stages.pipeline.encode import TOKENIZER
 from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from tests.checkpoints import lay_into_hub_cache, split
@@ -158,48 +156,10 @@ def test_an_index_is_parsed_once(folder: Path, cache: StatCache, monkeypatch: py
         component_identity(Checkpoint(folder), VAE, cache)
 
 
-@pytest.mark.parametrize("name", STRAYS)
-def test_what_identified_a_component_before_is_known_while_strays_lie_there(folder: Path, cache: StatCache, name: str):
-    path = add(folder / "vae", name)
-    contents = {
-        file.relative_to(folder / "vae").as_posix(): digest_file(file)
-        for file in (folder / "vae").rglob("*")
-        if file.is_file()
-    }
-    assert earlier_identity(Checkpoint(folder), VAE, cache) == digest_bytes(canonical_json(contents))
-    path.unlink()
-    assert earlier_identity(Checkpoint(folder), VAE, cache) is None  # it is the present one
-
-
-def test_nothing_identified_before_what_is_read_only_now(folder: Path, cache: StatCache):
-    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
-    shutil.copy(weights, weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
-    assert earlier_identity(Checkpoint(folder), VAE, cache)
-    assert earlier_identity(Checkpoint(folder, variant="fp16"), VAE, cache) is None
-
-
-@pytest.mark.parametrize(
-    ("component", "names", "stray"),
-    [
-        (TEXT_ENCODER, ["config.json", "model.safetensors"], "adapter_config.json"),
-        (TOKENIZER_2, ["tokenizer_config.json"], "tokenizer.json"),
-    ],
-)
-def test_nothing_identified_before_what_was_read_with_a_stray_file(
-    tmp_path: Path, cache: StatCache, component: Component, names: list[str], stray: str
-):
-    for name in (*names, "README.md"):
-        add(tmp_path / component.name, name)
-    assert earlier_identity(Checkpoint(tmp_path), component, cache)
-    add(tmp_path / component.name, stray)
-    assert earlier_identity(Checkpoint(tmp_path), component, cache) is None
-
-
 @pytest.mark.usefixtures("cached")
 def test_a_component_of_the_hub_is_identified_by_its_blobs_offline(tmp_path: Path, cache: StatCache):
     checkpoint = resolve("org/model", "", tmp_path)
     assert component_identity(checkpoint, VAE, cache) == PINNED_IN_HUB
-    assert earlier_identity(checkpoint, VAE, cache) == f"org/model@{COMMIT}"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError
 from stages.models.component_files import ComponentFiles, Picked
-from stages.models.weights import check_weights, find_prefix, open_weights
+from stages.models.weights import check_weights, open_weights
 from stages.pipeline.decode import VAE
 from stages.tensors.weight_files import WeightFiles
 
@@ -51,12 +51,6 @@ def test_a_prefix_of_another_tool_is_named(tmp_path: Path, prefix: str):
         f"`{prefix}decoder.a` in place of `decoder.a`. Use a checkpoint that diffusers has written, or take the prefix "
         "from the names."
     )
-
-
-def test_names_that_are_as_expected_have_no_prefix():
-    assert find_prefix({"a.b", "c"}, ["a.b", "x.c", "x.a.b"]) == ""
-    assert find_prefix({"a.b", "c"}, ["x.y", "z"]) == ""
-    assert find_prefix({"a", "b", "c"}, ["x.a"]) == ""  # one of three by chance
 
 
 def test_weights_in_shards_are_those_that_the_index_names(tmp_path: Path):

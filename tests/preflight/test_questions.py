@@ -105,7 +105,7 @@ def test_this_machine_is_its_name_platform_devices_and_memory(root: Path, monkey
     for name, value in (
         ("socket.gethostname", lambda: "another"),
         ("stages.preflight.questions.host_memory_bytes", lambda: 2**20),
-        ("stages.preflight.questions._DEVICE_FILES", ("null",)),
+        ("stages.preflight.questions.find_device_files", lambda: ["/dev/accel0"]),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(name, value)

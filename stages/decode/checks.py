@@ -1,0 +1,33 @@
+"""What can keep this stage from its work, before anything runs: settings of the VAE that it cannot run.
+
+Loads neither JAX nor torch. What depends on the devices, the stage's process alone can know.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stages.decode.config import PREFIX, check_geometry, parse_config
+from stages.models.checkpoint import read_component_settings
+from stages.pipeline.decode import VAE
+from stages.pipeline.stage import ACCELERATOR
+from stages.run.checks import Chain, collect
+from stages.run.weight_checks import find_weight_faults
+
+
+def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
+    """What keeps a node from being made, a message each."""
+    faults = find_weight_faults(
+        chain,
+        VAE,
+        ACCELERATOR,
+        parameter="decode.dtype",
+        dtype=parameters["dtype"],
+        anchors=(f"{PREFIX}conv_in.conv.weight",),
+        prefix=PREFIX,
+    )
+    return faults + collect(lambda: _check_settings(chain))
+
+
+def _check_settings(chain: Chain) -> None:
+    settings = read_component_settings(chain.checkpoint, VAE)
+    check_geometry(parse_config(settings), where=settings.where)

@@ -1,0 +1,58 @@
+"""What can keep this stage from its work, before anything runs: settings of the checkpoint that it cannot run.
+
+Loads neither JAX nor torch. What depends on the number of devices, the stage's process alone can know.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stages.denoise.config import UNREAD, parse_guider_config, parse_scheduler_config, parse_transformer_config
+from stages.models.checkpoint import Checkpoint, read_component_settings
+from stages.pipeline.component import Component
+from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
+from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
+from stages.pipeline.stage import ACCELERATOR
+from stages.run.checks import Chain, collect
+from stages.run.weight_checks import find_weight_faults
+
+# A width that the transformer reads, by its setting: the component that makes it, and the name that it has there.
+_WIDTHS: Mapping[str, tuple[Component, str]] = {
+    "text_embed_dim": (TEXT_ENCODER, "hidden_size"),
+    "text_embed_2_dim": (TEXT_ENCODER_2, "d_model"),
+}
+
+
+def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
+    """What keeps a node from being made, a message each."""
+    checkpoint = chain.checkpoint
+    faults = find_weight_faults(
+        chain,
+        TRANSFORMER,
+        ACCELERATOR,
+        parameter="denoise.dtype",
+        dtype=parameters["dtype"],
+        anchors=("x_embedder.proj.weight",),
+        unread=(UNREAD,),
+    )
+    faults += collect(
+        lambda: parse_scheduler_config(read_component_settings(checkpoint, SCHEDULER)),
+        lambda: parse_transformer_config(read_component_settings(checkpoint, TRANSFORMER)),
+        lambda: parse_guider_config(read_component_settings(checkpoint, GUIDER)),
+    )
+    return faults or (_find_other_widths(checkpoint) if chain.makes("encode") else [])
+
+
+def _find_other_widths(checkpoint: Checkpoint) -> list[str]:
+    """Embeddings of the checkpoint's own text encoders that the transformer does not read."""
+    transformer = read_component_settings(checkpoint, TRANSFORMER)
+    config = parse_transformer_config(transformer)
+    faults = []
+    for name, (component, key) in _WIDTHS.items():
+        encoder = read_component_settings(checkpoint, component)
+        found = encoder.values.get(key, encoder.values.get("text_config", {}).get(key))
+        if found != getattr(config, name):
+            faults.append(
+                f"{transformer.where}: `{name}` is {getattr(config, name)}, but `{key}` in {encoder.where} is {found}. "
+                "Use a checkpoint whose text encoders and transformer belong together."
+            )
+    return faults

@@ -1,0 +1,77 @@
+"""What the headers of a component's weight files say, before anything is loaded. Loads nothing heavy.
+
+Whether the names and shapes are those of the model, the stage finds out when it loads them.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stages.models.component_files import ComponentFiles
+from stages.tensors.header import read_header
+
+_FLOATS = ("F32", "F16", "BF16")
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error)  # what reading a header may raise
+_ITEM_BYTES = {"bfloat16": 2, "float32": 4}
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class WeightHeaders:
+    """The headers of all weight files of a component.
+
+    Attributes:
+        files: of the component.
+        shapes: of each tensor, by name.
+        faults: a message for each file that is not whole, and for tensors that are no floating-point numbers.
+    """
+
+    files: ComponentFiles
+    shapes: Mapping[str, tuple[int, ...]] = field(repr=False)
+    faults: tuple[str, ...]
+
+    def count_bytes(self, dtype: str, is_read: Callable[[str], bool] = lambda _name: True) -> int:
+        """Bytes in memory, as "bfloat16" or "float32", of the tensors whose names are read."""
+        return _ITEM_BYTES[dtype] * sum(math.prod(shape) for name, shape in self.shapes.items() if is_read(name))
+
+
+def read_headers(files: ComponentFiles) -> WeightHeaders:
+    """Read the headers of a component's weight files; no tensor is read."""
+    entries: dict[str, Any] = {}
+    faults = []
+    for name in files.picked.weights:
+        path = files.folder / name
+        try:
+            entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
+        except _BROKEN as error:
+            faults.append(f"{path}: not a whole safetensors file ({error}). Download or copy it again.")
+    others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
+    if others:
+        faults.append(
+            f"{files.folder}: holds tensors of {', '.join(others)}, and weights must be {', '.join(_FLOATS)}. "
+            "Quantised weights are not supported; name another checkpoint in params/model.toml."
+        )
+    return WeightHeaders(files, {name: shape for name, (shape, _) in entries.items()}, tuple(faults))
+
+
+def explain_memory(
+    num_bytes: int, memory_bytes: int, *, files: ComponentFiles, parameter: str, dtype: str
+) -> list[str]:
+    """A message when weights alone are larger than the memory that they would have to be in.
+
+    Args:
+        num_bytes: of the weights in memory.
+        memory_bytes: of the machine or device.
+        files: whose weights they are.
+        parameter: that chooses the dtype, such as "denoise.dtype".
+        dtype: its value.
+    """
+    if num_bytes <= memory_bytes:
+        return []
+    smaller = f' Set {parameter} = "bfloat16", which takes half of it.' if dtype == "float32" else ""
+    return [
+        f"{files.folder}: its weights take {num_bytes / _GIB:.1f} GiB in {dtype}, and this machine has "
+        f"{memory_bytes / _GIB:.1f} GiB of memory.{smaller or ' Use a machine with more, or a smaller checkpoint.'}"
+    ]

@@ -1,0 +1,85 @@
+"""What is looked at before a run's first node, so that nothing is paid for that cannot end.
+
+A program's package can have a module `checks`, beside the edge that does the work: its `find_faults` says what would
+keep a node from being made, from settings alone. It loads nothing heavy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+from stages.errors import StagesError
+from stages.keys import JsonValue, Node
+from stages.models.checkpoint import Checkpoint
+from stages.models.pipeline_class import find_pipeline_fault
+from stages.pipeline.stages import Pipeline
+
+_MODULE = "checks"  # of a program's package
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A video as its checks see it.
+
+    Attributes:
+        nodes: of each stage that it needs, in their order.
+        checkpoint: its model.
+        machine: the machine's settings (see params.MachineParams).
+    """
+
+    nodes: Mapping[str, Node]
+    checkpoint: Checkpoint
+    machine: Mapping[str, JsonValue]
+
+    def makes(self, stage: str) -> bool:
+        """Whether a stage computes its result, so that no file from elsewhere takes its place."""
+        return stage in self.nodes and bool(self.nodes[stage].components)
+
+
+# Of a node with these parameters, in a chain: a message for each thing that keeps it from being made.
+FindFaults: TypeAlias = Callable[[Chain, Mapping[str, Any]], list[str]]
+
+
+def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
+    """What keeps the nodes of a video from being made, each thing once.
+
+    Args:
+        chain: the video.
+        pipeline: the project's stages.
+        first: the stage of the first node that would be made; those before it are there.
+    """
+    names = list(chain.nodes)
+    due = [chain.nodes[name] for name in names[names.index(first) :]]
+    faults = list(_find_faults_of_checkpoint(chain, due))
+    if not faults:
+        faults = [fault for node in due for fault in _find_faults_of_node(chain, pipeline, node)]
+    return list(dict.fromkeys(faults))
+
+
+def collect(*steps: Callable[[], object]) -> list[str]:
+    """The messages of those steps that raise a StagesError."""
+    faults = []
+    for step in steps:
+        try:
+            step()
+        except StagesError as error:
+            faults.append(str(error))
+    return faults
+
+
+def _find_faults_of_checkpoint(chain: Chain, due: list[Node]) -> Iterator[str]:
+    if any(node.components for node in due) and (fault := find_pipeline_fault(chain.checkpoint.folder)):
+        yield fault
+
+
+def _find_faults_of_node(chain: Chain, pipeline: Pipeline, node: Node) -> list[str]:
+    stage = pipeline[node.stage]
+    if missing := stage.find_missing(node.parameters):
+        return [missing]
+    module = f"{stage.program_of(node.parameters).package}.{_MODULE}"
+    if find_spec(module) is None:
+        return []
+    find: FindFaults = import_module(module).find_faults
+    return find(chain, stage.complete(node.parameters))

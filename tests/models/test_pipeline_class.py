@@ -1,0 +1,56 @@
+"""What a checkpoint was made for is known from its index, before anything else of it is read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.models.pipeline_class import find_pipeline_fault
+from tests.project import SHAPES
+
+ADVICE = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v."
+
+
+def write_index(folder: Path, name: object) -> Path:
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": name}))
+    return folder
+
+
+def test_a_text_to_video_checkpoint_has_no_fault():
+    assert find_pipeline_fault(SHAPES) is None
+
+
+def test_a_checkpoint_without_an_index_has_none(tmp_path: Path):
+    assert find_pipeline_fault(tmp_path) is None
+
+
+def test_an_image_to_video_checkpoint_is_named_as_such(tmp_path: Path):
+    assert find_pipeline_fault(write_index(tmp_path, "HunyuanVideo15ImageToVideoPipeline")) == (
+        f"{tmp_path}/model_index.json: is an image-to-video checkpoint (HunyuanVideo15ImageToVideoPipeline), which is "
+        "made for a first frame that nothing here gives it. Use a text-to-video checkpoint of HunyuanVideo-1.5, such "
+        f"as {ADVICE}"
+    )
+
+
+@pytest.mark.parametrize("name", ["HunyuanVideoPipeline", "WanPipeline", "HunyuanVideo15ModularPipeline", None, 3])
+def test_a_checkpoint_of_another_pipeline_is_named_as_such(tmp_path: Path, name: object):
+    assert find_pipeline_fault(write_index(tmp_path, name)) == (
+        f"{tmp_path}/model_index.json: is of {name!r}, not of HunyuanVideo15Pipeline. Use a checkpoint of "
+        f"HunyuanVideo-1.5 that diffusers reads, such as {ADVICE}"
+    )
+
+
+def test_an_index_that_is_no_json_is_reported(tmp_path: Path):
+    (tmp_path / "model_index.json").write_text("{")
+    assert str(find_pipeline_fault(tmp_path)).startswith(f"{tmp_path}/model_index.json: not JSON (")
+
+
+def test_the_layout_of_the_original_repository_is_recognised(tmp_path: Path):
+    for name in ("480p_t2v", "720p_i2v_distilled"):
+        (tmp_path / "transformer" / name).mkdir(parents=True)
+        (tmp_path / "transformer" / name / "config.json").write_text("{}")
+    assert find_pipeline_fault(tmp_path) == (
+        f"{tmp_path}: has no model_index.json, and a transformer for each of 480p_t2v, 720p_i2v_distilled: this is the "
+        "layout of tencent/HunyuanVideo-1.5, with other names of weights. Use the checkpoint that diffusers reads, "
+        f"such as {ADVICE}"
+    )

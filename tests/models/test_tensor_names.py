@@ -1,0 +1,20 @@
+"""Names that another tool has changed are recognised by what it has put in front of them."""
+
+from stages.models.tensor_names import explain_prefix, find_prefix
+
+
+def test_names_that_are_as_expected_have_no_prefix():
+    assert find_prefix({"a.b", "c"}, ["a.b", "x.c", "x.a.b"]) == ""
+    assert find_prefix({"a.b", "c"}, ["x.y", "z"]) == ""
+    assert find_prefix({"a", "b", "c"}, ["x.a"]) == ""  # one of three by chance
+
+
+def test_what_stands_in_front_of_most_names_is_their_prefix():
+    assert find_prefix({"a.b", "c"}, ["model.diffusion.a.b", "model.diffusion.c"]) == "model.diffusion."
+
+
+def test_a_prefix_is_shown_with_an_example():
+    assert explain_prefix("model.", "a.b", "here") == (
+        "here: the names of its tensors begin with `model.`, as another tool writes them: `model.a.b` in place of "
+        "`a.b`. Use a checkpoint that diffusers has written, or take the prefix from the names."
+    )

@@ -1,0 +1,61 @@
+"""What cannot be made of a checkpoint is known before anything runs, whichever stage would have found it."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.errors import CheckpointError
+from stages.run.checks import collect
+from tests.chains import edit_settings, faults_of
+from tests.project import SHAPES, copy_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A copy of the built-in one, to be edited."""
+    return copy_checkpoint(tmp_path / "model")
+
+
+def test_the_built_in_checkpoint_has_no_fault():
+    assert faults_of(SHAPES) == []
+
+
+def test_a_fault_of_a_later_stage_is_found_with_the_first(checkpoint: Path):
+    file = checkpoint / "vae" / "config.json"
+    edit_settings(file, scaling_factor=0)
+    (fault,) = faults_of(checkpoint)
+    assert fault.startswith(f"{file}: this checkpoint cannot be run:\n  `scaling_factor` is 0, not a finite number")
+
+
+def test_faults_of_all_stages_are_found_at_once(checkpoint: Path):
+    edit_settings(checkpoint / "text_encoder" / "config.json", architectures=["LlamaModel"])
+    edit_settings(checkpoint / "scheduler" / "scheduler_config.json", _class_name="UniPCMultistepScheduler")
+    edit_settings(checkpoint / "transformer" / "config.json", use_meanflow=True)
+    edit_settings(checkpoint / "guider" / "guider_config.json", guidance_rescale=0.5)
+    edit_settings(checkpoint / "vae" / "config.json", _class_name="AutoencoderKLWan")
+    assert [fault.partition(":")[0].removeprefix(f"{checkpoint}/") for fault in faults_of(checkpoint)] == [
+        "text_encoder/config.json",
+        "scheduler/scheduler_config.json",
+        "transformer/config.json",
+        "guider/guider_config.json",
+        "vae/config.json",
+    ]
+
+
+def test_what_is_made_already_is_not_looked_at(checkpoint: Path):
+    edit_settings(checkpoint / "scheduler" / "scheduler_config.json", _class_name="UniPCMultistepScheduler")
+    assert faults_of(checkpoint, first="decode") == []
+
+
+def test_a_checkpoint_of_another_pipeline_is_named_and_nothing_else_of_it(checkpoint: Path):
+    edit_settings(checkpoint / "model_index.json", _class_name="HunyuanVideo15ImageToVideoPipeline")
+    edit_settings(checkpoint / "vae" / "config.json", scaling_factor=0)
+    (fault,) = faults_of(checkpoint)
+    assert "is an image-to-video checkpoint" in fault
+
+
+def test_steps_that_fail_are_collected_and_others_pass():
+    def refuse(text: str) -> None:
+        raise CheckpointError(text)
+
+    assert collect(lambda: refuse("a"), lambda: None, lambda: refuse("b")) == ["a", "b"]
