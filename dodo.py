@@ -1,7 +1,7 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,18 @@ with exit_on_error():
     BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
 
 
-AHEAD = BUILD.lookahead()
+def is_due(node: Node) -> bool:
+    """Whether a node is to be made."""
+    return INVOCATION.is_always or not BUILD.verdict(node).is_fresh
+
+
+AHEAD = BUILD.lookahead(is_due)
+
+
+def begin(names: Sequence[str]) -> Mapping[str, str]:
+    """Look at what tasks with these names need, before the first runs; of videos that cannot be made, the reasons."""
+    AHEAD.select(names)
+    return {legal_name(video): str(Fault(error)) for video, error in BUILD.check(set(names), is_due).items()}
 
 
 def finish() -> None:
@@ -38,7 +49,7 @@ DOIT_CONFIG = {
     "dep_file": str(BUILD.database),
     "check_file_uptodate": Xxh3Checker,
     "reporter": Reporter,
-    "at_start": AHEAD.select,
+    "at_start": begin,
     "at_end": finish,
     "verbosity": 2,
     "par_type": "thread",  # the stages are processes already; threads share them

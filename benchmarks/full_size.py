@@ -138,6 +138,7 @@ def write_checkpoint(folder: Path) -> None:
         with torch.device("meta"):
             module = component.build()
         if name.startswith("text_encoder"):
+            module.config.architectures = [type(module).__name__]  # type: ignore[union-attr]  # transformers'
             module.config.save_pretrained(unfinished / name)  # type: ignore[operator, union-attr]  # transformers'
         write_weights(unfinished / name, component.stem, shapes_of(module))
         print(f"{name}: {size_of(unfinished / name) / GIB:.2f} GiB", flush=True)

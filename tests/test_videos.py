@@ -123,13 +123,13 @@ def test_commands_do_what_they_can_beside_it(root: Path, command: list[str], cod
 
 def test_the_faults_of_several_videos_are_all_said_each_with_its_file(root: Path):
     message = break_toml(root)
-    (root / "params/videos/city.toml").write_text("[denoise]\nheight = 100\nsteps = 3\n")
+    (root / "params/videos/city.toml").write_text("[denoise]\nheight = 101\nsteps = 3\n")
     result = run_doit(root, "harbour", "city")
     assert result.returncode == 1
     assert result.stdout == (
         "ParamsError: params/videos/city.toml, encode.prompt: is missing. Add `prompt` to its table [encode], or to "
         "params/encode.toml for all videos.\n"
-        "  params/videos/city.toml, denoise.height = 100: must be a multiple of 16, the VAE's spatial compression. Use "
+        "  params/videos/city.toml, denoise.height = 101: must be a multiple of 16, the VAE's spatial compression. Use "
         "96 or 112.\n"
         "  params/videos/city.toml, denoise.steps: no such parameter. Did you mean `num_inference_steps`?\n"
         f"{message}"

@@ -1,6 +1,6 @@
 """Tasks of videos that cannot be made: each has its reason in its `meta`, and fails with it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from stages.request.names import name_some
@@ -11,6 +11,29 @@ _FAULT = "fault"
 def is_faulty(task: Any) -> bool:
     """Whether a task is of a video that cannot be made."""
     return bool(task.meta) and _FAULT in task.meta
+
+
+def set_fault(task: Any, reason: str) -> Any:
+    """The task of a video, which is now known to be one that cannot be made."""
+    task.meta = {**task.meta, _FAULT: reason}
+    task.actions.clear()  # it is only reported
+    return task
+
+
+def videos_of(task: Any) -> Sequence[str]:
+    """Names of the videos that a task is for; none of one that is no node and no video."""
+    return (task.meta or {}).get("videos", ())
+
+
+def is_video(task: Any) -> bool:
+    """Whether a task is that of a video."""
+    return "video" in (task.meta or {})
+
+
+def is_for_any(task: Any, videos: Collection[str]) -> bool:
+    """Whether a task is for one of these videos, or for none at all, as a stage's group."""
+    names = videos_of(task)
+    return not names or any(name in videos for name in names)
 
 
 def explain_faults(tasks: Iterable[Any]) -> Sequence[str]:

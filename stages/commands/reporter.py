@@ -10,7 +10,7 @@ from doit.exceptions import TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter, JsonReporter
 from doit.task import Stream
 
-from stages.commands.faulty import explain_faults, is_faulty
+from stages.commands.faulty import explain_faults, is_faulty, videos_of
 from stages.request.names import name_some
 
 _PRINT_ALL = 2  # doit's verbosity
@@ -78,7 +78,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
     def _asked(self) -> Mapping[str, Any]:
         """Names of the videos that were asked for, or, where only stages were, of all that these are for."""
         names = [task.name for task in self._tasks if task.meta and "video" in task.meta]
-        return dict.fromkeys(names or (video for task in self._tasks for video in _videos(task)))
+        return dict.fromkeys(names or (video for task in self._tasks for video in videos_of(task)))
 
     def _end(self, task: Any, state: str) -> None:
         self._ended.add(task.name)
@@ -99,10 +99,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
         self.write("failed:\n")
         for name, result in failed.items():
             reason = result["exception"].get_msg().strip().partition("\n")[0]
-            videos = name_some(_videos(result["task"]))
+            videos = name_some(videos_of(result["task"]))
             self.write(f"  {name}: {reason}\n" if videos in ("", name) else f"  {videos}: {name}: {reason}\n")
-        begun = {video for result in failed.values() for video in _videos(result["task"])}
-        left = {video for task in self._tasks if task.name not in self._ended for video in _videos(task)} - begun
+        begun = {video for result in failed.values() for video in videos_of(result["task"])}
+        left = {video for task in self._tasks if task.name not in self._ended for video in videos_of(task)} - begun
         if names := [video for video in self._asked() if video in left]:
             self.write(f"not looked at any more: {name_some(names)}. `doit --continue` goes on after a failure.\n")
 
@@ -171,8 +171,3 @@ def report_faults(kind: type, tasks: Sequence[Any]) -> type:
             super().complete_run()
 
     return WithFaults
-
-
-def _videos(task: Any) -> Sequence[str]:
-    """Names of the videos that a task is for; none of one that is no node and no video."""
-    return (task.meta or {}).get("videos", ())

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 
-from stages.commands.faulty import is_faulty, mention
+from stages.commands.faulty import is_faulty, is_for_any, is_video, mention, set_fault, videos_of
 from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
 from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
@@ -48,16 +48,23 @@ with --single it looks only at what is selected. With --continue a failure stops
         return replace(super().invocation(params), is_always=params["always"], screen=screen)
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order."""
+        """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
+
+        It gives back the reasons of videos that cannot be made, by their names.
+        """
         self._params = params  # dodo.py's configuration is added to it
         return super().execute(params, args)
 
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:
         _refuse(options)
-        asked = self._select(is_single=options["single"])
-        if not options["single"]:
-            self._params.get("at_start", lambda _names: None)([task.name for task in self.task_list])
+        everything = {task.name: task for task in self.task_list}
+        asked = [*self._select(is_single=options["single"])]
+        names = self.sel_tasks or [task.name for task in self.task_list]
+        faults: Mapping[str, str] = self._params.get("at_start", lambda _names: {})(names)
+        asked += [set_fault(everything[name], fault) for name, fault in faults.items()]
+        if faults:
+            self._drop(faults)
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
         options["reporter"] = report_faults(kind, asked)
@@ -85,6 +92,17 @@ with --single it looks only at what is selected. With --continue a failure stops
         self.task_list = [task for task in self.task_list if task.name in needed]
         self.sel_tasks = None  # all, in the order of the list
         return asked
+
+    def _drop(self, videos: Collection[str]) -> None:
+        """Take the tasks that are for these videos, and for no others of this run, from those that are to be run."""
+        tasks = self.task_list
+        asked = {task.name for task in tasks if is_video(task)} or {name for task in tasks for name in videos_of(task)}
+        dropped = {task.name for task in tasks if not is_for_any(task, asked - {*videos})}
+        self.task_list = [task for task in tasks if task.name not in dropped]
+        for task in self.task_list:
+            task.task_dep = [name for name in task.task_dep if name not in dropped]
+        if self.sel_tasks is not None:
+            self.sel_tasks = [name for name in self.sel_tasks if name not in dropped]
 
     def _open_display(self, params: Any) -> Any:
         """What opens the display: on the file for output, which doit opens later, if one is named."""

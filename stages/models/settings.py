@@ -5,6 +5,7 @@ Owns the form of the file. The config.py of each stage declares which settings a
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from stages.models.json_files import decode_json
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."
-_OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+_OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
+_KNOWN = (0, 42)  # the latest version of diffusers whose settings of these classes were looked at
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?:\.|$)")
 _WHOLE_NUMBERS = range(-(2**63), 2**63)  # of 64 bits
 
 
@@ -98,8 +101,17 @@ def require_class(settings: Settings, class_name: str) -> None:
 
 def find_unknown(settings: Settings, known: Iterable[str]) -> list[str]:
     """A message for each setting that is not `known`; diffusers' own start with an underscore and are skipped."""
-    names = sorted(settings.values.keys() - set(known))
-    return [f"`{name}` is not a setting of this model" for name in names if not name.startswith("_")]
+    names = [name for name in sorted(settings.values.keys() - set(known)) if not name.startswith("_")]
+    faults = [f"`{name}` is not a setting of this model" for name in names]
+    version = str(settings.values.get("_diffusers_version", ""))
+    if faults and _is_newer(version):
+        faults.append(f"it was written by diffusers {version}, and what is known here is {_KNOWN[0]}.{_KNOWN[1]}")
+    return faults
+
+
+def _is_newer(version: str) -> bool:
+    numbers = _VERSION.match(version)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) > _KNOWN
 
 
 def find_faults(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[str]:

@@ -112,7 +112,7 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
         for stage, node in nodes.items()
         if (file := params.videos[name].file_of_stage(stage))
     }
-    return Graph(pipeline, videos, checkpoints, files, {**params.faults, **_name_videos(faults)})
+    return Graph(pipeline, videos, checkpoints, files, {**params.faults, **name_videos(faults)})
 
 
 def _resolve_once(model: ModelParams, root: Path, resolved: dict[object, Checkpoint | CheckpointError]) -> Checkpoint:
@@ -136,7 +136,7 @@ def _is_typed(error: StagesError, params: Params) -> bool:
     return any(dotted.endswith(f".{FROM_FILE}") for dotted in params.typed)
 
 
-def _name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:
+def name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:
     """The same, each with the names of its videos; those of one checkpoint share one error."""
     alike: dict[str, list[str]] = {}
     for name, error in faults.items():

@@ -3,21 +3,21 @@
 import errno
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
 from pathlib import Path
 
-from stages.errors import CheckpointError, StageError, StagesError, StoreError
+from stages.errors import StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.host_memory import available_memory_bytes
-from stages.models.checkpoint import require_components
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
+from stages.run.checks import check_videos
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
@@ -122,10 +122,10 @@ class Build:
             preflight=self._preflight_of(node),
         )
 
-    def lookahead(self) -> Lookahead:
+    def lookahead(self, is_due: Callable[[Node], bool]) -> Lookahead:
         """Which program's process can be started while another's works. In its order, the nodes stand by stage."""
         nodes = (node for stage in self.pipeline.names for node in self.graph.nodes(stage).values())
-        return Lookahead(nodes, self.program_of, lambda node: not self.verdict(node).is_fresh)
+        return Lookahead(nodes, self.program_of, is_due)
 
     def run(self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
@@ -136,25 +136,32 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before.
         """
-        for name in self.graph.videos_of(node):
-            for stage, later in self.graph.videos[name].items():  # what cannot end is not begun
-                if missing := self.pipeline[stage].find_missing(later.parameters):
-                    raise StageError(missing)
-            self._require_downloads(name)
+        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage))
+        if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
+            error = next(iter(faults.values()))
+            raise StageError(f"{type(error).__name__}: {error}") from error
         try:
             return self.runner.run(self.job(node), observe, ahead=ahead if self._has_room_ahead() else None)
         finally:
             self.store.sweep_drafts()
 
-    def _require_downloads(self, name: str) -> None:
-        """Raise StageError where a stage of a video would be due whose checkpoint cannot be downloaded."""
-        readers = [node for node in self.graph.videos[name].values() if node.components]
-        due = [node for node in readers if not self.verdict(node).is_fresh]
-        components = [each for node in due for each in self._components_of(node)]
-        try:
-            require_components(self.graph.checkpoints[name], components)
-        except CheckpointError as error:  # as it would read from a stage's process
-            raise StageError(f"{type(error).__name__}: {error}") from error
+    def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
+        """What keeps videos from being made, by their names, as far as it can be known before anything runs.
+
+        Args:
+            names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
+            is_due: whether a node is to be made.
+        """
+        asked = [name for name in self.graph.videos if name in names] or self.graph.videos
+        first: dict[str, str] = {}
+        for name in asked:
+            due = (stage for stage, node in self.graph.videos[name].items() if node.title in names and is_due(node))
+            if stage := next(due, None):
+                first[name] = stage
+        return self._check(first)
+
+    def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
+        return check_videos(self.graph, self.machine.model_dump(), first)
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

@@ -10,11 +10,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
-from stages.errors import StagesError
+from stages.errors import CheckpointError, StagesError
 from stages.keys import JsonValue, Node
-from stages.models.checkpoint import Checkpoint
+from stages.models.checkpoint import Checkpoint, require_components
 from stages.models.pipeline_class import find_pipeline_fault
 from stages.pipeline.stages import Pipeline
+from stages.request.graph import Graph, name_videos
 
 _MODULE = "checks"  # of a program's package
 
@@ -42,6 +43,22 @@ class Chain:
 FindFaults: TypeAlias = Callable[[Chain, Mapping[str, Any]], list[str]]
 
 
+def check_videos(graph: Graph, machine: Mapping[str, JsonValue], first: Mapping[str, str]) -> dict[str, StagesError]:
+    """What keeps videos from being made, by their names: an error that says all of it. Others have none.
+
+    Args:
+        graph: of the run.
+        machine: the machine's settings.
+        first: of each video to be checked, the stage of the first node that would be made; those before it are there.
+    """
+    faults: dict[str, StagesError] = {}
+    for name, stage in first.items():
+        chain = Chain(graph.videos[name], graph.checkpoints[name], machine)
+        if found := find_faults(chain, graph.pipeline, stage):
+            faults[name] = CheckpointError("\n  ".join(found))
+    return name_videos(faults)
+
+
 def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
     """What keeps the nodes of a video from being made, each thing once.
 
@@ -52,7 +69,9 @@ def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
     """
     names = list(chain.nodes)
     due = [chain.nodes[name] for name in names[names.index(first) :]]
-    faults = list(_find_faults_of_checkpoint(chain, due))
+    components = [each for node in due if node.components for each in pipeline[node.stage].components]
+    faults = collect(lambda: require_components(chain.checkpoint, components))
+    faults = faults or list(_find_faults_of_checkpoint(chain, due))
     if not faults:
         faults = [fault for node in due for fault in _find_faults_of_node(chain, pipeline, node)]
     return list(dict.fromkeys(faults))

@@ -92,7 +92,7 @@ def test_all_faults_are_reported_at_once():
         "vae/config.json: this checkpoint cannot be run:\n"
         "  `out_channels` is missing\n"
         "  `scaling_factor` is 0, not a finite number above 0\n"
-        "  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+        "  Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
     )
 
 
@@ -115,5 +115,5 @@ def test_sizes_that_other_stages_do_not_count_on_are_reported():
         "  `out_channels` is 4, not 3\n"
         "  `spatial_compression_ratio` is 8, not 16\n"
         "  `temporal_compression_ratio` is 2, not 4\n"
-        "  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+        "  Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
     )

@@ -36,7 +36,7 @@ PARAMETERS = {
 }
 EIGHT_DEVICES = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 COPY_AGAIN = "Download or copy the checkpoint again."
-OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from stages.models.settings import Settings, read_settings
 SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes"
 WHERE = Path("checkpoint/config.json")
 REFUSED = "checkpoint/config.json: this checkpoint cannot be run:\n  "
-FIX = "\n  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+FIX = "\n  Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
 
 
 def parse_dit(**values: object) -> TransformerConfig:

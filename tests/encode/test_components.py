@@ -17,7 +17,7 @@ from tests.checkpoints import edit_json, rename_tensors, split, zero
 
 COPY_AGAIN = "Download or copy the checkpoint again, or name another one in params/model.toml."
 INCOMPLETE = "The component is incomplete: download or copy it again."
-OTHER = "Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+OTHER = "Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
 
 
 def message(checkpoint) -> str:

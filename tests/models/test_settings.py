@@ -137,5 +137,15 @@ def test_all_faults_are_in_one_message():
         "vae/config.json: this checkpoint cannot be run:\n"
         "  `a` is 1, not 2\n"
         "  `b` is missing\n"
-        "  Use a checkpoint of HunyuanVideo-1.5; if it is one, download or copy it again."
+        "  Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "is_said"), [("0.43.0", True), ("1.0.0.dev0", True), ("0.42.1", False), ("0.9", False), ("x", False)]
+)
+def test_of_settings_that_a_newer_diffusers_has_its_version_is_said(version: str, is_said: bool):
+    newer = f"it was written by diffusers {version}, and what is known here is 0.42"
+    faults = find_unknown(Settings(WHERE, {"_diffusers_version": version, "sharpness": 1.0}), ["shift"])
+    assert faults == ["`sharpness` is not a setting of this model", *([newer] if is_said else [])]
+    assert find_unknown(Settings(WHERE, {"_diffusers_version": version, "shift": 1.0}), ["shift"]) == []

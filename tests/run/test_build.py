@@ -189,7 +189,7 @@ def test_the_next_program_is_started_ahead_where_the_settings_allow(root: Path):
     for setting, ahead in (("auto", ["denoise"]), ("never", [None])):
         build, _, runner = fake_build(root, {"machine.start_ahead": setting})
         node = build.graph.videos["demo"]["encode"]
-        lookahead = build.lookahead()
+        lookahead = build.lookahead(lambda _: True)
         lookahead.select([node.title for node in build.graph.videos["demo"].values()])
         build.run(node, lambda _: None, ahead=lookahead.after(node))
         assert [program and program.name for program in runner.ahead] == ahead
