@@ -1,5 +1,6 @@
-"""How much memory this machine offers to programs."""
+"""How much memory this machine offers to programs, and what a process gives back of it."""
 
+import ctypes
 import os
 import re
 import resource
@@ -34,6 +35,13 @@ def available_memory_bytes(limit_files: Sequence[Path] = _LIMITS, system_file: P
         used = [int(path.read_text(encoding="ascii")) for path in map(file.with_name, _USED) if path.is_file()]
         available.append(limit - max(used, default=0))
     return min(available)
+
+
+def return_freed_memory() -> None:
+    """Give the system what this process has freed and C's allocator keeps for later, where it can (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _read_limits(files: Sequence[Path]) -> dict[Path, int]:

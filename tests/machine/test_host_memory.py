@@ -60,3 +60,16 @@ def test_where_the_system_does_not_say_what_is_available_all_counts(tmp_path: Pa
 
 def test_less_is_available_here_than_there_is():
     assert 0 < available_memory_bytes() <= host_memory_bytes()
+
+
+def test_memory_that_was_freed_goes_back_to_the_system():
+    code = (
+        "import ctypes; from pathlib import Path; from stages.machine.host_memory import return_freed_memory\n"
+        "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p; c.mallopt(-1, 2**30)\n"  # M_TRIM_THRESHOLD
+        "def pages(): return int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "blocks = [c.malloc(2**16) for _ in range(2**10)]\n"
+        "for block in blocks: ctypes.memset(block, 1, 2**16)\n"
+        "for block in blocks: c.free(ctypes.c_void_p(block))\n"
+        "kept = pages(); return_freed_memory(); print(kept - pages())"
+    )
+    assert int(run_python("-c", code, settings={})) * os.sysconf("SC_PAGE_SIZE") > 2**25
