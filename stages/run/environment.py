@@ -45,8 +45,13 @@ _REMOVED_FLAGS: Mapping[str, str] = MappingProxyType({
     "xla_cpu_enable_fast_min_max": _CHANGES,
     "xla_gpu_enable_fast_min_max": _CHANGES,
 })  # fmt: skip
-# How names of variables begin that may change speed, memory or the last bits.
-_NOTED = re.compile(r"(JAX|XLA|LIBTPU|TPU|CUDA|NVIDIA|TF|OMP|MKL|KMP|TORCH|PYTORCH|ATEN|DNNL|ONEDNN|GOMP|LD)_.*")
+# Variables that may change speed, memory or the last bits. Others can begin so, too: run.json is shared, and what may
+# be a secret (NVIDIA_API_KEY, TF_VAR_password of Terraform, LD_SDK_KEY) never gets into it.
+_NOTED = re.compile(
+    r"(JAX|XLA|LIBTPU|TPU|CUDA|NVIDIA|OMP|MKL|KMP|TORCH|PYTORCH|ATEN|DNNL|ONEDNN|GOMP)_.*"
+    r"|TF_(XLA|CPP|CUDNN|ENABLE|FORCE|DETERMINISTIC)_.*|LD_(PRELOAD|LIBRARY_PATH)"
+)
+_MAY_BE_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 def clean_environment(environment: MutableMapping[str, str] = os.environ) -> list[str]:
@@ -82,7 +87,7 @@ def note_environment(run: Run, messages: Sequence[str], environment: Mapping[str
 
 
 def _is_noted(name: str) -> bool:
-    return _NOTED.fullmatch(name) is not None
+    return _NOTED.fullmatch(name) is not None and _MAY_BE_SECRET.search(name) is None
 
 
 def _name_of(flag: str) -> str:

@@ -58,3 +58,13 @@ def test_warnings_come_with_the_first_job_and_run_json_has_what_libraries_may_re
     details = [run(job, job.store, report) for _ in range(2)]
     assert sent == ["one.", "two."]
     assert details == 2 * [{"device": "cpu", "environment": {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "2"}}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NVIDIA_API_KEY", "TF_VAR_password", "TF_TOKEN_app_terraform_io", "LD_SDK_KEY", "JAX_auth_header", "HF_HOME"],
+)
+def test_what_may_be_a_secret_is_not_noted(job: Job, name: str):
+    run = note_environment(lambda *_: {}, [], {name: "secret", "TF_CPP_MIN_LOG_LEVEL": "2", "LD_PRELOAD": "x.so"})
+    noted = run(job, job.store, Report(lambda _event: None))["environment"]
+    assert noted == {"LD_PRELOAD": "x.so", "TF_CPP_MIN_LOG_LEVEL": "2"}
