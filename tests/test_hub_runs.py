@@ -173,9 +173,9 @@ def test_of_a_gated_repository_the_message_comes_before_anything_is_made_and_hol
     assert result.returncode == 1
     assert list_made(result) == []
     assert (
-        f"CheckpointError: org/shapes@{COMMIT}: cannot be fetched: the repository is gated, and the token here gives "
-        f"no access to it. Accept its terms at {server.endpoint}/org/shapes, then run `hf auth login`, or set HF_TOKEN "
-        "to a token of that account, with the right to read gated repositories.\n"
+        f"CheckpointError: demo: org/shapes@{COMMIT}: cannot be fetched: the repository is gated, and the token here "
+        f"gives no access to it. Accept its terms at {server.endpoint}/org/shapes, then run `hf auth login`, or set "
+        "HF_TOKEN to a token of that account, with the right to read gated repositories.\n"
     ) in result.stdout + result.stderr
     assert TOKEN not in result.stdout + result.stderr
     written = [path for path in root.parent.rglob("*") if path.is_file() and not path.is_symlink()]

@@ -77,14 +77,15 @@ def finish(
 
 def to_vae_space(
     latents: Float[Array | np.ndarray, "1 f h w c"], config: DecoderConfig, *, dtype: DTypeLike
-) -> Float[Array | np.ndarray, "1 f h w c"]:
-    """Divide latents in DiT space, [1, f, h, w, c], by the scaling factor.
+) -> Float[np.ndarray, "1 f h w c"]:
+    """Divide latents in DiT space, [1, f, h, w, c], by the scaling factor, in the host's memory.
 
-    They are rounded to `dtype` first and then divided in float32: as torch does it in diffusers' pipeline. What is in
-    the host's memory stays there.
+    They are rounded to `dtype` first and then divided in float32: as torch does it in diffusers' pipeline, to the bit.
+    XLA multiplies by the reciprocal instead, which rounds other values for a third of all.
     """
-    rounded = latents.astype(dtype)
-    return (rounded.astype(np.float32) / config.scaling_factor).astype(dtype)
+    rounded = np.asarray(latents).astype(dtype)
+    scaled: np.ndarray = (rounded.astype(np.float32) / np.float32(config.scaling_factor)).astype(dtype)
+    return scaled
 
 
 def to_stored(frames: Float[Array, "f h_px w_px rgb"]) -> BFloat16[Array, "f h_px w_px rgb"]:

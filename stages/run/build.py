@@ -54,6 +54,7 @@ class Build:
     code: Mapping[str, Digest]
     runner: Runner = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
+    _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
 
     @property
     def pipeline(self) -> Pipeline:
@@ -161,7 +162,10 @@ class Build:
         return self._check(first)
 
     def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
-        return check_videos(self.graph, self.machine.model_dump(), first)
+        unknown = {name: stage for name, stage in first.items() if name not in self._sound}
+        faults = check_videos(self.graph, self.machine.model_dump(), unknown)
+        self._sound.update(unknown.keys() - faults.keys())
+        return faults
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

@@ -5,9 +5,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from stages.decode.forward import decode_chunk, initial_state
-from stages.decode.stream import decode_video, finish, to_stored
+from stages.decode.stream import decode_video, finish, to_stored, to_vae_space
 from stages.decode.tiling import one_tile
 from stages.decode.weights import load_weights
 from stages.errors import StageError
@@ -54,7 +55,7 @@ def test_one_tile_changes_no_bit_of_the_decoders_frames(folder: Path):
     config = load_config(folder)
     weights = load_weights(vae_weights(folder), config, dtype="float32", devices=[DEVICE])
     latents = random_latents(2, 2, 3)
-    scaled = jnp.moveaxis(jnp.asarray(latents), 1, -1) / config.scaling_factor
+    scaled = jnp.asarray(np.moveaxis(latents, 1, -1) / np.float32(config.scaling_factor))
     (programs,) = compile_here(config, scaled, one_tile(2, 3)).values()
     _, frames = decode_chunk(weights, initial_state(2), scaled, programs=programs)
     np.testing.assert_array_equal(decode_here(folder, latents), frames[0])
@@ -84,3 +85,11 @@ def test_frames_that_are_not_finite_are_refused_with_their_place():
         "frames of latent frame 1: 48 of 48 values are not finite; vae made them in bfloat16. "
         'Set decode.dtype = "float32", or use another checkpoint in params/model.toml.'
     )
+
+
+def test_latents_are_divided_as_torch_does_it_to_the_bit(folder: Path):
+    latents = random_latents(2, 8, 8)
+    config = load_config(folder)
+    divided = to_vae_space(jnp.moveaxis(latents, 1, -1), config, dtype=np.float32)
+    expected = torch.from_numpy(latents) / config.scaling_factor
+    np.testing.assert_array_equal(np.moveaxis(divided, -1, 1), expected.numpy())

@@ -126,10 +126,10 @@ def test_a_dtype_that_no_model_has_is_refused_before_anything_is_read():
 
 
 def test_all_settings_that_break_a_rule_are_named_at_once(denoiser: Denoiser):
-    assert refusal(denoiser, ParamsError, num_frames=6, height=40, guidance_scale=0.5, window_size=-1).splitlines() == [
+    assert refusal(denoiser, ParamsError, num_frames=6, height=41, guidance_scale=0.5, window_size=-1).splitlines() == [
         "arguments, denoise.num_frames = 6: must be 4k + 1, because the VAE keeps frame 0 alone and folds each 4 after "
         "it into one. Use 5 or 9.",
-        "  arguments, denoise.height = 40: must be a multiple of 16, the VAE's spatial compression. Use 32 or 48.",
+        "  arguments, denoise.height = 41: must be a multiple of 16, the VAE's spatial compression. Use 32 or 48.",
         "  arguments, denoise.guidance_scale = 0.5: must be greater than or equal to 1.",
         "  arguments, denoise.window_size = -1: must be greater than or equal to 0.",
     ]

@@ -36,6 +36,7 @@ def build_job(root: Path, stage: str) -> Job:
         makes=FIGURES,
         inputs={},
         rank=0,
+        components=(),
         checkpoint=Checkpoint(Path()),
         store=root / "artifacts",
         code=Digest("c" * 32),

@@ -78,7 +78,8 @@ def test_run_json_has_times_memory_versions_and_machine(store: Store, workers: W
     workers.run(job, ignore)
     run = json.loads((store.folder(job.node.artifact) / RUN).read_text())
     assert set(run) == {
-        "device", "environment", "host", "machine", "peak_memory_bytes", "started", "steady_s", "versions", "wall_s"
+        "components", "device", "environment", "host", "machine", "peak_memory_bytes", "started", "steady_s",
+        "versions", "wall_s",
     }  # fmt: skip
     assert set(run["wall_s"]) == {"export"}
     assert set(run["versions"]) >= {"av", "numpy"}
