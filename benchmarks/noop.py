@@ -94,7 +94,7 @@ def write_videos(folder: Path, num_videos: int) -> None:
     small = {"num_frames": 1, "height": 16, "width": 16, "num_inference_steps": 1}
     base = {**demo, "denoise": {**demo["denoise"], **small}}
     videos: dict[str, Tables] = {
-        f"video{index:05}": {**base, "export": {"fps": index % MAX_FPS + 1, "crf": index // MAX_FPS}}
+        f"video{index:05}": {**base, "export": {"fps": index % MAX_FPS + 1, "crf": index // MAX_FPS + 1}}
         for index in range(num_videos)
     }
     write_project(folder, videos)

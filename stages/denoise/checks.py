@@ -6,7 +6,14 @@ Loads neither JAX nor torch. What depends on the number of devices, the stage's 
 from collections.abc import Mapping
 from typing import Any
 
-from stages.denoise.config import UNREAD, parse_guider_config, parse_scheduler_config, parse_transformer_config
+from stages.denoise.config import (
+    UNREAD,
+    is_guided,
+    parse_guider_config,
+    parse_scheduler_config,
+    parse_transformer_config,
+)
+from stages.machine.mesh_layout import AUTO, fold_layout
 from stages.models.checkpoint import Checkpoint, read_component_settings
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
@@ -39,7 +46,17 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
         lambda: parse_transformer_config(read_component_settings(checkpoint, TRANSFORMER)),
         lambda: parse_guider_config(read_component_settings(checkpoint, GUIDER)),
     )
-    return faults or (_find_other_widths(checkpoint) if chain.makes("encode") else [])
+    if faults:
+        return faults
+    faults = collect(lambda: _check_mesh(chain, parameters["guidance_scale"]))
+    return faults + (_find_other_widths(checkpoint) if chain.makes("encode") else [])
+
+
+def _check_mesh(chain: Chain, guidance_scale: float) -> None:
+    layout = str(chain.machine["mesh"])
+    if layout != AUTO:
+        config = parse_transformer_config(read_component_settings(chain.checkpoint, TRANSFORMER))
+        fold_layout(layout, num_heads=config.num_attention_heads, is_guided=is_guided(guidance_scale))
 
 
 def _find_other_widths(checkpoint: Checkpoint) -> list[str]:

@@ -5,6 +5,7 @@ torch_bridge.py.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -219,3 +220,8 @@ def parse_guider_config(settings: Settings) -> GuiderConfig:
 def _fill_in(settings: Settings, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The settings named in `defaults`; a checkpoint may leave out those that are diffusers' defaults."""
     return {name: settings.values.get(name, default) for name, default in defaults.items()}
+
+
+def is_guided(guidance_scale: float) -> bool:
+    """Whether the negative prompt has any weight; where it has none, its branch is not computed."""
+    return not math.isclose(guidance_scale, 1.0)

@@ -15,9 +15,9 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from stages.denoise.config import GuiderConfig, ModelConfig, read_model_config
+from stages.denoise.config import GuiderConfig, ModelConfig, is_guided, read_model_config
 from stages.denoise.plan import StepPlan, lower_step
-from stages.denoise.sampling import SamplingSettings, is_guided, make_schedule, sample
+from stages.denoise.sampling import SamplingSettings, make_schedule, sample
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import TextTokens, read_embeddings
 from stages.denoise.torch_bridge import initial_noise

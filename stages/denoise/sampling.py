@@ -3,7 +3,6 @@
 Owns the order and the noise levels of the steps. What a step does is in step.py.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from stages.denoise.config import SchedulerConfig, TransformerConfig
+from stages.denoise.config import SchedulerConfig, TransformerConfig, is_guided
 from stages.denoise.sharding.mesh import sharding
 from stages.denoise.step import place_constants
 from stages.denoise.text_tokens import TextTokens
@@ -139,8 +138,3 @@ def sample(
         latents.block_until_ready()
         progress(index + 1, num_steps)
     return latents
-
-
-def is_guided(guidance_scale: float) -> bool:
-    """Whether the negative prompt has any weight; where it has none, its branch is not computed."""
-    return not math.isclose(guidance_scale, 1.0)

@@ -28,3 +28,26 @@ def parse_layout(layout: str) -> tuple[int, int, int]:
     if num_branches > NUM_BRANCHES:
         raise MeshError(f'mesh "{layout}": guidance has {NUM_BRANCHES} branches. {_FIX} to a cfg of 1 or 2.')
     return num_branches, num_sequence, num_heads
+
+
+def fold_layout(layout: str, *, num_heads: int, is_guided: bool) -> tuple[int, int, int]:
+    """Sizes of the axes for a model: without guidance, which has no branches, those of `cfg` are of `sequence`.
+
+    Args:
+        layout: as in `parse_layout`.
+        num_heads: of the transformer.
+        is_guided: whether there are two branches.
+    Raises:
+        MeshError: as `parse_layout`, or the layout does not split the heads.
+    """
+    shape = parse_layout(layout)
+    folded = shape if is_guided else (1, shape[0] * shape[1], shape[2])
+    num_split = folded[1] * folded[2]
+    if num_heads % num_split:
+        is_folded = folded != shape
+        axes = "cfg, which has no branches without guidance, x sequence x heads" if is_folded else "sequence x heads"
+        raise MeshError(
+            f'mesh "{layout}": {num_heads} heads do not split over {num_split} devices ({axes}). {_FIX} to sizes '
+            f"whose product divides {num_heads}."
+        )
+    return folded

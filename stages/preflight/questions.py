@@ -4,7 +4,6 @@ A node's parameters hold all that decides the answer, the checkpoint's settings 
 twice and no weights are needed. The program that answers is in preflight/.
 """
 
-import math
 import os
 import socket
 import struct
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from stages.denoise.config import is_guided
 from stages.encode.prompt import find_quotations
 from stages.errors import ContractError
 from stages.geometry import MAX_GLYPH_TOKENS, LatentSize, VideoSize, latent_size
@@ -120,8 +120,8 @@ def _question(stage: str, parameters: Mapping[str, JsonValue], num_calls: int, s
 
 def _describe_step(video: VideoParams, size: LatentSize, root: Path) -> dict[str, JsonValue]:
     denoise = video.table(DenoiseParams)
-    is_guided = not math.isclose(denoise.guidance_scale, 1.0)
-    num_prompt_tokens, num_glyph_tokens = _count_text(video, is_guided)
+    has_branches = is_guided(denoise.guidance_scale)
+    num_prompt_tokens, num_glyph_tokens = _count_text(video, has_branches)
     return {
         "config": _config(video, root, "transformer"),
         "num_frames": size.num_frames,
@@ -129,21 +129,21 @@ def _describe_step(video: VideoParams, size: LatentSize, root: Path) -> dict[str
         "width": size.width,
         "num_prompt_tokens": num_prompt_tokens,
         "num_glyph_tokens": num_glyph_tokens,
-        "is_guided": is_guided,
+        "is_guided": has_branches,
         "dtype": denoise.dtype,
         "window_size": denoise.window_size,
     }
 
 
-def _count_text(video: VideoParams, is_guided: bool) -> tuple[int, int]:
+def _count_text(video: VideoParams, has_branches: bool) -> tuple[int, int]:
     """Tokens of the longest prompt that is read, and of the longest quoted text: assumed, or as a file marks them."""
     file = video.file_of_stage("encode")
     if file is None:
         encode = video.table(EncodeParams)
-        prompts = (encode.prompt, encode.negative_prompt) if is_guided else (encode.prompt,)
+        prompts = (encode.prompt, encode.negative_prompt) if has_branches else (encode.prompt,)
         return NUM_PROMPT_TOKENS, MAX_GLYPH_TOKENS if any(map(find_quotations, prompts)) else 0
     _check_file("encode", EMBEDDINGS, file)
-    prefixes = ("", "negative_") if is_guided else ("",)
+    prefixes = ("", "negative_") if has_branches else ("",)
     num_prompt, num_glyph = (
         max(count_nonzero(file, f"{prefix}{mask}") for prefix in prefixes)
         for mask in ("prompt_embeds_mask", "prompt_embeds_mask_2")

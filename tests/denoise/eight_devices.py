@@ -15,8 +15,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from stages.denoise.config import SchedulerConfig
-from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.config import SchedulerConfig, is_guided
+from stages.denoise.sampling import make_schedule, sample
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from tests.chains import edit_settings, faults_of
+from stages.run.checks import find_faults
+from tests.builders import PIPELINE
+from tests.chains import MACHINE, build_chain, edit_settings, faults_of
 from tests.project import SHAPES, copy_checkpoint
 
 
@@ -25,3 +27,16 @@ def test_another_scheduler_is_refused(tmp_path: Path):
     edit_settings(file, _class_name="UniPCMultistepScheduler")
     (fault,) = faults_of(checkpoint, first="denoise")
     assert fault.startswith(f"{file}: holds 'UniPCMultistepScheduler', not FlowMatchEulerDiscreteScheduler.")
+
+
+def test_a_mesh_that_does_not_split_the_heads_is_refused():
+    (fault,) = find_faults(build_chain(SHAPES, {**MACHINE, "mesh": "1x3x1"}), PIPELINE, "denoise")
+    heads = json.loads((SHAPES / "transformer" / "config.json").read_text())["num_attention_heads"]
+    assert fault == (
+        f'mesh "1x3x1": {heads} heads do not split over 3 devices (sequence x heads). Set machine.mesh in '
+        f"params/machine.toml to sizes whose product divides {heads}."
+    )
+
+
+def test_a_mesh_that_splits_them_is_no_fault_however_many_devices_there_are():
+    assert find_faults(build_chain(SHAPES, {**MACHINE, "mesh": "2x1x1"}), PIPELINE, "denoise") == []

@@ -12,8 +12,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.denoise.config import SchedulerConfig
-from stages.denoise.sampling import SamplingSettings, Schedule, is_guided, make_schedule, sample, shift_sigmas
+from stages.denoise.config import SchedulerConfig, is_guided
+from stages.denoise.sampling import SamplingSettings, Schedule, make_schedule, sample, shift_sigmas
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise

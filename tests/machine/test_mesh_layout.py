@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from stages.errors import MeshError
-from stages.machine.mesh_layout import parse_layout
+from stages.machine.mesh_layout import fold_layout, parse_layout
 
 
 def test_a_layout_is_the_sizes_of_its_axes():
@@ -33,3 +33,13 @@ def test_it_is_read_without_jax():
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
     )
+
+
+@pytest.mark.parametrize(("is_guided", "shape"), [(True, (2, 4, 1)), (False, (1, 8, 1))])
+def test_without_guidance_the_chips_of_its_branches_take_tokens(is_guided: bool, shape: tuple[int, int, int]):
+    assert fold_layout("2x4x1", num_heads=16, is_guided=is_guided) == shape
+
+
+def test_sizes_that_do_not_split_the_heads_are_refused():
+    with pytest.raises(MeshError, match="16 heads do not split over 3 devices"):
+        fold_layout("1x3x1", num_heads=16, is_guided=True)

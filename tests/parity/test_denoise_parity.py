@@ -13,8 +13,13 @@ from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline, HunyuanVid
 from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5EncoderModel
 
 import stages
-from stages.denoise.config import parse_guider_config, parse_scheduler_config, parse_transformer_config
-from stages.denoise.sampling import is_guided, make_schedule, sample
+from stages.denoise.config import (
+    is_guided,
+    parse_guider_config,
+    parse_scheduler_config,
+    parse_transformer_config,
+)
+from stages.denoise.sampling import make_schedule, sample
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.step import denoise_step
 from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from stages.denoise.sampling import is_guided
+from stages.denoise.config import is_guided
 from stages.denoise.text_tokens import bucket_size
 from stages.errors import MeshError
 from stages.geometry import VideoSize, latent_size

@@ -14,7 +14,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stages.errors import MeshError
-from stages.machine.mesh_layout import AUTO, AXES, NUM_BRANCHES, parse_layout
+from stages.machine.mesh_layout import AUTO, AXES, NUM_BRANCHES, fold_layout, parse_layout
 
 _FIX = "Set machine.mesh in params/machine.toml"
 
@@ -44,11 +44,8 @@ def build_mesh(layout: str, devices: Sequence[jax.Device], *, num_heads: int, is
     if layout == AUTO:
         shape = choose_layout(len(devices), num_heads=num_heads, is_guided=is_guided)
     else:
-        shape = parse_layout(layout)
-        _check_layout(layout, shape, num_devices=len(devices))
-        folded = shape if is_guided else (1, shape[0] * shape[1], shape[2])
-        _check_heads(layout, folded, num_heads, is_folded=folded != shape)
-        shape = folded
+        _check_size(layout, parse_layout(layout), num_devices=len(devices))
+        shape = fold_layout(layout, num_heads=num_heads, is_guided=is_guided)
     used = devices[: math.prod(shape)]
     # so that neighbours on a mesh axis are neighbours on the wires between chips
     return Mesh(mesh_utils.create_device_mesh(shape, used, allow_split_physical_axes=True), AXES)
@@ -85,19 +82,9 @@ def num_parts(mesh: Mesh, logical_axis: str) -> int:
     return math.prod(mesh.shape[axis] for axis in MESH_AXES[logical_axis])
 
 
-def _check_layout(layout: str, shape: tuple[int, int, int], *, num_devices: int) -> None:
+def _check_size(layout: str, shape: tuple[int, int, int], *, num_devices: int) -> None:
     if math.prod(shape) > num_devices:
         raise MeshError(
             f'mesh "{layout}" wants {math.prod(shape)} devices, but there are {num_devices}. {_FIX} to "auto", or to '
             "sizes whose product is no larger."
-        )
-
-
-def _check_heads(layout: str, shape: tuple[int, int, int], num_heads: int, *, is_folded: bool) -> None:
-    num_split = shape[1] * shape[2]
-    if num_heads % num_split:
-        axes = "cfg, which has no branches without guidance, x sequence x heads" if is_folded else "sequence x heads"
-        raise MeshError(
-            f'mesh "{layout}": {num_heads} heads do not split over {num_split} devices ({axes}). {_FIX} to sizes '
-            f"whose product divides {num_heads}."
         )
