@@ -153,11 +153,14 @@ class Build:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             is_due: whether a node is to be made.
         """
-        asked = [name for name in self.graph.videos if name in names] or self.graph.videos
+        nodes = [node for stage in self.pipeline.names for node in self.graph.nodes(stage).values()]
+        due = {node.artifact for node in nodes if node.title in names and is_due(node)}
+        if not due:
+            return {}
         first: dict[str, str] = {}
-        for name in asked:
-            due = (stage for stage, node in self.graph.videos[name].items() if node.title in names and is_due(node))
-            if stage := next(due, None):
+        for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
+            stages = (stage for stage, node in self.graph.videos[name].items() if node.artifact in due)
+            if stage := next(stages, None):
                 first[name] = stage
         return self._check(first)
 
