@@ -128,7 +128,7 @@ def _own_headers() -> dict[str, str]:
     if not all("\x20" < each < "\x7f" for each in found.get("authorization", "").replace(" ", "", 1)):
         raise CheckpointError(  # httpx would quote it
             "The token for the hub, of HF_TOKEN or `hf auth login`, holds a character that no token has. Copy it "
-            "again from https://huggingface.co/settings/tokens."
+            f"again from {constants.ENDPOINT}/settings/tokens."
         )
     return {**found, "Accept-Encoding": "identity"}  # lengths and ranges are those of the file, not of what is packed
 

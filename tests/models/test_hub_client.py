@@ -139,7 +139,7 @@ def test_a_token_that_cannot_be_sent_is_reported_and_not_quoted(
         ask_commit("org/model", "main")
     assert str(error.value) == (
         "The token for the hub, of HF_TOKEN or `hf auth login`, holds a character that no token has. Copy it again "
-        "from https://huggingface.co/settings/tokens."
+        f"from {server.endpoint}/settings/tokens."
     )
     assert server.asked == []
 
