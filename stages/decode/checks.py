@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from stages.decode.config import PREFIX, check_geometry, parse_config
-from stages.models.checkpoint import read_component_settings
 from stages.pipeline.decode import VAE
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.checks import Chain, collect
@@ -29,5 +28,5 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _check_settings(chain: Chain) -> None:
-    settings = read_component_settings(chain.checkpoint, VAE)
+    settings = chain.settings(VAE)
     check_geometry(parse_config(settings), where=settings.where)

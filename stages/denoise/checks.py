@@ -14,7 +14,6 @@ from stages.denoise.config import (
     parse_transformer_config,
 )
 from stages.machine.mesh_layout import AUTO, fold_layout
-from stages.models.checkpoint import Checkpoint, read_component_settings
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
@@ -31,7 +30,6 @@ _WIDTHS: Mapping[str, tuple[Component, str]] = {
 
 def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
     """What keeps a node from being made, a message each."""
-    checkpoint = chain.checkpoint
     faults = find_weight_faults(
         chain,
         TRANSFORMER,
@@ -42,30 +40,30 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
         unread=(UNREAD,),
     )
     faults += collect(
-        lambda: parse_scheduler_config(read_component_settings(checkpoint, SCHEDULER)),
-        lambda: parse_transformer_config(read_component_settings(checkpoint, TRANSFORMER)),
-        lambda: parse_guider_config(read_component_settings(checkpoint, GUIDER)),
+        lambda: parse_scheduler_config(chain.settings(SCHEDULER)),
+        lambda: parse_transformer_config(chain.settings(TRANSFORMER)),
+        lambda: parse_guider_config(chain.settings(GUIDER)),
     )
     if faults:
         return faults
     faults = collect(lambda: _check_mesh(chain, parameters["guidance_scale"]))
-    return faults + (_find_other_widths(checkpoint) if chain.makes("encode") else [])
+    return faults + (_find_other_widths(chain) if chain.makes("encode") else [])
 
 
 def _check_mesh(chain: Chain, guidance_scale: float) -> None:
     layout = str(chain.machine["mesh"])
     if layout != AUTO:
-        config = parse_transformer_config(read_component_settings(chain.checkpoint, TRANSFORMER))
+        config = parse_transformer_config(chain.settings(TRANSFORMER))
         fold_layout(layout, num_heads=config.num_attention_heads, is_guided=is_guided(guidance_scale))
 
 
-def _find_other_widths(checkpoint: Checkpoint) -> list[str]:
+def _find_other_widths(chain: Chain) -> list[str]:
     """Embeddings of the checkpoint's own text encoders that the transformer does not read."""
-    transformer = read_component_settings(checkpoint, TRANSFORMER)
+    transformer = chain.settings(TRANSFORMER)
     config = parse_transformer_config(transformer)
     faults = []
     for name, (component, key) in _WIDTHS.items():
-        encoder = read_component_settings(checkpoint, component)
+        encoder = chain.settings(component)
         found = encoder.values.get(key, encoder.values.get("text_config", {}).get(key))
         if found != getattr(config, name):
             faults.append(

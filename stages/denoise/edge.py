@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from stages.run.job import Job, Report, Run
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 
-_MIB = 2**20
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX
 
 
@@ -92,8 +90,9 @@ class DenoiseStage:
         """The denoiser of the job before, if it is the same; else that one is let go first: both may not fit."""
         if self._denoiser is None or not self._denoiser.is_of(checkpoint, dtype=dtype, mesh=mesh):
             self._denoiser = None
-            progress = partial(_report_mib, report)
-            self._denoiser = Denoiser.load(checkpoint, dtype=dtype, mesh=mesh, max_steps=1, progress=progress)
+            self._denoiser = Denoiser.load(
+                checkpoint, dtype=dtype, mesh=mesh, max_steps=1, progress=report.progress_bytes
+            )
         return self._denoiser
 
 
@@ -137,10 +136,6 @@ def _read_text(
         num_video_tokens=settings.size.num_cells,
         where=str(source),
     )
-
-
-def _report_mib(report: Report, done_bytes: int, total_bytes: int) -> None:
-    report.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
 
 
 def _describe_compiling(video: PreparedVideo) -> Mapping[str, JsonValue]:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from stages.encode.text_layouts import QWEN, T5, TextLayout
-from stages.models.checkpoint import read_component_settings
 from stages.models.settings import find_faults as find_faults_of_settings
 from stages.models.settings import refuse_faulty
 from stages.pipeline.component import Component
@@ -38,5 +37,5 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _check_settings(chain: Chain, component: Component, layout: TextLayout) -> None:
-    settings = read_component_settings(chain.checkpoint, component)
+    settings = chain.settings(component)
     refuse_faulty(find_faults_of_settings(settings.values, layout.rules), where=settings.where)

@@ -4,16 +4,14 @@ Whether the names and shapes are those of the model, the stage finds out when it
 """
 
 import math
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stages.models.component_files import ComponentFiles
-from stages.tensors.header import read_header
+from stages.tensors.header import NOT_WHOLE, read_header
 
 _FLOATS = ("F32", "F16", "BF16")
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error)  # what reading a header may raise
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
 _GIB = 2**30
 
@@ -45,7 +43,7 @@ def read_headers(files: ComponentFiles) -> WeightHeaders:
         path = files.folder / name
         try:
             entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
-        except _BROKEN as error:
+        except (OSError, *NOT_WHOLE) as error:
             faults.append(f"{path}: not a whole safetensors file ({error}). Download or copy it again.")
     others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
     if others:

@@ -6,7 +6,6 @@ twice and no weights are needed. The program that answers is in preflight/.
 
 import os
 import socket
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
 from stages.request.params import MachineParams, VideoParams
-from stages.tensors.header import count_nonzero, read_header
+from stages.tensors.header import NOT_WHOLE, count_nonzero, read_header
 
 # Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800
 # video tokens of 49 frames of 720p.
@@ -39,7 +38,6 @@ PROGRAM = Program("stages.preflight", ACCELERATOR)
 FIGURES = Contract("figures", "figures.json")
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers")
 _READ_BY_COMPILERS = ("JAX_", "XLA_", "LIBTPU_", "TPU_")  # how names of environment variables begin
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error)  # what reading a file may raise
 
 TargetParameters: TypeAlias = Mapping[str, JsonValue]  # those that say for what is compiled
 
@@ -180,7 +178,7 @@ def _check_file(stage: str, contract: Contract, file: Path) -> Mapping[str, tupl
     where = f"{stage}.from_file: {file}"
     try:
         shapes = {name: tuple(entry["shape"]) for name, entry in read_header(file).items()}
-    except _BROKEN as error:
+    except (OSError, *NOT_WHOLE) as error:
         raise ContractError(f"{where}: not a whole safetensors file ({error}). Name another one.") from error
     check_shapes(contract, shapes, where=where)
     return shapes

@@ -59,6 +59,10 @@ class Graph:
                 kinds.setdefault(self._kind(nodes[stage]), {})[nodes[stage].key] = nodes[stage]
         return {key: node for kind in kinds.values() for key, node in kind.items()}
 
+    def all_nodes(self) -> list[Node]:
+        """The different nodes of all stages, stage by stage."""
+        return [node for stage in self.pipeline.names for node in self.nodes(stage).values()]
+
     def videos_of(self, node: Node) -> tuple[str, ...]:
         """Names of the videos that a node is part of."""
         return self._videos[node.artifact]

@@ -125,8 +125,7 @@ class Build:
 
     def lookahead(self, is_due: Callable[[Node], bool]) -> Lookahead:
         """Which program's process can be started while another's works. In its order, the nodes stand by stage."""
-        nodes = (node for stage in self.pipeline.names for node in self.graph.nodes(stage).values())
-        return Lookahead(nodes, self.program_of, is_due)
+        return Lookahead(self.graph.all_nodes(), self.program_of, is_due)
 
     def run(self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
@@ -153,8 +152,7 @@ class Build:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             is_due: whether a node is to be made.
         """
-        nodes = [node for stage in self.pipeline.names for node in self.graph.nodes(stage).values()]
-        due = {node.artifact for node in nodes if node.title in names and is_due(node)}
+        due = {node.artifact for node in self.graph.all_nodes() if node.title in names and is_due(node)}
         if not due:
             return {}
         first: dict[str, str] = {}

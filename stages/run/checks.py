@@ -4,20 +4,39 @@ A program's package can have a module `checks`, beside the edge that does the wo
 keep a node from being made, from settings alone. It loads nothing heavy.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, StagesError
 from stages.keys import JsonValue, Node
-from stages.models.checkpoint import Checkpoint, require_components
+from stages.models.checkpoint import Checkpoint, find_local_files, read_component_settings, require_components
 from stages.models.pipeline_class import find_pipeline_fault
+from stages.models.settings import Settings
+from stages.models.weight_headers import WeightHeaders, read_headers
+from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
 
 _MODULE = "checks"  # of a program's package
+
+
+class Reader:
+    """Reads files of checkpoints, and asks the hub, once for all videos of a run that have them in common."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self.settings = functools.cache(read_component_settings)
+        self.headers = functools.cache(_read_local_headers)
+        self.require = functools.cache(require_components)
+
+
+def _read_local_headers(checkpoint: Checkpoint, component: Component) -> WeightHeaders | None:
+    files = find_local_files(checkpoint, component)
+    return None if files is None else read_headers(files)
 
 
 @dataclass(frozen=True)
@@ -28,11 +47,21 @@ class Chain:
         nodes: of each stage that it needs, in their order.
         checkpoint: its model.
         machine: the machine's settings (see params.MachineParams).
+        reader: reads what several videos have in common.
     """
 
     nodes: Mapping[str, Node]
     checkpoint: Checkpoint
     machine: Mapping[str, JsonValue]
+    reader: Reader = field(default_factory=Reader, repr=False)
+
+    def settings(self, component: Component) -> Settings:
+        """Those of a component; of a hub id, their file is downloaded if it is missing. Raises CheckpointError."""
+        return self.reader.settings(self.checkpoint, component)
+
+    def headers(self, component: Component) -> WeightHeaders | None:
+        """Those of a component's weight files; None while they are not downloaded. Raises CheckpointError."""
+        return self.reader.headers(self.checkpoint, component)
 
     def makes(self, stage: str) -> bool:
         """Whether a stage computes its result, so that no file from elsewhere takes its place."""
@@ -52,8 +81,9 @@ def check_videos(graph: Graph, machine: Mapping[str, JsonValue], first: Mapping[
         first: of each video to be checked, the stage of the first node that would be made; those before it are there.
     """
     faults: dict[str, StagesError] = {}
+    reader = Reader()
     for name, stage in first.items():
-        chain = Chain(graph.videos[name], graph.checkpoints[name], machine)
+        chain = Chain(graph.videos[name], graph.checkpoints[name], machine, reader)
         if found := find_faults(chain, graph.pipeline, stage):
             faults[name] = CheckpointError("\n  ".join(found))
     return name_videos(faults)
@@ -69,8 +99,8 @@ def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
     """
     names = list(chain.nodes)
     due = [chain.nodes[name] for name in names[names.index(first) :]]
-    components = [each for node in due if node.components for each in pipeline[node.stage].components]
-    faults = collect(lambda: require_components(chain.checkpoint, components))
+    components = tuple(each for node in due if node.components for each in pipeline[node.stage].components)
+    faults = collect(lambda: chain.reader.require(chain.checkpoint, components))
     faults = faults or list(_find_faults_of_checkpoint(chain, due))
     if not faults:
         faults = [fault for node in due for fault in _find_faults_of_node(chain, pipeline, node)]
@@ -97,8 +127,13 @@ def _find_faults_of_node(chain: Chain, pipeline: Pipeline, node: Node) -> list[s
     stage = pipeline[node.stage]
     if missing := stage.find_missing(node.parameters):
         return [missing]
-    module = f"{stage.program_of(node.parameters).package}.{_MODULE}"
-    if find_spec(module) is None:
-        return []
-    find: FindFaults = import_module(module).find_faults
-    return find(chain, stage.complete(node.parameters))
+    find = _load_checks(stage.program_of(node.parameters).package)
+    return [] if find is None else find(chain, stage.complete(node.parameters))
+
+
+@functools.cache  # asked for each node
+def _load_checks(package: str) -> FindFaults | None:
+    """The checks of a program, or None where it has none."""
+    module = f"{package}.{_MODULE}"
+    found: FindFaults | None = import_module(module).find_faults if find_spec(module) else None
+    return found

@@ -3,7 +3,6 @@
 import json
 import resource
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +30,7 @@ from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
-from stages.tensors.header import read_header
+from stages.tensors.header import NOT_WHOLE, read_header
 
 JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
@@ -141,6 +140,10 @@ class Report:
         self._ends.setdefault(unit, []).append((done, time.perf_counter()))
         self._send({"event": "progress", "done": done, "total": total, "unit": unit})
 
+    def progress_bytes(self, done_bytes: int, total_bytes: int) -> None:
+        """`progress` in MiB."""
+        self.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+
     def joining_hosts(self) -> None:
         """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""
         self._send({"event": JOINING})
@@ -212,7 +215,7 @@ def _prepare_checkpoint(job: Job, report: Report) -> None:
             if not is_shown:
                 stack.enter_context(report.phase("download"))
             is_shown = True
-            report.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+            report.progress_bytes(done_bytes, total_bytes)
 
         fetch_components(job.checkpoint, job.components, show)
     if job.components and job.number == 1 and (message := explain_missing_index(job.checkpoint)):
@@ -238,7 +241,7 @@ def _check_payload(job: Job, draft: Path) -> None:
         entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except NOT_WHOLE as error:
         raise ContractError(f"{where}: {job.node.stage} has not written a whole safetensors file ({error}).") from error
     check_shapes(contract, shapes, where=where, dtypes=dtypes)
 

@@ -5,9 +5,8 @@ The memory is that of the host: of an accelerator, its own process alone knows h
 
 from stages.machine.device_files import find_device_files
 from stages.machine.host_memory import host_memory_bytes
-from stages.models.checkpoint import find_local_files
 from stages.models.tensor_names import explain_prefix, find_prefix
-from stages.models.weight_headers import explain_memory, read_headers
+from stages.models.weight_headers import explain_memory
 from stages.pipeline.component import Component
 from stages.pipeline.stage import HOST
 from stages.run.checks import Chain
@@ -36,18 +35,16 @@ def find_weight_faults(
         prefix: of the names of those that are read.
         unread: what names of those that are not read begin with.
     """
-    files = find_local_files(chain.checkpoint, component)
-    if files is None:
+    headers = chain.headers(component)
+    if headers is None:
         return []
-    headers = read_headers(files)
-    if (
-        not headers.faults
-        and (found := find_prefix({anchors[0]}, headers.shapes))
-        and not set(anchors) & headers.shapes.keys()
-    ):
-        return [explain_prefix(found, anchors[0], str(files.folder))]
-    if headers.faults or not (device == HOST or _is_on_host(str(chain.machine["platform"]))):
+    if headers.faults:
         return list(headers.faults)
+    files = headers.files
+    if not set(anchors) & headers.shapes.keys() and (found := find_prefix({anchors[0]}, headers.shapes)):
+        return [explain_prefix(found, anchors[0], str(files.folder))]
+    if device != HOST and not _is_on_host(str(chain.machine["platform"])):
+        return []
     num_bytes = headers.count_bytes(dtype, lambda name: name.startswith(prefix) and not name.startswith(unread))
     return explain_memory(num_bytes, host_memory_bytes(), files=files, parameter=parameter, dtype=dtype)
 

@@ -5,8 +5,10 @@ import math
 import os
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+# What `read_header` raises of a file that is not a whole safetensors file.
+NOT_WHOLE: Final = (ValueError, KeyError, TypeError, AttributeError, struct.error)
 _LENGTH = struct.Struct("<Q")  # the first bytes of the file
 
 
@@ -15,7 +17,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError, struct.error, KeyError, TypeError, AttributeError: it is not a whole safetensors file.
+        NOT_WHOLE: it is not a whole safetensors file.
     """
     size_bytes = path.stat().st_size
     with path.open("rb") as file:

@@ -1,13 +1,17 @@
 """What cannot be made of a checkpoint is known before anything runs, whichever stage would have found it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stages.errors import CheckpointError
+from stages.models.checkpoint import Checkpoint
+from stages.run import checks
+from stages.run.build import load_build
 from stages.run.checks import collect
 from tests.chains import edit_settings, faults_of
-from tests.project import SHAPES, copy_checkpoint
+from tests.project import SHAPES, copy_checkpoint, copy_params
 
 
 @pytest.fixture
@@ -59,3 +63,26 @@ def test_steps_that_fail_are_collected_and_others_pass():
         raise CheckpointError(text)
 
     assert collect(lambda: refuse("a"), lambda: None, lambda: refuse("b")) == ["a", "b"]
+
+
+def test_what_videos_have_in_common_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root, read = copy_params(tmp_path), list[tuple[str, str]]()
+    video = (root / "params/videos/demo.toml").read_text()
+    for seed in range(5):
+        (root / f"params/videos/other{seed}.toml").write_text(video.replace("[denoise]", f"[denoise]\nseed = {seed}"))
+    build = load_build(root, {})
+    for name, function in (
+        ("read_component_settings", checks.read_component_settings),
+        ("find_local_files", checks.find_local_files),
+        ("require_components", lambda *_: None),
+    ):
+
+        def note(checkpoint: Checkpoint, what: Any, name: str = name, function: Any = function) -> Any:
+            read.append((name, str(what)))
+            return function(checkpoint, what)
+
+        monkeypatch.setattr(checks, name, note)
+    assert build.check({node.title for node in build.graph.all_nodes()}, lambda _: True) == {}
+    assert len(build.graph.videos) == 6
+    assert {name for name, _ in read} == {"read_component_settings", "find_local_files", "require_components"}
+    assert len(read) == len(set(read))
