@@ -180,3 +180,27 @@ def test_of_a_gated_repository_the_message_comes_before_anything_is_made_and_hol
     assert TOKEN not in result.stdout + result.stderr
     written = [path for path in root.parent.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
+
+
+def test_a_repository_of_another_task_is_named_by_its_index_before_any_weight_is_fetched(root: Path, server: HubServer):
+    repo = server.repos["org/shapes"]
+    repo.files = {**repo.files, "model_index.json": b'{"_class_name": "HunyuanVideo15ImageToVideoPipeline"}'}
+    result = run(root, HF_ENDPOINT=server.endpoint)
+    assert result.returncode == 1
+    assert list_made(result) == []
+    said = "model_index.json: is an image-to-video checkpoint (HunyuanVideo15ImageToVideoPipeline)"
+    assert said in result.stdout + result.stderr
+    assert {path for path, num in server.sent_bytes.items() if num > 2} == {"model_index.json"}
+
+
+def test_the_original_repository_is_recognised_by_the_names_of_its_files(root: Path, server: HubServer):
+    names = ("480p_i2v", "480p_t2v", "720p_t2v")
+    files = {f"transformer/{name}/{file}": b"{}" for name in names for file in ("config.json", "model.safetensors")}
+    server.repos["org/shapes"] = Repo(files, frozenset())
+    result = run(root, HF_ENDPOINT=server.endpoint)
+    assert result.returncode == 1
+    assert (
+        f"CheckpointError: org/shapes@{COMMIT}: has a transformer for each of 480p_i2v, 480p_t2v, 720p_t2v: this "
+        "is the layout of tencent/HunyuanVideo-1.5, with other names of weights. Use the checkpoint that diffusers "
+    ) in result.stdout + result.stderr
+    assert server.sent_bytes == {}

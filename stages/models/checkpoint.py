@@ -25,6 +25,7 @@ from stages.models.component_source import (
     has_variant,
     pick,
 )
+from stages.models.pipeline_class import MODEL_INDEX, explain_layout
 from stages.models.settings import Settings, read_settings
 from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
@@ -32,7 +33,7 @@ from stages.store.stat_cache import StatCache
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _FIX = "Correct the path in params/model.toml or the video's file."
-_CHECKPOINT, _INDEX = "model.checkpoint", "model_index.json"
+_CHECKPOINT = "model.checkpoint"
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,16 @@ def fetch_components(
 def require_components(checkpoint: Checkpoint, components: Iterable[Component]) -> None:
     """Find out whether what is missing of components can be downloaded, before anything is computed.
 
+    Where something is, the checkpoint's model index comes with it, so that `explain_class` has it to read.
+
     Raises:
         CheckpointError: it cannot; without a network, all missing files of all components are named.
     """
     for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
-        hub.require_access(repo, commit, paths)
+        is_asked = hub.require_access(repo, commit, paths)
+        if is_asked and (repo, commit) == (checkpoint.repo, checkpoint.commit):
+            index = [MODEL_INDEX] if MODEL_INDEX in hub.list_files(repo, commit) else []
+            hub.fetch(repo, commit, index, lambda _done, _total: None)
 
 
 def list_components(checkpoint: Checkpoint, components: Iterable[Component], cache: StatCache) -> None:
@@ -195,16 +201,6 @@ def list_components(checkpoint: Checkpoint, components: Iterable[Component], cac
             wanted.setdefault((place.repo, place.commit), []).append(f"{component.name}/*")
     for (repo, commit), patterns in wanted.items():
         hub.list_files(repo, commit, wanted=patterns)
-
-
-def explain_missing_index(checkpoint: Checkpoint) -> str | None:
-    """What to say of a folder without a `model_index.json`, which would tell what it is for; None where it is there."""
-    if checkpoint.commit or (checkpoint.folder / _INDEX).is_file():
-        return None
-    return (
-        f"{checkpoint.folder}: has no {_INDEX}, so that nothing says for which pipeline it was made. It is taken as "
-        "text-to-video of HunyuanVideo-1.5."
-    )
 
 
 def component_folder(checkpoint: Checkpoint, name: str) -> Path:
@@ -229,6 +225,24 @@ def describe_place(checkpoint: Checkpoint, name: str) -> str:
 def _find(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
     """Where a component is, and its files that are read. Raises CheckpointError."""
     place = checkpoint.elsewhere.get(component.name, checkpoint)
+    try:
+        return _find_at(place, checkpoint, component, cache)
+    except CheckpointError:
+        if layout := _explain_layout(place):
+            raise CheckpointError(layout) from None
+        raise
+
+
+def _explain_layout(place: Checkpoint) -> str | None:
+    if place.commit:
+        return explain_layout(f"{place.repo}@{place.commit}", hub.known_files(place.repo, place.commit))
+    paths = place.folder.glob("transformer/*/config.json")
+    return explain_layout(str(place.folder), (path.relative_to(place.folder).as_posix() for path in paths))
+
+
+def _find_at(
+    place: Checkpoint, checkpoint: Checkpoint, component: Component, cache: StatCache | None
+) -> tuple[Source, Picked]:
     variant = checkpoint.variant
     source: Source
     if place.commit:

@@ -80,6 +80,12 @@ def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mappi
     return {path: file.blob_id for path, file in _list(repo, commit, wanted).items()}
 
 
+def known_files(repo: str, commit: str) -> Collection[str]:
+    """The paths of those files of a commit that the hub has listed before, or else that its cache holds."""
+    listing = hub_cache.read_listing(repo, commit)
+    return hub_cache.find_paths(repo, commit, None).keys() if listing is None else listing.keys()
+
+
 def cached_files(repo: str, commit: str, cache: StatCache | None = None) -> Mapping[str, str]:
     """Blob id by path of those files of a commit that the hub's cache holds whole. The network is not used.
 
@@ -119,16 +125,18 @@ def fetch(repo: str, commit: str, paths: Iterable[str], progress: Callable[[int,
         download(repo, commit, missing, progress)
 
 
-def require_access(repo: str, commit: str, paths: Iterable[str]) -> None:
-    """Find out whether missing files can be had, by a byte of one; where none is missing, do nothing.
+def require_access(repo: str, commit: str, paths: Iterable[str]) -> bool:
+    """Find out whether missing files can be had, by a byte of one; whether any is missing. If not, nothing is asked.
 
     Raises:
         CheckpointError: as `fetch`. Where the hub cannot be reached, all that is missing is named.
     """
-    if missing := _find_missing(repo, commit, paths):
+    missing = _find_missing(repo, commit, paths)
+    if missing:
         from stages.models.hub_download import probe  # noqa: PLC0415 (as below)
 
         probe(repo, commit, missing)
+    return bool(missing)
 
 
 def _find_offline(repo: str, revision: str) -> str:

@@ -1,8 +1,10 @@
-"""Which pipeline a checkpoint was made for, from its `model_index.json`, before anything else of it is read.
+"""Which pipeline a checkpoint was made for, from its `model_index.json` and the names of its folders.
 
 Owns what is said of checkpoints of another task, of another model and in another layout.
 """
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from stages.errors import CheckpointError
@@ -13,14 +15,14 @@ PIPELINE = "HunyuanVideo15Pipeline"
 _IMAGE_TO_VIDEO = "HunyuanVideo15ImageToVideoPipeline"
 _FOR_DIFFUSERS = "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-720p_t2v"
 # A folder of weights per task in the place of one, as tencent/HunyuanVideo-1.5 has them.
-_ORIGINAL_LAYOUT = "transformer/*_[ti]2v*/config.json"
+_ORIGINAL_LAYOUT = re.compile(r"transformer/(\w*_[ti]2v\w*)/config\.json")
 
 
-def find_pipeline_fault(folder: Path) -> str | None:
+def explain_class(folder: Path) -> str | None:
     """What keeps a checkpoint's folder from being run as text-to-video, or None; also None without a model index."""
     index = folder / MODEL_INDEX
     if not index.is_file():
-        return _explain_layout(folder)
+        return None
     try:
         name = read_settings(index).values.get("_class_name")
     except CheckpointError as error:
@@ -38,12 +40,27 @@ def find_pipeline_fault(folder: Path) -> str | None:
     )
 
 
-def _explain_layout(folder: Path) -> str | None:
-    found = sorted(path.parent.name for path in folder.glob(_ORIGINAL_LAYOUT))
+def explain_layout(where: str, paths: Iterable[str]) -> str | None:
+    """What to say of the model's original repository, whose files have other names; None of any other.
+
+    Args:
+        where: the checkpoint, for people.
+        paths: of its files, with "/".
+    """
+    found = sorted(match[1] for path in paths if (match := _ORIGINAL_LAYOUT.fullmatch(path)))
     if not found:
         return None
     return (
-        f"{folder}: has no {MODEL_INDEX}, and a transformer for each of {', '.join(found)}: this is the layout of "
-        f"tencent/HunyuanVideo-1.5, with other names of weights. Use the checkpoint that diffusers reads, such as "
-        f"{_FOR_DIFFUSERS}."
+        f"{where}: has a transformer for each of {', '.join(found)}: this is the layout of tencent/HunyuanVideo-1.5, "
+        f"with other names of weights. Use the checkpoint that diffusers reads, such as {_FOR_DIFFUSERS}."
+    )
+
+
+def explain_missing_index(folder: Path) -> str | None:
+    """What to say of a folder without a model index, which would tell what it is for; None where it is there."""
+    if (folder / MODEL_INDEX).is_file():
+        return None
+    return (
+        f"{folder}: has no {MODEL_INDEX}, so that nothing says for which pipeline it was made. It is taken as "
+        "text-to-video of HunyuanVideo-1.5."
     )

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from stages.errors import CheckpointError, StagesError
 from stages.keys import JsonValue, Node
 from stages.models.checkpoint import Checkpoint, find_local_files, read_component_settings, require_components
-from stages.models.pipeline_class import find_pipeline_fault
+from stages.models.pipeline_class import explain_class
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
 from stages.pipeline.component import Component
@@ -119,7 +119,7 @@ def collect(*steps: Callable[[], object]) -> list[str]:
 
 
 def _find_faults_of_checkpoint(chain: Chain, due: list[Node]) -> Iterator[str]:
-    if any(node.components for node in due) and (fault := find_pipeline_fault(chain.checkpoint.folder)):
+    if any(node.components for node in due) and (fault := explain_class(chain.checkpoint.folder)):
         yield fault
 
 

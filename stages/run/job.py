@@ -22,9 +22,9 @@ from stages.models.checkpoint import (
     component_folder,
     component_identity,
     describe_place,
-    explain_missing_index,
     fetch_components,
 )
+from stages.models.pipeline_class import explain_missing_index
 from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
@@ -218,7 +218,8 @@ def _prepare_checkpoint(job: Job, report: Report) -> None:
             report.progress_bytes(done_bytes, total_bytes)
 
         fetch_components(job.checkpoint, job.components, show)
-    if job.components and job.number == 1 and (message := explain_missing_index(job.checkpoint)):
+    is_first = bool(job.components) and job.number == 1
+    if is_first and not job.checkpoint.repo and (message := explain_missing_index(job.checkpoint.folder)):
         report.warn(message)
 
 

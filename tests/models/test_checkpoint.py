@@ -19,7 +19,6 @@ from stages.models.checkpoint import (
     component_folder,
     component_identity,
     describe_place,
-    explain_missing_index,
     fetch_components,
     list_components,
     open_component,
@@ -351,14 +350,12 @@ def test_settings_are_read_with_a_byte_order_mark(folder: Path):
     assert read_component_settings(Checkpoint(folder), VAE).values == {"a": 1}
 
 
-def test_a_folder_without_its_index_is_told(folder: Path, tmp_path: Path):
-    assert explain_missing_index(Checkpoint(folder)) == (
-        f"{folder}: has no model_index.json, so that nothing says for which pipeline it was made. It is taken as "
-        "text-to-video of HunyuanVideo-1.5."
-    )
-    add(folder, "model_index.json")
-    assert explain_missing_index(Checkpoint(folder)) is None
-    assert explain_missing_index(Checkpoint(tmp_path / "nowhere", "org/model", COMMIT)) is None
+def test_the_layout_of_the_original_repository_is_recognised(tmp_path: Path):
+    for name in ("480p_t2v", "720p_i2v_distilled"):
+        add(tmp_path, f"transformer/{name}/config.json")
+    with pytest.raises(CheckpointError) as error:
+        read_component_settings(Checkpoint(tmp_path), VAE)
+    assert str(error.value).startswith(f"{tmp_path}: has a transformer for each of 480p_t2v, 720p_i2v_distilled: ")
 
 
 def test_a_missing_folder_is_reported(tmp_path: Path):

@@ -14,7 +14,8 @@ import pytest
 from stages.errors import CheckpointError, ContractError, StoreError
 from stages.keys import JsonValue, Key, digest_bytes
 from stages.machine.versions import versions_of
-from stages.models.checkpoint import Checkpoint, component_identity, explain_missing_index
+from stages.models.checkpoint import Checkpoint, component_identity
+from stages.models.pipeline_class import explain_missing_index
 from stages.pipeline.contracts import EMBEDDINGS
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.run.job import Job, Report, perform
@@ -228,7 +229,7 @@ def test_a_checkpoint_without_its_index_is_warned_of_once_and_run_json_says_wher
     run_json = Store(job.store).payload(job.node.artifact).with_name("run.json")
     assert json.loads(run_json.read_text())["components"] == {"guider": str(tmp_path / "guider")}
     (warning,) = [event["message"] for event in events if event["event"] == "warning"]
-    assert warning == explain_missing_index(job.checkpoint)
+    assert warning == explain_missing_index(job.checkpoint.folder)
 
 
 def test_an_error_of_the_system_names_the_file(denoise: Job, tmp_path: Path):
