@@ -7,5 +7,5 @@ from stages.run.lean_imports import LeanImports
 LEAN: Final = LeanImports(
     absent=("scipy", "transformers"),  # of diffusers: other schedulers, LoRA and text encoders
     inert=("torch._dynamo",),  # torch's compiler; diffusers marks functions for it
-    unopened=("diffusers.hooks", "diffusers.models.transformers"),  # caches and offloading; all of its DiTs
+    libraries=("diffusers", "torchax"),
 )

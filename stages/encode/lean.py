@@ -5,4 +5,4 @@ from typing import Final
 from stages.run.lean_imports import LeanImports
 
 # torch's compiler is imported in any case, when transformers builds a model without memory (on the meta device)
-LEAN: Final = LeanImports(absent=("scipy",))  # of transformers: losses of object detection
+LEAN: Final = LeanImports(absent=("scipy",), libraries=("transformers",))  # losses of object detection

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jax._src import clusters, distributed
+from jax._src import clusters, distributed, xla_bridge
 from jaxlib import xla_client
 
 # How `jax.distributed.initialize` finds the other hosts. It cannot be asked without joining them, and looks for other
@@ -21,6 +21,11 @@ def key_value_client() -> Any:
     Collectives of the public API run on the devices and never time out; this store needs no device and has timeouts.
     """
     return distributed.global_state.client
+
+
+def has_backend() -> bool:
+    """Whether JAX has opened devices already: asking its public API for them opens all that there are."""
+    return bool(xla_bridge.backends_are_initialized())
 
 
 def kept_arguments(lowered: jax.stages.Lowered) -> list[int]:

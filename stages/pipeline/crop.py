@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator
 
-from stages.pipeline.rules import Neutral
+from stages.pipeline.rules import MAX_PIXELS, Neutral
 
 _TEXT: Final = re.compile("\\s*([0-9]{1,5})\\s*[xX\u00d7]\\s*([0-9]{1,5})\\s*")  # the last one is a multiplication sign
 _MIN_SIDE = 16  # pixels; every codec takes as much
@@ -41,6 +41,8 @@ def read_crop(text: str) -> CropSize | None:
     size = CropSize(int(match[1]), int(match[2]))
     if min(size.width, size.height) < _MIN_SIDE:
         raise ValueError(f"must be {_MIN_SIDE}x{_MIN_SIDE} or more.")
+    if max(size.width, size.height) > MAX_PIXELS:
+        raise ValueError(f"must be {MAX_PIXELS}x{MAX_PIXELS} or less.")
     even = CropSize(size.width + size.width % 2, size.height + size.height % 2)
     if size != even:
         raise ValueError(f'must be even both ways, because four pixels share a colour. Use "{even}".')

@@ -45,6 +45,8 @@ _REMOVED_FLAGS: Mapping[str, str] = MappingProxyType({
     "xla_cpu_enable_fast_min_max": _CHANGES,
     "xla_gpu_enable_fast_min_max": _CHANGES,
 })  # fmt: skip
+# As XLA reads them: apart by spaces, which quotes can hold. A value that does not begin with "-" is a file's name.
+_FLAG = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
 # Variables that may change speed, memory or the last bits. Others can begin so, too: run.json is shared, and what may
 # be a secret (NVIDIA_API_KEY, TF_VAR_password of Terraform, LD_SDK_KEY) never gets into it.
 _NOTED = re.compile(
@@ -65,12 +67,22 @@ def clean_environment(environment: MutableMapping[str, str] = os.environ) -> lis
     messages = []
     for name in sorted(_REMOVED.keys() & environment.keys()):
         messages.append(f"{name}={environment.pop(name)} in the environment is ignored: {_REMOVED[name]}.")
-    flags = environment.get(_FLAGS, "").split()
-    for flag in flags:
-        if reason := _REMOVED_FLAGS.get(_name_of(flag)):
-            environment[_FLAGS] = " ".join(kept for kept in flags if _name_of(kept) not in _REMOVED_FLAGS)
-            messages.append(f"{flag} in {_FLAGS} is ignored: {reason}.")
-    return messages
+    return messages + _clean_flags(environment)
+
+
+def _clean_flags(environment: MutableMapping[str, str]) -> list[str]:
+    text = environment.get(_FLAGS, "")
+    if text.strip() and not text.lstrip(" \t\r\n'\"").startswith("-"):
+        del environment[_FLAGS]
+        return [
+            f"{_FLAGS}={text} in the environment is ignored: it names a file of flags, and some flags would change "
+            "results. Write the flags themselves into the variable."
+        ]
+    flags = _FLAG.findall(text)
+    removed = [flag for flag in flags if _name_of(flag) in _REMOVED_FLAGS]
+    if removed:
+        environment[_FLAGS] = " ".join(flag for flag in flags if flag not in removed)
+    return [f"{flag} in {_FLAGS} is ignored: {_REMOVED_FLAGS[_name_of(flag)]}." for flag in removed]
 
 
 def note_environment(run: Run, messages: Sequence[str], environment: Mapping[str, str] = os.environ) -> Run:
@@ -91,4 +103,4 @@ def _is_noted(name: str) -> bool:
 
 
 def _name_of(flag: str) -> str:
-    return flag.partition("=")[0].removeprefix("--")
+    return flag.strip("'\"").partition("=")[0].removeprefix("--")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import find_spec, spec_from_loader
 from types import ModuleType
 from typing import Any
 
@@ -26,12 +26,12 @@ class LeanImports:
         inert: packages whose names libraries need only to define functions and classes. While they are imported, such
             a package and all below it have every name: as a decorator it leaves a function as it is, as a class it has
             no instances.
-        unopened: packages of which single modules are imported, and whose own `__init__` would import all.
+        libraries: packages that import these, and are imported anew where they do not do without.
     """
 
     absent: tuple[str, ...] = ()
     inert: tuple[str, ...] = ()
-    unopened: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
 
 def import_program(package: str) -> ModuleType:
@@ -43,12 +43,20 @@ def import_program(package: str) -> ModuleType:
 def import_lean(module: str, lean: LeanImports) -> ModuleType:
     """Import a module without what it does not need, or with all of it where a library does not do without.
 
-    Afterwards, what was left out can be imported as ever.
+    Afterwards, what was left out can be imported as ever. A library that does not do without is said on stderr, which
+    is the process's log.
     """
+    before = set(sys.modules)
     try:
         with _leaving_out(lean):
             return importlib.import_module(module)
-    except Exception:  # another version of a library may need more, and fail in any way
+    except Exception as error:  # another version of a library may need more, and fail in any way
+        print(f"{module}: imported with all that libraries ask for, because of {error!r}", file=sys.stderr)
+        own = module.partition(".")[0]
+        for name in set(sys.modules) - before:  # a library may have noted that something is absent, and gone on
+            if name.partition(".")[0] in (own, *lean.libraries):
+                del sys.modules[name]
+                _detach(name)
         return importlib.import_module(module)
 
 
@@ -100,15 +108,11 @@ def _leaving_out(lean: LeanImports) -> Iterator[None]:
     sys.meta_path.insert(0, finder)
     sys.modules.update({name: None for name in lean.absent if name not in before})  # type: ignore[misc] # Python's way to say that a module cannot be imported
     try:
-        for name in lean.unopened:
-            spec = find_spec(name)
-            if name not in before and spec is not None:
-                sys.modules[name] = module_from_spec(spec)
         yield
     finally:
         sys.meta_path.remove(finder)
         for name, module in [*sys.modules.items()]:
-            if name not in before and (module is None or isinstance(module, _Inert) or name in lean.unopened):
+            if name not in before and (module is None or isinstance(module, _Inert)):
                 del sys.modules[name]
                 _detach(name)
 

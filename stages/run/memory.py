@@ -98,12 +98,18 @@ def _describe_memory(reason: str, peak_bytes: int) -> str:
 
 
 def _describe_device() -> str:
-    """What JAX's device has; "" for one that shares the memory of the host, such as a CPU."""
-    device: Any = sys.modules["jax"].local_devices()[0]  # whose error it is, so its devices have been chosen
-    statistics = device.memory_stats()
-    if not statistics:
+    """What JAX's device has; "" for one that shares the memory of the host, as a CPU, or where no device is in use.
+
+    gRPC, by which hosts join before they choose devices, has the same word as JAX for what ran out.
+    """
+    internals: Any = sys.modules.get("stages.machine.jax_internals")  # of a stage that uses JAX; loaded by no other
+    if internals is None or not internals.has_backend():
         return ""
-    used, limit = statistics.get("peak_bytes_in_use", 0), statistics["bytes_limit"]
+    device: Any = sys.modules["jax"].local_devices()[0]
+    statistics = device.memory_stats() or {}
+    used, limit = statistics.get("peak_bytes_in_use", 0), statistics.get("bytes_limit")
+    if limit is None:
+        return ""
     return f"Each {device.device_kind} offers {_gib(limit)} GiB; at most {_gib(used)} were in use."
 
 

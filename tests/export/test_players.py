@@ -36,6 +36,10 @@ def test_hevc_is_said_to_be_refused_by_a_browser_with_what_it_plays():
          "decode. Up to 3840x2160, they do."),
         ("h264", VideoSize(1, 4096, 4096), 240, "4096x4096 at 240 frames per second needs level 6 of h264, which few "
          "devices decode. Up to 3840x2160, they do."),
+        ("h264", VideoSize(1, 240, 16384), 24, "16384x240 at 24 frames per second needs level 6 of h264, which few "
+         "devices decode. Up to 3840x2160, they do."),
+        ("av1", VideoSize(1, 16384, 16), 24, "16x16384 at 24 frames per second needs level 6 of av1, which few "
+         "devices decode. Up to 3840x2160, they do."),
     ],
 )  # fmt: skip
 def test_what_is_too_large_or_too_fast_for_hardware_is_said_with_the_nearest_that_is_not(

@@ -10,9 +10,11 @@ import stages
 from stages.machine.jax_internals import (
     CLOUD_TPU_CLUSTERS,
     hardware_fingerprint,
+    has_backend,
     kept_arguments,
     key_value_client,
 )
+from tests.devices import run_python
 
 PACKAGE = Path(stages.__file__).parent
 
@@ -35,6 +37,15 @@ def test_private_names_are_imported_in_one_module():
         if any(f"{name}.".startswith(("jax._src.", "jaxlib.")) for name in imported(path))
     ]
     assert private == ["machine/jax_internals.py"]
+
+
+def test_jax_says_whether_it_has_opened_devices_without_opening_them():
+    program = (
+        "import jax; from stages.machine.jax_internals import has_backend\n"
+        "before = has_backend(); jax.devices(); print(before, has_backend())"
+    )
+    assert run_python("-c", program, settings={"JAX_PLATFORMS": "cpu"}).split() == ["False", "True"]
+    assert has_backend() is (len(jax.devices()) > 0)
 
 
 def test_gke_is_asked_before_the_metadata_of_a_virtual_machine():

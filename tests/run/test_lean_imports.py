@@ -36,6 +36,9 @@ import compiler, compiler.inner, optional, library.models
 real = [compiler.mark(1) is None, compiler.inner.mark_as()(1) is None, library.models.two.__name__]
 print(json.dumps([edge.run and edge.run(), edge.is_graph and edge.is_graph(1), loaded, real]))
 """
+OPTIONAL_FIRST = "try:\n    import optional\nexcept ImportError:\n    optional = None\n"
+MODELS = ["library.models", "library.models.one", "library.models.two"]
+REAL = [True, True, "library.models.two"]
 pytestmark = pytest.mark.processes
 
 
@@ -53,9 +56,9 @@ def run(folder: Path, lean: str | None, files: Mapping[str, str] = FILES, progra
     return result
 
 
-def test_what_is_absent_inert_or_unopened_is_not_loaded_and_can_be_imported_afterwards(tmp_path: Path):
-    lean = "absent=('optional',), inert=('compiler',), unopened=('library.models',)"
-    assert run(tmp_path, lean) == [1, False, ["heavy", "library.models.one"], [True, True, "library.models.two"]]
+def test_what_is_absent_or_inert_is_not_loaded_and_can_be_imported_afterwards(tmp_path: Path):
+    lean = "absent=('optional',), inert=('compiler',)"
+    assert run(tmp_path, lean) == [1, False, ["heavy", *MODELS], [True, True, "library.models.two"]]
 
 
 def test_without_a_lean_module_all_is_imported(tmp_path: Path):
@@ -65,10 +68,18 @@ def test_without_a_lean_module_all_is_imported(tmp_path: Path):
     ]  # fmt: skip
 
 
-def test_a_library_that_does_not_do_without_gets_all(tmp_path: Path):
-    files = {**FILES, "work/edge.py": "import heavy\nrun = is_graph = None\n"}
-    loaded = run(tmp_path, "absent=('heavy', 'optional')", files)[2]
-    assert loaded == ["heavy"]
+def test_a_library_that_does_not_do_without_gets_all_also_what_it_could_have_done_without(tmp_path: Path):
+    lean = "absent=('heavy', 'optional'), libraries=('library',)"
+    files = {**FILES, "library/__init__.py": OPTIONAL_FIRST + FILES["library/__init__.py"]}
+    loaded = ["compiler", "compiler.inner", "optional", "heavy", *MODELS]
+    assert run(tmp_path, lean, files) == [None, None, loaded, REAL]  # the real compiler marks functions so
+
+
+def test_a_library_that_had_gone_on_without_is_imported_anew(tmp_path: Path):
+    files = {**FILES, "library/__init__.py": OPTIONAL_FIRST + "mark = mark_as = lambda *_, **__: lambda function: 1\n"}
+    files["work/edge.py"] = "import library, heavy\nrun = is_graph = lambda *_: library.optional is not None\n"
+    lean = "absent=('heavy', 'optional'), libraries=('library',)"
+    assert run(tmp_path, lean, files)[:2] == [True, True]
 
 
 def test_an_error_of_the_module_itself_is_raised(tmp_path: Path):
