@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.text import Text
 
 from stages.keys import Node
 from stages.request.names import name_some
@@ -71,10 +73,20 @@ class NodeDisplay:
 
     def _show(self, detail: str, done: int | None, total: int | None) -> None:
         if self._console.is_terminal:
-            self._bar.update(self._task, detail=detail, completed=done or 0, total=total)
+            (task,) = (task for task in self._bar.tasks if task.id == self._task)
+            task.total = total  # to `update`, None means that the total stays
+            self._bar.update(self._task, detail=detail, completed=done or 0)
         elif time.monotonic() - self._last_line >= self._line_every_s:
             self._last_line = time.monotonic()
             self._console.print(f"{self._node.title}: {detail}", highlight=False)
+
+
+class _Clock(ProgressColumn):
+    """The time since a node began. rich's own stands still from the first phase on that is complete."""
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds."""
+        return Text(str(timedelta(seconds=int(task.elapsed or 0))), style="progress.elapsed")
 
 
 class Display:
@@ -84,7 +96,7 @@ class Display:
         """Shown on `console`; if that is no terminal, a node's progress is a line every `line_every_s` seconds."""
         self._line_every_s = line_every_s
         self._console = console
-        columns = ("  {task.fields[node]}", BarColumn(), TimeElapsedColumn(), "{task.fields[detail]}")
+        columns = ("  {task.fields[node]}", BarColumn(), _Clock(), "{task.fields[detail]}")
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._lock = threading.Lock()
         self._num_shown = 0

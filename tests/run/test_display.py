@@ -126,6 +126,17 @@ def test_on_a_terminal_each_node_that_runs_has_a_bar_and_none_is_left():
     assert "\x1b[2K" in screen.getvalue().rsplit("step 2/4", 1)[1]  # the last bar was wiped off
 
 
+def test_after_a_phase_that_is_complete_the_clock_and_the_bar_go_on():
+    display, screen = shown_on(is_terminal=True)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node({"event": "phase", "name": "load"})
+        node({"event": "progress", "done": 14, "total": 14, "unit": "MiB"})
+        node({"event": "phase", "name": "compile"})
+        wait_for(r"0:00:00 compile.*0:00:01 compile", screen)
+    frames = {line for line in screen.getvalue().split("\r") if line.endswith("0:00:00\x1b[0m compile")}
+    assert len(frames) > 1  # the bar moves
+
+
 def test_a_node_after_a_pause_is_shown_again():
     display, screen = shown_on(is_terminal=True)
     for node in (NODE, OTHER):
