@@ -32,7 +32,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     parameters: Mapping[str, Any] = job.parameters
     lineage = read_lineage(Store(job.store), job.inputs[FRAMES.name])
     with TensorReader(source, "frames") as frames, report.phase("export"):
-        check_shapes(FRAMES, {"frames": frames.shape}, where=str(source))
+        check_shapes(FRAMES, {"frames": frames.shape}, where=job.name_input(FRAMES))
         _, num_frames, height, width, _ = frames.shape
         crop = read_crop(parameters["crop"]) or CropSize(width, height)
         if misfit := explain_misfit(crop, width=width, height=height):  # of frames whose size no parameter says

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +29,12 @@ from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
+from stages.store.held_inputs import hold_inputs
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.header import NOT_WHOLE, read_header
 
-JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
+# Events that worker.py keeps to itself: the process is about to join those of other hosts; it has accelerators.
+JOINING, HOLDING = "joining", "holding"
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
 _MIB = 2**20
@@ -58,6 +60,8 @@ class Job:
         from_file: the file that holds the result already, for a node that is made from one.
         preflight: the command that says what the programs of its videos need; "" where there is none.
         number: of the job among those of its process, from 1; the process counts (program.py).
+        waits: whether to wait for an accelerator that another process has, in place of an error.
+        held: in the middle of a job, where the payloads that it reads are open, by the stage that made them.
     """
 
     node: Node
@@ -74,6 +78,8 @@ class Job:
     from_file: Path | None = None
     preflight: str = ""
     number: int = 1
+    waits: bool = True
+    held: Mapping[str, Path] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The job as one line."""
@@ -98,11 +104,18 @@ class Job:
             machine=fields["machine"],
             from_file=None if from_file is None else Path(from_file),
             preflight=fields["preflight"],
+            waits=fields["waits"],
         )
 
     def input(self, contract: Contract) -> Path:
-        """Payload of an artifact that the stage reads; `perform` has compared it with its manifest."""
-        return Store(self.store).payload(self.inputs[contract.name])
+        """Payload of an artifact that the stage reads: the file that `perform` has compared with its manifest."""
+        artifact = self.inputs[contract.name]
+        return self.held.get(artifact.stage) or Store(self.store).payload(artifact)
+
+    def name_input(self, contract: Contract) -> str:
+        """What messages call that file: where it is in the store, though perhaps it is gone by now."""
+        artifact = self.inputs[contract.name]
+        return str(Store(self.store).folder(artifact) / contract.payload)
 
 
 class Report:
@@ -148,6 +161,14 @@ class Report:
         """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""
         self._send({"event": JOINING})
 
+    def holds_devices(self) -> None:
+        """From now on the process has accelerators that no other process on this machine can have."""
+        self._send({"event": HOLDING})
+
+    def is_waiting(self, what: str) -> None:
+        """Shown in place of the phase until the next event."""
+        self._send({"event": "phase", "name": what})
+
     def warn(self, message: str) -> None:
         """Something that the user should know, though it stops nothing."""
         self._send({"event": "warning", "message": message})
@@ -168,8 +189,9 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     store, start = Store(job.store), time.perf_counter()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        with store.draft() as draft:
-            inputs = store.check_inputs(job.node)
+        with store.draft(job.node) as draft, hold_inputs(store, job.node) as held:
+            job = replace(job, held={artifact.stage: each.path for artifact, each in held.items()})
+            inputs = {artifact: each.digest for artifact, each in held.items()}
             _check_components(job)
             _prepare_checkpoint(job, report)
             details = run(job, draft, report)

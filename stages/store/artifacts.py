@@ -11,14 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.sharing import make_folder, share
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
+_Stamp: TypeAlias = tuple[int, ...]  # of a file: others under its name, before and after, have another
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Store:
         self._drafts = Drafts(root)
         # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
         # manifest has another inode, because it is written elsewhere and renamed.
-        self._manifests: dict[str, tuple[tuple[int, ...], Manifest]] = {}
+        self._manifests: dict[str, tuple[_Stamp, Manifest]] = {}
+        self._seen: dict[Path, _Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
@@ -61,12 +65,12 @@ class Store:
         return self._read_manifest(artifact, MANIFEST)
 
     def present_manifest(self, artifact: ArtifactId) -> Manifest:
-        """The artifact's manifest.
+        """The manifest of an artifact whose payload is there, also of one that is to be made again.
 
         Raises:
             StoreError: as `manifest`, or there is no such artifact.
         """
-        manifest = self.manifest(artifact)
+        manifest = self.manifest(artifact) or self._read_manifest(artifact, FORGOTTEN)
         if manifest is None:
             raise StoreError(f"{self.folder(artifact)}: was removed while it was in use. Run `doit` again.")
         return manifest
@@ -126,12 +130,22 @@ class Store:
         return tuple(reasons)
 
     @contextmanager
-    def draft(self) -> Iterator[Path]:
-        """A folder to write the payload into. It is removed afterwards, unless `publish` has moved it."""
+    def draft(self, node: Node | None = None) -> Iterator[Path]:
+        """A folder to write the payload into. It is removed afterwards, unless `publish` has moved it.
+
+        Args:
+            node: whose artifact it will be, so that `publish` knows what was there when the work began.
+        """
         with self._drafts.new() as space:
             draft = space / _NEW
             draft.mkdir()
-            yield draft
+            share(draft, self.root)
+            if node is not None:
+                self._seen[draft] = self._stamp(node.artifact)
+            try:
+                yield draft
+            finally:
+                self._seen.pop(draft, None)
 
     def publish(
         self,
@@ -152,9 +166,8 @@ class Store:
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
         Returns:
-            The manifest. Of equal artifacts that were being made at the same time the first stays.
-        Raises:
-            StoreError: an input has been removed, or made again with other bytes, since then. Nothing is published.
+            The manifest. Of equal artifacts that were being made at the same time the first stays. What has become of
+            the inputs meanwhile does not count: the manifest says what was read, and the next verdict looks at it.
         """
         file = draft / payload
         manifest = Manifest(
@@ -173,9 +186,8 @@ class Store:
         (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         make_durable(draft)
         with self._drafts.exclusive():
-            self._check_still(node, inputs)
             before = self._before(node)
-            if before != manifest or not self._has_appeared_since(draft, node):
+            if before != manifest or not self._has_appeared(draft, node.artifact):
                 self._replace(draft, self.folder(node.artifact))
         sync(self.root / node.stage)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
@@ -204,7 +216,7 @@ class Store:
         path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
         try:
             status = os.stat(path)  # noqa: PTH116 (a Path for each of thousands would take longer than all else here)
-            stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            stamp = _stamp_of(status)
             known = self._manifests.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
@@ -243,35 +255,33 @@ class Store:
             )
         return digest
 
-    def _check_still(self, node: Node, inputs: Mapping[ArtifactId, Digest]) -> None:
-        """Raise StoreError unless the node's inputs are still those whose digests are given."""
-        for artifact in node.input_artifacts:
-            if self.present_manifest(artifact).digest != inputs[artifact]:
-                path = self.payload(artifact)
-                raise StoreError(f"{path}: was made again meanwhile, with other bytes. Run `doit` again.")
-
     def _before(self, node: Node) -> Manifest | None:
         try:
             return self.manifest(node.artifact) or self._read_manifest(node.artifact, FORGOTTEN)
         except StoreError:
             return None  # damaged, which is why it was made again
 
-    def _has_appeared_since(self, draft: Path, node: Node) -> bool:
-        """Whether another host has published the artifact since the draft was begun.
+    def _has_appeared(self, draft: Path, artifact: ArtifactId) -> bool:
+        """Whether an artifact was published by another after the draft was begun, by what was in its place then.
 
         The first of equal ones stays: somebody may be reading it, and over a network file system what is replaced can
-        no longer be read.
+        no longer be read. One that was there before is what the draft is to replace.
         """
+        now = self._stamp(artifact)
+        return now is not None and draft in self._seen and now != self._seen[draft]
+
+    def _stamp(self, artifact: ArtifactId) -> _Stamp | None:
+        """What tells the artifact that is there from any other under its name; None when there is none."""
         try:
-            published = (self.folder(node.artifact) / MANIFEST).stat().st_mtime_ns
+            status = (self.folder(artifact) / MANIFEST).stat()
         except FileNotFoundError:
-            return False
-        return published > draft.parent.stat().st_mtime_ns
+            return None
+        return _stamp_of(status)
 
     def _replace(self, draft: Path, final: Path) -> None:
         """Put a draft in an artifact's place; if that fails, the old one is back in it."""
         old = draft.with_name(_OLD)  # deleted with the draft
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent, self.root)
         with suppress(FileNotFoundError):
             final.rename(old)
         try:
@@ -289,3 +299,7 @@ def forget_artifact(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _stamp_of(status: os.stat_result) -> _Stamp:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -4,7 +4,6 @@ A draft is a folder `<root>/.drafts/<random>/`; beside it lies `<random>.lock`, 
 killed writer has left can be distinguished from what is being written. Nobody reads a draft.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,6 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from stages.errors import StoreError
+from stages.machine.file_lock import open_lock, open_present_lock, try_lock, wait_for_lock
+from stages.store.sharing import lock_mode, make_folder, share
 
 _LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work
 _DRAFTS = ".drafts"
@@ -30,7 +31,8 @@ class Drafts:
     def exclusive(self) -> Iterator[None]:
         """Keep all other processes and threads from renaming anything until the block ends."""
         self._root.mkdir(parents=True, exist_ok=True)
-        with _locked(self._root / _LOCK, fcntl.LOCK_EX):
+        with _closing(open_lock(self._root / _LOCK, mode=lock_mode(self._root))) as lock:
+            wait_for_lock(lock)  # without locks, leases keep writers of one artifact apart
             yield
 
     @contextmanager
@@ -40,7 +42,8 @@ class Drafts:
         Raises:
             OSError: it cannot be locked, for example because nothing has been written yet.
         """
-        with _locked(self._root / _LOCK, fcntl.LOCK_SH, os.O_RDONLY):
+        with _closing(os.open(self._root / _LOCK, os.O_RDONLY | os.O_NONBLOCK)) as lock:
+            wait_for_lock(lock, is_shared=True)
             yield
 
     @contextmanager
@@ -54,11 +57,12 @@ class Drafts:
         lock = drafts / f"{secrets.token_hex(8)}{_LOCK_SUFFIX}"
         with ExitStack() as stack:
             try:
-                drafts.mkdir(parents=True, exist_ok=True)
+                make_folder(drafts, self._root)
                 with self.exclusive():  # so that no sweep meets the lock file before it is locked
-                    stack.enter_context(_locked(lock, fcntl.LOCK_EX))
+                    wait_for_lock(stack.enter_context(_closing(open_lock(lock, mode=lock_mode(self._root)))))
                     stack.callback(_delete, lock)
                     lock.with_suffix("").mkdir()
+                    share(lock.with_suffix(""), self._root)
             except OSError as error:
                 raise StoreError(
                     f"{drafts}: cannot be written ({error.strerror}). Set `artifacts` in "
@@ -67,11 +71,20 @@ class Drafts:
             yield lock.with_suffix("")
 
     def sweep(self) -> None:
-        """Delete what writers that are gone have left. Never raises: the rest waits for another time."""
-        with suppress(OSError), _locked(self._root / _LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR):
-            for lock in (self._root / _DRAFTS).glob(f"*{_LOCK_SUFFIX}"):
-                with suppress(OSError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR):
-                    _delete(lock)
+        """Delete what writers that are gone have left. Never raises: the rest waits for another time.
+
+        On a file system without locks nothing tells a writer that is gone from one that writes, and all stays.
+        """
+        with suppress(OSError):
+            locks = [*(self._root / _DRAFTS).glob(f"*{_LOCK_SUFFIX}")]
+            if not locks:
+                return
+            with _closing(open_present_lock(self._root / _LOCK)) as all_names:
+                if try_lock(all_names):
+                    for lock in locks:
+                        with suppress(OSError), _closing(open_present_lock(lock)) as writers:
+                            if try_lock(writers):
+                                _delete(lock)
 
 
 def make_durable(folder: Path) -> None:
@@ -93,12 +106,10 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, operation: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[None]:
-    """Hold flock's `operation` on a file. The kernel ends it when the process ends, however it ends."""
-    descriptor = os.open(path, flags, 0o666)
+def _closing(descriptor: int) -> Iterator[int]:
+    """An open file for the time of the block, and with it the locks on it."""
     try:
-        fcntl.flock(descriptor, operation)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

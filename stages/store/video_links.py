@@ -8,6 +8,7 @@ from stages.errors import StoreError
 from stages.keys import ArtifactId
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
+from stages.store.sharing import make_folder
 
 _FOLDER = "videos"
 
@@ -48,7 +49,7 @@ class VideoLinks:
         """
         link = self.path(name)
         try:
-            link.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(link.parent, self._store.root)
             with Drafts(self._store.root).new() as draft:
                 (draft / name).symlink_to(os.path.relpath(self._store.payload(artifact), link.parent))
                 (draft / name).replace(link)

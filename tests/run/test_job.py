@@ -20,8 +20,9 @@ from stages.pipeline.contracts import EMBEDDINGS
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.run.job import Job, Report, perform
 from stages.store.artifacts import Store
+from stages.store.held_inputs import hold_inputs
 from stages.store.stat_cache import StatCache
-from stages.store.verdict import Verdict
+from stages.store.verdict import Reason, Verdict
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_chain, build_job, build_node, payload_of, publish
 
@@ -187,13 +188,39 @@ def test_a_damaged_input_stops_the_job_and_the_next_run_makes_it_again(denoise: 
 
 
 def test_an_input_made_again_while_a_stage_runs_is_never_taken_for_what_it_read(denoise: Job, tmp_path: Path):
-    with pytest.raises(StoreError) as error:
-        do(denoise, latents_file(tmp_path), lambda: publish(Store(denoise.store), build_chain()[0], b"other"))
-    assert str(error.value) == (
-        f"{denoise.input(EMBEDDINGS)}: was made again meanwhile, with other bytes. Run `doit` again."
-    )
-    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("absent")
+    do(denoise, latents_file(tmp_path), lambda: publish(Store(denoise.store), build_chain()[0], b"other"))
+    before, now = digest_bytes(b"payload"), digest_bytes(b"other")
+    assert Store(denoise.store).verdict(denoise.node, CODE) == Verdict("stale", (Reason("inputs.encode", before, now),))
     assert do(denoise, latents_file(tmp_path))["event"] == "result"
+    assert Store(denoise.store).verdict(denoise.node, CODE).is_fresh
+
+
+@pytest.mark.parametrize("change", ["forget", "remove", "replace"])
+def test_a_stage_reads_what_was_checked_whatever_becomes_of_it_meanwhile(denoise: Job, tmp_path: Path, change: str):
+    store, (encode, _) = Store(denoise.store), build_chain()
+
+    def read_late(job: Job, draft: Path, _report: Report) -> dict[str, str]:
+        if change == "forget":
+            store.forget(encode.artifact)
+        if change == "remove":
+            store.remove(encode.artifact)
+        if change == "replace":
+            publish(store, encode, b"other")
+        assert job.input(EMBEDDINGS).read_bytes() == b"payload"
+        (draft / payload_of(job.node.stage)).write_bytes(latents_file(tmp_path))
+        return {}
+
+    perform(denoise, read_late, Report(lambda _: None))
+    manifest = store.present_manifest(denoise.node.artifact)
+    assert manifest.inputs["encode"].digest == digest_bytes(b"payload")
+
+
+def test_messages_name_an_input_as_it_is_called_in_the_store(denoise: Job):
+    path = denoise.input(EMBEDDINGS)
+    with hold_inputs(Store(denoise.store), denoise.node) as held:
+        held_job = replace(denoise, held={"encode": next(iter(held.values())).path})
+        assert held_job.input(EMBEDDINGS) != path
+        assert held_job.name_input(EMBEDDINGS) == str(path)
 
 
 @pytest.mark.parametrize("moment", ["before", "meanwhile"])

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.errors import StoreError
-from stages.keys import Digest, Node, digest_bytes
+from stages.keys import ArtifactId, Digest, Node, digest_bytes
 from stages.store.artifacts import Store
 from stages.store.manifest import MANIFEST, RUN, Manifest
 from stages.store.verdict import Reason, Verdict
@@ -228,10 +228,8 @@ finally:
 def test_of_equal_artifacts_made_at_the_same_time_the_first_stays(store: Store, theirs: bytes, kept: str):
     """Somebody may read it by now, over a network file system where what is replaced can no longer be read."""
     node = build_node()
-    with store.draft() as draft:
+    with store.draft(node) as draft:
         (draft / payload_of(node.stage)).write_bytes(b"payload")
-        begun = draft.parent.stat().st_mtime_ns
-        os.utime(draft.parent, ns=(begun, begun - 10**9))  # a second ago
         publish(store, node, theirs)
         second = store.publish(
             node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={"host": "second"}
@@ -240,6 +238,22 @@ def test_of_equal_artifacts_made_at_the_same_time_the_first_stays(store: Store, 
     assert second.is_same_as_before is (theirs == b"payload")
     assert run == {"host": "here" if kept == "first" else "second"}
     assert store.payload(node.artifact).read_bytes() == b"payload"
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5], ids=["past", "now", "future"])
+def test_a_damaged_artifact_is_repaired_whatever_the_time_of_its_manifest(store: Store, hours: int):
+    """Its manifest is the one that the repair makes, too."""
+    node = build_node()
+    publish(store, node)
+    manifest = store.folder(node.artifact) / MANIFEST
+    time_s = manifest.stat().st_mtime + 3600 * hours
+    os.utime(manifest, (time_s, time_s))
+    os.truncate(store.payload(node.artifact), 3)
+    with store.draft(node) as draft:
+        (draft / payload_of(node.stage)).write_bytes(b"payload")
+        store.publish(node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={})
+    assert store.payload(node.artifact).read_bytes() == b"payload"
+    assert store.verdict(node, CODE).is_fresh
 
 
 def test_two_processes_that_publish_one_node_over_and_over_never_lose_it(store: Store, tmp_path: Path):
@@ -343,7 +357,7 @@ def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
 
 
 def remake_while_in_use(store: Store, payload: bytes) -> Node:
-    """Publish a denoise node whose input was made again after it had been read."""
+    """Publish a denoise node whose input is made again after it was read."""
     encode, denoise = build_chain()
     publish(store, encode, b"one")
     with store.draft() as draft:
@@ -354,14 +368,38 @@ def remake_while_in_use(store: Store, payload: bytes) -> Node:
     return denoise
 
 
-def test_what_was_made_from_an_input_that_is_another_one_now_is_not_published(store: Store):
-    encode, denoise = build_chain()
-    with pytest.raises(StoreError) as error:
-        remake_while_in_use(store, b"two")
-    assert str(error.value) == (
-        f"{store.payload(encode.artifact)}: was made again meanwhile, with other bytes. Run `doit` again."
+def test_what_was_made_from_an_input_that_is_another_one_now_is_published_for_what_it_was_made_from(store: Store):
+    denoise = remake_while_in_use(store, b"two")
+    assert store.present_manifest(denoise.artifact).inputs["encode"].digest == digest_bytes(b"one")
+    assert store.verdict(denoise, CODE) == Verdict(
+        "stale", (Reason("inputs.encode", digest_bytes(b"one"), digest_bytes(b"two")),)
     )
-    assert store.verdict(denoise, CODE) == Verdict("absent")
+    publish(store, build_chain()[0], b"one")
+    assert store.verdict(denoise, CODE).is_fresh
+
+
+@pytest.mark.parametrize("end", [Store.forget, Store.remove], ids=["forgotten", "removed"])
+def test_a_result_is_published_when_what_it_was_made_from_is_gone(
+    store: Store, end: Callable[[Store, ArtifactId], bool]
+):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    with store.draft(denoise) as draft:
+        inputs = store.check_inputs(denoise)
+        end(store, encode.artifact)
+        (draft / payload_of("denoise")).write_bytes(b"an hour's work")
+        store.publish(denoise, draft, payload=payload_of(denoise.stage), inputs=inputs, code=CODE, run={})
+    assert store.verdict(denoise, CODE).reasons == (Reason("inputs.encode", digest_bytes(b"payload"), None),)
+    publish(store, encode)
+    assert store.verdict(denoise, CODE).is_fresh
+
+
+def test_a_forgotten_artifact_can_still_be_read_by_who_began_before(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    store.forget(encode.artifact)
+    assert store.payload(encode.artifact).read_bytes() == b"payload"
+    assert store.check_inputs(denoise) == {encode.artifact: digest_bytes(b"payload")}
 
 
 def test_an_input_that_was_made_again_with_equal_bytes_does_no_harm(store: Store):

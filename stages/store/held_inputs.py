@@ -1,0 +1,65 @@
+"""What a node is made from, kept while it is read: an artifact can be forgotten, removed or replaced meanwhile.
+
+An open file stays what it is, whatever happens to its name. So the bytes that are read are those that were checked, and
+a result can be published for them, however long its making took.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from stages.keys import ArtifactId, Digest, Node
+from stages.store.artifacts import Store
+
+_OPEN_FILES = Path("/dev/fd")  # where a process can open again what it has open, by its descriptor
+
+
+@dataclass(frozen=True)
+class HeldInput:
+    """A payload that a node is made from.
+
+    Attributes:
+        digest: of its bytes, which have been compared with the manifest.
+        path: opens these bytes and no others, in this process, as long as they are held.
+    """
+
+    digest: Digest
+    path: Path
+
+
+@contextmanager
+def hold_inputs(store: Store, node: Node) -> Iterator[Mapping[ArtifactId, HeldInput]]:
+    """Check all payloads that a node is made from, as `Store.check_inputs`, and keep them for the time of the block.
+
+    Raises:
+        StoreError: as `Store.check_inputs`.
+    """
+    while True:
+        with ExitStack() as stack:
+            files = _open(store, node, stack)
+            digests = store.check_inputs(node)
+            if files.keys() == digests.keys() and all(map(_is_under_its_name, files.values())):
+                yield {
+                    artifact: HeldInput(digests[artifact], _OPEN_FILES / str(file.fileno()))
+                    for artifact, file in files.items()
+                }
+                return
+        # One was replaced after it had been opened: what was checked is another file.
+
+
+def _open(store: Store, node: Node, stack: ExitStack) -> Mapping[ArtifactId, BinaryIO]:
+    files = {}
+    with suppress(FileNotFoundError):  # the check says which, and what to do
+        for artifact in node.input_artifacts:
+            files[artifact] = stack.enter_context(store.payload(artifact).open("rb"))
+    return files
+
+
+def _is_under_its_name(file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.stat(file.name), os.fstat(file.fileno()))  # noqa: PTH116 (as it was opened)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,57 @@
+"""Who holds something, in words and in a file."""
+
+import json
+import os
+import socket
+from dataclasses import asdict
+
+import pytest
+
+from stages.machine.holder import Holder, read_holder, this_machine
+
+HOLDER = Holder("alice", "tpu-1", 4711, "another machine", "2026-11-29T15:03:05", "a" * 16)
+
+
+def test_a_holder_is_this_process_on_this_machine():
+    holder = Holder.here()
+    assert (holder.host, holder.process) == (socket.gethostname(), os.getpid())
+    assert holder.is_of_this_machine
+    assert not HOLDER.is_of_this_machine
+
+
+def test_two_holders_of_one_process_differ():
+    assert Holder.here().token != Holder.here().token
+
+
+def test_the_machine_stays_the_same():
+    assert this_machine() == this_machine() != ""
+
+
+def test_a_holder_is_read_back_whatever_else_is_said_beside_it():
+    assert read_holder(json.dumps({**asdict(HOLDER), "count": 7}).encode()) == HOLDER
+
+
+def test_people_see_who_and_since_when():
+    assert str(HOLDER) == "alice on tpu-1 (process 4711, since 2026-11-29 15:03:05)"
+
+
+def test_a_time_that_is_none_is_shown_as_it_stands():
+    assert "since then)" in str(Holder("alice", "tpu-1", 4711, "", "then", ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\0" * 9,
+        b"{",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 10**5,
+        json.dumps({**asdict(HOLDER), "process": "1"}).encode(),
+    ],
+    ids=["empty", "zeros", "cut", "a list", "nothing", "no text", "deep", "a wrong type"],
+)
+def test_what_is_no_holder_is_none(text: bytes):
+    assert read_holder(text) is None

@@ -1,0 +1,52 @@
+"""Who may write in a store of several users."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.store.sharing import lock_mode, make_folder, share
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """That of most users: nobody else may write."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("root", "folder", "file"), [(0o755, 0o755, 0o644), (0o775, 0o775, 0o664)])
+def test_who_may_write_in_the_store_may_write_in_all_that_is_made_in_it(
+    tmp_path: Path, root: int, folder: int, file: int
+):
+    tmp_path.chmod(root)
+    make_folder(tmp_path / "encode", tmp_path)
+    (tmp_path / "encode/file").touch()
+    share(tmp_path / "encode/file", tmp_path)
+    assert (mode_of(tmp_path / "encode"), mode_of(tmp_path / "encode/file")) == (folder, file)
+
+
+def test_in_a_sticky_store_folders_are_sticky_too(tmp_path: Path):
+    tmp_path.chmod(0o1777)
+    make_folder(tmp_path / "encode", tmp_path)
+    assert mode_of(tmp_path / "encode") == 0o1777
+
+
+def test_a_lock_file_can_be_locked_by_who_may_write_in_the_store(tmp_path: Path):
+    assert lock_mode(tmp_path) is None
+    tmp_path.chmod(0o1777)
+    assert lock_mode(tmp_path) == 0o666
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path):
+    (tmp_path / "encode").mkdir(0o700)
+    tmp_path.chmod(0o777)
+    make_folder(tmp_path / "encode", tmp_path)
+    assert mode_of(tmp_path / "encode") == 0o700
