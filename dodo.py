@@ -64,13 +64,13 @@ def make(node: Node) -> None:
         return
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node)))
+        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
 
 
 @as_task_action
 def remove(node: Node) -> None:
     """Delete a node's artifact, and nothing else."""
-    if BUILD.store.remove(node.artifact):
+    if BUILD.remove(node.artifact):
         print(f"removed: {node.title}")
 
 

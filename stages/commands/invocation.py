@@ -24,6 +24,7 @@ class Invocation:
         is_debug: whether the traceback behind an error message is shown.
         is_read_only: whether the command makes and changes nothing, so that the store need not be writable.
         is_always: whether what is fresh is made again.
+        waits: whether to wait for what another process makes, or for an accelerator that it has.
         screen: shows the nodes that run.
     """
 
@@ -31,6 +32,7 @@ class Invocation:
     is_debug: bool = False
     is_read_only: bool = False
     is_always: bool = False
+    waits: bool = True
     screen: Screen = field(default_factory=LazyScreen)
 
 

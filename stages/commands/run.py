@@ -16,6 +16,13 @@ from stages.commands.one_message import OneMessage, refuse_unmatched
 from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
 from stages.run.screen import LazyScreen, Screen, SilentScreen
 
+NO_WAIT: Mapping[str, Any] = {
+    "name": "no_wait",
+    "long": "no-wait",
+    "type": bool,
+    "default": False,
+    "help": "fail where another run makes the same, or has the accelerator, and say who it is [default: %(default)s]",
+}
 _JSON = "json"  # the reporter that gathers all that is printed
 _QUIET_VERBOSITIES = (0, 1)  # doit's: what tasks print on stdout is not shown
 
@@ -27,6 +34,7 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     once per video. Videos that cannot be made fail last, all of them, so that they keep nothing else from being made.
     """
 
+    cmd_options = (*DoitRun.cmd_options, NO_WAIT)
     task_list: list[Any]  # these two are doit's
     sel_tasks: list[str] | None
 
@@ -45,7 +53,9 @@ with --single it looks only at what is selected. With --continue a failure stops
         """What dodo.py is to know: also whether everything is made again, and where running nodes are shown."""
         is_quiet = params["reporter"] in QUIET_REPORTERS or params["verbosity"] in _QUIET_VERBOSITIES
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
-        return replace(super().invocation(params), is_always=params["always"], screen=screen)
+        return replace(
+            super().invocation(params), is_always=params["always"], waits=not params["no_wait"], screen=screen
+        )
 
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.

@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 
 from stages.errors import MeshError
+from stages.machine.host_group import AUTO, ONE_HOST
 from stages.machine.jax_internals import CLOUD_TPU_CLUSTERS
 
-ONE_HOST, AUTO = "one", "auto"  # values of machine.hosts; the third form is "<address>:<port> <index>/<count>"
 PAGE = "docs/many-hosts.md"  # named in messages
 _COORDINATOR_TIMEOUT_S = 300  # until the name of host 0 is known to the network; hosts are started together
 
@@ -71,3 +71,13 @@ def _ask_cloud_tpu() -> Place | None:
                 f'machine.hosts in params/machine.toml to "one", or name the hosts ({PAGE}).'
             ) from error
     return None
+
+
+def _print_group() -> None:
+    """What host_group.py asks, from a process without JAX: a name of the hosts of this slice, "" for a single one."""
+    place = _ask_cloud_tpu()
+    print(f"{place.address}:{place.port}/{place.count}" if place else "")
+
+
+if __name__ == "__main__":
+    _print_group()

@@ -80,6 +80,6 @@ STAGE: Final = Stage(
     reads=(EMBEDDINGS,),
     makes=LATENTS,
     components=(TRANSFORMER, SCHEDULER, GUIDER),
-    program=Program("stages.denoise", ACCELERATOR),
+    program=Program("stages.denoise", ACCELERATOR, joins_hosts=True),
     file_program=FROM_FILE_PROGRAM,
 )

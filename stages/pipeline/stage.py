@@ -21,10 +21,12 @@ class Program:
     Attributes:
         package: whose module `edge` does the work; also what identifies the code.
         device: HOST, ACCELERATOR or DISK.
+        joins_hosts: whether the programs of several hosts make one node together (stages/machine/host_protocol.py).
     """
 
     package: str
     device: str
+    joins_hosts: bool = False
 
     @property
     def name(self) -> str:

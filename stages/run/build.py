@@ -4,6 +4,7 @@ import errno
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from stages.errors import StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
+from stages.machine.holder import Holder
+from stages.machine.host_group import find_group
 from stages.machine.host_memory import available_memory_bytes
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
@@ -21,11 +24,13 @@ from stages.run.checks import check_videos
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
+from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
 from stages.store.interface import ArtifactStore
+from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
@@ -53,6 +58,7 @@ class Build:
     store: ArtifactStore
     code: Mapping[str, Digest]
     runner: Runner = field(repr=False)
+    leases: Leases
     overrides: Mapping[str, str] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
 
@@ -100,8 +106,8 @@ class Build:
         folder = self.store.folder(node.artifact)
         return [folder / self.pipeline[node.stage].makes.payload, folder / MANIFEST]
 
-    def job(self, node: Node) -> Job:
-        """All that a node's program needs."""
+    def job(self, node: Node, *, waits: bool = True) -> Job:
+        """All that a node's program needs, and whether it waits for an accelerator that another process has."""
         stage = self.pipeline[node.stage]
         return Job(
             node=node,
@@ -121,29 +127,91 @@ class Build:
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
             preflight=self._preflight_of(node),
+            waits=waits,
         )
 
     def lookahead(self, is_due: Callable[[Node], bool]) -> Lookahead:
         """Which program's process can be started while another's works. In its order, the nodes stand by stage."""
         return Lookahead(self.graph.all_nodes(), self.program_of, is_due)
 
-    def run(self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
-        """Make a node's artifact in its program's process; the event that ended it. `observe` sees the others.
+    def run(
+        self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None, waits: bool = True
+    ) -> Event:
+        """Make a node's artifact in its program's process, unless another run makes it meanwhile.
 
-        `ahead` is the program that is needed next. Its process is started meanwhile, if the machine's settings and its
-        memory allow.
-
+        Args:
+            node: what to make.
+            observe: sees all events but the last.
+            ahead: the program that is needed next. Its process is started meanwhile, if the machine's settings and its
+                memory allow.
+            waits: whether to wait for what another process has, the node or an accelerator, in place of an error.
+        Returns:
+            The event that ended it. Where another run has made the artifact, its `made_by` says who, and "" where that
+            is not known.
         Raises:
-            StageError: it was not made; the store is as before.
+            StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
         faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage))
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
+        was_fresh = self.verdict(node).is_fresh  # then it is to be made again all the same
         try:
-            return self.runner.run(self.job(node), observe, ahead=ahead if self._has_room_ahead() else None)
+            with self.lease(node, observe, waits=waits) as before:
+                if not was_fresh and self.verdict(node).is_fresh:
+                    return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
+                ahead = ahead if self._has_room_ahead() else None
+                ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
+            self._look_back(node, observe)
+            return ending
         finally:
             self.store.sweep_drafts()
+
+    def lease(
+        self, node: Node, observe: Callable[[Event], None], *, waits: bool = True
+    ) -> AbstractContextManager[Holder | None]:
+        """Keep other runs from making a node for the time of the block; gives who made it before, if it waited.
+
+        Raises:
+            StageError: another run makes it, and it is not to be waited for.
+        """
+        program = self.program_of(node)
+        return hold_node(
+            node,
+            find_ancestors(node, self.graph),
+            leases=self.leases,
+            runner=self.runner,
+            program=program,
+            group=self._group if program.joins_hosts else "",
+            observe=observe,
+            waits=waits,
+        )
+
+    def remove(self, artifact: ArtifactId) -> bool:
+        """Delete an artifact. False when there is none.
+
+        Raises:
+            StoreError: it is in use.
+        """
+        holder = self._users.get(artifact)
+        if holder is not None:
+            raise StoreError(f"{artifact.title}: is kept, because it is in use by {holder}. Remove it after that.")
+        return self.store.remove(artifact)
+
+    @cached_property
+    def _users(self) -> Mapping[ArtifactId, Holder]:
+        return self.leases.in_use()
+
+    @cached_property
+    def _group(self) -> str:
+        return find_group(self.machine.hosts, platform=self.machine.platform)
+
+    def _look_back(self, node: Node, observe: Callable[[Event], None]) -> None:
+        """Say so if what has just been made cannot stay, because something else has changed meanwhile."""
+        verdict = self.verdict(node)
+        if not verdict.is_fresh:
+            why = self.explain(node, verdict)
+            observe({"event": "warning", "message": f"was made, and is to be made again by the next `doit`: {why}"})
 
     def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
         """What keeps videos from being made, by their names, as far as it can be known before anything runs.
@@ -255,6 +323,9 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
     store = Store(root / Path(params.machine.artifacts).expanduser())
     if not is_read_only:
         _ensure_writable(store.root)
+    leases = Leases(store.root)
+    leases.sweep()
+    store.sweep_drafts()
     cache = StatCache(store.root / STAT_CACHE)
     graph = build_graph(params, root, cache, pipeline)
     packages, fingerprinter = {program.package for program in pipeline.programs}, Fingerprinter(cache)
@@ -265,6 +336,7 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
         store=store,
         code={package: fingerprinter.fingerprint(package) for package in packages},
         runner=Workers(root, store.root / LOGS),
+        leases=leases,
         overrides=overrides,
     )
     cache.save()

@@ -56,6 +56,9 @@ class NodeDisplay:
 
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
+        if "made_by" in result:
+            self._console.print(f"{self._node.title}  {_describe_maker(str(result['made_by']))}", highlight=False)
+            return
         endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
         wall_time = duration(time.monotonic() - self._start)
         ending = endings[str(result["is_same_as_before"])]
@@ -125,6 +128,10 @@ class Display:
                 self._bar.stop()
             elif change > 0:
                 self._bar.start()
+
+
+def _describe_maker(maker: str) -> str:
+    return f"was made meanwhile by {maker}" if maker else "was made meanwhile by another run"
 
 
 def duration(seconds: float) -> str:

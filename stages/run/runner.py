@@ -21,5 +21,11 @@ class Runner(Protocol):
             StageError: there is no result; the store is as before.
         """
 
+    def is_stopped(self, program: Program) -> bool:
+        """Whether what does the program's jobs stands still, and may go on at any time, as after SIGSTOP."""
+
+    def give_up_devices(self) -> None:
+        """Let others have the accelerators that are kept for a next job, unless one is being done."""
+
     def close(self) -> None:
         """End all that was started for jobs."""

@@ -18,13 +18,15 @@ from pathlib import Path
 
 from stages.errors import StageError
 from stages.pipeline.stage import Program
-from stages.run.job import JOINING, PEAK_UNIT, Job
+from stages.run.job import HOLDING, JOINING, PEAK_UNIT, Job
 from stages.run.memory import advise, is_exhaustion
 from stages.run.runner import Event
+from stages.store.sharing import make_folder
 
 LOGS = "logs"  # the folder in a store
 _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
 _MAX_QUOTED = 300  # characters of what a process printed, in a message
+_STOPPED = ("T", "t")  # states of a process in /proc
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
@@ -79,6 +81,27 @@ class Workers:
             error.add_note(str(ending["traceback"]))
             raise error
         return ending
+
+    def is_stopped(self, program: Program) -> bool:
+        """Whether the program's process has been stopped, as by SIGSTOP; False where the system does not say."""
+        worker = self._running.get(program)
+        try:
+            status = Path(f"/proc/{worker.process_id}/stat").read_text(encoding="utf-8") if worker else ""
+        except OSError:
+            return False
+        return status.rpartition(")")[2].strip()[:1] in _STOPPED
+
+    def give_up_devices(self) -> None:
+        """End processes that have an accelerator and no job.
+
+        Who waits for what another run makes must not keep from that run what it needs for it.
+        """
+        for program, worker in [*self._running.items()]:
+            if worker.holds_devices and not worker.is_busy:
+                with self._turns[program.device].take_if_free() as is_taken:
+                    if is_taken and self._running.get(program) is worker:
+                        self._running.pop(program).leave()
+                        worker.wait()
 
     def _worker(self, program: Program) -> "_Worker":
         """The program's process, started if need be, when others of its device have ended."""
@@ -146,16 +169,31 @@ class Turns:
         try:
             yield
         finally:
-            with self._changed:
-                self._is_taken = False
-                self._changed.notify_all()
+            self._give_back()
+
+    @contextmanager
+    def take_if_free(self) -> Iterator[bool]:
+        """A turn that is not waited for, and whether there was one."""
+        with self._changed:
+            is_free = not self._is_taken and not self._waiting
+            self._is_taken |= is_free
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        with self._changed:
+            self._is_taken = False
+            self._changed.notify_all()
 
 
 class _Worker:
     """One process of one program."""
 
     def __init__(self, program: Program, root: Path, logs: Path) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
+        make_folder(logs, logs.parent)
         # the host, because two that share a store can have equal process ids
         self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
         reader, writer = os.pipe()
@@ -173,6 +211,7 @@ class _Worker:
         self._events = os.fdopen(reader)
         self._depends_on_hosts = False
         self.has_device = False  # before its first job it has only imported its libraries
+        self.holds_devices = False  # accelerators, which other runs wait for
         self.is_busy = False
 
     @property
@@ -195,6 +234,8 @@ class _Worker:
                 return event
             if event["event"] == JOINING:
                 self._depends_on_hosts = True
+            elif event["event"] == HOLDING:
+                self.holds_devices = True
             else:
                 observe(event)
         how = self._how_it_ended()

@@ -1,7 +1,11 @@
 """Graph, store and processes tied together."""
 
 import os
+import re
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,12 +13,14 @@ import pytest
 
 from stages.errors import ParamsError, StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
+from stages.machine.holder import Holder
 from stages.pipeline.stage import Program
 from stages.run.build import Build, Fault, load_build
 from stages.run.fingerprint import Fingerprinter, fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
+from stages.store.leases import Leases
 from stages.store.stat_cache import StatCache
 from stages.store.verdict import Verdict
 from tests.fork import is_fork_installed
@@ -71,6 +77,8 @@ class FakeRunner:
     fails: bool = False
     jobs: list[Job] = field(default_factory=list)
     ahead: list[Program | None] = field(default_factory=list)
+    stopped: set[Program] = field(default_factory=set)
+    num_given_up: int = 0
 
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         self.ahead.append(ahead)
@@ -81,8 +89,27 @@ class FakeRunner:
         self.store.fresh.add(job.node.artifact)
         return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
 
+    def is_stopped(self, program: Program) -> bool:
+        return program in self.stopped
+
+    def give_up_devices(self) -> None:
+        self.num_given_up += 1
+
     def close(self) -> None:
         pass
+
+
+class Forgetting(FakeRunner):
+    """What it makes is forgotten at once by somebody."""
+
+    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
+        ending = super().run(job, observe, ahead=ahead)
+        self.store.fresh.clear()
+        return ending
+
+
+def ignore(_event: Event) -> None:
+    pass
 
 
 def fake_build(root: Path, overrides: dict[str, str]) -> tuple[Build, FakeStore, FakeRunner]:
@@ -125,6 +152,129 @@ def test_after_every_job_drafts_are_swept_also_when_there_is_no_result(root: Pat
     with pytest.raises(StageError):
         build.run(build.graph.videos["demo"]["encode"], lambda _: None)
     assert store.num_sweeps == 1
+
+
+def quick(build: Build) -> Build:
+    return replace(build, leases=Leases(build.leases.root, look_s=0.02, patience_s=60.0))
+
+
+def test_what_another_run_makes_meanwhile_is_waited_for_and_not_made_again(root: Path):
+    build, store, runner = fake_build(root, {})
+    build, node = quick(build), build.graph.videos["demo"]["encode"]
+    events: list[Event] = []
+    is_waiting = threading.Event()
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        is_waiting.set()
+
+    with ThreadPoolExecutor() as pool:
+        with build.lease(node, ignore):
+            ending = pool.submit(build.run, node, observe)
+            assert is_waiting.wait(20)
+            store.fresh.add(node.artifact)
+        who = str(ending.result()["made_by"])
+    assert who.startswith(f"{Holder.here().user} on {Holder.here().host} (process {os.getpid()}, since ")
+    assert events[0] == {"event": "phase", "name": f"is being made by {who}; waiting, 0 s so far"}
+    assert runner.jobs == []
+    assert runner.num_given_up >= 1  # what this run keeps for later may be what the other needs for it
+
+
+def test_what_the_other_run_has_not_made_is_made_here(root: Path):
+    build, _, runner = fake_build(root, {})
+    build, node = quick(build), build.graph.videos["demo"]["encode"]
+    with ThreadPoolExecutor() as pool:
+        with build.lease(node, ignore):
+            ending = pool.submit(build.run, node, ignore)
+            time.sleep(0.2)
+            assert not ending.done()
+        assert "made_by" not in ending.result()
+    assert len(runner.jobs) == 1
+
+
+def test_what_is_asked_for_again_though_it_is_fresh_is_made(root: Path):
+    build, store, runner = fake_build(root, {})
+    node = build.graph.videos["demo"]["encode"]
+    store.fresh.add(node.artifact)
+    assert "made_by" not in build.run(node, ignore)
+    assert len(runner.jobs) == 1
+
+
+def test_who_does_not_wait_learns_who_makes_it(root: Path):
+    build, _, runner = fake_build(root, {})
+    build, node = quick(build), build.graph.videos["demo"]["encode"]
+    with build.lease(node, ignore), pytest.raises(StageError) as error:
+        build.run(node, ignore, waits=False)
+    user, host = Holder.here().user, Holder.here().host
+    assert re.fullmatch(
+        rf"{node.title} is being made by {user} on {host} \(process {os.getpid()}, since [-0-9]+ [:0-9]+\)\. "
+        r"Run it again when that has ended\.",
+        str(error.value),
+    )
+    assert runner.jobs == []
+
+
+def test_the_hosts_of_one_group_denoise_together_and_encode_one_after_the_other(root: Path):
+    first, second = (quick(fake_build(root, {"machine.hosts": f"here:8482 {place}/2"})[0]) for place in (0, 1))
+    nodes = first.graph.videos["demo"]
+    with first.lease(nodes["denoise"], ignore), second.lease(nodes["denoise"], ignore, waits=False):
+        pass
+    with (
+        first.lease(nodes["encode"], ignore),
+        pytest.raises(StageError, match="is being made by"),
+        second.lease(nodes["encode"], ignore, waits=False),
+    ):
+        pass
+
+
+def test_while_the_process_of_a_node_is_stopped_its_lease_is_not_renewed(root: Path):
+    build, _, runner = fake_build(root, {})
+    build = replace(build, leases=Leases(build.leases.root, beat_s=0.02, look_s=0.02, patience_s=0.4))
+    node = build.graph.videos["demo"]["encode"]
+    runner.stopped.add(build.program_of(node))
+    with build.lease(node, ignore), build.lease(node, ignore):
+        pass
+
+
+def test_without_a_lease_a_node_is_made_and_what_that_means_is_said(root: Path):
+    build, _, runner = fake_build(root, {})
+    (build.leases.root / ".leases").write_text("a file")
+    events: list[Event] = []
+    assert build.run(build.graph.videos["demo"]["encode"], events.append)["event"] == "result"
+    assert events[0] == {
+        "event": "warning",
+        "message": f"other runs cannot be told that it is being made here ({build.leases.root}/.leases: File exists): "
+        "they may make it, too, and the first result stays.",
+    }
+    assert len(runner.jobs) == 1
+
+
+def test_what_cannot_stay_though_it_was_just_made_is_said(root: Path):
+    build, store, _ = fake_build(root, {})
+    events: list[Event] = []
+    build = replace(build, runner=Forgetting(store))
+    assert build.run(build.graph.videos["demo"]["encode"], events.append)["event"] == "result"
+    assert events[-1] == {
+        "event": "warning",
+        "message": "was made, and is to be made again by the next `doit`: absent",
+    }
+
+
+def test_what_is_in_use_is_not_removed_and_what_has_been_used_is(root: Path):
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos["demo"]
+    store.fresh |= {node.artifact for node in nodes.values()}
+    with build.lease(nodes["decode"], ignore):
+        for stage in ("encode", "denoise", "decode"):
+            with pytest.raises(StoreError) as error:
+                build.remove(nodes[stage].artifact)
+            assert re.fullmatch(
+                rf"{nodes[stage].title}: is kept, because it is in use by .+ \(process {os.getpid()}, since .+\)\. "
+                r"Remove it after that\.",
+                str(error.value),
+            )
+        assert build.remove(nodes["export"].artifact)
+    assert replace(build).remove(nodes["encode"].artifact)
 
 
 def test_what_cannot_end_is_not_begun(root: Path):
