@@ -16,11 +16,11 @@ from stages.decode.strips import count_used
 from stages.decode.tiling import Tiling, choose_grid
 from stages.geometry import LatentSize, video_size
 from stages.keys import JsonValue
-from stages.machine.devices import pick_devices
 from stages.machine.executables import Executables
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import FRAMES, LATENTS
+from stages.run.accelerator import open_devices
 from stages.run.job import Job, Report, Run
 from stages.tensors.files import TensorWriter, read_tensors
 
@@ -46,7 +46,7 @@ class DecodeStage:
         parameters: Mapping[str, Any] = job.parameters
         latents = read_latents(job)
         with report.phase("load"):
-            devices = tuple(pick_devices(job.machine["platform"]))
+            devices = tuple(open_devices(job, report))
             decoder = self._load(job.checkpoint, parameters["dtype"], devices)
         tiling = Tiling.from_parameters(parameters)
         with report.phase("compile"):
@@ -73,7 +73,7 @@ def read_latents(job: Job) -> NDArray[Any]:
     """
     source = job.input(LATENTS)
     tensors = read_tensors(source)
-    check_shapes(LATENTS, {name: array.shape for name, array in tensors.items()}, where=str(source))
+    check_shapes(LATENTS, {name: array.shape for name, array in tensors.items()}, where=job.name_input(LATENTS))
     return tensors["latents"]
 
 

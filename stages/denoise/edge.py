@@ -14,7 +14,6 @@ from stages.denoise.sampling import SamplingSettings
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
 from stages.keys import JsonValue
-from stages.machine.devices import pick_devices
 from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
@@ -22,6 +21,7 @@ from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.denoise import GUIDER
+from stages.run.accelerator import open_devices
 from stages.run.job import Job, Report, Run
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
@@ -75,8 +75,8 @@ class DenoiseStage:
             config = read_model_config(job.checkpoint)
             guider = settings_file(job.checkpoint, GUIDER)
             _check_guider(config.guider, settings.guidance_scale, report, where=guider)
-            text = _read_text(job.input(EMBEDDINGS), config.transformer, settings, dtype=parameters["dtype"])
-            devices = pick_devices(job.machine["platform"])
+            text = _read_text(job, config.transformer, settings, dtype=parameters["dtype"])
+            devices = open_devices(job, report)
             num_heads, is_guided = config.transformer.num_attention_heads, settings.is_guided
             mesh = build_mesh(job.machine["mesh"], devices, num_heads=num_heads, is_guided=is_guided)
             most = max_devices(num_heads=num_heads, is_guided=is_guided)
@@ -126,15 +126,15 @@ def _check_guider(own: GuiderConfig, guidance_scale: float, report: Report, *, w
 
 
 def _read_text(
-    source: Path, config: TransformerConfig, settings: SamplingSettings, *, dtype: str
+    job: Job, config: TransformerConfig, settings: SamplingSettings, *, dtype: str
 ) -> TextTokens[NDArray[Any]]:
     return read_embeddings(
-        read_tensors(source),
+        read_tensors(job.input(EMBEDDINGS)),
         config,
         is_guided=settings.is_guided,
         dtype=dtype,
         num_video_tokens=settings.size.num_cells,
-        where=str(source),
+        where=job.name_input(EMBEDDINGS),
     )
 
 

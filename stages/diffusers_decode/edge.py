@@ -10,8 +10,8 @@ from stages.decode.edge import read_latents, write_frames
 from stages.decode.tiling import Tiling
 from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.keys import JsonValue
-from stages.machine.devices import pick_devices
 from stages.models.checkpoint import Checkpoint
+from stages.run.accelerator import open_devices
 from stages.run.job import Job, Report, Run
 
 
@@ -37,7 +37,7 @@ class DiffusersDecodeStage:
         name = parameters["decoder"]
         latents = read_latents(job)
         with report.phase("load"):
-            devices = pick_devices(job.machine["platform"])
+            devices = open_devices(job, report)
             decoder = self._load(name, job.checkpoint, parameters["dtype"], devices)
         pieces = decoder.stream(latents, tiling=Tiling.from_parameters(parameters), progress=report.progress)
         write_frames(pieces, latents, draft, report)

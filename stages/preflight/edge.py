@@ -14,6 +14,7 @@ from stages.machine.executables import Executables
 from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
+from stages.run.accelerator import hold_accelerators
 from stages.run.job import Job, Report, Run
 
 # How messages begin of what says nothing of the program: the same question may have an answer the next time.
@@ -29,6 +30,8 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
     """Compile the program that the node describes, for its devices, and write down what it needs."""
     parameters = job.parameters
     with report.phase("finding the chips"):
+        if not parameters["topology"]:
+            hold_accelerators(job, report)
         target = find_target(str(parameters["topology"]), job.machine["platform"])
     with report.phase("lowering"):
         lowered = lower(parameters, target.devices)

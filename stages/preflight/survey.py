@@ -176,6 +176,7 @@ class _Surveyor:
                 store=self.store.root,
                 code=self.code,
                 machine=machine.model_dump(),
+                waits=False,
             )
             try:
                 self.runner.run(
