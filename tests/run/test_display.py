@@ -160,3 +160,17 @@ def test_a_display_can_be_opened_on_a_file():
         pass
     display.close()
     assert file.getvalue() == f"{NODE.title}  demo  (absent)\n"
+
+
+@pytest.mark.parametrize(
+    ("maker", "shown"),
+    [
+        ("bob on tpu-2 (process 1, since 2026-11-29 15:03:05)", "bob on tpu-2 (process 1, since 2026-11-29 15:03:05)"),
+        ("", "another run"),
+    ],
+)
+def test_what_another_run_has_made_is_said_with_its_name(maker: str, shown: str):
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node.finish({"event": "result", "is_same_as_before": None, "made_by": maker})
+    assert screen.getvalue().splitlines()[-1] == f"{NODE.title}  was made meanwhile by {shown}"

@@ -19,11 +19,14 @@ import pytest
 from stages.errors import StageError
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
+from stages.pipeline.stage import ACCELERATOR, Program
+from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Turns, Workers
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
+from stages.store.stat_cache import StatCache
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of, publish
 from tests.several_hosts import free_port
@@ -193,6 +196,88 @@ os.kill(os.getpid(), signal.SIGKILL)
     ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert wait_until_gone(int(ended.stdout))
+
+
+_HOLDING = """
+from pathlib import Path
+from stages.machine.device_lock import hold_devices
+def open_stage():
+    return run
+def run(job, draft, report):
+    hold_devices(["tpu-0"], lambda name, holder: report.is_waiting(f"waits for {name}"), folder=Path.cwd())
+    report.holds_devices()
+    (draft / job.makes.payload).write_bytes(b"x")
+    return {}
+"""
+
+
+@pytest.fixture
+def holding(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job of a program that opens the accelerator "tpu-0"."""
+    (tmp_path / "holding").mkdir()
+    (tmp_path / "holding/__init__.py").touch()
+    (tmp_path / "holding/edge.py").write_text(_HOLDING)
+    monkeypatch.syspath_prepend(tmp_path)
+    code = fingerprint("holding", StatCache(Path(os.devnull)))
+    return replace(export_job(store), program=Program("holding", ACCELERATOR), code=code)
+
+
+def test_an_accelerator_that_is_kept_for_the_next_job_is_given_up_for_a_run_that_waits_for_it(
+    workers: Workers, tmp_path: Path, holding: Job
+):
+    """Else two runs, each of which waits for what the other has, would wait for ever."""
+    assert workers.run(holding, ignore)["event"] == "result"
+    other, events = Workers(tmp_path, tmp_path / "logs"), []
+    is_waiting = threading.Event()
+
+    def observe(event: Event) -> None:
+        events.append(event)
+        if event.get("name") == "waits for tpu-0":
+            is_waiting.set()
+
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(other.run, holding, observe)
+        assert is_waiting.wait(60)
+        assert not ending.done()
+        assert workers.process_ids.keys() == {"holding"}
+        workers.give_up_devices()
+        assert ending.result()["event"] == "result"
+    assert workers.process_ids == {}
+    other.close()
+
+
+def test_a_process_without_an_accelerator_is_kept(store: Store, workers: Workers):
+    workers.run(export_job(store), ignore)
+    workers.give_up_devices()
+    assert workers.process_ids.keys() == {"export"}
+
+
+def test_a_process_that_was_stopped_is_known_to_stand_still(store: Store, workers: Workers):
+    job = export_job(store)
+    assert not workers.is_stopped(job.program)
+    workers.run(job, ignore)
+    assert not workers.is_stopped(job.program)
+    os.kill(workers.process_ids["export"], signal.SIGSTOP)
+    deadline = time.monotonic() + 20
+    while not workers.is_stopped(job.program):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(workers.process_ids["export"], signal.SIGCONT)
+    while workers.is_stopped(job.program):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_turn_that_is_not_waited_for_is_there_or_not():
+    turns = Turns()
+    with turns.take_if_free() as is_taken:
+        assert is_taken
+        with turns.take_if_free() as is_taken_twice:
+            assert not is_taken_twice
+    with turns.take(1), turns.take_if_free() as is_taken:
+        assert not is_taken
+    with turns.take_if_free() as is_taken:
+        assert is_taken
 
 
 def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Workers, tmp_path: Path):
