@@ -73,6 +73,7 @@ with --single it looks only at what is selected. With --continue a failure stops
     def _select(self, *, is_single: bool) -> Sequence[Any]:
         """Leave only tasks that are to be run, as dodo.py lists them; those of the selected ones that cannot be."""
         refuse_unmatched(self.sel_tasks or (), self.task_list)
+        left_out = self.dep_manager.ignored  # before anything runs: it may be that they cannot be read
         control = TaskControl(self.task_list)
         control.process(self.sel_tasks)
         selected = control.selected_tasks
@@ -81,7 +82,7 @@ with --single it looks only at what is selected. With --continue a failure stops
         asked = [task for task in faulty if is_all or task.name in selected]
         if faulty and not asked:
             print(mention(faulty), file=sys.stderr)
-        ignored = [task for task in asked if self.dep_manager.status_is_ignore(task)]
+        ignored = [task for task in asked if task.name in left_out]
         asked = [task for task in asked if task not in ignored]
         sound = [name for name in selected if not is_faulty(control.tasks[name])]
         if is_single and sound:

@@ -25,13 +25,13 @@ from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
+from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.manifest import MANIFEST
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
-_DATABASE = ".doit.db"
 _MAX_SUMMARY = 120  # characters
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
@@ -66,10 +66,10 @@ class Build:
         """The links to the videos."""
         return VideoLinks(self.store, suffix=Path(self.pipeline.last.makes.payload).suffix)
 
-    @property
-    def database(self) -> Path:
-        """File of doit's own records."""
-        return self.store.root / _DATABASE
+    @cached_property
+    def ignored(self) -> IgnoredTasks:
+        """The tasks that later runs leave out."""
+        return IgnoredTasks(self.store.root)
 
     def program_of(self, node: Node) -> Program:
         """What makes a node."""
@@ -90,10 +90,6 @@ class Build:
     def link_freshness(self, name: str) -> "LinkFreshness":
         """The same for the link to a video."""
         return LinkFreshness(self, name)
-
-    def file_deps(self, node: Node) -> list[Path]:
-        """Files that doit watches for a node: the manifests of its inputs. The store looks at the code."""
-        return [self.store.folder(artifact) / MANIFEST for artifact in node.input_artifacts]
 
     def targets(self, node: Node) -> list[Path]:
         """Files that a node makes."""
@@ -274,7 +270,6 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
 def _ensure_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _DATABASE).open("ab").close()  # `touch` lets the owner pass, also one who may not write
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
