@@ -35,8 +35,8 @@ class Invocation:
 
 
 _NOT_IN_PROJECT = (
-    "note: these are doit's own commands, because pyproject.toml is not read from another folder. Run doit in the "
-    "folder of dodo.py for those of this project."
+    "note: these are doit's own commands, because pyproject.toml is not read from another folder. They remember "
+    "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project."
 )
 _CURRENT: ContextVar[Invocation] = ContextVar("_CURRENT")
 
