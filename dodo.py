@@ -92,18 +92,19 @@ def _describe(node: Node) -> str:
 
 
 def _node_task(node: Node) -> dict[str, Any]:
+    folder = str(BUILD.store.folder(node.artifact))
     return {
         "basename": node.stage,
         "name": node.title.removeprefix(f"{node.stage}:"),
         "doc": _describe(node),
         "actions": [(make, [node])],
         "task_dep": [artifact.title for artifact in node.input_artifacts],
-        "targets": BUILD.targets(node),
+        "targets": [f"{folder}/{name}" for name in BUILD.files_of(node)],
         "uptodate": [BUILD.freshness(node)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
         "meta": {
-            "artifact": str(BUILD.store.folder(node.artifact)),
+            "artifact": folder,
             "videos": BUILD.graph.videos_of(node),
         },
     }

@@ -55,6 +55,7 @@ class Build:
     runner: Runner = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
+    _fresh: set[str] = field(default_factory=set, repr=False)  # titles of the nodes of a run that makes nothing
 
     @property
     def pipeline(self) -> Pipeline:
@@ -79,9 +80,14 @@ class Build:
         """What the store says of a node under the present code."""
         return self.store.verdict(node, self._code_of(node))
 
+    def is_fresh(self, node: Node) -> bool:
+        """Whether a node needs no run. In a run that `check` has found to make nothing, that is not asked again."""
+        return node.title in self._fresh or self.verdict(node).is_fresh
+
     def explain(self, node: Node, verdict: Verdict) -> str:
         """A verdict in words: its reasons, or its state where there are none."""
-        return explain_verdict(verdict, payload=self.targets(node)[0], program=self.program_of(node).name)
+        payload = self.store.folder(node.artifact) / self.files_of(node)[0]
+        return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
 
     def freshness(self, node: Node) -> "Freshness":
         """What doit asks whether a node is up to date, and shows in `doit info`."""
@@ -91,10 +97,9 @@ class Build:
         """The same for the link to a video."""
         return LinkFreshness(self, name)
 
-    def targets(self, node: Node) -> list[Path]:
-        """Files that a node makes."""
-        folder = self.store.folder(node.artifact)
-        return [folder / self.pipeline[node.stage].makes.payload, folder / MANIFEST]
+    def files_of(self, node: Node) -> tuple[str, str]:
+        """Names of the files by which a node's artifact is known: payload and manifest."""
+        return self.pipeline[node.stage].makes.payload, MANIFEST
 
     def job(self, node: Node) -> Job:
         """All that a node's program needs."""
@@ -148,8 +153,10 @@ class Build:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             is_due: whether a node is to be made.
         """
-        due = {node.artifact for node in self.graph.all_nodes() if node.title in names and is_due(node)}
+        nodes = [node for node in self.graph.all_nodes() if node.title in names]
+        due = {node.artifact for node in nodes if is_due(node)}
         if not due:
+            self._fresh.update(node.title for node in nodes)
             return {}
         first: dict[str, str] = {}
         for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
@@ -191,7 +198,7 @@ class Freshness:
 
     def __call__(self) -> bool:
         """Whether the node needs no run."""
-        return self.build.verdict(self.node).is_fresh
+        return self.build.is_fresh(self.node)
 
     def __repr__(self) -> str:
         state = self.build.explain(self.node, self.build.verdict(self.node))

@@ -241,3 +241,18 @@ def test_a_fault_is_never_up_to_date_and_prints_as_its_message():
 )
 def test_the_summary_of_a_fault_is_short(message: str, summary: str):
     assert Fault(ParamsError(message)).summary == summary
+
+
+def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_again(root: Path):
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos["demo"].values()
+    store.fresh |= {node.artifact for node in nodes}
+    assert build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh) == {}
+    store.fresh.clear()
+    assert all(build.freshness(node)() for node in nodes)  # as it was when the run began
+    build, store, _ = fake_build(root, {})
+    build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh)
+    store.fresh |= {node.artifact for node in nodes}
+    assert all(build.freshness(node)() for node in nodes)
+    store.fresh.clear()
+    assert not any(build.freshness(node)() for node in nodes)
