@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
 _MAX_SUMMARY = 120  # characters
+_MAX_NAMED = 3  # videos in a command line; of more, all are asked for
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
 
@@ -143,8 +145,28 @@ class Build:
             raise StageError(f"{type(error).__name__}: {error}") from error
         try:
             return self.runner.run(self.job(node), observe, ahead=ahead if self._has_room_ahead() else None)
+        except StageError as error:
+            raise self._with_what_stays(error, node) from error
         finally:
             self.store.sweep_drafts()
+
+    def _with_what_stays(self, error: StageError, node: Node) -> StageError:
+        """The same error, which names the artifact, not a draft of it, and says from what a next run goes on."""
+        draft = re.compile(rf"{re.escape(str(self.store.root))}/\.drafts/[0-9a-f]+/new\b")
+        folder = str(self.store.folder(node.artifact))
+        text = draft.sub(lambda _: folder, str(error))
+        video = self.graph.videos[self.graph.videos_of(node)[0]]
+        kept = [video[stage] for stage in node.inputs if self.verdict(video[stage]).is_fresh]
+        if kept:
+            payloads = ", ".join(str(self.store.payload(each.artifact)) for each in kept)
+            text += f"\n  What it is made from stays: {payloads}. `{self._command_for(node)}` goes on from there."
+        return StageError(text)
+
+    def _command_for(self, node: Node) -> str:
+        """The command line that makes what a node is for, as it was asked for here."""
+        videos = self.graph.videos_of(node)
+        changes = (f"{name}={value}" for name, value in self.overrides.items())
+        return shlex.join(["doit", *(videos if len(videos) <= _MAX_NAMED else ()), *changes])
 
     def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
         """What keeps videos from being made, by their names, as far as it can be known before anything runs.

@@ -65,10 +65,10 @@ class FakeStore:
 
 @dataclass
 class FakeRunner:
-    """Takes jobs and starts nothing; what is not there to be read, or `fails`, has no result."""
+    """Takes jobs and starts nothing; what is not there to be read, or `fails` with a message, has no result."""
 
     store: FakeStore
-    fails: bool = False
+    fails: str = ""
     jobs: list[Job] = field(default_factory=list)
     ahead: list[Program | None] = field(default_factory=list)
 
@@ -76,7 +76,9 @@ class FakeRunner:
         self.ahead.append(ahead)
         observe({"event": "phase", "name": "computing"})
         self.jobs.append(job)
-        if self.fails or not set(job.node.input_artifacts) <= self.store.fresh:
+        if self.fails:
+            raise StageError(self.fails)
+        if not set(job.node.input_artifacts) <= self.store.fresh:
             raise StageError(f"{job.node.title}: no result.")
         self.store.fresh.add(job.node.artifact)
         return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
@@ -121,7 +123,7 @@ def test_a_job_knows_the_command_that_says_what_its_videos_need(root: Path):
 
 def test_after_every_job_drafts_are_swept_also_when_there_is_no_result(root: Path):
     build, store, runner = fake_build(root, {})
-    runner.fails = True
+    runner.fails = "no result."
     with pytest.raises(StageError):
         build.run(build.graph.videos["demo"]["encode"], lambda _: None)
     assert store.num_sweeps == 1
@@ -256,3 +258,41 @@ def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_a
     assert all(build.freshness(node)() for node in nodes)
     store.fresh.clear()
     assert not any(build.freshness(node)() for node in nodes)
+
+
+def test_a_stage_that_fails_names_what_stays_and_the_command_that_goes_on_from_there(root: Path):
+    build, store, runner = fake_build(root, {"decode.dtype": "bfloat16"})
+    nodes = build.graph.videos["demo"]
+    store.fresh |= {nodes["encode"].artifact, nodes["denoise"].artifact}
+    runner.fails = "memory ran out."
+    with pytest.raises(StageError) as failed:
+        build.run(nodes["decode"], lambda _: None)
+    assert str(failed.value) == (
+        f"memory ran out.\n  What it is made from stays: {store.payload(nodes['denoise'].artifact)}. `doit demo "
+        "decode.dtype=bfloat16` goes on from there."
+    )
+
+
+def test_of_inputs_that_are_damaged_it_is_not_said_that_they_stay(root: Path):
+    build, _, runner = fake_build(root, {})
+    runner.fails = "the file was cut or edited."
+    with pytest.raises(StageError) as failed:
+        build.run(build.graph.videos["demo"]["decode"], lambda _: None)
+    assert str(failed.value) == "the file was cut or edited."
+
+
+def test_an_error_about_a_draft_names_the_artifact(root: Path):
+    build, store, runner = fake_build(root, {})
+    node = build.graph.videos["demo"]["export"]
+    runner.fails = f"StoreError: {store.root}/.drafts/0123456789abcdef/new/video.mp4: libx264 cannot encode."
+    with pytest.raises(StageError) as failed:
+        build.run(node, lambda _: None)
+    assert str(failed.value) == f"StoreError: {store.folder(node.artifact)}/video.mp4: libx264 cannot encode."
+
+
+def test_the_traceback_of_a_stage_is_kept_with_its_error(root: Path):
+    build, _, runner = fake_build(root, {})
+    runner.fails = "broken"
+    with pytest.raises(StageError) as failed:
+        build.run(build.graph.videos["demo"]["encode"], lambda _: None)
+    assert isinstance(failed.value.__cause__, StageError)  # where the note with the traceback is (worker.py)
