@@ -22,7 +22,8 @@ class Invocation:
     Attributes:
         overrides: parameters from the command line, text by dotted name.
         is_debug: whether the traceback behind an error message is shown.
-        is_read_only: whether the command makes and changes nothing, so that the store need not be writable.
+        is_read_only: whether the command changes nothing, or nothing before DOIT_CONFIG's `at_start`, so that the store
+            need not be writable when dodo.py is read.
         is_always: whether what is fresh is made again.
         screen: shows the nodes that run.
     """

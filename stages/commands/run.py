@@ -45,7 +45,8 @@ with --single it looks only at what is selected. With --continue a failure stops
         """What dodo.py is to know: also whether everything is made again, and where running nodes are shown."""
         is_quiet = params["reporter"] in QUIET_REPORTERS or params["verbosity"] in _QUIET_VERBOSITIES
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
-        return replace(super().invocation(params), is_always=params["always"], screen=screen)
+        # as if it only read: where something is to be made, `at_start` asks whether the store can take it
+        return replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Signature
@@ -23,6 +23,7 @@ from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
 from stages.run.reasons import explain_verdict
+from stages.run.room import require_room
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
@@ -57,7 +58,7 @@ class Build:
     runner: Runner = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
-    _fresh: set[str] = field(default_factory=set, repr=False)  # titles of the nodes of a run that makes nothing
+    _fresh: set[str] = field(default_factory=set, repr=False)  # what a run that makes nothing has: nodes, links
 
     @property
     def pipeline(self) -> Pipeline:
@@ -85,6 +86,11 @@ class Build:
     def is_fresh(self, node: Node) -> bool:
         """Whether a node needs no run. In a run that `check` has found to make nothing, that is not asked again."""
         return node.title in self._fresh or self.verdict(node).is_fresh
+
+    def is_linked(self, video: str) -> bool:
+        """Whether a video's link points to the video of the present parameters; not asked again, as above."""
+        artifact = self.graph.videos[video][self.pipeline.last.name].artifact
+        return video in self._fresh or self.links.points_to(video, artifact)
 
     def explain(self, node: Node, verdict: Verdict) -> str:
         """A verdict in words: its reasons, or its state where there are none."""
@@ -174,18 +180,42 @@ class Build:
         Args:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             is_due: whether a node is to be made.
+        Raises:
+            StoreError: the store cannot take what would be made.
         """
         nodes = [node for node in self.graph.all_nodes() if node.title in names]
         due = {node.artifact for node in nodes if is_due(node)}
-        if not due:
+        faults = self._check(self._find_first(names, due)) if due else {}
+        links = [name for name in self.graph.videos if name in names and name not in faults]
+        has_links = not all(self.is_linked(name) for name in links)
+        wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
+        self.require_room([(node, video) for node, video in wanted if video], has_links=has_links)
+        if not due and not has_links:
             self._fresh.update(node.title for node in nodes)
-            return {}
+            self._fresh.update(links)
+        return faults
+
+    def require_room(self, nodes: Sequence[tuple[Node, str]], *, has_links: bool = False) -> None:
+        """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+
+        Raises:
+            StoreError: it cannot; all that is wrong.
+        """
+        links = self.links.folder if has_links else None
+        require_room(self.graph, self.machine.model_dump(), self.store, nodes, links=links)
+
+    def _first_sound(self, node: Node, faults: Collection[str]) -> str:
+        """The first video of a node that can be made, or ""."""
+        return next((name for name in self.graph.videos_of(node) if name not in faults), "")
+
+    def _find_first(self, names: Collection[str], due: Set[ArtifactId]) -> dict[str, str]:
+        """Of each video that is to be checked, the stage of its first node that is due."""
         first: dict[str, str] = {}
         for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
             stages = (stage for stage, node in self.graph.videos[name].items() if node.artifact in due)
             if stage := next(stages, None):
                 first[name] = stage
-        return self._check(first)
+        return first
 
     def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
         unknown = {name: stage for name, stage in first.items() if name not in self._sound}
@@ -238,8 +268,7 @@ class LinkFreshness:
 
     def __call__(self) -> bool:
         """Whether the link points to the video of the present parameters."""
-        node = self.build.graph.videos[self.name][self.build.pipeline.last.name]
-        return self.build.links.points_to(self.name, node.artifact)
+        return self.build.is_linked(self.name)
 
     def __repr__(self) -> str:
         return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
