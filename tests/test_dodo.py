@@ -17,6 +17,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.keys import digest_file
+from stages.run.build import load_build
+from stages.run.checks import Chain, payload_bytes
 from stages.tensors.files import read_tensors
 from tests.builders import files_below
 from tests.from_file.builders import write_reference_embeddings
@@ -69,6 +71,15 @@ def test_the_default_video_names_what_made_it(built: Path):
     assert record["prompt"] == "A red circle moves to the right."
     assert set(record["stages"]) == set(ALL)
     assert record["stages"]["denoise"]["parameters"]["seed"] == 42
+
+
+def test_the_sizes_of_payloads_are_what_they_were_said_to_be_before(built: Path):
+    build, header_bytes = load_build(built, {}), 1024
+    nodes = build.graph.videos["demo"]
+    chain = Chain(nodes, build.graph.checkpoints["demo"], build.machine.model_dump())
+    for stage in ("encode", "denoise", "decode"):
+        said, found = payload_bytes(chain, build.pipeline, nodes[stage]), build.store.payload(nodes[stage].artifact)
+        assert said <= found.stat().st_size <= said + header_bytes
 
 
 def test_a_second_run_does_nothing(root: Path):

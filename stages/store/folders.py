@@ -36,10 +36,11 @@ def find_folder_faults(
     if stages:
         try:
             with Drafts(root).new() as space:
-                faults.append(_attempt(root, space.parent, lambda: _write(space)))
+                if fault := _attempt(root, space.parent, lambda: _write(space)):
+                    return [fault]  # then nothing else can be tried
                 faults += [_attempt(root, root / stage, _publishing(space, root / stage)) for stage in stages]
         except StoreError as error:
-            return [str(error)]  # then nothing else can be tried
+            return [str(error)]
     faults += map(_explain_kept, replaced)
     if links is not None:
         faults.append(_attempt(root, links, lambda: _link(links)))
