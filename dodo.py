@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.commands.file_checker import Xxh3Checker
 from stages.commands.invocation import as_task_action, current_invocation, exit_on_error
 from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
@@ -45,9 +44,9 @@ def legal_name(video: str) -> str:
 DOIT_CONFIG = {
     # stage by stage, so that each model is loaded once
     "default_tasks": [*BUILD.pipeline.names, *BUILD.graph.videos, *map(legal_name, BUILD.graph.faults)],
-    "backend": "sqlite3",
-    "dep_file": str(BUILD.database),
-    "check_file_uptodate": Xxh3Checker,
+    "ignored": BUILD.ignored,
+    "backend": "sqlite3",  # of doit's own commands, where those run (invocation.py): they remember nothing
+    "dep_file": ":memory:",
     "reporter": Reporter,
     "at_start": begin,
     "at_end": finish,
@@ -93,18 +92,19 @@ def _describe(node: Node) -> str:
 
 
 def _node_task(node: Node) -> dict[str, Any]:
+    folder = str(BUILD.store.folder(node.artifact))
     return {
         "basename": node.stage,
         "name": node.title.removeprefix(f"{node.stage}:"),
         "doc": _describe(node),
         "actions": [(make, [node])],
-        "file_dep": BUILD.file_deps(node),
-        "targets": BUILD.targets(node),
+        "task_dep": [artifact.title for artifact in node.input_artifacts],
+        "targets": [f"{folder}/{name}" for name in BUILD.files_of(node)],
         "uptodate": [BUILD.freshness(node)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
         "meta": {
-            "artifact": str(BUILD.store.folder(node.artifact)),
+            "artifact": folder,
             "videos": BUILD.graph.videos_of(node),
         },
     }
@@ -113,7 +113,7 @@ def _node_task(node: Node) -> dict[str, Any]:
 def task_stage() -> Iterator[dict[str, Any]]:
     """a group per stage, with a task per artifact"""
     for stage in BUILD.pipeline:
-        yield {"basename": stage.name, "name": None, "doc": stage.summary, "uptodate": [True]}  # nothing to record
+        yield {"basename": stage.name, "name": None, "doc": stage.summary, "uptodate": [True]}
         yield from map(_node_task, BUILD.graph.nodes(stage.name).values())
 
 

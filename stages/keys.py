@@ -99,17 +99,17 @@ class Node:
         }
         return Key(digest_bytes(canonical_json(identity)))
 
-    @property
+    @cached_property
     def artifact(self) -> ArtifactId:
         """The artifact that the node is to become."""
         return ArtifactId(self.stage, self.key)
 
-    @property
+    @cached_property
     def input_artifacts(self) -> tuple[ArtifactId, ...]:
         """The artifacts that it reads."""
         return tuple(ArtifactId(stage, key) for stage, key in self.inputs.items())
 
-    @property
+    @cached_property
     def title(self) -> str:
         """What people see: that of its artifact."""
         return self.artifact.title

@@ -17,6 +17,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.keys import digest_file
+from stages.run.build import load_build
+from stages.run.checks import Chain, payload_bytes
 from stages.tensors.files import read_tensors
 from tests.builders import files_below
 from tests.from_file.builders import write_reference_embeddings
@@ -71,11 +73,20 @@ def test_the_default_video_names_what_made_it(built: Path):
     assert record["stages"]["denoise"]["parameters"]["seed"] == 42
 
 
+def test_the_sizes_of_payloads_are_what_they_were_said_to_be_before(built: Path):
+    build, header_bytes = load_build(built, {}), 1024
+    nodes = build.graph.videos["demo"]
+    chain = Chain(nodes, build.graph.checkpoints["demo"], build.machine.model_dump())
+    for stage in ("encode", "denoise", "decode"):
+        said, found = payload_bytes(chain, build.pipeline, nodes[stage]), build.store.payload(nodes[stage].artifact)
+        assert said <= found.stat().st_size <= said + header_bytes
+
+
 def test_a_second_run_does_nothing(root: Path):
     before = files_below(root / "artifacts")
     assert stages_run(root) == []
     after = files_below(root / "artifacts")
-    assert {name for name in before if before[name] != after[name]} <= {".doit.db", ".stat-cache.json"}
+    assert {name for name in before if before[name] != after[name]} <= {".stat-cache.json"}
 
 
 def test_a_second_run_starts_no_process_and_loads_nothing_heavy(root: Path):
@@ -113,9 +124,11 @@ def test_files_that_nothing_reads_and_where_components_lie_run_nothing(root: Pat
     assert stages_run(root, "model.checkpoint=model", "model.components.vae=vae") == []
 
 
-def test_a_deleted_database_changes_nothing(root: Path):
-    (root / "artifacts/.doit.db").unlink()
+@pytest.mark.parametrize("content", [b"", b"garbage" * 1000])
+def test_a_database_of_an_earlier_version_changes_nothing_and_is_not_touched(root: Path, content: bytes):
+    (root / "artifacts/.doit.db").write_bytes(content)
     assert stages_run(root) == []
+    assert (root / "artifacts/.doit.db").read_bytes() == content
 
 
 def test_a_forgotten_stage_is_made_again_and_compared(root: Path):

@@ -103,7 +103,7 @@ def test_it_is_listed_with_the_reason(root: Path, break_it: Break):
     ("command", "code", "said"),
     [
         (["info", "demo"], 0, "up-to-date"),
-        (["forget", "--follow-sub", "demo"], 0, "forgotten: export:"),
+        (["forget", "--follow-sub", "demo"], 0, "forgotten: encode:"),
         (["clean", "demo"], 0, "removed: artifacts/videos/demo.mp4\n"),
         (["clean", "export"], 0, "removed: export:"),
         (["ignore", "demo"], 0, "ignored from now on: demo."),

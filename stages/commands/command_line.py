@@ -30,6 +30,7 @@ DEBUG: Mapping[str, Any] = {
 }
 _PARAMETER = re.compile(r"[a-z_]+\.[a-z_]+")  # no task is named so, and no file that a task makes
 _FAILURE = 1
+_OF_DATABASE = ("db-file", "backend", "check_file_uptodate")  # doit's options
 # Python looks through all objects again and again while there are more and more of them; with 10,000 videos that was
 # half of the time of a run that has nothing to do.
 _OBJECTS_PER_COLLECTION = 200_000
@@ -78,6 +79,8 @@ class CommandLine:
         return options, names
 
     def _hint(self, error: getopt.GetoptError, arguments: Sequence[str]) -> str:
+        if error.opt in _OF_DATABASE:
+            return " There is no database: the store says what is up to date."
         if error.opt.partition(".")[2]:
             return f" Parameters are written without dashes: `{error.opt}=VALUE`."
         commands = getattr(getattr(self, "loader", None), "cmd_names", ())

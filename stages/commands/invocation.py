@@ -22,7 +22,8 @@ class Invocation:
     Attributes:
         overrides: parameters from the command line, text by dotted name.
         is_debug: whether the traceback behind an error message is shown.
-        is_read_only: whether the command makes and changes nothing, so that the store need not be writable.
+        is_read_only: whether the command changes nothing, or nothing before DOIT_CONFIG's `at_start`, so that the store
+            need not be writable when dodo.py is read.
         is_always: whether what is fresh is made again.
         waits: whether to wait for what another process makes, or for an accelerator that it has.
         screen: shows the nodes that run.
@@ -37,8 +38,8 @@ class Invocation:
 
 
 _NOT_IN_PROJECT = (
-    "note: these are doit's own commands, because pyproject.toml is not read from another folder. Run doit in the "
-    "folder of dodo.py for those of this project."
+    "note: these are doit's own commands, because pyproject.toml is not read from another folder. They remember "
+    "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project."
 )
 _CURRENT: ContextVar[Invocation] = ContextVar("_CURRENT")
 

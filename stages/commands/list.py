@@ -4,14 +4,18 @@ import sys
 from typing import Any
 
 from doit.cmd_list import List as DoitList
+from doit.cmd_list import opt_list_dependencies
 
 from stages.commands.one_message import OneMessage
+
+_DEPENDENCIES = {**opt_list_dependencies, "help": "print below each task the tasks that it depends on"}
 
 
 class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
     """As doit's own, with one message for what stops it."""
 
     is_read_only = True
+    cmd_options = tuple(_DEPENDENCIES if option is opt_list_dependencies else option for option in DoitList.cmd_options)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Print the tasks; the exit code."""
@@ -23,8 +27,10 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
             return 1
         return super().execute(params, args)
 
-    def _print_task(self, template: str, task: Any, *arguments: Any) -> None:
-        """As doit's, and says what `doit ignore` has ended."""
+    def _print_task(self, template: str, task: Any, status: bool, list_deps: bool, tasks: Any) -> None:
+        """As doit's, and says what `doit ignore` has ended; of dependencies doit's would print files."""
         if self.dep_manager.status_is_ignore(task):
             task.doc = f"{task.doc} (ignored; `doit forget {task.name}` ends that)"
-        super()._print_task(template, task, *arguments)
+        super()._print_task(template, task, status, False, tasks)
+        if list_deps:
+            self.outstream.write("".join(f" -  {name}\n" for name in task.task_dep) + "\n")

@@ -1,28 +1,24 @@
-"""What all commands on tasks share: one message and exit code 1 when one cannot go on, and records that are closed."""
+"""What all commands on tasks share: one message and exit code 1 when one cannot go on, and no database."""
 
 import fnmatch
 import re
-import sqlite3
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from doit.cmd_base import DoitCmdBase
 from doit.cmdparse import CmdParseError
-from doit.dependency import DatabaseException
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from stages.commands.command_line import DEBUG, CommandLine, read_overrides
 from stages.commands.invocation import Invocation, invoking
-from stages.commands.records import Records, RecordsReader
+from stages.commands.task_states import TaskStates
 from stages.errors import StagesError
 from stages.request.names import near
 from stages.request.params import RESERVED_NAMES
 
 _FAILURE = 1
 _NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
-_DATABASE_FAULTS = (sqlite3.Error, DatabaseException)
 _WRONG_USE = (InvalidCommand, InvalidDodoFile, InvalidTask, CmdParseError)
 
 
@@ -34,29 +30,28 @@ class OneMessage(CommandLine):
     """
 
     is_read_only = False
-    dep_manager: Any  # doit's; None until it opens its records
-    base_options = (*DoitCmdBase.base_options, DEBUG)  # of each command, besides its own
+    dep_manager: Any  # what doit asks about tasks
+    base_options = (DEBUG,)  # of each command, besides its own; doit's are about its database
 
-    def get_backends(self) -> dict[str, Any]:
-        """doit's kinds of database by name; the SQLite one is this project's, by what the command does with it."""
-        ours = RecordsReader if self.is_read_only else Records
-        return {**super().get_backends(), "sqlite3": ours}  # type: ignore[misc] # of doit's command
+    def get_backends(self) -> Mapping[str, Any]:
+        """doit's kinds of database: none."""
+        return {}
 
     def execute(self, params: Any, args: list[str]) -> int:
         """Do the command on the tasks named in `args`, then call DOIT_CONFIG's `at_end`; the exit code, 0 or 1."""
         is_debug = params["debug"]
+        params.add_defaults({"backend": None, "check_file_uptodate": None, "codec_cls": None})  # which doit reads
+        self.dep_manager = TaskStates(params)
         try:
             with invoking(self.invocation(params)):
                 return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
         except KeyboardInterrupt:
             message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
-        except (StagesError, OSError, *_WRONG_USE, *_DATABASE_FAULTS) as error:
+        except (StagesError, OSError, *_WRONG_USE) as error:
             if is_debug and not isinstance(error, _WRONG_USE):
                 traceback.print_exc()
-            message = self._explain(error, params)
+            message = self._explain(error)
         finally:
-            if self.dep_manager is not None and isinstance(self.dep_manager.backend, Records):
-                self.dep_manager.backend.close()
             params.get("at_end", lambda: None)()
         print(message, file=sys.stderr)
         return _FAILURE
@@ -65,19 +60,7 @@ class OneMessage(CommandLine):
         """What dodo.py is to know of the command with these options."""
         return Invocation(read_overrides(), is_debug=params["debug"], is_read_only=self.is_read_only)
 
-    def _explain(self, error: Exception, params: Any) -> str:
-        if isinstance(error, DatabaseException) and params["backend"] != "sqlite3":
-            return (
-                f"{params['dep_file']}: is damaged, or not of the kind that --backend {params['backend']} reads. Name "
-                "another file with --db-file, or leave --backend out."
-            )
-        if isinstance(error, _DATABASE_FAULTS):
-            reason = str(error).rpartition("Original error: ")[2]  # before it doit gives advice of its own
-            reason = " ".join(reason.split()).rstrip(".")
-            return (
-                f"{params['dep_file']}: {reason}. Make room or fix its permissions, or delete it: what has been made "
-                "is whole and will be found again."
-            )
+    def _explain(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.filename:
             return f"{error.filename}: {error.strerror}. Fix that and run it again."
         of_a_name = _NO_TASK.fullmatch(str(error))  # doit has two messages for an unknown task

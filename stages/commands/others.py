@@ -1,10 +1,9 @@
 """doit's other commands: `help`, `ignore`, `reset-dep`, `strace` and `dumpdb`."""
 
-import pprint
 import sys
 from typing import Any
 
-from doit.cmd_base import DoitCmdBase, check_tasks_exist, opt_backend, subtasks_iter
+from doit.cmd_base import DoitCmdBase, check_tasks_exist, subtasks_iter
 from doit.cmd_help import Help as DoitHelp
 from doit.cmd_ignore import Ignore as DoitIgnore
 from doit.cmd_resetdep import ResetDep as DoitResetDep
@@ -50,13 +49,19 @@ class Ignore(OneMessage, DoitIgnore):  # type: ignore[misc] # doit has no types
 
 
 class ResetDep(OneMessage, DoitResetDep):  # type: ignore[misc] # doit has no types
-    """As doit's own, and says what it is good for here."""
+    """Refuses: doit renews its records of files, and here are none."""
 
-    doc_purpose = "renew the records of files without running anything; the store still decides what is due"
+    doc_purpose = "not of use here: renews records of files, and there are none"
+    doc_description = None
 
-    def _execute(self, pos_args: list[str]) -> None:
-        super()._execute(pos_args)
-        self.outstream.write("These records only save time: the store decides what is due, and `doit info` says why.\n")
+    def execute(self, params: Any, args: list[str]) -> int:  # noqa: ARG002 (doit's)
+        """Say what to do in its place; 1."""
+        print(
+            "doit reset-dep: renews doit's records of files, and here are none: the store says what is up to date. "
+            "`doit info TASK` says why a task is not; `doit forget TASK` has it made again.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 class Strace(OneMessage, DoitStrace):  # type: ignore[misc] # doit has no types
@@ -76,15 +81,13 @@ class Strace(OneMessage, DoitStrace):  # type: ignore[misc] # doit has no types
 
 
 class DumpDB(OneMessage, DoitCmdBase):  # type: ignore[misc] # doit has no types
-    """Prints doit's records. doit's own reads no SQLite database, which is what this project has."""
+    """Prints all that is remembered besides artifacts: which tasks are ignored."""
 
-    doc_purpose = "print what doit remembers of the last run of each task"
-    base_options = tuple(option for option in OneMessage.base_options if option is not opt_backend)
+    doc_purpose = "print what is remembered between runs: which tasks `doit ignore` leaves out"
     is_read_only = True
 
     def _execute(self) -> None:
-        records = list(self.dep_manager.backend.items())
-        for task, record in records:
-            self.outstream.write(f"{task} -> {pprint.pformat(record, indent=4, width=100)}\n")
-        if not records:
-            self.outstream.write("no records: nothing has been run, or they were deleted.\n")
+        for name in sorted(self.dep_manager.ignored):
+            self.outstream.write(f"ignored: {name}\n")
+        if not self.dep_manager.ignored:
+            self.outstream.write("nothing is ignored, and nothing else is remembered: the store says what is made.\n")

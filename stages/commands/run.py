@@ -53,9 +53,9 @@ with --single it looks only at what is selected. With --continue a failure stops
         """What dodo.py is to know: also whether everything is made again, and where running nodes are shown."""
         is_quiet = params["reporter"] in QUIET_REPORTERS or params["verbosity"] in _QUIET_VERBOSITIES
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
-        return replace(
-            super().invocation(params), is_always=params["always"], waits=not params["no_wait"], screen=screen
-        )
+        # as if it only read: where something is to be made, `at_start` asks whether the store can take it
+        known = replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
+        return replace(known, waits=not params["no_wait"])
 
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
@@ -83,6 +83,7 @@ with --single it looks only at what is selected. With --continue a failure stops
     def _select(self, *, is_single: bool) -> Sequence[Any]:
         """Leave only tasks that are to be run, as dodo.py lists them; those of the selected ones that cannot be."""
         refuse_unmatched(self.sel_tasks or (), self.task_list)
+        left_out = self.dep_manager.ignored  # before anything runs: it may be that they cannot be read
         control = TaskControl(self.task_list)
         control.process(self.sel_tasks)
         selected = control.selected_tasks
@@ -91,7 +92,7 @@ with --single it looks only at what is selected. With --continue a failure stops
         asked = [task for task in faulty if is_all or task.name in selected]
         if faulty and not asked:
             print(mention(faulty), file=sys.stderr)
-        ignored = [task for task in asked if self.dep_manager.status_is_ignore(task)]
+        ignored = [task for task in asked if task.name in left_out]
         asked = [task for task in asked if task not in ignored]
         sound = [name for name in selected if not is_faulty(control.tasks[name])]
         if is_single and sound:

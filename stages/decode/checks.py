@@ -12,6 +12,8 @@ from stages.pipeline.stage import ACCELERATOR
 from stages.run.checks import Chain, collect
 from stages.run.weight_checks import find_weight_faults
 
+_BYTES_PER_PIXEL = 3 * 2  # colours, each in bfloat16
+
 
 def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
     """What keeps a node from being made, a message each."""
@@ -25,6 +27,12 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
         prefix=PREFIX,
     )
     return faults + collect(lambda: _check_settings(chain))
+
+
+def size_bytes(chain: Chain, _parameters: Mapping[str, Any]) -> int | None:
+    """Bytes of the frames, bfloat16."""
+    size = chain.video_size
+    return None if size is None else size.num_frames * size.height * size.width * _BYTES_PER_PIXEL
 
 
 def _check_settings(chain: Chain) -> None:

@@ -3,6 +3,7 @@
 Loads neither JAX nor torch. What depends on the number of devices, the stage's process alone can know.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,13 @@ from stages.denoise.config import (
     parse_scheduler_config,
     parse_transformer_config,
 )
+from stages.geometry import latent_size
 from stages.machine.mesh_layout import AUTO, fold_layout
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
 from stages.pipeline.stage import ACCELERATOR
-from stages.run.checks import Chain, collect
+from stages.run.checks import DTYPE_BYTES, Chain, collect
 from stages.run.weight_checks import find_weight_faults
 
 # A width that the transformer reads, by its setting: the component that makes it, and the name that it has there.
@@ -48,6 +50,12 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
         return faults
     faults = collect(lambda: _check_mesh(chain, parameters["guidance_scale"]))
     return faults + (_find_other_widths(chain) if chain.makes("encode") else [])
+
+
+def size_bytes(chain: Chain, parameters: Mapping[str, Any]) -> int | None:
+    """Bytes of the latents."""
+    size = chain.video_size
+    return None if size is None else math.prod(latent_size(size).shape) * DTYPE_BYTES[parameters["dtype"]]
 
 
 def _check_mesh(chain: Chain, guidance_scale: float) -> None:

@@ -183,6 +183,18 @@ def require_components(checkpoint: Checkpoint, components: Iterable[Component]) 
             hub.fetch(repo, commit, index, lambda _done, _total: None)
 
 
+def find_missing_bytes(checkpoint: Checkpoint, components: Iterable[Component]) -> Mapping[Path, int]:
+    """How many bytes of components have still to be downloaded, by the file of the hub's cache that takes them.
+
+    Raises:
+        CheckpointError: the hub does not answer.
+    """
+    missing: dict[Path, int] = {}
+    for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
+        missing |= hub.find_missing_bytes(repo, commit, paths)
+    return missing
+
+
 def list_components(checkpoint: Checkpoint, components: Iterable[Component], cache: StatCache) -> None:
     """Ask the hub for the files of commits of which its cache holds no whole component, and was told no files.
 

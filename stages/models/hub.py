@@ -139,6 +139,21 @@ def require_access(repo: str, commit: str, paths: Iterable[str]) -> bool:
     return bool(missing)
 
 
+def find_missing_bytes(repo: str, commit: str, paths: Iterable[str]) -> Mapping[Path, int]:
+    """How many bytes have still to come of those files that are not in the cache, by the file that takes them.
+
+    Raises:
+        CheckpointError: the hub does not answer.
+    """
+    missing = _find_missing(repo, commit, paths)
+    if not missing:
+        return {}
+    from stages.models.hub_transfer import count_missing_bytes  # noqa: PLC0415 (as below)
+
+    files = {hub_cache.blob_path(repo, file.blob_id): file for file in missing.values()}
+    return {path: count_missing_bytes(repo, file) for path, file in files.items()}
+
+
 def _find_offline(repo: str, revision: str) -> str:
     """The commit of a revision as far as the cache knows it, else ""."""
     if _COMMIT.fullmatch(revision):

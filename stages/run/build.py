@@ -2,8 +2,9 @@
 
 import errno
 import os
+import re
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,9 +27,11 @@ from stages.run.job import Job
 from stages.run.lookahead import Lookahead
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.reasons import explain_verdict
+from stages.run.room import require_room
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
+from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
@@ -36,8 +39,8 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
-_DATABASE = ".doit.db"
 _MAX_SUMMARY = 120  # characters
+_MAX_NAMED = 3  # videos in a command line; of more, all are asked for
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
 
@@ -61,6 +64,7 @@ class Build:
     leases: Leases
     overrides: Mapping[str, str] = field(default_factory=dict)
     _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
+    _fresh: set[str] = field(default_factory=set, repr=False)  # what a run that makes nothing has: nodes, links
 
     @property
     def pipeline(self) -> Pipeline:
@@ -72,10 +76,10 @@ class Build:
         """The links to the videos."""
         return VideoLinks(self.store, suffix=Path(self.pipeline.last.makes.payload).suffix)
 
-    @property
-    def database(self) -> Path:
-        """File of doit's own records."""
-        return self.store.root / _DATABASE
+    @cached_property
+    def ignored(self) -> IgnoredTasks:
+        """The tasks that later runs leave out."""
+        return IgnoredTasks(self.store.root)
 
     def program_of(self, node: Node) -> Program:
         """What makes a node."""
@@ -85,9 +89,19 @@ class Build:
         """What the store says of a node under the present code."""
         return self.store.verdict(node, self._code_of(node))
 
+    def is_fresh(self, node: Node) -> bool:
+        """Whether a node needs no run. In a run that `check` has found to make nothing, that is not asked again."""
+        return node.title in self._fresh or self.verdict(node).is_fresh
+
+    def is_linked(self, video: str) -> bool:
+        """Whether a video's link points to the video of the present parameters; not asked again, as above."""
+        artifact = self.graph.videos[video][self.pipeline.last.name].artifact
+        return video in self._fresh or self.links.points_to(video, artifact)
+
     def explain(self, node: Node, verdict: Verdict) -> str:
         """A verdict in words: its reasons, or its state where there are none."""
-        return explain_verdict(verdict, payload=self.targets(node)[0], program=self.program_of(node).name)
+        payload = self.store.folder(node.artifact) / self.files_of(node)[0]
+        return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
 
     def freshness(self, node: Node) -> "Freshness":
         """What doit asks whether a node is up to date, and shows in `doit info`."""
@@ -97,14 +111,9 @@ class Build:
         """The same for the link to a video."""
         return LinkFreshness(self, name)
 
-    def file_deps(self, node: Node) -> list[Path]:
-        """Files that doit watches for a node: the manifests of its inputs. The store looks at the code."""
-        return [self.store.folder(artifact) / MANIFEST for artifact in node.input_artifacts]
-
-    def targets(self, node: Node) -> list[Path]:
-        """Files that a node makes."""
-        folder = self.store.folder(node.artifact)
-        return [folder / self.pipeline[node.stage].makes.payload, folder / MANIFEST]
+    def files_of(self, node: Node) -> tuple[str, str]:
+        """Names of the files by which a node's artifact is known: payload and manifest."""
+        return self.pipeline[node.stage].makes.payload, MANIFEST
 
     def job(self, node: Node, *, waits: bool = True) -> Job:
         """All that a node's program needs, and whether it waits for an accelerator that another process has."""
@@ -164,6 +173,8 @@ class Build:
                 ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
             self._look_back(node, observe)
             return ending
+        except StageError as error:
+            raise self._with_what_stays(error, node) from error
         finally:
             self.store.sweep_drafts()
 
@@ -213,22 +224,66 @@ class Build:
             why = self.explain(node, verdict)
             observe({"event": "warning", "message": f"was made, and is to be made again by the next `doit`: {why}"})
 
+    def _with_what_stays(self, error: StageError, node: Node) -> StageError:
+        """The same error, which names the artifact, not a draft of it, and says from what a next run goes on."""
+        draft = re.compile(rf"{re.escape(str(self.store.root))}/\.drafts/[0-9a-f]+/new\b")
+        folder = str(self.store.folder(node.artifact))
+        text = draft.sub(lambda _: folder, str(error))
+        video = self.graph.videos[self.graph.videos_of(node)[0]]
+        kept = [video[stage] for stage in node.inputs if self.verdict(video[stage]).is_fresh]
+        if kept:
+            payloads = ", ".join(str(self.store.payload(each.artifact)) for each in kept)
+            text += f"\n  What it is made from stays: {payloads}. `{self._command_for(node)}` goes on from there."
+        return StageError(text)
+
+    def _command_for(self, node: Node) -> str:
+        """The command line that makes what a node is for, as it was asked for here."""
+        videos = self.graph.videos_of(node)
+        changes = (f"{name}={value}" for name, value in self.overrides.items())
+        return shlex.join(["doit", *(videos if len(videos) <= _MAX_NAMED else ()), *changes])
+
     def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
         """What keeps videos from being made, by their names, as far as it can be known before anything runs.
 
         Args:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             is_due: whether a node is to be made.
+        Raises:
+            StoreError: the store cannot take what would be made.
         """
-        due = {node.artifact for node in self.graph.all_nodes() if node.title in names and is_due(node)}
-        if not due:
-            return {}
+        nodes = [node for node in self.graph.all_nodes() if node.title in names]
+        due = {node.artifact for node in nodes if is_due(node)}
+        faults = self._check(self._find_first(names, due)) if due else {}
+        links = [name for name in self.graph.videos if name in names and name not in faults]
+        has_links = not all(self.is_linked(name) for name in links)
+        wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
+        self.require_room([(node, video) for node, video in wanted if video], has_links=has_links)
+        if not due and not has_links:
+            self._fresh.update(node.title for node in nodes)
+            self._fresh.update(links)
+        return faults
+
+    def require_room(self, nodes: Sequence[tuple[Node, str]], *, has_links: bool = False) -> None:
+        """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+
+        Raises:
+            StoreError: it cannot; all that is wrong.
+        """
+        links = self.links.folder if has_links else None
+        require_room(self.graph, self.machine.model_dump(), self.store, nodes, links=links)
+
+    def _first_sound(self, node: Node, faults: Collection[str]) -> str:
+        """The first video of a node that can be made, or ""."""
+        return next((name for name in self.graph.videos_of(node) if name not in faults), "")
+
+    def _find_first(self, names: Collection[str], due: Set[ArtifactId]) -> dict[str, str]:
+        """Of each video that is to be checked, the stage of its first node that is due."""
         first: dict[str, str] = {}
         for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
             stages = (stage for stage, node in self.graph.videos[name].items() if node.artifact in due)
             if stage := next(stages, None):
                 first[name] = stage
-        return self._check(first)
+        return first
 
     def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
         unknown = {name: stage for name, stage in first.items() if name not in self._sound}
@@ -263,7 +318,7 @@ class Freshness:
 
     def __call__(self) -> bool:
         """Whether the node needs no run."""
-        return self.build.verdict(self.node).is_fresh
+        return self.build.is_fresh(self.node)
 
     def __repr__(self) -> str:
         state = self.build.explain(self.node, self.build.verdict(self.node))
@@ -281,8 +336,7 @@ class LinkFreshness:
 
     def __call__(self) -> bool:
         """Whether the link points to the video of the present parameters."""
-        node = self.build.graph.videos[self.name][self.build.pipeline.last.name]
-        return self.build.links.points_to(self.name, node.artifact)
+        return self.build.is_linked(self.name)
 
     def __repr__(self) -> str:
         return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
@@ -346,7 +400,6 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
 def _ensure_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _DATABASE).open("ab").close()  # `touch` lets the owner pass, also one who may not write
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:

@@ -80,6 +80,7 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
             command = shlex.join(["doit", parent.title, *overrides])
             state = f"{verdict.state} ({build.explain(parent, verdict)})" if verdict.reasons else verdict.state
             raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
+    build.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         shown.finish(perform(build.job(node), load(), Report(shown)))
     print(build.store.payload(node.artifact))

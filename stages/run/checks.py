@@ -1,7 +1,8 @@
 """What is looked at before a run's first node, so that nothing is paid for that cannot end.
 
 A program's package can have a module `checks`, beside the edge that does the work: its `find_faults` says what would
-keep a node from being made, from settings alone. It loads nothing heavy.
+keep a node from being made, from settings alone; its `size_bytes`, if there is one, how large the payload will be
+(room.py). It loads nothing heavy.
 """
 
 import functools
@@ -9,11 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, StagesError
+from stages.geometry import VideoSize
 from stages.keys import JsonValue, Node
-from stages.models.checkpoint import Checkpoint, find_local_files, read_component_settings, require_components
+from stages.models.checkpoint import (
+    Checkpoint,
+    find_local_files,
+    find_missing_bytes,
+    read_component_settings,
+    require_components,
+)
 from stages.models.pipeline_class import explain_class
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
@@ -21,6 +30,7 @@ from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
 
+DTYPE_BYTES: Mapping[str, int] = MappingProxyType({"bfloat16": 2, "float32": 4})  # of an entry, by a parameter's value
 _MODULE = "checks"  # of a program's package
 
 
@@ -32,6 +42,7 @@ class Reader:
         self.settings = functools.cache(read_component_settings)
         self.headers = functools.cache(_read_local_headers)
         self.require = functools.cache(require_components)
+        self.missing_bytes = functools.cache(find_missing_bytes)
 
 
 def _read_local_headers(checkpoint: Checkpoint, component: Component) -> WeightHeaders | None:
@@ -67,9 +78,20 @@ class Chain:
         """Whether a stage computes its result, so that no file from elsewhere takes its place."""
         return stage in self.nodes and bool(self.nodes[stage].components)
 
+    @property
+    def video_size(self) -> VideoSize | None:
+        """Size of the video, where a node says it: latents of a file from elsewhere have a size of their own."""
+        for node in self.nodes.values():
+            match node.parameters:
+                case {"num_frames": int(num_frames), "height": int(height), "width": int(width)}:
+                    return VideoSize(num_frames, height, width)
+        return None
+
 
 # Of a node with these parameters, in a chain: a message for each thing that keeps it from being made.
 FindFaults: TypeAlias = Callable[[Chain, Mapping[str, Any]], list[str]]
+# Of such a node, how many bytes its payload has; None where only the stage knows.
+SizeBytes: TypeAlias = Callable[[Chain, Mapping[str, Any]], int | None]
 
 
 def check_videos(graph: Graph, machine: Mapping[str, JsonValue], first: Mapping[str, str]) -> dict[str, StagesError]:
@@ -127,13 +149,20 @@ def _find_faults_of_node(chain: Chain, pipeline: Pipeline, node: Node) -> list[s
     stage = pipeline[node.stage]
     if missing := stage.find_missing(node.parameters):
         return [missing]
-    find = _load_checks(stage.program_of(node.parameters).package)
+    find: FindFaults | None = getattr(_load_checks(stage.program_of(node.parameters).package), "find_faults", None)
     return [] if find is None else find(chain, stage.complete(node.parameters))
 
 
+def payload_bytes(chain: Chain, pipeline: Pipeline, node: Node) -> int:
+    """How many bytes a node's payload has; 0 where that is not known before it is made."""
+    stage = pipeline[node.stage]
+    size: SizeBytes | None = getattr(_load_checks(stage.program_of(node.parameters).package), "size_bytes", None)
+    found = None if size is None else size(chain, stage.complete(node.parameters))
+    return found or 0
+
+
 @functools.cache  # asked for each node
-def _load_checks(package: str) -> FindFaults | None:
+def _load_checks(package: str) -> ModuleType | None:
     """The checks of a program, or None where it has none."""
     module = f"{package}.{_MODULE}"
-    found: FindFaults | None = import_module(module).find_faults if find_spec(module) else None
-    return found
+    return import_module(module) if find_spec(module) else None

@@ -197,16 +197,22 @@ class Store:
         return forget_artifact(self.folder(artifact))
 
     def remove(self, artifact: ArtifactId) -> bool:
-        """Delete an artifact, so that it is never seen half-deleted. False when there is none."""
+        """Delete an artifact, so that it is never seen half-deleted. False when there is none.
+
+        What says that it is one goes first. Nothing is made or moved, so that a full disk can be freed.
+
+        Raises:
+            StoreError: it cannot be deleted.
+        """
         folder = self.folder(artifact)
         if not folder.is_dir():
             return False
-        with self._drafts.new() as space, self._drafts.exclusive():
-            try:
-                folder.rename(space / _OLD)
-            except FileNotFoundError:
-                return False
-        return True
+        try:
+            return _delete_artifact(folder, self._drafts.exclusive())
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be removed ({error.strerror}). Fix its permissions, or ask whoever owns it."
+            ) from error
 
     def sweep_drafts(self) -> None:
         """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
@@ -290,6 +296,29 @@ class Store:
             with suppress(FileNotFoundError):
                 old.rename(final)
             raise
+
+
+def _delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bool:
+    """As `Store.remove`; an artifact that is put in its place meanwhile stays, since this one is held open."""
+    with exclusive:
+        if folder.is_symlink():
+            folder.unlink()  # what it leads to is somebody's own
+            return True
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        for name in (MANIFEST, FORGOTTEN):
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=opened)
+    try:
+        for name in os.listdir(opened):  # noqa: PTH208 (of an open folder)
+            os.unlink(name, dir_fd=opened)
+    finally:
+        os.close(opened)
+    with suppress(OSError):
+        folder.rmdir()
+    return True
 
 
 def forget_artifact(folder: Path) -> bool:

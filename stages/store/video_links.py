@@ -1,6 +1,7 @@
 """The links by which a person finds videos: `videos/<name>.mp4` in the store points to the newest choice of a video."""
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -11,24 +12,33 @@ from stages.store.interface import ArtifactStore
 from stages.store.sharing import make_folder
 
 _FOLDER = "videos"
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class VideoLinks:
-    """The links of one store. Their names are those of the videos, their targets artifacts of the last stage."""
+    """The links of one store. Their names are those of the videos, their targets artifacts of the last stage.
+
+    Only links into this store are replaced and removed: anything else under such a name is somebody's own.
+    """
 
     def __init__(self, store: ArtifactStore, *, suffix: str) -> None:
         """Nothing is created before the first link; `suffix` ends its name, such as ".mp4"."""
         self._store = store
         self._suffix = suffix
 
+    @cached_property
+    def folder(self) -> Path:
+        """Where the links are."""
+        return self._store.root / _FOLDER
+
     def path(self, name: str) -> Path:
         """Where a person finds a video."""
-        return self._store.root / _FOLDER / f"{name}{self._suffix}"
+        return self.folder / f"{name}{self._suffix}"
 
     @cached_property
     def _is_in_store(self) -> bool:
         """Whether the folder of the links is in the store itself, and not a link to another one."""
-        return not (self._store.root / _FOLDER).is_symlink()
+        return not self.folder.is_symlink()
 
     def points_to(self, name: str, artifact: ArtifactId) -> bool:
         """Whether a video's link points to this artifact."""
@@ -45,24 +55,39 @@ class VideoLinks:
         """Let a video's link point to this artifact, in one step.
 
         Raises:
-            StoreError: something else is in its place, or it cannot be written.
+            StoreError: something else is in its place, which stays, or it cannot be written.
         """
-        link = self.path(name)
+        link, payload = self.path(name), self._store.payload(artifact)
         try:
             make_folder(link.parent, self._store.root)
-            with Drafts(self._store.root).new() as draft:
-                (draft / name).symlink_to(os.path.relpath(self._store.payload(artifact), link.parent))
-                (draft / name).replace(link)
+            with Drafts(self._store.root).exclusive():  # nobody changes it between the look and the change
+                if os.path.lexists(link) and not self._is_ours(link):
+                    raise StoreError(
+                        f"{link}: is not a link that doit has made, and stays as it is. The video is {payload}. Move "
+                        f"away what is there; then `doit {name}` makes the link."
+                    )
+                new = link.with_name(f".{link.name}.new")  # in the same folder, which may be on another file system
+                if self._is_ours(new):
+                    new.unlink()  # of a run that was killed
+                new.symlink_to(self._target(payload))
+                new.replace(link)
         except OSError as error:
-            raise StoreError(f"{link}: cannot be made ({error.strerror}). Move away what is in its place.") from error
+            raise StoreError(
+                f"{link}: cannot be made ({error.strerror}). The video is {payload}. Fix that; then `doit {name}` "
+                "makes the link."
+            ) from error
 
     def remove(self, name: str) -> bool:
         """Take a video's link away, and say whether there was one; the artifact stays.
 
         Raises:
-            StoreError: it is no link, or its folder cannot be written.
+            StoreError: it is not a link into this store, or its folder cannot be written.
         """
         link = self.path(name)
+        if not os.path.lexists(link):
+            return False
+        if not self._is_ours(link):
+            raise StoreError(f"{link}: is not a link that doit has made, and stays as it is. Remove it by hand.")
         try:
             link.unlink()
         except FileNotFoundError:
@@ -70,3 +95,20 @@ class VideoLinks:
         except OSError as error:
             raise StoreError(f"{link}: cannot be removed ({error.strerror}). Do that by hand.") from error
         return True
+
+    def _target(self, payload: Path) -> str:
+        """What a link holds: a way that stays right when the store is moved, as far as it is inside the store."""
+        if self._is_in_store:
+            return os.path.relpath(payload, self.folder)
+        place = self._store.root.resolve() / payload.relative_to(self._store.root)
+        return os.path.relpath(place, self.folder.resolve())
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether this is a link as `_target` makes them, to an artifact that is there or was."""
+        try:
+            place = Path(os.path.normpath(path.parent.resolve() / os.readlink(path)))  # noqa: PTH115 (of its text)
+        except OSError:
+            return False  # not there, or no link
+        parts = place.parts
+        root = self._store.root.resolve().parts
+        return parts[:-3] == root and len(parts) == len(root) + 3 and _KEY.fullmatch(parts[-2]) is not None

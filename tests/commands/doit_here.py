@@ -9,8 +9,8 @@ from typing import Any
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
-from stages.commands.file_checker import Xxh3Checker
 from stages.commands.reporter import Reporter
+from stages.store.ignored_tasks import IgnoredTasks
 from tests.project import PROJECT
 
 PLUGINS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["doit"]["plugins"]
@@ -22,15 +22,13 @@ def run_doit(
     """Exit code.
 
     Args:
-        folder: takes doit's database.
+        folder: the store's: takes what is ignored.
         at_end: what a run calls, however it ends.
         tasks: as dodo.py would yield them, in this order.
     """
     config = {
         "default_tasks": list(dict.fromkeys(task["basename"] for task in tasks)),
-        "backend": "sqlite3",
-        "dep_file": str(folder / ".doit.db"),
-        "check_file_uptodate": Xxh3Checker,
+        "ignored": IgnoredTasks(folder),
         "reporter": Reporter,
         "at_end": at_end,
         "verbosity": 2,

@@ -55,7 +55,10 @@ def test_an_unknown_option_is_one_message_and_exit_code_1_of_every_command(
             ["list", "--sort", "size"],
             "doit list: --sort size: must be one of name, definition. `doit help list` says what there is.",
         ),
-        (["--check_file_uptodate", "x"], "No check_file_uptodate named 'x'. Type 'doit help run' to see a list"),
+        (
+            ["--check_file_uptodate", "x"],
+            "doit run: option --check_file_uptodate not recognized. There is no database: ",
+        ),
     ],
 )
 def test_a_wrong_option_is_named_with_what_is_wrong(

@@ -45,8 +45,8 @@ def test_under_doits_own_commands_the_overrides_are_known(monkeypatch: pytest.Mo
 def test_under_doits_own_commands_a_note_says_so(capsys: pytest.CaptureFixture[str]):
     current_invocation()
     assert capsys.readouterr().err == (
-        "note: these are doit's own commands, because pyproject.toml is not read from another folder. Run doit in the "
-        "folder of dodo.py for those of this project.\n"
+        "note: these are doit's own commands, because pyproject.toml is not read from another folder. They remember "
+        "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project.\n"
     )
 
 

@@ -30,6 +30,20 @@ def test_a_template_with_the_status_needs_it_to_be_asked_for(tmp_path: Path, cap
     assert capsys.readouterr().out == "R\n"
 
 
+def test_with_deps_the_tasks_that_a_task_depends_on_are_below_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": "encode", "actions": []}, {"basename": "demo", "actions": [], "task_dep": ["encode"]}]
+    assert run_doit(tmp_path, tasks, "list", "--deps", "--quiet", "demo") == 0
+    assert capsys.readouterr().out == "demo   \n -  encode\n\n"
+
+
+def test_the_status_of_a_task_is_what_its_answer_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [{"basename": name, "actions": [], "uptodate": [name == "fresh"]} for name in ("due", "fresh", "ignored")]
+    run_doit(tmp_path, tasks, "ignore", "ignored")
+    capsys.readouterr()
+    assert run_doit(tmp_path, tasks, "list", "--status", "--template", "{status} {name}") == 0
+    assert capsys.readouterr().out == "R due\nU fresh\nI ignored\n"
+
+
 def test_what_is_ignored_is_listed_with_how_that_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     tasks = [{"basename": "encode", "actions": [], "doc": "the encode stage"}]
     run_doit(tmp_path, tasks, "ignore", "encode")

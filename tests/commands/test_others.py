@@ -67,16 +67,13 @@ def test_of_a_group_each_task_is_ignored_and_not_the_group(tmp_path: Path, capsy
     assert capsys.readouterr().out == "no longer ignored: encode:1\n"
 
 
-def test_reset_dep_takes_a_file_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    ran: list[int] = []
-    (tmp_path / "file").write_text("one")
-    task = {**task_that_appends_to(ran), "file_dep": [tmp_path / "file"]}
-    assert run_doit(tmp_path, [task], "reset-dep") == 0
-    assert capsys.readouterr().out == (
-        "processed encode\nThese records only save time: the store decides what is due, and `doit info` says why.\n"
+def test_reset_dep_says_why_it_is_of_no_use_and_what_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_doit(tmp_path, [TASK], "reset-dep", "encode") == 1
+    assert capsys.readouterr() == (
+        "",
+        "doit reset-dep: renews doit's records of files, and here are none: the store says what is up to date. `doit "
+        "info TASK` says why a task is not; `doit forget TASK` has it made again.\n",
     )
-    assert run_doit(tmp_path, [task], "run") == 0
-    assert not ran
 
 
 def test_strace_says_why_it_is_of_no_use_and_what_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -90,16 +87,20 @@ def test_strace_says_why_it_is_of_no_use_and_what_is(tmp_path: Path, capsys: pyt
     assert not ran
 
 
-def test_dumpdb_prints_what_doit_remembers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_dumpdb_prints_what_is_remembered(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_doit(tmp_path, [TASK, {"basename": "demo", "actions": []}], "ignore", "encode", "demo")
+    capsys.readouterr()
+    assert run_doit(tmp_path, [TASK], "dumpdb") == 0
+    assert capsys.readouterr().out == "ignored: demo\nignored: encode\n"
+
+
+def test_dumpdb_says_so_when_nothing_is_remembered(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     run_doit(tmp_path, [TASK], "run")
     capsys.readouterr()
     assert run_doit(tmp_path, [TASK], "dumpdb") == 0
-    assert capsys.readouterr().out == "encode -> {'_values_:': {}, 'checker:': 'Xxh3Checker', 'deps:': []}\n"
-
-
-def test_dumpdb_says_so_when_there_are_no_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run_doit(tmp_path, [TASK], "dumpdb") == 0
-    assert capsys.readouterr().out == "no records: nothing has been run, or they were deleted.\n"
+    assert capsys.readouterr().out == (
+        "nothing is ignored, and nothing else is remembered: the store says what is made.\n"
+    )
 
 
 @pytest.mark.parametrize("command", [["help", "encode"], ["tabcompletion", "--hardcode-tasks"], ["dumpdb"], ["list"]])

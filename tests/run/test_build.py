@@ -36,7 +36,7 @@ def test_loading_runs_nothing_and_makes_no_artifact(root: Path):
     build = load_build(root, {})
     assert isinstance(build.runner, Workers)
     assert build.runner.process_ids == {}
-    assert {path.name for path in build.store.root.iterdir()} == {".doit.db", ".stat-cache.json"}
+    assert {path.name for path in build.store.root.iterdir()} == {".stat-cache.json"}
 
 
 @dataclass
@@ -71,10 +71,10 @@ class FakeStore:
 
 @dataclass
 class FakeRunner:
-    """Takes jobs and starts nothing; what is not there to be read, or `fails`, has no result."""
+    """Takes jobs and starts nothing; what is not there to be read, or `fails` with a message, has no result."""
 
     store: FakeStore
-    fails: bool = False
+    fails: str = ""
     jobs: list[Job] = field(default_factory=list)
     ahead: list[Program | None] = field(default_factory=list)
     stopped: set[Program] = field(default_factory=set)
@@ -84,7 +84,9 @@ class FakeRunner:
         self.ahead.append(ahead)
         observe({"event": "phase", "name": "computing"})
         self.jobs.append(job)
-        if self.fails or not set(job.node.input_artifacts) <= self.store.fresh:
+        if self.fails:
+            raise StageError(self.fails)
+        if not set(job.node.input_artifacts) <= self.store.fresh:
             raise StageError(f"{job.node.title}: no result.")
         self.store.fresh.add(job.node.artifact)
         return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
@@ -148,7 +150,7 @@ def test_a_job_knows_the_command_that_says_what_its_videos_need(root: Path):
 
 def test_after_every_job_drafts_are_swept_also_when_there_is_no_result(root: Path):
     build, store, runner = fake_build(root, {})
-    runner.fails = True
+    runner.fails = "no result."
     with pytest.raises(StageError):
         build.run(build.graph.videos["demo"]["encode"], lambda _: None)
     assert store.num_sweeps == 1
@@ -308,10 +310,9 @@ def watched_sources(build: Build, stage: str) -> set[str]:
     return {path.relative_to(PROJECT / "stages").as_posix() for path in sources.values()}
 
 
-def test_doit_watches_the_manifests_of_the_inputs_and_the_store_the_code(root: Path):
+def test_the_store_looks_at_the_code(root: Path):
     build: Build = load_build(root, {})
     nodes = build.graph.videos["demo"]
-    assert build.file_deps(nodes["decode"]) == [build.targets(nodes["denoise"])[-1]]
     assert {"geometry.py", "tensors/files.py", "decode/edge.py"} <= watched_sources(build, "decode")
     assert build.job(nodes["decode"]).code == fingerprint("stages.decode", StatCache(Path(os.devnull)))
 
@@ -392,3 +393,56 @@ def test_a_fault_is_never_up_to_date_and_prints_as_its_message():
 )
 def test_the_summary_of_a_fault_is_short(message: str, summary: str):
     assert Fault(ParamsError(message)).summary == summary
+
+
+def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_again(root: Path):
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos["demo"].values()
+    store.fresh |= {node.artifact for node in nodes}
+    assert build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh) == {}
+    store.fresh.clear()
+    assert all(build.freshness(node)() for node in nodes)  # as it was when the run began
+    build, store, _ = fake_build(root, {})
+    build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh)
+    store.fresh |= {node.artifact for node in nodes}
+    assert all(build.freshness(node)() for node in nodes)
+    store.fresh.clear()
+    assert not any(build.freshness(node)() for node in nodes)
+
+
+def test_a_stage_that_fails_names_what_stays_and_the_command_that_goes_on_from_there(root: Path):
+    build, store, runner = fake_build(root, {"decode.dtype": "bfloat16"})
+    nodes = build.graph.videos["demo"]
+    store.fresh |= {nodes["encode"].artifact, nodes["denoise"].artifact}
+    runner.fails = "memory ran out."
+    with pytest.raises(StageError) as failed:
+        build.run(nodes["decode"], lambda _: None)
+    assert str(failed.value) == (
+        f"memory ran out.\n  What it is made from stays: {store.payload(nodes['denoise'].artifact)}. `doit demo "
+        "decode.dtype=bfloat16` goes on from there."
+    )
+
+
+def test_of_inputs_that_are_damaged_it_is_not_said_that_they_stay(root: Path):
+    build, _, runner = fake_build(root, {})
+    runner.fails = "the file was cut or edited."
+    with pytest.raises(StageError) as failed:
+        build.run(build.graph.videos["demo"]["decode"], lambda _: None)
+    assert str(failed.value) == "the file was cut or edited."
+
+
+def test_an_error_about_a_draft_names_the_artifact(root: Path):
+    build, store, runner = fake_build(root, {})
+    node = build.graph.videos["demo"]["export"]
+    runner.fails = f"StoreError: {store.root}/.drafts/0123456789abcdef/new/video.mp4: libx264 cannot encode."
+    with pytest.raises(StageError) as failed:
+        build.run(node, lambda _: None)
+    assert str(failed.value) == f"StoreError: {store.folder(node.artifact)}/video.mp4: libx264 cannot encode."
+
+
+def test_the_traceback_of_a_stage_is_kept_with_its_error(root: Path):
+    build, _, runner = fake_build(root, {})
+    runner.fails = "broken"
+    with pytest.raises(StageError) as failed:
+        build.run(build.graph.videos["demo"]["encode"], lambda _: None)
+    assert isinstance(failed.value.__cause__, StageError)  # where the note with the traceback is (worker.py)

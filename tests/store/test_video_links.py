@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId, Node
+from stages.keys import Node
 from stages.store.artifacts import Store
 from stages.store.video_links import VideoLinks
 from tests.builders import build_node, publish
@@ -44,22 +44,122 @@ def test_a_link_that_is_removed_leaves_the_artifact(store: Store):
     assert store.payload(node.artifact).is_file()
 
 
-@pytest.mark.parametrize("change", [VideoLinks.point_to, lambda links, name, _artifact: links.remove(name)])
-def test_what_stands_in_a_links_place_is_reported_and_stays(
-    store: Store, change: Callable[[VideoLinks, str, ArtifactId], None]
-):
-    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
-    links.path("demo").mkdir(parents=True)
-    with pytest.raises(StoreError, match=rf"^{links.path('demo')}: cannot be (made|removed) \(Is a directory\)\."):
-        change(links, "demo", node.artifact)
-    assert links.path("demo").is_dir()
+def make_file(place: Path) -> None:
+    place.write_text("mine")
 
 
-def test_a_file_in_the_folders_place_is_reported(store: Store):
+def make_folder(place: Path) -> None:
+    place.mkdir()
+
+
+def make_link(place: Path) -> None:
+    (place.parent / "mine").write_text("mine")
+    place.symlink_to("mine")
+
+
+def make_link_to_nothing(place: Path) -> None:
+    place.symlink_to("/nowhere/video.mp4")
+
+
+def make_link_into_another_store(place: Path) -> None:
+    place.symlink_to(f"../../other/export/{'a' * 32}/video.mp4")
+
+
+def make_link_to_another_file_of_the_store(place: Path) -> None:
+    place.symlink_to("../logs/export.log")
+
+
+def make_link_to_itself(place: Path) -> None:
+    place.symlink_to(place.name)
+
+
+OWN = [
+    make_file,
+    make_folder,
+    make_link,
+    make_link_to_nothing,
+    make_link_into_another_store,
+    make_link_to_another_file_of_the_store,
+    make_link_to_itself,
+]
+
+
+@pytest.mark.parametrize("make_own", OWN)
+def test_what_is_somebodys_own_in_a_links_place_is_never_replaced(store: Store, make_own: Callable[[Path], None]):
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
-    (store.root / "videos").write_text("")
-    with pytest.raises(StoreError, match=r"demo.mp4: cannot be made \(File exists\)\. Move away what is in its place"):
+    links.folder.mkdir()
+    make_own(links.path("demo"))
+    before = links.path("demo").lstat()
+    with pytest.raises(StoreError) as refused:
         links.point_to("demo", node.artifact)
+    assert str(refused.value) == (
+        f"{links.path('demo')}: is not a link that doit has made, and stays as it is. The video is "
+        f"{store.payload(node.artifact)}. Move away what is there; then `doit demo` makes the link."
+    )
+    assert links.path("demo").lstat() == before
+
+
+@pytest.mark.parametrize("make_own", OWN)
+def test_what_is_somebodys_own_in_a_links_place_is_never_removed(store: Store, make_own: Callable[[Path], None]):
+    links = VideoLinks(store, suffix=".mp4")
+    links.folder.mkdir(parents=True)
+    make_own(links.path("demo"))
+    before = links.path("demo").lstat()
+    with pytest.raises(StoreError) as refused:
+        links.remove("demo")
+    assert str(refused.value) == (
+        f"{links.path('demo')}: is not a link that doit has made, and stays as it is. Remove it by hand."
+    )
+    assert links.path("demo").lstat() == before
+
+
+def test_a_link_to_an_artifact_that_is_gone_is_replaced_and_removed(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    links.point_to("demo", one.artifact)
+    store.remove(one.artifact)
+    links.point_to("demo", other.artifact)
+    assert links.path("demo").read_bytes() == b"video 2"
+    store.remove(other.artifact)
+    assert links.remove("demo")
+
+
+def test_what_a_killed_run_has_left_of_a_link_is_no_obstacle(store: Store):
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
+    links.folder.mkdir()
+    (links.folder / ".demo.mp4.new").symlink_to(f"../export/{node.key}/video.mp4")
+    links.point_to("demo", node.artifact)
+    assert {path.name for path in links.folder.iterdir()} == {"demo.mp4"}
+
+
+def test_a_file_in_the_folders_place_is_reported_with_where_the_video_is(store: Store):
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
+    links.folder.write_text("")
+    with pytest.raises(StoreError) as refused:
+        links.point_to("demo", node.artifact)
+    assert str(refused.value) == (
+        f"{links.path('demo')}: cannot be made (File exists). The video is {store.payload(node.artifact)}. Fix that; "
+        "then `doit demo` makes the link."
+    )
+
+
+def test_a_folder_of_links_may_lie_elsewhere(store: Store, tmp_path: Path):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    (tmp_path / "deep/er/videos").mkdir(parents=True)
+    links.folder.symlink_to(tmp_path / "deep/er/videos")
+    for node in (one, other):
+        links.point_to("demo", node.artifact)
+        assert links.points_to("demo", node.artifact)
+        assert links.path("demo").read_bytes() == store.payload(node.artifact).read_bytes()
+    assert links.remove("demo")
+
+
+def test_a_store_behind_a_link_has_links(store: Store, tmp_path: Path):
+    node = made(store, 1)
+    (tmp_path / "behind").symlink_to(store.root)
+    links = VideoLinks(Store(tmp_path / "behind"), suffix=".mp4")
+    links.point_to("demo", node.artifact)
+    assert links.points_to("demo", node.artifact)
+    assert VideoLinks(store, suffix=".mp4").remove("demo")
 
 
 def test_of_a_folder_of_links_that_lies_elsewhere_the_place_that_they_lead_to_counts(store: Store, tmp_path: Path):

@@ -1,0 +1,67 @@
+"""Whether a store can take what a run will make: folders that can be written, and a disk with room.
+
+Asked before the first node. The folders are tried in stages/store/folders.py, the disk is asked in disk_space.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.keys import JsonValue, Node
+from stages.request.graph import Graph
+from stages.run.checks import Chain, Reader, payload_bytes
+from stages.run.disk_space import Need, find_shortages
+from stages.store.folders import find_folder_faults
+from stages.store.interface import ArtifactStore
+
+
+def require_room(
+    graph: Graph,
+    machine: Mapping[str, JsonValue],
+    store: ArtifactStore,
+    nodes: Sequence[tuple[Node, str]],
+    *,
+    links: Path | None = None,
+) -> None:
+    """Find out whether a store can take what will be made.
+
+    Args:
+        graph: of the run.
+        machine: the machine's settings.
+        store: which is to take it.
+        nodes: to be made, in their order, each with a video that it is for and that can be made.
+        links: the folder of links to videos, if some will be made.
+    Raises:
+        StoreError: it cannot; all that is wrong, a line each.
+    """
+    replaced = (folder for node, _ in nodes if _is_there(folder := store.folder(node.artifact)))
+    faults = find_folder_faults(store.root, (node.stage for node, _ in nodes), replaced=replaced, links=links)
+    if nodes and not faults:
+        faults = _find_shortages(graph, machine, store, nodes)
+    if faults:
+        raise StoreError("\n  ".join(faults))
+
+
+def _find_shortages(
+    graph: Graph, machine: Mapping[str, JsonValue], store: ArtifactStore, nodes: Iterable[tuple[Node, str]]
+) -> list[str]:
+    reader, needs = Reader(), []
+    downloads: dict[Path, int] = {}
+    for node, video in nodes:
+        stage = graph.pipeline[node.stage]
+        chain = Chain(graph.videos[video], graph.checkpoints[video], machine, reader)
+        size_bytes = payload_bytes(chain, graph.pipeline, node)
+        needs.append(Need(node.stage, size_bytes, _size(store.folder(node.artifact) / stage.makes.payload)))
+        downloads |= reader.missing_bytes(chain.checkpoint, stage.components if node.components else ())
+    return find_shortages(store.root, needs, downloads=downloads)
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,112 @@
+"""Whether a store's folders can take what a run will write, found out by doing it once with next to nothing.
+
+Without it, a folder that another user owns, or that lies on another file system, is noticed when a finished artifact
+cannot be moved into it, after hours. Leaves nothing behind but the folders themselves, empty.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.store.drafts import Drafts, sync
+
+# An empty folder, which may be there: of several runs each can put its own in its place.
+_PROBE = ".probe"
+_ELSEWHERE = "set `artifacts` in params/machine.toml to another folder"
+
+
+def find_folder_faults(
+    root: Path, stages: Iterable[str], *, replaced: Iterable[Path] = (), links: Path | None = None
+) -> list[str]:
+    """What keeps artifacts from being written, synced and moved to their places, a message per folder.
+
+    Args:
+        root: the store.
+        stages: whose artifacts will be published.
+        replaced: folders of artifacts that are there and will be made again.
+        links: the folder of links to videos, if some will be made.
+    """
+    faults: list[str | None] = []
+    stages = dict.fromkeys(stages)
+    if stages:
+        try:
+            with Drafts(root).new() as space:
+                if fault := _attempt(root, space.parent, lambda: _write(space)):
+                    return [fault]  # then nothing else can be tried
+                faults += [_attempt(root, root / stage, _publishing(space, root / stage)) for stage in stages]
+        except StoreError as error:
+            return [str(error)]
+    faults += map(_explain_kept, replaced)
+    if links is not None:
+        faults.append(_attempt(root, links, lambda: _link(links)))
+    return [fault for fault in faults if fault]
+
+
+def _attempt(root: Path, folder: Path, attempt: Callable[[], None]) -> str | None:
+    try:
+        attempt()
+    except OSError as error:
+        return _explain(root, folder, error)
+    return None
+
+
+def _write(space: Path) -> None:
+    file = space / "probe"
+    file.write_bytes(b"1")
+    sync(file)
+    sync(space)
+    file.unlink()
+
+
+def _publishing(space: Path, folder: Path) -> Callable[[], None]:
+    def publish() -> None:
+        (space / _PROBE).mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        (space / _PROBE).rename(folder / _PROBE)
+        sync(folder)
+        with suppress(FileNotFoundError):  # another run's probe took its place and is gone
+            (folder / _PROBE).rmdir()
+
+    return publish
+
+
+def _link(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / f"{_PROBE}-{secrets.token_hex(8)}"
+    link.symlink_to(_PROBE)
+    link.unlink()
+
+
+def _explain(root: Path, folder: Path, error: OSError) -> str:
+    if error.errno == errno.EXDEV:
+        return (
+            f"{folder}: is on another file system than the drafts of {root}, from which finished artifacts are moved "
+            f"into it. Keep the whole store on one: {_ELSEWHERE}."
+        )
+    if os.path.lexists(folder) and not folder.is_dir():
+        return f"{folder}: is no folder. Move away what is in its place."
+    reason = error.strerror
+    if error.errno == errno.ENOSPC and (free := os.statvfs(root)).f_bfree and not free.f_ffree:
+        reason = f"{reason}: there are no inodes left"
+    return f"{folder}: cannot be written ({reason}). Make room or fix its permissions, or {_ELSEWHERE}."
+
+
+def _explain_kept(artifact: Path) -> str | None:
+    """Why an artifact cannot be moved away. That is not tried: somebody may be reading it."""
+    try:
+        status, parent = artifact.lstat(), artifact.parent.stat()
+    except OSError:
+        return None  # it is gone, or its folder cannot be used, which is said of the folder
+    is_sticky = bool(parent.st_mode & stat.S_ISVTX)
+    is_kept = is_sticky and os.geteuid() not in (0, status.st_uid, parent.st_uid)
+    if not is_kept and (artifact.is_symlink() or os.access(artifact, os.W_OK)):
+        return None
+    return (
+        f"{artifact}: is to be made again, but cannot be replaced: it belongs to another user (id {status.st_uid}) or "
+        f"may not be changed. Ask its owner to remove it, or {_ELSEWHERE}."
+    )

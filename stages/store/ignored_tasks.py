@@ -1,0 +1,87 @@
+"""The tasks that later runs leave out, because somebody has said so: `.ignored.json` in the store.
+
+Read by each run, written by `doit ignore` and `doit forget` alone, whole, and renamed into its place. What it says is a
+decision of a person, which nothing else in the store repeats: so a file that cannot be read is an error, and not empty.
+"""
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Collection, Set
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.store.drafts import Drafts, sync
+
+IGNORED = ".ignored.json"
+
+
+class IgnoredTasks:
+    """Names of tasks in a store's file; without one, none is ignored."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is the store's folder."""
+        self._root = root
+        self._file = root / IGNORED
+
+    def read(self) -> Set[str]:
+        """The names.
+
+        Raises:
+            StoreError: the file cannot be read, or holds something else.
+        """
+        try:
+            if not stat.S_ISREG(self._file.stat().st_mode):  # reading a pipe would wait for ever
+                raise ValueError("it is no file")
+            names = json.loads(self._file.read_text(encoding="utf-8"))
+            if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise ValueError("it is no list of names of tasks")
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except RecursionError as error:
+            raise self._refusal("it is nested too deeply") from error
+        except (OSError, ValueError) as error:
+            raise self._refusal(getattr(error, "strerror", None) or str(error)) from error
+        return frozenset(names)
+
+    def change(self, *, add: Collection[str] = (), remove: Collection[str] = ()) -> None:
+        """Add and remove names. A file that would stay as it is is not written, and one without names is deleted.
+
+        Raises:
+            StoreError: as `read`, or the file cannot be written.
+        """
+        if not add and self.read().isdisjoint(remove):
+            return
+        try:
+            with Drafts(self._root).exclusive():  # another command may change it, too
+                before = self.read()
+                after = before - {*remove} | {*add}
+                if after != before:
+                    self._write(sorted(after))
+        except OSError as error:
+            raise StoreError(
+                f"{self._file}: cannot be written ({error.strerror}). Make room or fix its permissions, and run it "
+                "again; nothing has changed."
+            ) from error
+
+    def _refusal(self, reason: str) -> StoreError:
+        return StoreError(
+            f"{self._file}: cannot be read ({reason}). It names the tasks that `doit ignore` leaves out: correct it, "
+            "or delete it and ignore them again."
+        )
+
+    def _write(self, names: list[str]) -> None:
+        if not names:
+            self._file.unlink()
+            return
+        new = self._file.with_name(f"{IGNORED}-{secrets.token_hex(8)}")
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(names, indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._file)
+            sync(self._root)
+        finally:
+            new.unlink(missing_ok=True)
