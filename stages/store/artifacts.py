@@ -16,6 +16,7 @@ from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.partial import PartialStates
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -185,15 +186,15 @@ class Store:
         return forget_artifact(self.folder(artifact))
 
     def remove(self, artifact: ArtifactId) -> bool:
-        """Delete an artifact, so that it is never seen half-deleted. False when there is none."""
-        folder = self.folder(artifact)
+        """Delete an artifact, never seen half-deleted, and its partial state. False when there is neither."""
+        folder, had_partial_state = self.folder(artifact), PartialStates(self.root).remove(artifact)
         if not folder.is_dir():
-            return False
+            return had_partial_state
         with self._drafts.new() as space, self._drafts.exclusive():
             try:
                 folder.rename(space / _OLD)
             except FileNotFoundError:
-                return False
+                return had_partial_state
         return True
 
     def sweep_drafts(self) -> None:
