@@ -37,6 +37,8 @@ class Lifeline:
             fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGTERM)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
         threading.Thread(target=self._wait, daemon=True).start()
+        if self.is_broken:  # since before the kernel was asked, and the thread may have to wait for the lock
+            _end()
 
     def call_instead(self, on_break: Callable[[], None]) -> None:
         """Call this, in another thread, when the pipe breaks. The kernel's signal, SIGTERM, comes all the same."""

@@ -7,6 +7,7 @@ named. stdout and stderr belong to the libraries, whatever they print. This is t
 import argparse
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -139,8 +140,12 @@ def _serve_all(events: TextIO, run: Run, code: Digest, lifetime: Lifetime) -> bo
         events.write(json.dumps(event) + "\n")
         events.flush()
 
+    def hear(number: int) -> None:
+        print(f"asked to end by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        lifetime.end()
+
     lifetime.rest()
-    with heard_at_once(lambda _number: lifetime.end()):
+    with heard_at_once(hear):
         for number, line in enumerate(sys.stdin, 1):
             report = Report(send)
             lifetime.begin(report.interrupt)

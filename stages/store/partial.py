@@ -202,13 +202,16 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
         descriptor = _open(path.name, os.O_NONBLOCK, folder)  # a FIFO would wait for a writer
     finally:
         os.close(folder)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is not a plain file")
         if status.st_size > max_bytes:
             raise ValueError(f"it has {status.st_size} bytes")
-        return file.read(max_bytes)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(max_bytes)
+    finally:
+        os.close(descriptor)
 
 
 def _open(path: str | Path, flags: int, folder: int | None = None) -> int:
