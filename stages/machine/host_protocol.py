@@ -11,7 +11,8 @@ waits for the others in brackets:
     |               announced
     |                   |  agree: the facts of all hosts are equal, and none has withdrawn            [300]
     |               preparing
-    |                   |  the job is loaded and compiled: host 0 posts where it starts, then all that they are ready
+    |                   |  the job is loaded and compiled, and host 0 has said where it starts        [3600]
+    |                   |  post that this host is ready
     |                 ready
     |                   |  all hosts are ready                                                        [3600]
     +--- done ----  computing
