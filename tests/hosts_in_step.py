@@ -22,6 +22,7 @@ from stages.machine.host_protocol import Hosts, join
 HEARTBEAT_S = 10  # the shortest that JAX takes
 BEGIN_TIMEOUT_S = 5
 LOAD_S = 2
+START = bytes(range(256)) * (5 << 12)  # 5 MiB, and gRPC takes messages of 4
 
 
 def show(**facts: object) -> None:
@@ -44,8 +45,20 @@ def begin(
         show(job=name, error=f"{type(error).__name__}: {error}", time_s=time.time())
 
 
+def agree(hosts: Hosts, name: str) -> None:
+    """Shows where host 0 starts, and how each host has heard of it."""
+    start = hosts.agree_on_start(START if hosts.index == 0 else b"", name)
+    show(start=name, num_bytes=len(start), is_that_of_host_0=start == START)
+
+
 def fail() -> None:
     raise CheckpointError("weights are missing")
+
+
+def fail_late() -> None:
+    """When the others wait already."""
+    time.sleep(LOAD_S)
+    fail()
 
 
 def main() -> None:
@@ -56,19 +69,20 @@ def main() -> None:
     hosts = Hosts(hosts.index, hosts.count, begin_timeout_s=BEGIN_TIMEOUT_S)
     is_first = hosts.index == 0
 
-    begin(hosts, 3, "the same")
+    begin(hosts, 3, "the same", lambda: agree(hosts, "the same"))
     begin(hosts, 4, "another", find=lambda: {"mesh": "1x1x8", "code": f"c{hosts.index}"})
     begin(hosts, 5, "failing", lambda: time.sleep(LOAD_S) if is_first else fail())
     begin(hosts, 6, "failing facts", find=dict if is_first else fail)
     if not is_first:  # on host 0 it fails before it comes here
         begin(hosts, 7, "missed")
     begin(hosts, 8, "after that")
+    begin(hosts, 9, "failing start", fail_late if is_first else lambda: agree(hosts, "failing start"))
     if not is_first:
         time.sleep(1.5 * BEGIN_TIMEOUT_S)
-    begin(hosts, 9, "late", lambda: show(job="late", error="loading"))
-    begin(hosts, 10, "after the late one")
+    begin(hosts, 10, "late", lambda: show(job="late", error="loading"))
+    begin(hosts, 11, "after the late one")
     if is_first:
-        begin(hosts, 11, "without host 1")
+        begin(hosts, 12, "without host 1")
         time.sleep(20 * HEARTBEAT_S)
     else:
         time.sleep(1.5 * BEGIN_TIMEOUT_S)

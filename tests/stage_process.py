@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -60,19 +60,30 @@ class StageProcess:
 
         The error is as a user sees it, without its traceback.
         """
+        events = []
+        for event in self.begin(job):
+            events.append(event)
+            if event["event"] in _ENDINGS:
+                event.pop("traceback", None)  # of --debug; a new one with each line of code
+                return events
+        raise AssertionError("the process ended")
+
+    def begin(self, job: Job) -> Iterator[dict[str, Any]]:
+        """Pass a job on; its events as they come, until the process ends."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(replace(job, code=code_of(self._program)).to_json() + "\n")
         self._process.stdin.flush()
-        events = []
-        for line in self._process.stdout:
-            if not line.startswith("{"):
-                continue  # the library by which hosts talk prints there
-            events.append(json.loads(line))
-            if events[-1]["event"] in _ENDINGS:
-                events[-1].pop("traceback", None)  # of --debug; a new one with each line of code
-                return events
-        raise AssertionError("the process ended")
+        # the library by which hosts talk prints there, too
+        return (json.loads(line) for line in self._process.stdout if line.startswith("{"))
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, and go on at once."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
+        return self._process.wait()
 
     def close(self) -> None:
         """Let the process end."""

@@ -345,7 +345,7 @@ def test_debug_shows_the_traceback_of_the_stages_process(tmp_path: Path):
     assert result.stdout.splitlines()[-1].startswith("ContractError: ")
 
 
-@pytest.fixture(params=["encode", "denoise", "decode"])
+@pytest.fixture
 def stage_at_work(request: pytest.FixtureRequest, root: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A stage whose process is in the middle of its job, and doit, which waits for it."""
     stage = request.param
@@ -365,11 +365,22 @@ def stage_at_work(request: pytest.FixtureRequest, root: Path) -> Iterator[tuple[
         process.kill()
 
 
-def test_ctrl_c_ends_all_processes_and_leaves_nothing_half_made(
-    stage_at_work: tuple[str, subprocess.Popen[str]], root: Path
+@pytest.mark.parametrize(
+    ("stage_at_work", "number"),
+    [
+        ("encode", signal.SIGINT),
+        ("denoise", signal.SIGINT),
+        ("decode", signal.SIGINT),
+        ("denoise", signal.SIGTERM),
+        ("encode", signal.SIGHUP),
+    ],
+    indirect=["stage_at_work"],
+)
+def test_ctrl_c_and_signals_that_end_end_all_processes_and_leave_nothing_half_made(
+    stage_at_work: tuple[str, subprocess.Popen[str]], root: Path, number: signal.Signals
 ):
     stage, process = stage_at_work
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, error = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "interrupted. Nothing half-made was kept" in error

@@ -15,6 +15,7 @@ from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
 from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
 from stages.run.screen import LazyScreen, Screen, SilentScreen
+from stages.run.signals import as_interrupts
 
 NO_WAIT: Mapping[str, Any] = {
     "name": "no_wait",
@@ -63,7 +64,8 @@ with --single it looks only at what is selected. With --continue a failure stops
         It gives back the reasons of videos that cannot be made, by their names.
         """
         self._params = params  # dodo.py's configuration is added to it
-        return super().execute(params, args)
+        with as_interrupts():  # so that a process in the middle of a job may save it
+            return super().execute(params, args)
 
     @functools.wraps(DoitRun._execute)  # doit passes the options that the signature names
     def _execute(self, *arguments: Any, **options: Any) -> int:

@@ -211,29 +211,45 @@ class Denoiser:
             self._steps[plan] = executable.compiled
         return PreparedVideo(settings, text, self._steps[plan], executable)
 
-    def run(self, video: PreparedVideo, *, progress: Progress) -> NDArray[Any]:
-        """Denoise a video that this object has prepared.
+    def run(
+        self,
+        video: PreparedVideo,
+        *,
+        progress: Progress,
+        num_done: int = 0,
+        latents: NDArray[Any] | None = None,
+        keep: Callable[[int, NDArray[Any]], None] | None = None,
+    ) -> NDArray[Any]:
+        """Denoise a video that this object has prepared, or go on with one.
 
+        Args:
+            video: from `prepare`.
+            progress: in steps, of all that the video has.
+            num_done: steps that are done, of the same video.
+            latents: after these steps, of the shape and dtype of the result; None before the first.
+            keep: as in `sample`.
         Returns:
             [1, 32, f, h, w], of the model dtype, in DiT space.
         Raises:
             StageError: latents are not finite.
         """
         settings = video.settings
-        latents = sample(
+        result = sample(
             video.step,
             self._weights,
             video.text,
-            initial_noise(settings.size, seed=settings.seed, dtype=self.dtype),
+            initial_noise(settings.size, seed=settings.seed, dtype=self.dtype) if latents is None else latents,
             make_schedule(settings.num_inference_steps, self.config.scheduler, flow_shift=settings.flow_shift),
             config=self.config.transformer,
             mesh=self.mesh,
             guidance_scale=settings.guidance_scale,
             progress=progress,
+            num_done=num_done,
+            keep=keep,
         )
         transformer = component_folder(self.checkpoint, TRANSFORMER.name)
-        require_finite(latents, what="latents", parameter="denoise.dtype", dtype=self.dtype, checkpoint=transformer)
-        return np.asarray(latents)
+        require_finite(result, what="latents", parameter="denoise.dtype", dtype=self.dtype, checkpoint=transformer)
+        return np.asarray(result)
 
 
 def explain_second_guidance(own: GuiderConfig, guidance_scale: float, *, where: Path) -> str | None:

@@ -1,5 +1,6 @@
 """Edge of the denoise stage: embeddings in, `latents.safetensors` out."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from stages.denoise.attention.kernels import pick_attention
 from stages.denoise.config import GuiderConfig, TransformerConfig, read_model_config
 from stages.denoise.denoiser import Denoiser, PreparedVideo, explain_second_guidance
+from stages.denoise.resume import Keeper, Start, Work, find_start
 from stages.denoise.sampling import SamplingSettings
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
@@ -17,6 +20,7 @@ from stages.keys import JsonValue
 from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
+from stages.machine.jax_internals import hardware_fingerprint
 from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
@@ -24,6 +28,7 @@ from stages.pipeline.denoise import GUIDER
 from stages.run.accelerator import open_devices
 from stages.run.job import Job, Report, Run
 from stages.store.artifacts import Store
+from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors, write_tensors
 
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX
@@ -47,18 +52,33 @@ class DenoiseStage:
         """Denoise a node's latents, with all hosts.
 
         Returns:
-            For run.json: the kind of device, the number of hosts, the mesh; and where the step was not at hand from a
-            video before, the seconds to get it and whether it was loaded.
+            For run.json: the kind of device, the number of hosts, the mesh; after which step this run began, in how
+            many runs the steps were done, and the seconds that those before took for theirs; and where the step was not
+            at hand from a video before, the seconds to get it and whether it was loaded.
         """
         hosts = self._join(job, report)
         with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
             denoiser, video = self._prepare(job, report, hosts)
+            work, states = _describe_work(job, denoiser, video, hosts), PartialStates(job.store)
+            start = find_start(work, states, report.note) if hosts.index == 0 else Start()
+            start = work.from_bytes(hosts.agree_on_start(work.to_bytes(start), job.node.title))
+        keeper = None  # of several hosts the first one saves, for all
+        if hosts.index == 0:
+            keeper = Keeper(work, start, states, every=job.machine["checkpoint_every"], warn=report.warn)
+            report.when_interrupted(keeper.save)
         with report.phase("denoise"):
-            latents = denoiser.run(video, progress=lambda done, total: report.progress(done, total, "step"))
+            latents = denoiser.run(
+                video,
+                progress=lambda done, total: report.progress(done, total, "step"),
+                num_done=start.num_done,
+                latents=start.latents,
+                keep=keeper,
+            )
         write_tensors(draft / LATENTS.payload, {"latents": latents})
         mesh = denoiser.mesh
         device = mesh.devices.flat[0].device_kind
-        return {"device": device, "hosts": hosts.count, "mesh": dict(mesh.shape), **_describe_compiling(video)}
+        facts = {"device": device, "hosts": hosts.count, "mesh": dict(mesh.shape)}
+        return {**facts, **_describe_start(start), **_describe_compiling(video)}
 
     def _join(self, job: Job, report: Report) -> Hosts:
         """The hosts that have joined, once for all jobs with the same setting."""
@@ -116,6 +136,36 @@ def _facts(job: Job) -> Mapping[str, str]:
         "machine.mesh": job.machine["mesh"],
         **versions_of(_TRACED_BY),
         **find_compiler_facts(),
+    }
+
+
+def _describe_work(job: Job, denoiser: Denoiser, video: PreparedVideo, hosts: Hosts) -> Work:
+    """What a state that was saved of this job, by whatever run, must have been made with to go on from."""
+    devices, settings = [*denoiser.mesh.devices.flat], video.settings
+    attention: Any = pick_attention(devices[0], window_size=settings.window_size)
+    asked = ("machine.platform", "machine.mesh")  # what has become of these counts
+    made_with = {
+        **{name: value for name, value in _facts(job).items() if name not in asked},
+        "device": devices[0].device_kind,
+        "hardware": str(hardware_fingerprint(devices)),
+        "processors": str(_count_processors()) if devices[0].platform == "cpu" else "",
+        "hosts": str(hosts.count),
+        "mesh": "x".join(map(str, denoiser.mesh.shape.values())),
+        "attention": attention.func.__name__,
+    }
+    return Work(job.node.artifact, made_with, settings.size, denoiser.dtype, settings.num_inference_steps)
+
+
+def _count_processors() -> int:
+    """Those that XLA shares its work among on a CPU, which can change the order of sums."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _describe_start(start: Start) -> dict[str, JsonValue]:
+    return {
+        "resumed_after_step": start.num_done,
+        "num_pieces": start.num_pieces + 1,
+        "wall_s_of_pieces_before": start.wall_s,
     }
 
 

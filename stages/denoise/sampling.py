@@ -106,6 +106,8 @@ def sample(
     mesh: Mesh,
     guidance_scale: float,
     progress: Callable[[int, int], None],
+    num_done: int = 0,
+    keep: Callable[[int, NDArray[Any]], None] | None = None,
 ) -> Float[Array, "1 c f h w"]:
     """Denoise one video.
 
@@ -113,12 +115,15 @@ def sample(
         step: `denoise_step` for these sizes, as `plan.lower_step` plans it: without its static arguments.
         weights: in the model dtype, on `mesh`.
         text: of both branches of guidance, or of one.
-        noise: [1, c, f, h, w], model dtype, from `torch_bridge.initial_noise`.
+        noise: [1, c, f, h, w], model dtype, from `torch_bridge.initial_noise`; or latents after some steps.
         schedule: noise levels of all steps.
         config: of the checkpoint.
         mesh: where to compute.
         guidance_scale: >= 1, no unit; see `is_guided`.
         progress: called with (steps done, steps in all) when a step's latents are there.
+        num_done: steps that `noise` has been through, 0 .. steps in all.
+        keep: called before `progress` with (steps done, a copy of the latents in the host's memory): all that the next
+            step reads and that is no argument here.
     Returns:
         [1, c, f, h, w], model dtype, DiT space; whole on each chip.
     """
@@ -126,7 +131,7 @@ def sample(
     # a copy: the first step donates it
     latents: Array = jax.device_put(noise, sharding(mesh), may_alias=False)
     num_steps = len(schedule.timesteps)
-    for index in range(num_steps):
+    for index in range(num_done, num_steps):
         latents = step(
             weights,
             latents,
@@ -136,5 +141,7 @@ def sample(
             guidance_scale=np.float32(guidance_scale),
         )
         latents.block_until_ready()
+        if keep is not None:
+            keep(index + 1, np.array(latents))  # `asarray` would be a view on a CPU, and the next step could not donate
         progress(index + 1, num_steps)
     return latents

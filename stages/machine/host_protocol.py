@@ -11,7 +11,8 @@ waits for the others in brackets:
     |               announced
     |                   |  agree: the facts of all hosts are equal, and none has withdrawn            [300]
     |               preparing
-    |                   |  the job is loaded and compiled: post that this host is ready
+    |                   |  the job is loaded and compiled, and host 0 has said where it starts        [3600]
+    |                   |  post that this host is ready
     |                 ready
     |                   |  all hosts are ready                                                        [3600]
     +--- done ----  computing
@@ -44,8 +45,14 @@ _READY_TIMEOUT_S = 3600  # loading can take long, and the others hear of a host 
 _HEARTBEAT_TIMEOUT_S = 60
 _SHUTDOWN_TIMEOUT_S = 100  # a process that leaves waits for others that still write; less than worker.py waits for it
 _BEGIN, _READY = "begin", "ready"  # the two points of a job at which hosts wait for each other
-_MISSED = MappingProxyType({_BEGIN: "did not begin this job", _READY: "was not ready for this job"})
-_NO_FACTS = "{}"  # of a host that has withdrawn before it announced any
+_START = "start"  # what host 0 posts in between, in parts
+_PART_BYTES = 1 << 20  # of a message; gRPC takes 4 MiB
+_MISSED = MappingProxyType({
+    _BEGIN: "did not begin this job",
+    _START: "did not say where this job starts",
+    _READY: "was not ready for this job",
+})  # fmt: skip
+_NO_FACTS, _NO_PARTS = "{}", "0"  # of a host that has withdrawn before it announced any
 
 
 class Hosts:
@@ -105,6 +112,26 @@ class Hosts:
         faults = self._wait_for_all(_READY, title, timeout_s=_READY_TIMEOUT_S)
         _require_no_fault(title, dict(enumerate(faults)))
 
+    def agree_on_start(self, start: bytes, title: str) -> bytes:
+        """Host 0's `start` on all hosts, such as what was saved of the job. To be called in the block of `preparing`.
+
+        Raises:
+            StageError: host 0 does not say.
+        """
+        if self.count == 1:
+            return start
+        folder = self._folder(f"{_START}/part")
+        if self.index == 0:
+            parts = [start[first : first + _PART_BYTES] for first in range(0, len(start), _PART_BYTES)]
+            for number, part in enumerate(parts):
+                key_value_client().key_value_set_bytes(f"{folder}{number}", part)
+            self._post(_START, str(len(parts)))
+            return start
+        num_parts = int(self._wait_for(0, _START, title, timeout_s=_READY_TIMEOUT_S))
+        timeout_ms = _BEGIN_TIMEOUT_S * 1000  # they are there
+        client = key_value_client()
+        return b"".join(client.blocking_key_value_get_bytes(f"{folder}{n}", timeout_ms) for n in range(num_parts))
+
     def require_work(self, devices: Iterable[jax.Device], *, max_devices: int) -> None:
         """Raise MeshError when a host has none of the devices that are to compute: it could not take part.
 
@@ -131,8 +158,9 @@ class Hosts:
     def _withdraw(self, fault: str) -> None:
         """Post for the hosts that wait for this one, and those that come later, why it takes no part in the job."""
         self._post(_READY, fault)  # first: who finds that this host has begun looks for its fault
-        with suppress(jax.errors.JaxRuntimeError):  # it has posted its facts
-            self._post(_BEGIN, _NO_FACTS)
+        for point, nothing in ((_BEGIN, _NO_FACTS), (_START, _NO_PARTS)):
+            with suppress(jax.errors.JaxRuntimeError):  # it has posted that before
+                self._post(point, nothing)
 
     def _post(self, point: str, text: str) -> None:
         """Post this host's message at a point of the present job. There can be one."""
@@ -189,6 +217,7 @@ def join(
         file=sys.stderr,
         flush=True,
     )
+    jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM, which then ends nothing
     jax.distributed.initialize(
         f"{place.address}:{place.port}",
         place.count,

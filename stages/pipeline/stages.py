@@ -37,7 +37,7 @@ COMMAND_NAMES: Final = frozenset({
     "preflight",
 })  # fmt: skip
 # Other tables of parameters, other folders of a store, and what `video=<name>` means on the command line.
-_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video"})
+_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "partial", "video"})
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.
 _HAS_TABLE = re.compile(rf"""tool["']?\s*(\.\s*["']?{_TABLE}|\]|=)""")

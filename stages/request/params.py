@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from stages.errors import MeshError, ParamsError
 from stages.keys import FROM_FILE, JsonValue
@@ -43,6 +43,8 @@ VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED_NAMES = COMMAND_NAMES | {"video"}
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
+_NUMBER = re.compile(r"[0-9]{1,7}")
+_MAX_STEPS = 1_000_000  # between two saved states of a denoise
 _COMPONENT = "components."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
@@ -66,6 +68,16 @@ def _mesh(value: str) -> str:
         except MeshError as error:
             raise ValueError(str(error)) from error
     return value
+
+
+def _steps(value: Any) -> str:
+    """As text, which all settings of a machine are."""
+    number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+    if value == AUTO:
+        return AUTO
+    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= _MAX_STEPS:
+        return str(number)
+    raise ValueError(f'must be "auto" or a number of steps, 1 to {_MAX_STEPS}.')
 
 
 class ModelParams(Table):
@@ -106,6 +118,7 @@ class MachineParams(Table):
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
     artifacts: Name = "artifacts"
     start_ahead: Literal["auto", "never"] = "auto"
+    checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
 
 
 @dataclass(frozen=True)

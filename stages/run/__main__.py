@@ -2,9 +2,12 @@
 
 import sys
 
-from stages.run.program import main
+from stages.run.lifetime import find_lifeline
 
 if __name__ == "__main__":
+    lifeline = find_lifeline(sys.argv)
+    from stages.run.program import main  # takes time, in which doit may end
+
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit("usage: python -m stages.run PACKAGE ...; `python -m stages.run stages.decode --help` says more")
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2:], lifeline=lifeline)

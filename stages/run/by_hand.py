@@ -3,10 +3,12 @@
 import logging
 import pdb as debugger
 import shlex
+import signal
 import sys
 import traceback
 from bdb import BdbQuit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +20,10 @@ from stages.request.params import read_overrides
 from stages.run.build import Build, load_build
 from stages.run.display import Display
 from stages.run.job import Report, Run, perform
+from stages.run.lifetime import Lifetime
+from stages.run.signals import heard_at_once
+
+_INTERRUPTED = "interrupted. Nothing half-made was kept."
 
 
 def run_by_hand(
@@ -41,7 +47,7 @@ def run_by_hand(
     try:
         _make(load, package, video, overrides, Display(console))
     except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
-        print("interrupted. Nothing half-made was kept.", file=sys.stderr)
+        print(_INTERRUPTED, file=sys.stderr)
         return 1
     except Exception as error:
         is_expected = isinstance(error, StagesError)
@@ -82,8 +88,27 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
             raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
     build.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
-        shown.finish(perform(build.job(node), load(), Report(shown)))
+        job, run, report = build.job(node), load(), Report(shown)
+        with _saved_when_asked_to_end(report):
+            shown.finish(perform(job, run, report))
     print(build.store.payload(node.artifact))
+
+
+@contextmanager
+def _saved_when_asked_to_end(report: Report) -> Iterator[None]:
+    """Save the job at once when a signal comes. SIGINT then ends it as ever; the others end the process here."""
+
+    def hear(number: int) -> None:
+        if number == signal.SIGINT:
+            report.interrupt()
+            return
+        print(_INTERRUPTED, file=sys.stderr, flush=True)
+        lifetime.end()
+
+    lifetime = Lifetime()
+    lifetime.begin(report.interrupt)
+    with heard_at_once(hear):
+        yield
 
 
 def _find_node(build: Build, package: str, video: str) -> Node:

@@ -45,6 +45,8 @@ class NodeDisplay:
         """Show an event of job.py."""
         if event["event"] == "warning":
             self._console.print(f"{self._node.title}: warning: {escape(str(event['message']))}", highlight=False)
+        elif event["event"] == "note":
+            self._console.print(f"{self._node.title}: {escape(str(event['message']))}", highlight=False)
         elif event["event"] == "phase":
             self._first = None
             self._phase = str(event["name"])

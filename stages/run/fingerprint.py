@@ -28,6 +28,7 @@ _CARRIERS = (
     "stages.request",
     "stages.run",
     "stages.store.artifacts",
+    "stages.store.partial",
     "stages.models.checkpoint",
     "stages.models.component_files",
     "stages.models.component_source",

@@ -4,9 +4,10 @@ import json
 import resource
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -30,11 +31,13 @@ from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
 from stages.store.held_inputs import hold_inputs
+from stages.store.partial import PartialStates
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.header import NOT_WHOLE, read_header
 
-# Events that worker.py keeps to itself: the process is about to join those of other hosts; it has accelerators.
-JOINING, HOLDING = "joining", "holding"
+# Events that worker.py keeps to itself: the process has taken the job; it is about to join those of other hosts; it has
+# accelerators.
+ACCEPTED, JOINING, HOLDING = "accepted", "joining", "holding"
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
 _COMPILERS = ("libtpu",)  # which JAX loads, and which has no module
 _MIB = 2**20
@@ -119,7 +122,7 @@ class Job:
 
 
 class Report:
-    """What a running stage reports: how far it is, warnings, and how long each phase took.
+    """What a running stage reports: how far it is, warnings, how long each phase took, and how it is interrupted.
 
     Attributes:
         wall_s: seconds of each phase, of all the times that it was entered.
@@ -130,6 +133,8 @@ class Report:
         """`send` passes one event on."""
         self._send = send
         self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
+        self._save: Callable[[], None] | None = None
+        self._interrupting = threading.Lock()
         self.wall_s: dict[str, float] = {}
         self.steady_s: dict[str, JsonValue] = {}
 
@@ -173,6 +178,24 @@ class Report:
         """Something that the user should know, though it stops nothing."""
         self._send({"event": "warning", "message": message})
 
+    def note(self, message: str) -> None:
+        """Something that is as it should be, and that the user may want to know."""
+        self._send({"event": "note", "message": message})
+
+    def when_interrupted(self, save: Callable[[], None] | None) -> None:
+        """From now on `save` is called, in another thread, when the process is to end in the middle of this job.
+
+        It keeps of the work what can be kept. None: nothing any more; a call that is in progress is waited for.
+        """
+        with self._interrupting:
+            self._save = save
+
+    def interrupt(self) -> None:
+        """The process is to end: save what the stage has said. May be called by any thread."""
+        with self._interrupting:
+            if self._save is not None:
+                self._save()
+
 
 # Makes the payload of a job in the draft folder; returns what run.json shall say besides times and versions.
 Run: TypeAlias = Callable[[Job, Path, Report], Mapping[str, JsonValue]]
@@ -194,13 +217,20 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             inputs = {artifact: each.digest for artifact, each in held.items()}
             _check_components(job)
             _prepare_checkpoint(job, report)
-            details = run(job, draft, report)
+            try:
+                details = run(job, draft, report)
+            except BaseException:
+                report.interrupt()
+                raise
             _check_components(job)
             _check_payload(job, draft)
             facts = _facts(job, started, report) | dict(details)
             published = store.publish(
                 job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
             )
+        report.when_interrupted(None)
+        with suppress(OSError):  # gc deletes it
+            PartialStates(job.store).remove(job.node.artifact)
     except OSError as error:
         if error.errno is None:
             raise  # no error of the system: a library's, which has a text of its own

@@ -7,11 +7,10 @@ named. stdout and stderr belong to the libraries, whatever they print. This is t
 import argparse
 import json
 import os
-import queue
+import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -21,9 +20,11 @@ from stages.keys import Digest, JsonValue
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
-from stages.run.job import JOINING, Job, Report, Run, perform
+from stages.run.job import ACCEPTED, JOINING, Job, Report, Run, perform
 from stages.run.lean_imports import import_program
+from stages.run.lifetime import Lifeline, Lifetime
 from stages.run.memory import watch_memory
+from stages.run.signals import heard_at_once
 from stages.run.text_streams import accept_any_text, from_command_line
 from stages.store.stat_cache import StatCache
 
@@ -41,7 +42,9 @@ The result goes to the store, as with doit. What the node reads must be there; `
 """
 
 
-def main(package: str, arguments: Sequence[str] | None = None, *, instead: str = "") -> None:
+def main(
+    package: str, arguments: Sequence[str] | None = None, *, instead: str = "", lifeline: Lifeline | None = None
+) -> None:
     """Serve jobs from stdin, or run one node by hand.
 
     What does the jobs comes from `open_stage` in the package's edge.py, once for all jobs of this process. It loads
@@ -51,6 +54,7 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
         package: of the program; the __main__ of a stage passes its own.
         arguments: of the command line after the program's name; None for those of this process.
         instead: what --help of a program that makes no video's node says: how it is used.
+        lifeline: to doit, which has started the process.
     """
     accept_any_text()
     options = _parse(package, arguments, instead)
@@ -61,7 +65,7 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
         return note_environment(watch_memory(run), ignored)
 
     if options.video is None:
-        _serve(load, package, options.events_fd)
+        _serve(load, package, options.events_fd, Lifetime(lifeline))
         return
     from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
@@ -90,6 +94,7 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
     parser.add_argument("--pdb", action="store_true", help="on an error, start the debugger where it happened")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
     parser.add_argument("--events-fd", type=int, metavar="N", help="with doit: write events to this file descriptor")
+    parser.add_argument("--parent-fd", type=int, metavar="N", help="with doit: end when this file descriptor does")
     options = parser.parse_intermixed_args(arguments)
     if options.video is None and (options.overrides or options.pdb or options.debug):
         parser.error("these options go with --video")
@@ -98,15 +103,13 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
     return options
 
 
-def _serve(load: Callable[[], Run], package: str, descriptor: int | None) -> None:
-    idle = threading.Event()  # not set while it imports: when doit ends, so does this process
+def _serve(load: Callable[[], Run], package: str, descriptor: int | None, lifetime: Lifetime) -> None:
     if descriptor is None:
-        _serve_all(iter(sys.stdin), sys.stdout, load(), _code_of(package), idle)
+        _serve_all(sys.stdout, load(), _code_of(package), lifetime)
         return
     accept_any_text("utf-8")  # stdout and stderr are a log, which worker.py reads
-    jobs = _follow_parent(idle)
     with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as events:
-        depends_on_hosts = _serve_all(jobs, events, load(), _code_of(package), idle)
+        depends_on_hosts = _serve_all(events, load(), _code_of(package), lifetime)
     if not depends_on_hosts and not sys.flags.dev_mode:  # which warns of what is left open
         _end_at_once()
 
@@ -123,8 +126,8 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle: threading.Event) -> bool:
-    """Do one job after another; `idle` is set while none is in progress.
+def _serve_all(events: TextIO, run: Run, code: Digest, lifetime: Lifetime) -> bool:
+    """Do the jobs that come on stdin, one after another.
 
     Returns:
         Whether the process has joined those of other hosts, which it has to tell that it leaves.
@@ -137,13 +140,20 @@ def _serve_all(jobs: Iterator[str], events: TextIO, run: Run, code: Digest, idle
         events.write(json.dumps(event) + "\n")
         events.flush()
 
-    idle.set()
-    for number, line in enumerate(jobs, 1):
-        idle.clear()
-        print(line, end="", file=sys.stderr, flush=True)
-        ending = _serve_one(replace(Job.from_json(line), number=number), run, Report(send), code)
-        idle.set()  # before doit reads the last event, because it may end stdin at once
-        send(ending)
+    def hear(number: int) -> None:
+        print(f"asked to end by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        lifetime.end()
+
+    lifetime.rest()
+    with heard_at_once(hear):
+        for number, line in enumerate(sys.stdin, 1):
+            report = Report(send)
+            lifetime.begin(report.interrupt)
+            send({"event": ACCEPTED})
+            print(line, end="", file=sys.stderr, flush=True)
+            ending = _serve_one(replace(Job.from_json(line), number=number), run, report, code)
+            lifetime.rest()  # before doit reads the last event, because it may end stdin at once
+            send(ending)
     return has_joined
 
 
@@ -162,18 +172,3 @@ def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str,
             "message": f"{name}: {error}" if is_fault else str(error),
             "traceback": traceback.format_exc(),
         }
-
-
-def _follow_parent(idle: threading.Event) -> Iterator[str]:
-    """Lines of stdin, as they come. When it ends and this process is not idle, doit is gone: then it ends at once."""
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
-        if not idle.is_set():
-            os._exit(1)  # in the middle of a computation nothing gentler is heard
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    return iter(lines.get, None)

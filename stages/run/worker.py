@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from stages.errors import StageError
 from stages.pipeline.stage import Program
-from stages.run.job import HOLDING, JOINING, PEAK_UNIT, Job
+from stages.run.job import ACCEPTED, HOLDING, JOINING, PEAK_UNIT, Job
 from stages.run.memory import advise, is_exhaustion
 from stages.run.runner import Event
 from stages.store.sharing import make_folder
@@ -28,6 +29,7 @@ _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by S
 _MAX_QUOTED = 300  # characters of what a process printed, in a message
 _STOPPED = ("T", "t")  # states of a process in /proc
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
+_PATIENCE_TO_SAVE_S = 5.0  # for one that was asked to end in the middle of a job, which it may save first
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
 
@@ -61,20 +63,11 @@ class Workers:
             turns = self._turns.setdefault(job.program.device, Turns())
         with turns.take(job.rank):
             observe({"event": "phase", "name": "starting"})
+            worker = self._accept(job, observe, ahead)
             try:
-                worker = self._worker(job.program)
-            except OSError as refusal:
-                raise StageError(
-                    f"{job.node.title}: its process cannot be started ({refusal}). Look for room for its log, in "
-                    f"{self._logs}, for memory, and for the number of processes that you may have."
-                ) from refusal
-            if ahead is not None:
-                with suppress(OSError):  # when it is its turn it is tried again, and reported
-                    self._start(ahead)
-            try:
-                ending = worker.run(job, observe)
+                ending = worker.finish(job, observe)
             except BaseException:  # it has ended, or is in the middle of something that nobody waits for any more
-                self._running.pop(job.program, worker).kill()
+                self._discard(worker)
                 raise
         if ending["event"] == "error":
             error = StageError(worker.explain(ending))
@@ -103,8 +96,37 @@ class Workers:
                         self._running.pop(program).leave()
                         worker.wait()
 
-    def _worker(self, program: Program) -> "_Worker":
-        """The program's process, started if need be, when others of its device have ended."""
+    def _accept(self, job: Job, observe: Callable[[Event], None], ahead: Program | None) -> "_Worker":
+        """The process that has taken the job: one that waited for it, or a new one."""
+        waiting = self._running.get(job.program)
+        worker = self._worker(job)
+        try:
+            if ahead is not None:
+                with suppress(OSError):  # when it is its turn it is tried again, and reported
+                    self._start(ahead)
+            if worker.accept(job):
+                return worker
+            if worker is not waiting:
+                raise worker.died(job)
+        except BaseException:
+            self._discard(worker)
+            raise
+        how = worker.how_it_ended()
+        self._discard(worker)
+        observe({"event": "warning", "message": f"a process that waited for it {how}; another one is started."})
+        return self._accept(job, observe, None)
+
+    def _discard(self, worker: "_Worker") -> None:
+        """End a process that no job will be given to any more."""
+        with self._lock:
+            if self._running.get(worker.program) is worker:
+                del self._running[worker.program]
+        worker.leave()
+        worker.wait()
+
+    def _worker(self, job: Job) -> "_Worker":
+        """The process of a job's program, started if need be, when others of its device have ended."""
+        program = job.program
         leaving = [
             self._running.pop(other)
             for other, worker in [*self._running.items()]
@@ -114,6 +136,11 @@ class Workers:
             worker.leave()
         try:
             return self._start(program)
+        except OSError as refusal:
+            raise StageError(
+                f"{job.node.title}: its process cannot be started ({refusal}). Look for room for its log, in "
+                f"{self._logs}, for memory, and for the number of processes that you may have."
+            ) from refusal
         finally:
             for worker in leaving:  # while the new process imports its libraries
                 worker.wait()
@@ -131,7 +158,7 @@ class Workers:
         return {program.name: worker.process_id for program, worker in self._running.items()}
 
     def close(self) -> None:
-        """End all processes, and wait until they have ended. One in the middle of a job is killed."""
+        """End all processes, and wait until they have ended. One in the middle of a job may save it first."""
         ending = []
         while self._running:
             ending.append(self._running.popitem()[1])
@@ -196,39 +223,45 @@ class _Worker:
         make_folder(logs, logs.parent)
         # the host, because two that share a store can have equal process ids
         self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
-        reader, writer = os.pipe()
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
-                [sys.executable, "-m", "stages.run", program.package, "--events-fd", str(writer)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=[writer],
-                cwd=root,
-                start_new_session=True,  # Ctrl-C reaches doit alone, which then ends this process
-            )
-        os.close(writer)
-        self._events = os.fdopen(reader)
+        lifeline, self._lifeline = _pipe_to_child()
+        self._events, events = _pipe_from_child()
+        options = ["--events-fd", str(events.fileno()), "--parent-fd", str(lifeline.fileno())]
+        try:
+            with lifeline, events, self._log.open("wb") as log:
+                self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+                    [sys.executable, "-m", "stages.run", program.package, *options],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[events.fileno(), lifeline.fileno()],
+                    cwd=root,
+                    start_new_session=True,  # Ctrl-C reaches doit alone, which then ends this process
+                )
+        except BaseException:
+            self._close_pipes()
+            raise
         self._depends_on_hosts = False
+        self.is_busy = False
+        self.program = program
         self.has_device = False  # before its first job it has only imported its libraries
         self.holds_devices = False  # accelerators, which other runs wait for
-        self.is_busy = False
 
     @property
     def process_id(self) -> int:
         return self._process.pid
 
-    def run(self, job: Job, observe: Callable[[Event], None]) -> Event:
-        """Pass a job on; the event that ends it, a result or an error. Raises StageError when the process ends."""
+    def accept(self, job: Job) -> bool:
+        """Pass a job on, and wait until the process has taken it. False when it has ended before."""
         assert self._process.stdin is not None
         self.has_device = self.is_busy = True
-        try:
+        with suppress(BrokenPipeError):  # it has ended; there will be no event
             self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended; there will be no event
-        for line in self._events:
-            event: Event = json.loads(line)
+        return self._next_event() == {"event": ACCEPTED}
+
+    def finish(self, job: Job, observe: Callable[[Event], None]) -> Event:
+        """The event that ends an accepted job, a result or an error. Raises StageError when the process ends."""
+        while (event := self._next_event()) is not None:
             if event["event"] in ("result", "error"):
                 self.is_busy = False
                 return event
@@ -238,40 +271,36 @@ class _Worker:
                 self.holds_devices = True
             else:
                 observe(event)
-        how = self._how_it_ended()
-        advice = ""
-        if _MEMORY_RAN_OUT in how or is_exhaustion(how):
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT
-            advice = f" {advise(job, '', peak)}"
-        raise StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
+        raise self.died(job)
+
+    def _next_event(self) -> Event | None:
+        """None when the process has ended."""
+        line = self._events.readline()
+        return json.loads(line) if line.endswith("\n") else None
 
     def leave(self) -> None:
-        """Let the process end by ending its stdin. One in the middle of a job is killed."""
+        """Let the process end by ending its stdin. One in the middle of a job is asked by a signal: it may save it."""
         if self.is_busy:
-            self.kill()
-        else:
-            self._close_stdin()
-
-    def wait(self) -> None:
-        """Wait until a process that was asked to leave has ended."""
-        try:
-            self._process.wait(_PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._events.close()
-
-    def kill(self) -> None:
-        """End the process, whatever it is doing. May be called again, and by another thread than waits for it."""
-        self._process.kill()
-        self._process.wait()
-        self._close_stdin()
-        self._events.close()
-
-    def _close_stdin(self) -> None:
+            self._process.terminate()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
             self._process.stdin.close()
+
+    def wait(self) -> None:
+        """Wait until a process that was asked to leave has ended; after some time it is killed. May be called again."""
+        patience_s = _PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S
+        try:
+            self._process.wait(_PATIENCE_TO_SAVE_S if self.is_busy else patience_s)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        self._events.close()
+        self._lifeline.close()
 
     def explain(self, event: Event) -> str:
         """The message of an error event."""
@@ -279,7 +308,17 @@ class _Worker:
             return f"{event['kind']}: {event['message']}"
         return f"{event['message']}\n  This is a fault of the program. Where it happened: {self._log}"
 
-    def _how_it_ended(self) -> str:
+    def died(self, job: Job) -> StageError:
+        """The error that the process has ended and had a job to do."""
+        how = self.how_it_ended()
+        advice = ""
+        if _MEMORY_RAN_OUT in how or is_exhaustion(how):
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT
+            advice = f" {advise(job, '', peak)}"
+        return StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
+
+    def how_it_ended(self) -> str:
+        """What follows "its process", without a full stop."""
         code = self._process.wait()
         printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:_MAX_QUOTED]
@@ -294,3 +333,15 @@ class _Worker:
         if name == "SIGABRT":  # of C++, which has printed why
             return f"was ended by {name} ({last})"
         return f"was ended by {name}{_MEMORY_RAN_OUT if name == 'SIGKILL' else ''}"
+
+
+def _pipe_to_child() -> tuple[IO[bytes], IO[bytes]]:
+    """Both ends, the child's first."""
+    reader, writer = os.pipe()
+    return os.fdopen(reader, "rb"), os.fdopen(writer, "wb")
+
+
+def _pipe_from_child() -> tuple[IO[str], IO[bytes]]:
+    """Both ends, the child's last."""
+    reader, writer = os.pipe()
+    return os.fdopen(reader, encoding="utf-8"), os.fdopen(writer, "wb")

@@ -17,6 +17,7 @@ from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.partial import PartialStates
 from stages.store.sharing import make_folder, share
 from stages.store.verdict import Reason, Verdict
 
@@ -197,7 +198,7 @@ class Store:
         return forget_artifact(self.folder(artifact))
 
     def remove(self, artifact: ArtifactId) -> bool:
-        """Delete an artifact, so that it is never seen half-deleted. False when there is none.
+        """Delete an artifact, so that it is never seen half-deleted, and its partial state. False when there is neither.
 
         What says that it is one goes first. Nothing is made or moved, so that a full disk can be freed.
 
@@ -205,10 +206,9 @@ class Store:
             StoreError: it cannot be deleted.
         """
         folder = self.folder(artifact)
-        if not folder.is_dir():
-            return False
         try:
-            return _delete_artifact(folder, self._drafts.exclusive())
+            had_partial_state = PartialStates(self.root).remove(artifact)
+            return (folder.is_dir() and _delete_artifact(folder, self._drafts.exclusive())) or had_partial_state
         except OSError as error:
             raise StoreError(
                 f"{folder}: cannot be removed ({error.strerror}). Fix its permissions, or ask whoever owns it."

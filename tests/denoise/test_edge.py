@@ -5,7 +5,8 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 from stages.denoise import edge
 from stages.denoise.denoiser import Denoiser
 from stages.errors import CheckpointError
-from stages.run.job import Report, Run
+from stages.run.job import Job, Report, Run, perform
+from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors
 from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
@@ -319,3 +321,58 @@ def test_hosts_join_once_for_all_jobs(kept: Kept, template: Path, monkeypatch: p
     for seed in range(2):
         kept.denoise(template, seed=seed)
     assert settings == ["one auto"]
+
+
+class Interrupted(BaseException):
+    """In place of a process that ends in the middle of a job."""
+
+
+def denoise_until(kept: Kept, job: Job, *, step: int | None = None) -> list[str]:
+    """Do a job, or end it after a step; what the user is told."""
+    notes = []
+
+    def send(event: Mapping[str, Any]) -> None:
+        if event["event"] == "note":
+            notes.append(event["message"])
+        if event["event"] == "progress" and event["unit"] == "step" and event["done"] == step:
+            raise Interrupted
+
+    with nullcontext() if step is None else pytest.raises(Interrupted):
+        perform(job, kept.run, Report(send))
+    return notes
+
+
+def test_a_denoise_that_was_interrupted_twice_goes_on_and_makes_the_same_bytes(
+    kept: Kept, template: Path, tmp_path: Path
+):
+    job, whole = (denoise_job(template, tmp_path / name, num_inference_steps=5) for name in ("artifacts", "whole"))
+    assert denoise_until(kept, whole) == []
+    assert denoise_until(kept, job, step=2) == []
+    assert denoise_until(kept, job, step=3) == ["goes on after step 2 of 5"]
+    assert denoise_until(kept, job) == ["goes on after step 3 of 5"]
+    assert latents_file(job.store).read_bytes() == latents_file(whole.store).read_bytes()
+    facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
+    assert (facts["resumed_after_step"], facts["num_pieces"]) == (3, 3)
+    assert facts["wall_s_of_pieces_before"] > 0
+    assert PartialStates(job.store).find_all() == []
+
+
+def test_a_denoise_that_was_interrupted_by_another_compiler_starts_anew_and_says_so(
+    kept: Kept, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = denoise_job(template, tmp_path / "artifacts", num_inference_steps=3)
+    denoise_until(kept, job, step=2)
+    monkeypatch.setenv("LIBTPU_INIT_ARGS", "--new")
+    assert denoise_until(kept, job) == [
+        "starts anew, because step 2 of 3 was saved by a run with LIBTPU_INIT_ARGS none, not --new"
+    ]
+    facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
+    assert (facts["resumed_after_step"], facts["num_pieces"], facts["wall_s_of_pieces_before"]) == (0, 1, 0.0)
+
+
+def test_a_state_counts_only_for_what_decides_the_bits(kept: Kept, template: Path, tmp_path: Path):
+    """Which devices there are, and not how the machine was asked for them; nor how often it is saved."""
+    job = denoise_job(template, tmp_path / "artifacts", num_inference_steps=3)
+    denoise_until(kept, job, step=2)
+    machine = {**job.machine, "platform": "auto", "mesh": "1x1x1", "checkpoint_every": "1"}
+    assert denoise_until(kept, replace(job, machine=machine)) == ["goes on after step 2 of 3"]

@@ -103,6 +103,26 @@ def test_progress_is_reported_after_each_step(denoise):
     assert seen == [(1, 2), (2, 2)]
 
 
+def test_from_the_latents_after_any_step_the_rest_gives_the_same_bits(denoise):
+    kept: dict[int, np.ndarray] = {}
+    schedule = make_schedule(4, SchedulerConfig(shift=3.0))
+    whole = denoise(schedule=schedule, keep=kept.__setitem__)
+    assert [*kept] == [1, 2, 3, 4]
+    for num_done, latents in kept.items():
+        seen: list[tuple[int, int]] = []
+        rest = denoise(
+            schedule=schedule, noise=latents, num_done=num_done, progress=lambda *step, seen=seen: seen.append(step)
+        )
+        assert rest.tobytes() == whole.tobytes()
+        assert seen == [(done, 4) for done in range(num_done + 1, 5)]
+
+
+def test_what_is_kept_of_a_step_outlives_the_next_ones(denoise):
+    kept: list[tuple[np.ndarray, bytes]] = []
+    denoise(keep=lambda _done, latents: kept.append((latents, latents.tobytes())))
+    assert all(latents.tobytes() == content and latents.flags.owndata for latents, content in kept)
+
+
 def test_the_same_arguments_give_the_same_bits(denoise):
     assert denoise().tobytes() == denoise().tobytes()
 

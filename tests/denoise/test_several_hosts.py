@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from stages.machine.executables import FOLDER
+from stages.run.job import Job
 from stages.tensors.files import read_tensors
 from tests.builders import code_of
 from tests.denoise.builders import EIGHT_HEADS
@@ -68,20 +70,36 @@ class TwoHosts:
         """What run.json says."""
         return json.loads(latents_file(self.folder / store).with_name("run.json").read_text())
 
-    def run(self, *stores: str, checkpoints: Sequence[Path] = ()) -> list[Event]:
+    def run(self, *stores: str, checkpoints: Sequence[Path] = (), **changes: Any) -> list[Event]:
         """How a job ends on each host, with a store and perhaps a checkpoint of its own."""
-        jobs = [
+        jobs = self._jobs(stores, checkpoints, **changes)
+        code_of("denoise")  # known before there are threads: Python 3.11's `ast` is not for several at a time
+        with ThreadPoolExecutor() as pool:
+            return [events[-1] for events in pool.map(StageProcess.run, self._processes, jobs)]
+
+    def interrupt(self, *stores: str, step: int, **changes: Any) -> None:
+        """Begin a job, and end both processes after a step, host 0 by SIGTERM."""
+        jobs = self._jobs(stores, **changes)
+        code_of("denoise")
+        streams = [process.begin(job) for process, job in zip(self._processes, jobs, strict=True)]
+        for event in streams[0]:
+            if event["event"] == "progress" and event["unit"] == "step" and event["done"] == step:
+                break
+        self._processes[0].signal(signal.SIGTERM)
+        assert self._processes[0].wait() == 1
+        self.kill()
+        self.close()
+
+    def _jobs(self, stores: Sequence[str], checkpoints: Sequence[Path] = (), **changes: Any) -> list[Job]:
+        return [
             denoise_job(
                 checkpoints[host] if checkpoints else self.checkpoint,
                 self.folder / stores[host],
                 machine={"hosts": f"localhost:{self._port} {host}/2"},
-                num_frames=5,
+                **({"num_frames": 5} | changes),
             )
             for host in HOSTS
         ]
-        code_of("denoise")  # known before there are threads: Python 3.11's `ast` is not for several at a time
-        with ThreadPoolExecutor() as pool:
-            return [events[-1] for events in pool.map(StageProcess.run, self._processes, jobs)]
 
     def latents(self, store: str) -> bytes:
         return latents_file(self.folder / store).read_bytes()
@@ -144,6 +162,30 @@ def test_fresh_processes_of_two_hosts_load_the_step_that_was_kept(hosts: TwoHost
         assert not hosts.facts(store)["was_loaded"]
         assert fresh.facts(store)["was_loaded"]
         assert fresh.latents(store) == hosts.latents(store)
+
+
+@pytest.mark.faults
+def test_two_hosts_go_on_after_the_step_that_host_0_has_saved(hosts: TwoHosts, tmp_path: Path):
+    stores = ("first", "second")
+    hosts.run("whole-0", "whole-1", num_inference_steps=6)
+    for step, last in ((2, False), (4, False), (6, True)):
+        fresh = TwoHosts(tmp_path)
+        alarm = Timer(_WAIT_S, fresh.kill)
+        alarm.start()
+        try:
+            if last:
+                events = fresh.run(*stores, num_inference_steps=6)
+            else:
+                fresh.interrupt(*stores, step=step, num_inference_steps=6)
+        finally:
+            alarm.cancel()
+    fresh.close()
+    assert [event["event"] for event in events] == ["result", "result"], events
+    for store in stores:
+        assert fresh.latents(store) == hosts.latents("whole-0")
+        assert (fresh.facts(store)["resumed_after_step"], fresh.facts(store)["num_pieces"]) == (4, 3)
+        assert list((tmp_path / store).glob("partial/*/*")) == []
+    assert not (tmp_path / "second" / "partial").exists()  # one writes
 
 
 def test_two_hosts_publish_equal_bytes_in_one_store(hosts: TwoHosts):

@@ -92,6 +92,24 @@ def test_hosts_are_aligned_again_after_a_job_that_failed_on_one_before_it_met_th
     assert errors(ended, "after that") == [None, None]
 
 
+def test_all_hosts_start_where_host_0_does(ended):
+    for _, lines in ended:
+        (start,) = (line for line in lines if line.get("start") == "the same")
+        assert start == {"start": "the same", "num_bytes": 5 << 20, "is_that_of_host_0": True}
+
+
+def test_a_host_that_waits_to_hear_where_to_start_hears_that_host_0_has_failed(ended):
+    assert [line["num_bytes"] for _, lines in ended for line in lines if line.get("start") == "failing start"] == [0]
+    assert errors(ended, "failing start") == [
+        "CheckpointError: weights are missing",
+        "StageError: failing start: host 0 cannot take part. It says: CheckpointError: weights are missing",
+    ]
+
+
+def test_one_host_starts_where_it_says():
+    assert Hosts().agree_on_start(b"here", "a job") == b"here"
+
+
 def test_a_host_that_comes_when_another_has_withdrawn_does_not_load(ended):
     waited, came = errors(ended, "late")
     assert waited is not None

@@ -21,6 +21,7 @@ from stages.pipeline.stages import Pipeline
 from stages.request.params import RESERVED_NAMES, MachineParams, ModelParams, load_params, read_overrides
 from tests.project import PROJECT, copy_params
 
+STEPS_RULE = 'must be "auto" or a number of steps, 1 to 1000000.'
 HOSTS_RULE = (
     'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
     '"10.0.0.2:8482 0/4" on the first of four.'
@@ -145,6 +146,20 @@ def test_overrides_can_be_limited_to_one_video(root: Path):
     assert (videos["demo"].of_stage("denoise")["seed"], videos["other"].of_stage("denoise")["seed"]) == (42, 5)
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"), [('"auto"', "auto"), ("10", "10"), ('"10"', "10"), ("1", "1"), ("1_000_000", "1000000")]
+)
+def test_how_often_a_denoise_is_saved_is_a_number_of_steps_or_auto(root: Path, typed: str, expected: str):
+    (root / "params/machine.toml").write_text(f"checkpoint_every = {typed}\n")
+    assert load_params(root, {}, Pipeline()).machine.checkpoint_every == expected
+
+
+@pytest.mark.parametrize("typed", ["true", "0", "-1", "10.0", "[]", '"ten"'])
+def test_a_number_of_steps_in_a_file_is_checked(root: Path, typed: str):
+    (root / "params/machine.toml").write_text(f"checkpoint_every = {typed}\n")
+    assert message(root) == f"params/machine.toml, machine.checkpoint_every = {typed}: {STEPS_RULE}"
+
+
 def test_machine_settings_are_no_part_of_a_video(root: Path):
     params = load_params(root, {"machine.platform": "cpu"}, Pipeline())
     assert params.machine.platform == "cpu"
@@ -228,6 +243,12 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ),
         ("export.crf", "18.5", "18.5: must be a valid integer."),
         ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
+        ("machine.checkpoint_every", "often", f'"often": {STEPS_RULE}'),
+        ("machine.checkpoint_every", "0", f'"0": {STEPS_RULE}'),
+        ("machine.checkpoint_every", "-3", f'"-3": {STEPS_RULE}'),
+        ("machine.checkpoint_every", "1.5", f'"1.5": {STEPS_RULE}'),
+        ("machine.checkpoint_every", "1000001", f'"1000001": {STEPS_RULE}'),
+        ("machine.checkpoint_every", "9" * 5000, f'"{"9" * 5000}": {STEPS_RULE}'),
         ("machine.platform", "cuda", "\"cuda\": must be 'auto', 'cpu', 'tpu' or 'gpu'."),
         (
             "machine.mesh",

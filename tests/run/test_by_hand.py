@@ -1,5 +1,6 @@
 """One node in the foreground, in a project whose latents come from a file, so that no model is needed."""
 
+import signal
 import subprocess
 import sys
 from bdb import BdbQuit
@@ -14,6 +15,7 @@ from stages.run.by_hand import run_by_hand
 from stages.run.job import Job, Report
 from stages.store.artifacts import Store
 from tests.builders import publish
+from tests.interrupts import interruptible_children
 from tests.project import copy_params
 
 pytestmark = pytest.mark.processes
@@ -143,3 +145,31 @@ def test_an_end_by_the_user_is_one_message(root: Path, capsys: pytest.CaptureFix
     assert run_by_hand(lambda: wait, "stages.from_file", "demo", [FILE], debug=False, pdb=True) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing half-made was kept."
     assert not list(root.glob("artifacts/.drafts/*"))
+
+
+INTERRUPTED = """
+import ctypes, os, signal, sys, time
+from pathlib import Path
+from stages.run.by_hand import run_by_hand
+def wait(_job, _draft, report):
+    report.when_interrupted(lambda: print("saved", flush=True))
+    print("working", flush=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ctypes.CDLL(None).sleep(1)
+sys.exit(run_by_hand(lambda: wait, "stages.from_file", "demo", [sys.argv[1]], debug=False, pdb=False))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_node_by_hand_is_saved_when_a_signal_ends_it(root: Path, number: signal.Signals):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with interruptible_children():
+        process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, FILE], cwd=root, **pipes)
+    with process:
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(number)
+        output, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert set(output.splitlines()) == {"saved"}
+    assert error.splitlines()[-1] == "interrupted. Nothing half-made was kept."

@@ -49,6 +49,15 @@ def test_without_a_terminal_a_node_is_plain_lines():
     assert re.fullmatch(rf"{NODE.title}  made in \d\.\d s", lines[-1])
 
 
+@pytest.mark.parametrize(("event", "word"), [("note", ""), ("warning", "warning: ")])
+def test_what_a_stage_says_stands_above_the_bars_as_it_is(event: str, word: str):
+    for is_terminal in (False, True):
+        display, screen = shown_on(is_terminal=is_terminal)
+        with display.show(NODE, ("demo",), "absent") as node:
+            node({"event": event, "message": "goes on after [bold]step 7"})
+        assert f"{NODE.title}: {word}goes on after [bold]step 7\n" in plain(screen.getvalue())
+
+
 def test_of_many_videos_a_few_are_named():
     display, screen = shown_on(is_terminal=False)
     with display.show(NODE, ("a", "b", "c", "d", "e"), "absent"):

@@ -21,6 +21,7 @@ from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.run.job import Job, Report, perform
 from stages.store.artifacts import Store
 from stages.store.held_inputs import hold_inputs
+from stages.store.partial import PartialState, PartialStates
 from stages.store.stat_cache import StatCache
 from stages.store.verdict import Reason, Verdict
 from stages.tensors.files import write_tensors
@@ -74,14 +75,59 @@ def test_a_report_sends_events_and_times_phases():
     with report.phase("load"):
         report.progress(1, 3, "step")
     report.warn("careful")
+    report.note("goes on")
     report.joining_hosts()
     assert events == [
         {"event": "phase", "name": "load"},
         {"event": "progress", "done": 1, "total": 3, "unit": "step"},
         {"event": "warning", "message": "careful"},
+        {"event": "note", "message": "goes on"},
         {"event": "joining"},
     ]
     assert list(report.wall_s) == ["load"]
+
+
+def test_what_a_stage_says_is_saved_when_it_is_interrupted_and_no_more_when_it_says_so():
+    report, saved = Report(lambda _: None), []
+    report.interrupt()
+    report.when_interrupted(lambda: saved.append(1))
+    report.interrupt()
+    report.when_interrupted(None)
+    report.interrupt()
+    assert saved == [1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_job_that_ends_early_is_saved_whatever_ends_it(denoise: Job, error: type[BaseException]):
+    saved: list[bool] = []
+
+    def run(_job: Job, _draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        report.when_interrupted(lambda: saved.append(True))
+        raise error
+
+    with pytest.raises(error):
+        perform(denoise, run, Report(lambda _: None))
+    assert saved == [True]
+
+
+def test_what_was_saved_of_a_job_goes_when_its_artifact_is_there(denoise: Job, tmp_path: Path):
+    states, state = PartialStates(denoise.store), PartialState({}, {}, b"latents")
+    states.write(denoise.node.artifact, state)
+    with pytest.raises(ContractError):
+        do(denoise, b"")
+    assert states.read(denoise.node.artifact, payload_bytes=7) == state
+    saved: list[bool] = []
+
+    def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        report.when_interrupted(lambda: saved.append(True))
+        (draft / payload_of(job.node.stage)).write_bytes(latents_file(tmp_path))
+        return {}
+
+    report = Report(lambda _: None)
+    perform(denoise, run, report)
+    assert states.find_all() == []
+    report.interrupt()
+    assert saved == []
 
 
 def test_a_phase_that_is_entered_again_adds_up():

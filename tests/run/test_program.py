@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,6 +70,31 @@ def test_a_process_closes_what_it_has_opened(job: Job):
     assert ending["event"] == "result"
     assert process.returncode == 0, log
     assert "ResourceWarning" not in log
+
+
+def test_a_job_that_came_just_before_doit_was_killed_is_not_done(job: Job):
+    """The process is stopped meanwhile: it finds the job and that doit is gone at the same moment."""
+    (reader, events), (lifeline, parent) = os.pipe(), os.pipe()
+    command = [sys.executable, "-m", "stages.run", "stages.from_file"]
+    options = ["--events-fd", str(events), "--parent-fd", str(lifeline)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*command, *options], pass_fds=[events, lifeline], **pipes) as process:
+        os.close(events)
+        os.close(lifeline)
+        line = job.to_json().encode() + b"\n"
+        process.stdin.write(line)
+        process.stdin.flush()
+        with os.fdopen(reader) as file:
+            assert next(event for event in map(json.loads, file) if event["event"] in ("result", "error"))
+            Store(job.store).remove(job.node.artifact)
+            process.send_signal(signal.SIGSTOP)
+            process.stdin.write(line)
+            process.stdin.close()
+            os.close(parent)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 1
+            assert [event for event in map(json.loads, file) if event["event"] != "accepted"] == []
+    assert Store(job.store).verdict(job.node, job.code).state == "absent"
 
 
 def test_an_error_that_is_the_users_has_a_name_and_is_no_end_of_the_process(job: Job):

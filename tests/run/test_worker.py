@@ -20,6 +20,7 @@ from stages.errors import StageError
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.stage import ACCELERATOR, Program
+from stages.run import worker
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
@@ -168,15 +169,48 @@ def test_a_program_that_was_started_ahead_and_is_not_needed_ends_without_a_word(
     assert log.read_text() == ""
 
 
-def test_a_program_that_cannot_be_started_ahead_is_reported_when_it_is_needed(
+def test_a_process_that_was_killed_before_it_had_the_job_is_started_again(
     store: Store, workers: Workers, tmp_path: Path
 ):
+    events: list[Event] = []
     program = export_job(store).program
     workers.run(job_from_file(store, tmp_path), ignore, ahead=program)
     os.kill(workers.process_ids["export"], signal.SIGKILL)
-    with pytest.raises(StageError, match=r"export:\w{12}: its process was ended by SIGKILL"):
-        workers.run(export_job(store), ignore)
-    assert workers.run(export_job(store), ignore)["event"] == "result"
+    assert workers.run(export_job(store), events.append)["event"] == "result"
+    os.kill(workers.process_ids["export"], signal.SIGTERM)
+    assert workers.run(export_job(store, fps=9), events.append)["event"] == "result"
+    assert [event["message"] for event in events if event["event"] == "warning"] == [
+        "a process that waited for it was ended by SIGKILL, perhaps because memory ran out; another one is started.",
+        "a process that waited for it ended with exit code 1 (asked to end by SIGTERM); another one is started.",
+    ]
+    assert len(list((tmp_path / "logs").glob("export-*"))) == 3
+
+
+def replace_program(folder: Path, text: str) -> Workers:
+    """Workers whose programs are all this one."""
+    program = folder / "stages" / "run" / "__main__.py"  # found before the real one
+    program.parent.mkdir(parents=True)
+    for package in (program.parent, program.parent.parent):
+        (package / "__init__.py").touch()
+    program.write_text(text)
+    return Workers(folder, folder / "logs")
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+def test_a_process_that_cannot_begin_is_started_no_more_than_once_for_a_job(
+    store: Store, tmp_path: Path, is_ahead: bool
+):
+    """Besides one that was started ahead."""
+    workers, job = replace_program(tmp_path, "raise SystemExit('no such library')"), export_job(store)
+    if is_ahead:
+        workers._start(job.program)
+    with pytest.raises(StageError) as error:
+        workers.run(job, ignore)
+    assert str(error.value).startswith(
+        f"{job.node.title}: its process ended with exit code 1 (no such library). What it printed: "
+    )
+    assert len(list((tmp_path / "logs").iterdir())) == 1 + is_ahead
+    assert workers.process_ids == {}
 
 
 @pytest.mark.parametrize("wait_s", [0, 3], ids=["importing", "waiting"])
@@ -379,15 +413,13 @@ def test_a_process_that_jax_ends_because_of_another_host_is_reported(store: Stor
 
 def abort_after(event: Event, store: Store, folder: Path) -> tuple[str, list[Event]]:
     """What is said of a process that sends this event and aborts, and the events that were observed."""
-    program = folder / "stages" / "run" / "__main__.py"  # found before the real one
-    program.parent.mkdir(parents=True)
-    for package in (program.parent, program.parent.parent):
-        (package / "__init__.py").touch()
-    line = (json.dumps(event) + "\n").encode()
-    program.write_text(f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[3]), {line})\nos.abort()\n")
+    lines = "".join(json.dumps(each) + "\n" for each in ({"event": "accepted"}, event)).encode()
+    workers = replace_program(
+        folder, f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[3]), {lines})\nos.abort()\n"
+    )
     observed: list[Event] = []
     with pytest.raises(StageError) as error:
-        Workers(folder, folder / "logs").run(export_job(store), observed.append)
+        workers.run(export_job(store), observed.append)
     return str(error.value).split(". What it printed:")[0].split("was ended by ")[1], observed[1:]
 
 
@@ -402,16 +434,39 @@ def test_the_name_of_a_phase_says_nothing_of_other_hosts(store: Store, tmp_path:
     assert abort_after(phase, store, tmp_path) == ("SIGABRT (nothing was printed)", [phase])
 
 
-def test_a_process_that_was_killed_is_started_again_for_the_next_job(store: Store, workers: Workers):
-    job = export_job(store)
-    workers.run(job, ignore)
-    os.kill(workers.process_ids["export"], signal.SIGKILL)
-    with pytest.raises(StageError):
-        workers.run(export_job(store, fps=9), ignore)
-    workers.run(export_job(store, fps=9), ignore)
+def test_a_process_that_is_asked_to_end_has_a_moment_for_that_and_is_then_killed(store: Store, tmp_path: Path):
+    program = """
+import os, signal, sys, time
+def end(*_):
+    if sys.argv[1] == "stages.export":
+        print("saved", flush=True)
+        os._exit(1)
+signal.signal(signal.SIGTERM, end)
+sys.stdin.readline()
+os.write(int(sys.argv[3]), b'{"event": "accepted"}\\n{"event": "progress"}\\n')
+while True:
+    time.sleep(60)
+"""
+    job, other = export_job(store), job_from_file(store, tmp_path)
+
+    def interrupt(_event: Event) -> None:
+        if _event["event"] == "progress":
+            raise KeyboardInterrupt
+
+    workers = replace_program(tmp_path, program)
+    took_s = []
+    for each in (job, other):
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            workers.run(each, interrupt)
+        took_s.append(time.monotonic() - began)
+    (log,) = (tmp_path / "logs").glob("export-*")
+    assert log.read_text() == "saved\n"
+    assert worker._PATIENCE_TO_SAVE_S <= took_s[1] < worker._PATIENCE_TO_SAVE_S + 30
+    assert workers.process_ids == {}
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_when_the_parent_dies_in_the_middle_of_a_job_the_process_does_too(
     store: Store, tmp_path: Path, ending: signal.Signals
 ):
@@ -431,8 +486,7 @@ workers.run(Job.from_json(sys.argv[1]), end)
     command = [sys.executable, "-c", program, job.to_json(), str(int(ending))]
     ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == -ending
-    process_id = int(ended.stdout.split()[0])
-    assert wait_until_gone(process_id)
+    assert wait_until_gone(int(ended.stdout.split()[0]))
 
 
 def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, workers: Workers, tmp_path: Path):
