@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import CheckpointError
-from stages.models.json_files import decode_json
+from stages.json_files import decode_json
 from stages.models.missing_weights import explain_missing_weights, list_names
 from stages.pipeline.component import Component
 

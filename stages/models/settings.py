@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.errors import CheckpointError
-from stages.models.json_files import decode_json
+from stages.json_files import decode_json
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stages.models.json_files import decode_json
+from stages.json_files import decode_json
 
 TEXT = '{"name": "Ü 猫"}'
 
