@@ -30,7 +30,7 @@ from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache
-from stages.tensors.header import NOT_WHOLE, read_header
+from stages.tensors.header import read_header
 
 JOINING = "joining"  # the event of a process that is about to join those of other hosts; worker.py keeps it to itself
 _VERSIONS_OF = ("av", "diffusers", "flax", "jax", "jaxlib", "numpy", "torch", "torchax", "transformers")
@@ -242,7 +242,7 @@ def _check_payload(job: Job, draft: Path) -> None:
         entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
-    except NOT_WHOLE as error:
+    except ValueError as error:
         raise ContractError(f"{where}: {job.node.stage} has not written a whole safetensors file ({error}).") from error
     check_shapes(contract, shapes, where=where, dtypes=dtypes)
 
