@@ -19,6 +19,7 @@ from stages.commands.records import Records, RecordsReader
 from stages.errors import StagesError
 from stages.request.names import near
 from stages.request.params import RESERVED_NAMES
+from stages.run.text_streams import find_fault_of_stdout
 
 _FAILURE = 1
 _NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
@@ -53,7 +54,7 @@ class OneMessage(CommandLine):
         except (StagesError, OSError, *_WRONG_USE, *_DATABASE_FAULTS) as error:
             if is_debug and not isinstance(error, _WRONG_USE):
                 traceback.print_exc()
-            message = self._explain(error, params)
+            message = find_fault_of_stdout(error) or self._explain(error, params)
         finally:
             if self.dep_manager is not None and isinstance(self.dep_manager.backend, Records):
                 self.dep_manager.backend.close()

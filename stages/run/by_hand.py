@@ -18,6 +18,7 @@ from stages.request.params import read_overrides
 from stages.run.build import Build, load_build
 from stages.run.display import Display
 from stages.run.job import Report, Run, perform
+from stages.run.text_streams import find_fault_of_stdout
 
 
 def run_by_hand(
@@ -40,10 +41,14 @@ def run_by_hand(
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
     try:
         _make(load, package, video, overrides, Display(console))
+        sys.stdout.flush()
     except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
         print("interrupted. Nothing half-made was kept.", file=sys.stderr)
         return 1
     except Exception as error:
+        if fault := find_fault_of_stdout(error):
+            print(fault, file=sys.stderr)
+            return 1
         is_expected = isinstance(error, StagesError)
         if debug or pdb or not is_expected:
             traceback.print_exc()

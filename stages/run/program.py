@@ -24,7 +24,7 @@ from stages.run.fingerprint import fingerprint
 from stages.run.job import JOINING, Job, Report, Run, perform
 from stages.run.lean_imports import import_program
 from stages.run.memory import watch_memory
-from stages.run.text_streams import accept_any_text, from_command_line
+from stages.run.text_streams import accept_any_text, from_command_line, open_standard_streams
 from stages.store.stat_cache import StatCache
 
 _DESCRIPTION = """\
@@ -52,6 +52,7 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
         arguments: of the command line after the program's name; None for those of this process.
         instead: what --help of a program that makes no video's node says: how it is used.
     """
+    closed = open_standard_streams()
     accept_any_text()
     options = _parse(package, arguments, instead)
     ignored = clean_environment()
@@ -63,6 +64,8 @@ def main(package: str, arguments: Sequence[str] | None = None, *, instead: str =
     if options.video is None:
         _serve(load, package, options.events_fd)
         return
+    if closed:
+        sys.exit(closed)
     from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
     overrides = [*map(from_command_line, options.overrides)]
