@@ -13,6 +13,7 @@ from tests.project import ALL, copy_project, stages_run
 os.environ["HF_HUB_OFFLINE"] = "1"
 install_import_hook("stages", "beartype.beartype")
 SLOW = ("compiles", "processes")  # marks, explained in pyproject.toml
+FAULTS = "faults"
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +26,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_once(tmp_path_factory, "built", build)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files of slow tests come first, those with most of them before all, so that none is begun when all else is done.
 
-    The order is the same in each worker of pytest-xdist, as it demands.
+    The order is the same in each worker of pytest-xdist, as it demands. What takes an hour is left out unless `-m`
+    names it.
     """
+    if FAULTS not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker(FAULTS)]
+        items[:] = [item for item in items if not item.get_closest_marker(FAULTS)]
+        config.hook.pytest_deselected(items=left_out)
     num_slow = Counter(item.path for item in items if any(map(item.get_closest_marker, SLOW)))
     items.sort(key=lambda item: -num_slow[item.path])

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.scene import NUM_ARTIFACTS, STAGES, Found, Scene
@@ -49,7 +49,7 @@ class Outcome:
     Attributes:
         attempt: which one.
         was_killed: whether it was still running; otherwise nothing else is of interest.
-        orphans: processes that were alive a second after `doit` had ended.
+        orphans: how many processes were alive a second after `doit` had ended.
         alone_s: seconds until none was; None when some never ended by themselves.
         wrong: artifacts whose payload is not that of an undisturbed run, or whose files do not belong together.
         made_again: artifacts that were finished before and are others now, or gone.
@@ -147,11 +147,11 @@ class Killer:
         process.wait(_PATIENCE_S)
         if not outcome.was_killed:
             self._durations_s[attempt.begin] = time.monotonic() - start
-        end = time.monotonic()
-        time.sleep(_GRACE_S)
-        outcome.orphans = len(self._scene.process_ids())
-        waited = self._scene.wait_until_alone(_PATIENCE_S)
-        outcome.alone_s = None if waited is None else time.monotonic() - end if outcome.orphans else 0.0
+        outcome.alone_s = self._scene.wait_until_alone(_GRACE_S)
+        if outcome.alone_s is None:
+            outcome.orphans = len(self._scene.process_ids())
+            waited_s = self._scene.wait_until_alone(_PATIENCE_S)
+            outcome.alone_s = None if waited_s is None else _GRACE_S + waited_s
 
     def _strike(self, process: "subprocess.Popen[bytes]", attempt: Attempt) -> bool:
         """Kill; whether the victim was there."""
@@ -193,15 +193,6 @@ def measure(scene: Scene) -> tuple[Found, dict[str, float]]:
     assert len(found.digests) == NUM_ARTIFACTS
     assert not found.wrong
     return found, durations_s
-
-
-def kill_all(killer: Killer, attempts: Sequence[Attempt], note: Callable[[Outcome], None]) -> Iterator[Outcome]:
-    """Outcomes of the attempts that met a run."""
-    for attempt in attempts:
-        outcome = killer.run(attempt)
-        note(outcome)
-        if outcome.was_killed:
-            yield outcome
 
 
 def _signal(process_id: int, number: int) -> bool:
