@@ -177,7 +177,8 @@ class Store:
             before = self._before(node)
             if before != manifest or not self._has_appeared_since(draft, node):
                 self._replace(draft, self.folder(node.artifact))
-        sync(self.root / node.stage)
+        for folder in (self.root / node.stage, self.root, self.root.parent):  # whichever of them was just made
+            sync(folder)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
 
     def forget(self, artifact: ArtifactId) -> bool:
