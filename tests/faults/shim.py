@@ -80,7 +80,7 @@ class Shim:
     def disarm(self) -> int:
         """Let nothing fail any more; the calls since `arm`."""
         count = self.count
-        self._write(count, 0, 0, 0, 0)
+        self._write(0, 0, 0, 0, 0)
         return count
 
     @property
