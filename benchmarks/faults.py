@@ -5,7 +5,8 @@
 
 A project with two videos, one of them from a file of latents, is built by `doit -n 1` and `doit -n 4`; each run begins
 at a random stage, and is killed at a random moment: `doit` by SIGKILL, SIGTERM or SIGHUP, one of its stages' processes,
-or all at once. The next run goes on from what is left. Every attempt is written to --log as it ends.
+or all at once. The next run goes on from what is left. Every attempt is written to --log as it ends; attempts that are
+in it already are not made again, so that a measurement can be interrupted.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.project import PROJECT
-from tests.faults.killing import JOBS, VICTIMS, Killer, Outcome, measure, plan
+from tests.faults.killing import JOBS, VICTIMS, Attempt, Killer, Outcome, measure, plan
 from tests.faults.scene import Scene
 
 RESULTS = PROJECT / "benchmarks/results/faults.md"
@@ -38,31 +39,42 @@ def main() -> None:
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
-        outcomes, differing = kill(Path(folder), options.kills, options.seed, options.log, deadline)
+        log = options.log or Path(folder) / "log"
+        (scene := Path(folder) / "scene").mkdir()
+        outcomes, differing = kill(scene, options.kills, options.seed, log, deadline)
     text = describe(outcomes, options.seed, differing)
     print(text)
     if options.write or options.kills == NUM_KILLS:
         RESULTS.write_text(text, encoding="utf-8")
 
 
-def kill(
-    folder: Path, num_kills: int, seed: int, log: Path | None, deadline: float
-) -> tuple[list[Outcome], Sequence[str]]:
-    """The outcomes of so many kills, and what an undisturbed run made otherwise afterwards."""
+def kill(folder: Path, num_kills: int, seed: int, log: Path, deadline: float) -> tuple[list[Outcome], Sequence[str]]:
+    """The outcomes of so many kills, with those of the log, and what an undisturbed run made otherwise afterwards."""
     scene = Scene.create(folder)
     reference, durations_s = measure(scene)
     killer = Killer(scene, reference, durations_s)
-    outcomes: list[Outcome] = []
-    for attempt in plan(seed, num_kills * _MAX_SPARE):
+    made = read_log(log)
+    outcomes = [outcome for outcome in made if outcome.was_killed]
+    for attempt in plan(seed, num_kills * _MAX_SPARE)[len(made) :]:
         if len(outcomes) == num_kills or time.monotonic() > deadline:
             break
         outcome = killer.run(attempt)
-        if log is not None:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(outcome)) + "\n")
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(outcome)) + "\n")
         if outcome.was_killed:
             outcomes.append(outcome)
     return outcomes, killer.finish()[1]
+
+
+def read_log(log: Path) -> list[Outcome]:
+    """The outcomes that a log holds."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    outcomes = []
+    for fields in map(json.loads, lines):
+        attempt = fields["attempt"]
+        tuples = {name: tuple(attempt[name]) for name in ("jobs", "next_command")}
+        outcomes.append(Outcome(**(fields | {"attempt": Attempt(**(attempt | tuples))})))
+    return outcomes
 
 
 def describe(outcomes: Sequence[Outcome], seed: int, differing: Sequence[str]) -> str:

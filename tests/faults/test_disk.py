@@ -1,8 +1,10 @@
 """The real `doit` on a disk that is full, or fails, at any call: nothing is wrong, and afterwards it goes on."""
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
