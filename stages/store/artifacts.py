@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
+from stages.regular_files import read_regular, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.verdict import Reason, Verdict
@@ -209,11 +210,11 @@ class Store:
             known = self._manifests.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
-            manifest = Manifest.from_json(Path(path).read_text(encoding="utf-8"))
+            manifest = Manifest.from_json(read_regular(path).decode())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
+            raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
         if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
         self._manifests[path] = stamp, manifest

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from stages.errors import StoreError
+from stages.regular_files import open_descriptor
 
 _LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work
 _DRAFTS = ".drafts"
@@ -95,7 +96,7 @@ def sync(path: Path) -> None:
 @contextmanager
 def _locked(path: Path, operation: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[None]:
     """Hold flock's `operation` on a file. The kernel ends it when the process ends, however it ends."""
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = open_descriptor(path, flags)
     try:
         fcntl.flock(descriptor, operation)
         yield
