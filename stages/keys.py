@@ -14,6 +14,8 @@ from typing import NewType, TypeAlias
 
 import xxhash
 
+from stages.regular_files import open_regular
+
 FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
 # The parameter by which a file from elsewhere takes the place of a stage's result, and the program that reads it.
 FROM_FILE = "from_file"
@@ -44,9 +46,9 @@ def digest_bytes(data: bytes) -> Digest:
 
 
 def digest_file(path: Path) -> Digest:
-    """XXH3-128 of a file's bytes, read in pieces."""
+    """XXH3-128 of a regular file's bytes, read in pieces. Raises OSError."""
     hasher = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while block := file.read(_READ_BYTES):
             hasher.update(block)
     return Digest(hasher.hexdigest())

@@ -19,7 +19,12 @@ from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 from stages.errors import ParamsError
 from stages.request import params
 from stages.request.layers import COMMAND_LINE
-from stages.run.text_streams import accept_any_text, from_command_line
+from stages.run.text_streams import (
+    accept_any_text,
+    find_fault_of_stdout,
+    from_command_line,
+    open_standard_streams,
+)
 
 DEBUG: Mapping[str, Any] = {
     "name": "debug",
@@ -55,7 +60,11 @@ class CommandLine:
             return _FAILURE
         self.pdb = options.get("pdb", False)
         options.update(self.opt_vals)  # options of dodo.py's place may stand before the command
-        return int(self.execute(options, names))  # type: ignore[attr-defined] # of doit's command
+        code = int(self.execute(options, names))  # type: ignore[attr-defined] # of doit's command
+        if fault := find_fault_of_stdout():
+            print(fault, file=sys.stderr)
+            return _FAILURE
+        return code
 
     def _parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
         """Values of the options, and the names. Raises CmdParseError, whose text is for the user."""
@@ -127,6 +136,8 @@ class TaskLoader(DodoTaskLoader):  # type: ignore[misc] # doit has no types
     def __init__(self) -> None:
         """Ends doit with one message for arguments that doit would not understand, or of which it would drop one."""
         super().__init__()
+        if fault := open_standard_streams():
+            sys.exit(fault)
         accept_any_text()
         gc.set_threshold(_OBJECTS_PER_COLLECTION)
         if "" in sys.argv[1:]:

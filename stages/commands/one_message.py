@@ -16,6 +16,7 @@ from stages.commands.task_states import TaskStates
 from stages.errors import StagesError
 from stages.request.names import near
 from stages.request.params import RESERVED_NAMES
+from stages.run.text_streams import find_fault_of_stdout
 
 _FAILURE = 1
 _NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
@@ -50,7 +51,7 @@ class OneMessage(CommandLine):
         except (StagesError, OSError, *_WRONG_USE) as error:
             if is_debug and not isinstance(error, _WRONG_USE):
                 traceback.print_exc()
-            message = self._explain(error)
+            message = find_fault_of_stdout(error) or self._explain(error)
         finally:
             params.get("at_end", lambda: None)()
         print(message, file=sys.stderr)

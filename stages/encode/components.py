@@ -18,10 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.encode.text_layouts import TextLayout
 from stages.errors import CheckpointError
+from stages.json_files import decode_json
 from stages.models.component_files import ComponentFiles
-from stages.models.json_files import decode_json
 from stages.models.settings import TEXT, Rule, count, find_faults, only, read_settings, refuse_faulty
 from stages.models.weights import open_weights
+from stages.regular_files import read_regular
 from stages.tensors.weight_files import WeightFiles
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -128,7 +129,7 @@ def _only_picked(files: ComponentFiles) -> Iterator[Path]:
     """A folder that holds the picked files and nothing else, without byte order marks, which transformers refuses."""
     with TemporaryDirectory() as folder:
         for name in files.picked.names:
-            content = (files.folder / name).read_bytes()
+            content = read_regular(files.folder / name)
             is_json = name.endswith(".json")
             plain = decode_json(content).encode() if is_json else content.removeprefix(codecs.BOM_UTF8)
             (Path(folder) / name).write_bytes(plain)

@@ -5,7 +5,6 @@ scripts say that float32 on disk was bfloat16 in memory. What a file must hold i
 `utils.py` of the reference scripts (github.com/yangwhale/gpu-tpu-pedia, tpu/HunyuanVideo-1.5, staged variants).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stages.errors import ContractError
+from stages.json_files import parse_json
 from stages.keys import FROM_FILE, Digest, digest_file
 from stages.pipeline.contract import Contract, check_shapes
+from stages.regular_files import reason_of, require_regular
 from stages.tensors.dtypes import DTYPES, Array
 
 _DTYPE_INFO = "dtype_info"
+_MAX_VALUE = 1e9  # far above any; the square of what a model makes of it is finite in float32 and bfloat16
 _BFLOAT16_NAMES = ("bfloat16", "torch.bfloat16")  # the scripts write the one for embeddings, the other for latents
 
 
@@ -52,6 +54,7 @@ def read_outside_file(path: Path, contract: Contract, *, stage: str, digest: Dig
     """
     advice = f"Name another file in {stage}.{FROM_FILE}, or convert this one."
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             shapes = {name: tuple(found.get_shape()) for name, found in slices.items()}
@@ -62,7 +65,7 @@ def read_outside_file(path: Path, contract: Contract, *, stage: str, digest: Dig
     except ContractError as error:
         raise ContractError(f"{error} {advice}") from error
     except (SafetensorError, OSError) as error:
-        raise ContractError(f"{path}: not a readable safetensors file ({error}). {advice}") from error
+        raise ContractError(f"{path}: not a readable safetensors file ({reason_of(error)}). {advice}") from error
     if digest_file(path) != digest:
         raise ContractError(f"{path}: has changed since `doit` looked at it. Run `doit` again.")
     return OutsideFile(tensors, dtype_info)
@@ -89,12 +92,17 @@ def describe_rounding(file: OutsideFile, restored: Mapping[str, Array]) -> list[
 
 
 def refuse_non_finite(tensors: Mapping[str, Array], *, where: Path) -> None:
-    """Raise ContractError when a value is NaN or infinite; lists all tensors that have some."""
+    """Raise ContractError when a value is NaN, infinite or far from any that a model makes; lists the tensors."""
     bad = {name: np.count_nonzero(~np.isfinite(array)) for name, array in tensors.items()}
     faults = [
         f"{num_bad} of {tensors[name].size} values of `{name}` are not finite in {tensors[name].dtype}"
         for name, num_bad in bad.items()
         if num_bad
+    ]
+    faults = faults or [
+        f"`{name}` has values beyond {_MAX_VALUE:g}, which overflow in what is computed from them"
+        for name, array in tensors.items()
+        if array.size and np.abs(array.astype(np.float32)).max() > _MAX_VALUE
     ]
     if faults:
         raise ContractError(f"{where}: {'; '.join(faults)}. Make the file again.")
@@ -102,8 +110,8 @@ def refuse_non_finite(tensors: Mapping[str, Array], *, where: Path) -> None:
 
 def _parse_dtype_info(text: str, path: Path) -> Mapping[str, str]:
     try:
-        dtype_info = json.loads(text)
-    except (ValueError, RecursionError):
+        dtype_info = parse_json(text)
+    except ValueError:
         dtype_info = None
     if not isinstance(dtype_info, dict):
         raise ContractError(f"{path}: its metadata entry `{_DTYPE_INFO}` is not a JSON object of names and dtypes.")

@@ -8,7 +8,6 @@ not locked.
 import json
 import os
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -71,9 +70,6 @@ def hold_devices(names: Iterable[str], wait: Callable[[str, Holder | None], None
             descriptor = open_lock(path, mode=_FOR_ALL, follows_links=False)
         except OSError as error:
             raise MeshError(f"{path}: cannot be opened ({error.strerror}). Delete it, whatever it is.") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise MeshError(f"{path}: is no file. Delete it, whatever it is.")
         _wait_for(name, descriptor, wait)  # and it is not closed: so the lock ends with the process
 
 

@@ -8,9 +8,10 @@ import fcntl
 import os
 from pathlib import Path
 
+from stages.regular_files import open_descriptor
+
 # What file systems say that have no locks, or whose lock service is not there.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-_OPEN = os.O_NONBLOCK  # a FIFO in a lock file's place makes nobody wait
 
 
 def open_lock(path: Path, *, mode: int | None = None, follows_links: bool = True) -> int:
@@ -21,16 +22,16 @@ def open_lock(path: Path, *, mode: int | None = None, follows_links: bool = True
         mode: permissions of a new file, whatever the umask; None: those that the umask leaves of 0666.
         follows_links: whether the file may be a link.
     Raises:
-        OSError: it can neither be opened nor created.
+        OSError: it can neither be opened nor created, or is no regular file.
     """
-    flags = _OPEN if follows_links else _OPEN | os.O_NOFOLLOW
+    flags = 0 if follows_links else os.O_NOFOLLOW
     while True:
         try:
             return open_present_lock(path, flags)
         except FileNotFoundError:
             pass
         try:  # not both in one: in a sticky folder the kernel can refuse O_CREAT for a file of another user
-            descriptor = os.open(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            descriptor = open_descriptor(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
             continue
         if mode is not None:
@@ -38,12 +39,12 @@ def open_lock(path: Path, *, mode: int | None = None, follows_links: bool = True
         return descriptor
 
 
-def open_present_lock(path: Path, flags: int = _OPEN) -> int:
+def open_present_lock(path: Path, flags: int = 0) -> int:
     """As `open_lock`, of a file that is there. Raises OSError."""
     try:
-        return os.open(path, flags | os.O_RDWR)
+        return open_descriptor(path, flags | os.O_RDWR)
     except PermissionError:
-        return os.open(path, flags | os.O_RDONLY)  # enough for a lock, but not over NFS
+        return open_descriptor(path, flags | os.O_RDONLY)  # enough for a lock, but not over NFS
 
 
 def try_lock(descriptor: int, *, is_shared: bool = False) -> bool | None:

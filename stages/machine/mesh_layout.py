@@ -3,6 +3,7 @@
 What the axes mean, and which chips stand where, is stages/denoise's to know.
 """
 
+import re
 from typing import Final
 
 from stages.errors import MeshError
@@ -10,6 +11,7 @@ from stages.errors import MeshError
 AXES: Final = ("cfg", "sequence", "heads")  # guidance branches; video and text tokens; attention heads
 NUM_BRANCHES: Final = 2  # of guidance: cond and uncond
 AUTO: Final = "auto"
+_SIZE: Final = re.compile(r"0*[1-9][0-9]{0,5}")  # there are no meshes of a million devices
 _FIX = "Set machine.mesh in params/machine.toml"
 
 
@@ -20,7 +22,7 @@ def parse_layout(layout: str) -> tuple[int, int, int]:
         MeshError: the layout is not three sizes, or has more branches than guidance.
     """
     sizes = layout.split("x")
-    if len(sizes) != len(AXES) or not all(size.isascii() and size.isdigit() and int(size) > 0 for size in sizes):
+    if len(sizes) != len(AXES) or not all(map(_SIZE.fullmatch, sizes)):
         raise MeshError(
             f'mesh {layout!r} is not "auto" and not three sizes above 0 ({" x ".join(AXES)}), such as "2x4x1". {_FIX}.'
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.keys import digest_bytes
+from stages.regular_files import open_descriptor
 
 _DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -34,7 +35,7 @@ class PrivateFolder:
             OSError: it cannot be read.
         """
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._descriptor)
+            descriptor = open_descriptor(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._descriptor)
         except FileNotFoundError:
             return None
         with os.fdopen(descriptor, "rb") as file:

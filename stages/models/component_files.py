@@ -4,13 +4,12 @@ What else lies there has no effect on this choice, nor, by it, on keys and resul
 there is in missing_weights.py. Source of the choice: docs/decisions/0020-components.md.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import CheckpointError
-from stages.models.json_files import decode_json
+from stages.json_files import decode_json, parse_json
 from stages.models.missing_weights import explain_missing_weights, list_names
 from stages.pipeline.component import Component
 
@@ -118,8 +117,8 @@ def parse_index(content: bytes, where: str) -> Mapping[str, Set[str]]:
         CheckpointError: it is not JSON, has no map of names, or names a file in another folder.
     """
     try:
-        values = json.loads(decode_json(content))
-    except (ValueError, RecursionError) as error:
+        values = parse_json(decode_json(content))
+    except ValueError as error:
         raise CheckpointError(f"{where}: not a readable weight index ({error}). {_COPY_AGAIN}") from error
     weight_map = values.get("weight_map") if isinstance(values, dict) else None
     if not (isinstance(weight_map, dict) and weight_map and all(isinstance(v, str) for v in weight_map.values())):

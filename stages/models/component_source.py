@@ -16,6 +16,7 @@ from stages.keys import JsonValue, digest_file
 from stages.models import hub, hub_cache
 from stages.models.component_files import Picked, parse_index, pick_files
 from stages.pipeline.component import Component
+from stages.regular_files import read_regular
 from stages.store.stat_cache import StatCache
 
 
@@ -192,7 +193,7 @@ def has_variant(folder: Path, repo: str, commit: str, variant: str) -> bool:
 
 
 def _list_shards(path: Path) -> JsonValue:
-    return cast("JsonValue", sorted(parse_index(path.read_bytes(), str(path))))
+    return cast("JsonValue", sorted(parse_index(read_regular(path), str(path))))
 
 
 def _unreadable(path: Path, error: OSError) -> CheckpointError:

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from stages.errors import CheckpointError
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
+from stages.regular_files import read_regular, reason_of
 from stages.store.stat_cache import StatCache
 
 # No name begins with a dot, and none holds "..": they become names of folders in the hub's cache.
@@ -160,13 +161,15 @@ def _find_offline(repo: str, revision: str) -> str:
         return revision
     ref = hub_cache.ref_file(repo, revision)
     try:
-        commit = ref.read_text(encoding="utf-8").strip()
+        commit = read_regular(ref).decode().strip()
     except (FileNotFoundError, NotADirectoryError):
         snapshots = hub_cache.find_commits(repo) if _SHORT_COMMIT.fullmatch(revision) else ()
         matching = [commit for commit in snapshots if commit.startswith(revision)]
         return matching[0] if len(matching) == 1 else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{ref}: cannot be read ({error}). Delete it; the hub is asked again.") from error
+        raise CheckpointError(
+            f"{ref}: cannot be read ({reason_of(error)}). Delete it; the hub is asked again."
+        ) from error
     if not _COMMIT.fullmatch(commit):
         raise CheckpointError(f"{ref}: holds no commit (40 hex digits). Delete it; the hub is asked again.")
     return commit

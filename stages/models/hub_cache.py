@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Protocol, runtime_checkable
 from huggingface_hub import constants
 
 from stages.models.hub_listing import HubFile, from_json, is_blob_id, to_json
+from stages.regular_files import open_regular, read_regular
 from stages.store.stat_cache import StatCache
 
 _OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at
@@ -23,6 +25,7 @@ _BLOBS, _SNAPSHOTS = "blobs", "snapshots"
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without links answer
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES = 2**20
+_MAX_LISTING_BYTES = 2**28  # as many files as a list may have, each with a long path
 # The hub stores weights and whatever is larger by SHA-256, other files as git does.
 _LARGE_SUFFIX, _LARGE_BYTES = ".safetensors", 10 * 2**20
 
@@ -69,8 +72,8 @@ def find_commits(repo: str) -> Sequence[str]:
 
 def read_listing(repo: str, commit: str) -> Mapping[str, HubFile] | None:
     """The files of a commit as the hub has listed them before, or None: not kept, damaged, or not readable."""
-    with suppress(OSError, ValueError, RecursionError):
-        return from_json(_listing_file(repo, commit).read_text(encoding="utf-8"))
+    with suppress(OSError, ValueError):
+        return from_json(read_regular(_listing_file(repo, commit), _MAX_LISTING_BYTES).decode())
     return None
 
 
@@ -152,15 +155,15 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _is_whole(path: Path, listed: HubFile | None) -> bool:
     try:
-        size_bytes = path.stat().st_size  # of a link that leads nowhere, an error
-        return listed is None or size_bytes == listed.size_bytes
+        status = path.stat()  # of a link that leads nowhere, an error
+        return stat.S_ISREG(status.st_mode) and (listed is None or status.st_size == listed.size_bytes)
     except OSError:
         return False
 
 
 def _compute_id(path: Path) -> str:
     """The id that the hub would give to a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         is_large = path.suffix == _LARGE_SUFFIX or size_bytes > _LARGE_BYTES
         content = start_hash("0" * (64 if is_large else 40), size_bytes)

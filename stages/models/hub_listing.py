@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stages.json_files import parse_json
 from stages.keys import JsonValue
 
 MAX_FILES = 100_000  # far above any checkpoint's, far below what fills the memory
@@ -62,7 +63,7 @@ def to_json(files: Mapping[str, HubFile]) -> str:
 
 def from_json(text: str) -> Mapping[str, HubFile]:
     """The inverse of `to_json`. Raises ValueError for what `to_json` has not written."""
-    match json.loads(text):
+    match parse_json(text):
         case {"format": int(number), "files": dict(kept)} if number == _FORMAT:
             files: dict[str, HubFile] = {}
             for path, value in kept.items():

@@ -3,7 +3,6 @@
 Owns the form of the file. The config.py of each stage declares which settings a model has, and the rule of each.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.errors import CheckpointError
-from stages.models.json_files import decode_json
+from stages.json_files import decode_json, parse_json
+from stages.regular_files import read_regular
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."
@@ -79,11 +79,11 @@ def read_settings(file: Path) -> Settings:
             fit in a float or a 64-bit integer are not accepted as JSON either.
     """
     try:
-        text = decode_json(file.read_bytes())
-        values = json.loads(text, parse_constant=_refuse, parse_float=_parse_float, parse_int=_parse_int)
+        text = decode_json(read_regular(file))
+        values = parse_json(text, parse_constant=_refuse, parse_float=_parse_float, parse_int=_parse_int)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read ({error.strerror}). {_COPY_AGAIN}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{file}: not JSON ({error}). {_COPY_AGAIN}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{file}: not JSON with settings, but of type {type(values).__name__}. {_COPY_AGAIN}")

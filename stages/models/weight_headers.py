@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stages.models.component_files import ComponentFiles
-from stages.tensors.header import NOT_WHOLE, read_header
+from stages.regular_files import reason_of
+from stages.tensors.header import read_header
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
@@ -43,8 +44,8 @@ def read_headers(files: ComponentFiles) -> WeightHeaders:
         path = files.folder / name
         try:
             entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
-        except (OSError, *NOT_WHOLE) as error:
-            faults.append(f"{path}: not a whole safetensors file ({error}). Download or copy it again.")
+        except (OSError, ValueError) as error:
+            faults.append(f"{path}: not a whole safetensors file ({reason_of(error)}). Download or copy it again.")
     others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
     if others:
         faults.append(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from stages.errors import CheckpointError
 from stages.models.component_files import ComponentFiles, parse_index
 from stages.models.tensor_names import explain_prefix, find_prefix
+from stages.regular_files import read_regular
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
 
@@ -20,7 +21,7 @@ def open_weights(files: ComponentFiles) -> WeightFiles:
         return WeightFiles(files.folder, dict.fromkeys(picked.weights))
     path = files.folder / picked.index
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Download or copy it again.") from error
     return WeightFiles(files.folder, parse_index(content, str(path)))

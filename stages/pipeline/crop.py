@@ -58,7 +58,7 @@ def explain_misfit(crop: CropSize, *, width: int, height: int) -> str | None:
 
 def _normal_form(value: Any) -> str:
     """One text per size, so that equal crops have equal keys."""
-    size = read_crop(value if isinstance(value, str) else str(value))
+    size = read_crop(value if isinstance(value, str) else type(value).__name__)
     return "" if size is None else str(size)
 
 

@@ -15,6 +15,8 @@ TRANSFORMER: Final = Component("transformer", weights="diffusion_pytorch_model")
 SCHEDULER: Final = Component("scheduler", settings="scheduler_config.json")
 GUIDER: Final = Component("guider", settings="guider_config.json")
 MAX_FRAMES = 86_401  # an hour at 24 fps; no device has the memory for more in one piece
+_MAX_STEPS = 10_000  # far above what any schedule needs; each is a run of the transformer
+_MAX_FACTOR = 1000.0  # far above what makes a picture; float32 has room for what comes of it, and of its inverse
 _MAX_INT32 = 2**31 - 1  # what JAX counts tokens with
 _MAX_SEED = 2**63 - 1  # what a torch generator takes
 
@@ -64,11 +66,11 @@ class DenoiseParams(Table):
     num_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES), AfterValidator(_causal_length)] = 49
     height: FrameSide = 720
     width: FrameSide = 1280
-    num_inference_steps: Annotated[int, Field(ge=1)] = 50
-    guidance_scale: Annotated[float, Field(ge=1.0)] = 6.0
+    num_inference_steps: Annotated[int, Field(ge=1, le=_MAX_STEPS)] = 50
+    guidance_scale: Annotated[float, Field(ge=1.0, le=_MAX_FACTOR)] = 6.0
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED), BeforeValidator(_no_random_seed)] = 42
     window_size: Annotated[int, Field(ge=0, le=_MAX_INT32)] = 0
-    flow_shift: Annotated[float, Field(gt=0)] | None = None
+    flow_shift: Annotated[float, Field(ge=1 / _MAX_FACTOR, le=_MAX_FACTOR)] | None = None
     dtype: Dtype = "bfloat16"
     from_file: FileFromElsewhere = ""
 

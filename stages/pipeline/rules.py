@@ -5,6 +5,7 @@ docs/decisions/0002-keys.md.
 """
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,15 +153,27 @@ def _existing_file(value: str, info: Any) -> str:
     try:
         path = (root / Path(value).expanduser()).absolute()
         is_file = path.is_file()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
     if not is_file:
         raise ValueError(f"there is no file {path}. {_FIX_PATH}")
     return str(path)
 
 
+def _usable_path(value: str) -> str:
+    """The same path, if a file can have such a name and the home folder in front of it is somebody's."""
+    try:
+        os.fsencode(Path(value).expanduser())
+        if "\0" in value:
+            raise ValueError("it has a NUL character")
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
+    return value
+
+
 Text: TypeAlias = Annotated[str, AfterValidator(_encodable)]
 Name: TypeAlias = Annotated[Text, Field(min_length=1)]
+Folder: TypeAlias = Annotated[Name, AfterValidator(_usable_path)]
 # Left out of keys: a node that is made from a file has the digest of the file in its key, and nothing else.
 FileFromElsewhere: TypeAlias = Annotated[Text, AfterValidator(_existing_file), Neutral("")]
 Pixels: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION, le=MAX_PIXELS), AfterValidator(latent_multiple)]

@@ -10,7 +10,6 @@ a declaration, `STAGE`:
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +23,8 @@ from stages.pipeline import decode, denoise, encode, export
 from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract
 from stages.pipeline.stage import ACCELERATOR, DISK, HOST, Program, Stage
-from stages.pipeline.toml_text import read_toml_text
+from stages.pipeline.toml_text import parse_toml, read_toml_text
+from stages.regular_files import reason_of
 
 STAGES: Final = (
     encode.STAGE,
@@ -118,12 +118,12 @@ def _read_list(file: Path) -> Sequence[str] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ParamsError(f"{file.name}: cannot be read: {error}.") from error
+        raise ParamsError(f"{file.name}: cannot be read: {reason_of(error)}.") from error
     if not _HAS_TABLE.search(text):
         return None
     try:
-        tool: Any = tomllib.loads(text).get("tool", {})
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        tool: Any = parse_toml(text).get("tool", {})
+    except ValueError as error:
         raise ParamsError(f"{file.name}: not valid TOML: {error}.") from error
     table = tool.get(_TABLE, {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict) or table.keys() - {_LIST}:

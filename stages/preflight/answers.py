@@ -3,7 +3,6 @@
 Owns the form of `--json`. Loads nothing heavy.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import Any
 
 from stages.errors import StoreError
 from stages.geometry import TEMPORAL_COMPRESSION
+from stages.json_files import read_json
 from stages.keys import JsonValue
 from stages.machine.chips import chip_of_device
 from stages.pipeline.decode import DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.preflight.questions import Question
+from stages.regular_files import reason_of
 from stages.request.params import MachineParams, VideoParams
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
@@ -135,9 +136,11 @@ def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Ro
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}). Delete {path.parent}; it is made again.") from error
+        raise StoreError(
+            f"{path}: cannot be read ({reason_of(error)}). Delete {path.parent}; it is made again."
+        ) from error
     return content
 
 

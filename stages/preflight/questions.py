@@ -27,8 +27,9 @@ from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
+from stages.regular_files import reason_of
 from stages.request.params import MachineParams, VideoParams
-from stages.tensors.header import NOT_WHOLE, count_nonzero, read_header
+from stages.tensors.header import count_nonzero, read_header
 
 # Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800
 # video tokens of 49 frames of 720p.
@@ -178,7 +179,7 @@ def _check_file(stage: str, contract: Contract, file: Path) -> Mapping[str, tupl
     where = f"{stage}.from_file: {file}"
     try:
         shapes = {name: tuple(entry["shape"]) for name, entry in read_header(file).items()}
-    except (OSError, *NOT_WHOLE) as error:
-        raise ContractError(f"{where}: not a whole safetensors file ({error}). Name another one.") from error
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{where}: not a whole safetensors file ({reason_of(error)}). Name another one.") from error
     check_shapes(contract, shapes, where=where)
     return shapes

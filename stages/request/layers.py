@@ -3,8 +3,8 @@
 Knows TOML and pydantic, but no parameter by name; those are in stages/pipeline.
 """
 
+import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,14 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import ParamsError
-from stages.pipeline.toml_text import read_toml_text
+from stages.pipeline.toml_text import parse_toml, read_toml_text
 from stages.request.names import near
 
 COMMAND_LINE = "command line"
 VIDEO_FILES = "params/videos/"
+
+_MAX_SHOWN = 500  # characters of a value in a message
+_MAX_BITS = 256  # of a number that is shown
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -91,11 +94,9 @@ class Faults:
 def read_toml(path: Path, faults: Faults, video: str | None = None) -> dict[str, Any] | None:
     """Parse a file, or return None when it cannot be read; what is wrong with it is added to `faults`."""
     try:
-        return tomllib.loads(read_toml_text(path))
+        return parse_toml(read_toml_text(path))
     except ValueError as error:  # of the text, or of the TOML in it
         fault = f"not valid TOML: {error}"
-    except RecursionError:
-        fault = "not valid TOML: nested too deep"
     except OSError as error:
         fault = f"cannot be read: {error.strerror}"
     faults.add(f"{path.relative_to(faults.root)}: {fault}.", video)
@@ -122,7 +123,7 @@ def read_video(path: Path, known: Mapping[str, Iterable[str]], faults: Faults, *
             hint = f" As a parameter it stands below {' or '.join(owners)}." if owners else near(table, known)
             faults.add(f"{where}, {table}: no such table.{hint}", video)
         elif not isinstance(names, dict):
-            faults.add(f"{where}, {table} = {names!r}: must be a table, [{table}].", video)
+            faults.add(f"{where}, {table} = {_shown(names)}: must be a table, [{table}].", video)
         else:
             tables[table] = located(names, where)
     return VideoFile(where, tables, content.keys() - tables.keys())
@@ -145,8 +146,8 @@ def value_from_text(model: type[BaseModel], name: str, text: str) -> Any:
     if model.model_json_schema()["properties"][name].get("type") == "string":
         return text
     try:
-        found = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+        found = parse_toml(f"value = {text}")
+    except ValueError:
         return text  # neither number nor boolean: the check names the type that it should have
     return found["value"] if len(found) == 1 else text  # a text of several lines can hold more than one value
 
@@ -207,6 +208,15 @@ def _describe(table: str, values: Mapping[str, Value], model: type[BaseModel], f
 
 
 def _shown(value: Any) -> str:
+    """A value as a person would write it; of one that fills a page, the begin and how long it is."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
+    try:
+        text = str(value)
+    except (RecursionError, ValueError):  # of what is nested, or has such a number in it
+        return "a table" if isinstance(value, dict) else "a list"
+    begin = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    length = "" if begin == text else f" ({len(text)} characters)"
+    return f'"{begin}"{length}' if isinstance(value, str) else f"{begin}{length}"

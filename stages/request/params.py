@@ -19,7 +19,7 @@ from stages.errors import MeshError, ParamsError
 from stages.keys import FROM_FILE, JsonValue
 from stages.machine.mesh_layout import AUTO, parse_layout
 from stages.models.checkpoint import Checkpoint, resolve
-from stages.pipeline.rules import Name, Table, Text
+from stages.pipeline.rules import Folder, Name, Table, Text
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop
 from stages.request.layers import (
@@ -116,7 +116,7 @@ class MachineParams(Table):
     platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
     mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
-    artifacts: Name = "artifacts"
+    artifacts: Folder = "artifacts"
     start_ahead: Literal["auto", "never"] = "auto"
     checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
 

@@ -22,6 +22,7 @@ from stages.run.display import Display
 from stages.run.job import Report, Run, perform
 from stages.run.lifetime import Lifetime
 from stages.run.signals import heard_at_once
+from stages.run.text_streams import find_fault_of_stdout
 
 _INTERRUPTED = "interrupted. Nothing half-made was kept."
 
@@ -46,10 +47,14 @@ def run_by_hand(
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
     try:
         _make(load, package, video, overrides, Display(console))
+        sys.stdout.flush()
     except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
         print(_INTERRUPTED, file=sys.stderr)
         return 1
     except Exception as error:
+        if fault := find_fault_of_stdout(error):
+            print(fault, file=sys.stderr)
+            return 1
         is_expected = isinstance(error, StagesError)
         if debug or pdb or not is_expected:
             traceback.print_exc()

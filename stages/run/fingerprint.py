@@ -15,6 +15,7 @@ from typing import TypeAlias, cast
 
 from stages.errors import ParamsError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.regular_files import read_regular
 from stages.store.stat_cache import StatCache
 
 _PACKAGE, _PACKAGE_FILE = "stages", "__init__.py"
@@ -24,6 +25,8 @@ _EDGE = "edge"  # the module of a program that does the work; from it all others
 # Packages stand for all their modules.
 _CARRIERS = (
     "stages.errors",
+    "stages.json_files",
+    "stages.regular_files",
     "stages.pipeline",
     "stages.request",
     "stages.run",
@@ -144,7 +147,7 @@ def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:
     """
     imports: set[str] = set()
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(read_regular(path).decode())
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 imports |= {alias.name for alias in node.names}

@@ -33,7 +33,7 @@ from stages.store.artifacts import Store
 from stages.store.held_inputs import hold_inputs
 from stages.store.partial import PartialStates
 from stages.store.stat_cache import STAT_CACHE, StatCache
-from stages.tensors.header import NOT_WHOLE, read_header
+from stages.tensors.header import read_header
 
 # Events that worker.py keeps to itself: the process has taken the job; it is about to join those of other hosts; it has
 # accelerators.
@@ -294,7 +294,7 @@ def _check_payload(job: Job, draft: Path) -> None:
         entries = read_header(draft / contract.payload)
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         dtypes = {name: entry["dtype"] for name, entry in entries.items()}
-    except NOT_WHOLE as error:
+    except ValueError as error:
         raise ContractError(f"{where}: {job.node.stage} has not written a whole safetensors file ({error}).") from error
     check_shapes(contract, shapes, where=where, dtypes=dtypes)
 

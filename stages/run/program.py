@@ -25,7 +25,7 @@ from stages.run.lean_imports import import_program
 from stages.run.lifetime import Lifeline, Lifetime
 from stages.run.memory import watch_memory
 from stages.run.signals import heard_at_once
-from stages.run.text_streams import accept_any_text, from_command_line
+from stages.run.text_streams import accept_any_text, from_command_line, open_standard_streams
 from stages.store.stat_cache import StatCache
 
 _DESCRIPTION = """\
@@ -56,6 +56,7 @@ def main(
         instead: what --help of a program that makes no video's node says: how it is used.
         lifeline: to doit, which has started the process.
     """
+    closed = open_standard_streams()
     accept_any_text()
     options = _parse(package, arguments, instead)
     ignored = clean_environment()
@@ -67,6 +68,8 @@ def main(
     if options.video is None:
         _serve(load, package, options.events_fd, Lifetime(lifeline))
         return
+    if closed:
+        sys.exit(closed)
     from stages.run.by_hand import run_by_hand  # noqa: PLC0415 (what a served process has no use for)
 
     overrides = [*map(from_command_line, options.overrides)]

@@ -1,7 +1,12 @@
-"""What this process prints can be any text, whatever encoding its terminal, pipe or file has."""
+"""What this process prints can be any text, whatever encoding its stdout has, and is not lost without a word."""
 
 import io
+import os
 import sys
+from typing import Final
+
+_STANDARD: Final = (0, _STDOUT := 1, 2)  # descriptors of stdin, stdout and stderr
+_REDIRECT: Final = "Send it to a file with room, or to /dev/null."
 
 
 def accept_any_text(encoding: str | None = None) -> None:
@@ -29,3 +34,45 @@ def from_command_line(text: str) -> str:
         return typed.decode()
     except UnicodeDecodeError:
         return text
+
+
+def open_standard_streams() -> str | None:
+    """Open what this process was started without: what is opened later would take its place, and be written to.
+
+    Returns:
+        What is wrong with stdout, where it was closed, so that nobody would see what is printed; else None.
+    """
+    closed = [number for number in _STANDARD if not _is_open(number)]
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or os.fdopen(number, "r" if number == 0 else "w", closefd=False)
+        for number, stream in zip(_STANDARD, (sys.stdin, sys.stdout, sys.stderr), strict=True)
+    )
+    return f"stdout: is closed. {_REDIRECT}" if _STDOUT in closed else None
+
+
+def find_fault_of_stdout(error: BaseException | None = None) -> str | None:
+    """What keeps stdout from taking what was printed, or None. What it could not take is dropped.
+
+    Args:
+        error: that ended what was being done; of a write, Python does not say to which file.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as refusal:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, _STDOUT)  # or Python tries again when it ends
+        os.close(nowhere)
+        error = refusal
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        return f"what is printed cannot be written ({error.strerror}). {_REDIRECT}"
+    return None
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
+from stages.regular_files import read_regular, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.partial import PartialStates
@@ -190,7 +191,8 @@ class Store:
             before = self._before(node)
             if before != manifest or not self._has_appeared(draft, node.artifact):
                 self._replace(draft, self.folder(node.artifact))
-        sync(self.root / node.stage)
+        for folder in (self.root / node.stage, self.root, self.root.parent):  # whichever of them was just made
+            sync(folder)
         return Published(manifest, None if before is None else before.digest == manifest.digest)
 
     def forget(self, artifact: ArtifactId) -> bool:
@@ -198,7 +200,7 @@ class Store:
         return forget_artifact(self.folder(artifact))
 
     def remove(self, artifact: ArtifactId) -> bool:
-        """Delete an artifact, so that it is never seen half-deleted, and its partial state. False when there is neither.
+        """Delete an artifact, never seen half-deleted, and its partial state. False when there is neither.
 
         What says that it is one goes first. Nothing is made or moved, so that a full disk can be freed.
 
@@ -226,11 +228,11 @@ class Store:
             known = self._manifests.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
-            manifest = Manifest.from_json(Path(path).read_text(encoding="utf-8"))
+            manifest = Manifest.from_json(read_regular(path).decode())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: not a manifest ({error}). Run `doit`: it is made again.") from error
+            raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
         if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
         self._manifests[path] = stamp, manifest

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock, wait_for_lock
+from stages.regular_files import open_descriptor
 from stages.store.sharing import lock_mode, make_folder, share
 
 _LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work
@@ -42,7 +43,7 @@ class Drafts:
         Raises:
             OSError: it cannot be locked, for example because nothing has been written yet.
         """
-        with _closing(os.open(self._root / _LOCK, os.O_RDONLY | os.O_NONBLOCK)) as lock:
+        with _closing(open_descriptor(self._root / _LOCK)) as lock:
             wait_for_lock(lock, is_shared=True)
             yield
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stages.json_files import parse_json
 from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, Digest, JsonValue, Key, Node
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
@@ -65,19 +66,23 @@ class Manifest:
         Raises:
             ValueError: it is no manifest of this FORMAT, or says things that cannot be true together.
         """
-        try:
-            fields: Any = json.loads(text)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
+        fields = parse_json(text)
         _check_fields(fields)
         inputs = {stage: Input(**entry) for stage, entry in fields["inputs"].items()}
         manifest = Manifest(**(fields | {"inputs": inputs}))
-        _check_claims(manifest)
+        try:
+            _check_claims(manifest)
+        except RecursionError as error:  # what can just be read can be too deep to be written
+            raise ValueError("it is nested too deeply") from error
         return manifest
 
 
 def _is_xxh3(value: object) -> bool:
     return isinstance(value, str) and _XXH3_128.fullmatch(value) is not None
+
+
+def _is_stage(value: object) -> bool:
+    return isinstance(value, str) and STAGE_NAME.fullmatch(value) is not None
 
 
 def _is_input(value: object) -> bool:
@@ -86,11 +91,13 @@ def _is_input(value: object) -> bool:
 
 _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "format": lambda value: type(value) is int and value == FORMAT,  # JSON's true is not 1
-    "stage": lambda value: isinstance(value, str) and STAGE_NAME.fullmatch(value) is not None,
+    "stage": _is_stage,
     "key": _is_xxh3,
     "parameters": lambda value: isinstance(value, dict),
     "components": lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
-    "inputs": lambda value: isinstance(value, dict) and all(map(_is_input, value.values())),
+    "inputs": lambda value: (
+        isinstance(value, dict) and all(map(_is_stage, value)) and all(map(_is_input, value.values()))
+    ),
     "code": _is_xxh3,
     "payload": lambda value: (
         isinstance(value, str) and PAYLOAD_NAME.fullmatch(value) is not None and value not in OWN_FILES

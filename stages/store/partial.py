@@ -19,6 +19,7 @@ from typing import Any
 from stages.errors import StoreError
 from stages.keys import ArtifactId, JsonValue, Key, canonical_json, digest_bytes
 from stages.store.drafts import Drafts, make_durable, sync
+from stages.store.sharing import make_folder
 
 PARTIAL = "partial"  # the folder in a store
 _STATE = "state"
@@ -116,7 +117,7 @@ class PartialStates:
             (new / _STATE).write_bytes(state.to_bytes(artifact))
             make_durable(new)
             with self._drafts.exclusive():
-                is_first = _make_room(folder, space)
+                is_first = _make_room(folder, space, self._root)
                 (new / _STATE).replace(folder / _STATE)
             for path in (folder, *folder.parents[: 3 if is_first else 0]):
                 sync(path)
@@ -183,12 +184,13 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     return []
 
 
-def _make_room(folder: Path, space: Path) -> bool:
+def _make_room(folder: Path, space: Path, root: Path) -> bool:
     """Make the folder of a state, and move to `space` what is in its place; whether there was none."""
     if not os.path.lexists(folder) or not stat.S_ISDIR(folder.lstat().st_mode):
         with suppress(FileNotFoundError):
             folder.rename(space / _OLD)
-        folder.mkdir(parents=True)
+        make_folder(folder.parent, root)
+        make_folder(folder, root)
         return True
     if (folder / _STATE).is_dir() and not (folder / _STATE).is_symlink():  # what else it may be, a rename replaces
         (folder / _STATE).rename(space / _OLD)

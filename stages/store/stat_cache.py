@@ -11,12 +11,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from stages.json_files import parse_json
 from stages.keys import JsonValue
+from stages.regular_files import read_regular
 
 STAT_CACHE = ".stat-cache.json"  # the cache of a store, in its root
 # A file written again within the clock's granularity of its first reading could keep its stamp: such young
 # files are computed anew each time. Two seconds covers file systems that keep whole seconds.
 _TOO_YOUNG_NS = 2_000_000_000
+_MAX_BYTES = 2**30  # of the cache file: millions of entries
 
 
 class StatCache:
@@ -28,8 +31,8 @@ class StatCache:
         self._clock = clock
         self._changed = False
         self._entries: dict[str, JsonValue] = {}
-        with suppress(OSError, ValueError, RecursionError):
-            entries = json.loads(path.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError):
+            entries = parse_json(read_regular(path, _MAX_BYTES).decode())
             if isinstance(entries, dict):
                 self._entries = entries
 

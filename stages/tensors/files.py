@@ -5,8 +5,6 @@ Owns the bytes on disk; what a file must hold is declared in stages/pipeline/. W
 
 import json
 import math
-import os
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,10 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stages.errors import ContractError, StoreError
+from stages.regular_files import open_regular, reason_of, require_regular
 from stages.tensors.dtypes import DTYPES, FLOATS, SAFETENSORS_NAMES, Array, Shape
+from stages.tensors.header import LENGTH, parse_header
 
 _NO_NUMPY_DTYPES = ("F4", "F6_", "F8_")  # prefixes of the dtypes that safetensors cannot return as numpy arrays
-_LENGTH_PREFIX = struct.Struct("<Q")  # safetensors: header length, unsigned 64 bit, little endian
 _HEADER_ALIGNMENT = 8
 _MIN_DIMENSIONS = 2  # of a tensor that is written and read by rows: [1, T, ...]
 _MAKE_AGAIN = "`doit forget` its stage, then `doit`, makes it again."
@@ -49,6 +48,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
         ContractError: it is not a safetensors file, or numpy has no dtype for one of its tensors.
     """
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             dtypes = {name: dtype for name, (_, dtype) in list_tensors(file).items()}
             refused = [f"{name} ({dtype})" for name, dtype in dtypes.items() if dtype.startswith(_NO_NUMPY_DTYPES)]
@@ -56,7 +56,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
                 raise ContractError(f"{path}: numpy has no dtype for {', '.join(refused)}. {_MAKE_AGAIN}")
             return {name: file.get_tensor(name) for name in dtypes}
     except (SafetensorError, OSError) as error:
-        raise ContractError(f"{path}: not a readable safetensors file ({error}). {_MAKE_AGAIN}") from error
+        raise ContractError(f"{path}: not a readable safetensors file ({reason_of(error)}). {_MAKE_AGAIN}") from error
 
 
 class TensorWriter:
@@ -75,7 +75,7 @@ class TensorWriter:
         header = json.dumps({name: entry}, separators=(",", ":")).encode()
         header += b" " * (-len(header) % _HEADER_ALIGNMENT)
         self._file = path.open("wb")
-        self._file.write(_LENGTH_PREFIX.pack(len(header)) + header)
+        self._file.write(LENGTH.pack(len(header)) + header)
 
     def append(self, rows: Array) -> None:
         """Write `rows`, [n, ...], behind those written before; they are converted to the tensor's dtype."""
@@ -107,10 +107,12 @@ class TensorReader:
         self._path, self._name = path, name
         with ExitStack() as closed_on_error:
             try:
-                self._file = closed_on_error.enter_context(path.open("rb"))
+                self._file = closed_on_error.enter_context(open_regular(path))
                 self._dtype, self.shape, self._start = _locate(self._file, name)
             except (OSError, ValueError) as error:
-                raise ContractError(f"{path}: cannot read tensor `{name}` ({error}). {_MAKE_AGAIN}") from error
+                raise ContractError(
+                    f"{path}: cannot read tensor `{name}` ({reason_of(error)}). {_MAKE_AGAIN}"
+                ) from error
             closed_on_error.pop_all()
 
     def __enter__(self) -> "TensorReader":
@@ -138,24 +140,19 @@ class TensorReader:
 
 def _locate(file: BinaryIO, name: str) -> tuple[np.dtype[Any], Shape, int]:
     """Find dtype, shape and first byte of a tensor [1, T, ...]. Raises ValueError with the fault."""
-    file_bytes = os.fstat(file.fileno()).st_size
     try:
-        (length,) = _LENGTH_PREFIX.unpack(file.read(_LENGTH_PREFIX.size))
-        entry = json.loads(file.read(min(length, file_bytes)))[name]
-        short, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if not all(isinstance(number, int) and number >= 0 for number in (*shape, start, end)):
-            raise TypeError("a size is no number")
-    except (struct.error, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError("there is no such tensor, or the header is damaged") from error
+        entry = parse_header(file)[name]
+    except ValueError as error:
+        raise ValueError(f"it is not a whole safetensors file: {error}") from error
+    except KeyError as error:
+        raise ValueError("there is no such tensor") from error
+    short, shape = entry["dtype"], tuple(entry["shape"])
     dtype = next((DTYPES[long] for long, known in SAFETENSORS_NAMES.items() if known == short), None)
     if dtype is None:
         raise ValueError(f"its dtype is {short}, not {FLOATS}")
     if len(shape) < _MIN_DIMENSIONS or shape[0] != 1:
         raise ValueError(f"its shape is {list(shape)}, not [1, rows, ...]")
-    start += _LENGTH_PREFIX.size + length
-    if start + math.prod(shape) * dtype.itemsize > file_bytes:
-        raise ValueError("the file is truncated")
-    return dtype, shape, start
+    return dtype, shape, file.tell() + int(entry["data_offsets"][0])
 
 
 def list_tensors(file: safe_open) -> dict[str, tuple[Shape, str]]:

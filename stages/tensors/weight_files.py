@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stages.errors import CheckpointError
+from stages.regular_files import open_regular, reason_of, require_regular
 from stages.tensors.dtypes import FLOATS, SAFETENSORS_NAMES, Array, Shape
 from stages.tensors.files import list_tensors
 
@@ -71,6 +72,7 @@ class WeightFiles:
 @contextmanager
 def _open_weights(path: Path) -> Iterator[safe_open]:
     try:
+        require_regular(path)
         with safe_open(path, framework="numpy") as file:
             yield file
     except (SafetensorError, OSError) as error:
@@ -78,11 +80,11 @@ def _open_weights(path: Path) -> Iterator[safe_open]:
             raise CheckpointError(
                 f"{path}: only names the file, as Git LFS does. Run `git lfs pull` in its repository."
             ) from error
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}). {_COPY_AGAIN}") from error
+        raise CheckpointError(f"{path}: not a readable safetensors file ({reason_of(error)}). {_COPY_AGAIN}") from error
 
 
 def _is_lfs_pointer(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_regular(path) as file:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER
     return False
 

@@ -112,7 +112,7 @@ def test_what_is_in_the_place_of_a_lock_is_named(tmp_path: Path):
     os.mkfifo(path)
     with pytest.raises(MeshError) as error:
         hold_devices(["tpu-0"], refuse_to_wait, folder=tmp_path)
-    assert str(error.value) == f"{path}: is no file. Delete it, whatever it is."
+    assert str(error.value) == f"{path}: cannot be opened (is a FIFO, not a file). Delete it, whatever it is."
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,21 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ("denoise.seed", "nine", '"nine": must be a valid integer.'),
         ("denoise.seed", "", '"": must be a valid integer.'),
         ("denoise.seed", "1\nother = 2", '"1\nother = 2": must be a valid integer.'),
-        ("denoise.seed", "[" * 5000, f'"{"[" * 5000}": must be a valid integer.'),
-        ("denoise.flow_shift", "0", "0: must be greater than 0."),
+        ("denoise.seed", "[" * 5000, f'"{"[" * 500}…" (5000 characters): must be a valid integer.'),
+        ("denoise.seed", "9" * 5000, f'"{"9" * 500}…" (5000 characters): must be a valid integer.'),
+        (
+            "denoise.seed",
+            "0x" + "f" * 5000,
+            "a number of 6021 digits: must be less than or equal to 9223372036854775807.",
+        ),
+        ("denoise.seed", "[0x" + "f" * 5000 + "]", "a list: must be a valid integer."),
+        ("denoise.num_inference_steps", f"1{'0' * 20}", f"1{'0' * 20}: must be less than or equal to 10000."),
+        ("denoise.num_frames", f"1{'0' * 30}", f"1{'0' * 30}: must be less than or equal to 86401."),
+        ("denoise.guidance_scale", "1e308", "1e+308: must be less than or equal to 1000."),
+        ("denoise.guidance_scale", "1e999", "inf: must be a finite number."),
+        ("denoise.flow_shift", "1e-320", "1e-320: must be greater than or equal to 0.001."),
+        ("denoise.flow_shift", "1e308", "1e+308: must be less than or equal to 1000."),
+        ("denoise.flow_shift", "0", "0: must be greater than or equal to 0.001."),
         ("encode.dtype", "float16", "\"float16\": must be 'bfloat16' or 'float32'."),
         (
             "decode.decoder",
@@ -394,7 +407,7 @@ def test_a_broken_video_is_reported_with_its_line_and_nothing_else(root: Path):
 
 def test_a_table_that_is_none_is_reported_and_nothing_else(root: Path):
     (root / "params/videos/demo.toml").write_text('encode = "a red circle"\n')
-    assert message(root) == "params/videos/demo.toml, encode = 'a red circle': must be a table, [encode]."
+    assert message(root) == 'params/videos/demo.toml, encode = "a red circle": must be a table, [encode].'
 
 
 def test_other_faults_are_reported_beside_a_broken_file(root: Path):

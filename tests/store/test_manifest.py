@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.keys import Digest, Key, Node
@@ -64,6 +64,10 @@ def test_the_file_is_sorted_and_ends_with_a_line_break():
         (edited(key="C" * 32, digest="d" * 31), "wrong, missing or unknown: digest, key"),
         (edited(format=2), "wrong, missing or unknown: format"),
         (edited(stage=["denoise"]), "wrong, missing or unknown: stage"),
+        (edited(inputs={"../outside": {"key": "c" * 32, "digest": "d" * 32}}), "wrong, missing or unknown: inputs"),
+        (edited(inputs={"": {"key": "c" * 32, "digest": "d" * 32}}), "wrong, missing or unknown: inputs"),
+        (edited(size_bytes=7).replace(": 7,", f": {'9' * 5000},"), "it has a number of thousands of digits"),
+        (edited(parameters={"x": float("inf")}), "Out of range float values are not JSON compliant"),
         (edited(stage="Up/scale"), "wrong, missing or unknown: stage"),
         (edited(stage="upscale"), "its key is not that of its stage, parameters, components and inputs"),
         (edited(components={"transformer": 1}), "wrong, missing or unknown: components"),
@@ -80,6 +84,31 @@ def test_what_is_no_manifest_is_refused_with_the_reason(text: str, message: str)
     with pytest.raises(ValueError, match=r".*") as error:
         Manifest.from_json(text)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("depth", range(100, 1500, 50))
+def test_parameters_that_are_nested_at_any_depth_are_refused(depth: int):
+    text = MANIFEST.to_json().replace('"seed": 42', f'"seed": {"[" * depth}{"]" * depth}')
+    with pytest.raises(ValueError, match=r"^(it is nested too deeply|its key is not that of its stage.*)$"):
+        Manifest.from_json(text)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.sampled_from(sorted(json.loads(MANIFEST.to_json()))), _VALUES)
+def test_no_field_can_have_another_value(name: str, value: object):
+    """Those that the key does not cover must be of their form; nothing but ValueError is raised."""
+    try:
+        changed = Manifest.from_json(edited(**{name: value}))
+    except ValueError:
+        return
+    assert name in ("code", "digest", "payload", "size_bytes") or changed == MANIFEST
 
 
 def test_a_missing_field_is_refused():

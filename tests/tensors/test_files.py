@@ -110,18 +110,30 @@ def test_a_tensor_is_read_row_by_row(tmp_path: Path, dtype: str):
         assert np.array_equal(np.stack(list(reader)), FRAMES[0])  # as often as one likes
 
 
-NOT_THERE = "there is no such tensor, or the header is damaged"
+NOT_WHOLE = "it is not a whole safetensors file: "
+NO_ENTRY = f"{NOT_WHOLE}the entry of 'x' is not dtype, shape and two offsets"
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]", b"\xff" * 100, b"\xff" * 7 + b"\0", b"\x09" + b"[" * 99],
+    ("content", "fault"),
+    [
+        (b"", f"{NOT_WHOLE}it has 0 bytes, which is no header"),
+        (b"\x02\0\0\0\0\0\0\0{}", "there is no such tensor"),
+        (b"\x02\0\0\0\0\0\0\0[]", f"{NOT_WHOLE}its header is no JSON object"),
+        (b"\xff" * 100, f"{NOT_WHOLE}it has 100 bytes, and its header would have {2**64 - 1}"),
+        (b"\xff" * 7 + b"\0", f"{NOT_WHOLE}it has 8 bytes, and its header would have {2**56 - 1}"),
+        ((5000).to_bytes(8, "little") + b"[" * 5000, f"{NOT_WHOLE}it is nested too deeply"),
+        (
+            (5006).to_bytes(8, "little") + b'{"x":%s}' % (b"9" * 5000),
+            f"{NOT_WHOLE}it has a number of thousands of digits",
+        ),
+    ],
 )
-def test_a_file_that_is_no_tensor_file_is_reported(tmp_path: Path, content: bytes):
+def test_a_file_that_is_no_tensor_file_is_reported(tmp_path: Path, content: bytes, fault: str):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert contract_message(lambda: TensorReader(path, "x")) == (
-        f"{path}: cannot read tensor `x` ({NOT_THERE}). {MAKE_AGAIN}"
+        f"{path}: cannot read tensor `x` ({fault}). {MAKE_AGAIN}"
     )
 
 
@@ -146,21 +158,21 @@ def test_a_dtype_that_numpy_lacks_is_reported(tmp_path: Path, dtype: str):
     [
         (entry("F32", [4], 16), "its shape is [4], not [1, rows, ...]"),
         (entry("F32", [2, 2], 16), "its shape is [2, 2], not [1, rows, ...]"),
-        (entry("F32", [], 16), "its shape is [], not [1, rows, ...]"),
+        (entry("F32", [], 4), "its shape is [], not [1, rows, ...]"),
         (entry("F8_E4M3", [1, 16], 16), "its dtype is F8_E4M3, not F32, F16 or BF16"),
         (entry("I32", [1, 4], 16), "its dtype is I32, not F32, F16 or BF16"),
-        (entry("F32", [1, 5], 20), "the file is truncated"),
-        (entry("F32", [1, -4], 16), NOT_THERE),
-        ({"dtype": "F32", "shape": [1, 4]}, NOT_THERE),
-        ({"dtype": "F32", "shape": 4, "data_offsets": [0, 16]}, NOT_THERE),
-        ({"dtype": "F32", "shape": ["1"], "data_offsets": [0, 16]}, NOT_THERE),
-        ({"dtype": "F32", "shape": [1, 4], "data_offsets": [0]}, NOT_THERE),
-        (None, NOT_THERE),
+        (entry("F32", [1, 5], 20), f"{NOT_WHOLE}it has 89 bytes, its header says 93"),
+        (entry("F32", [1, -4], 16), NO_ENTRY),
+        ({"dtype": "F32", "shape": [1, 4]}, NO_ENTRY),
+        ({"dtype": "F32", "shape": 4, "data_offsets": [0, 16]}, NO_ENTRY),
+        ({"dtype": "F32", "shape": ["1"], "data_offsets": [0, 16]}, NO_ENTRY),
+        ({"dtype": "F32", "shape": [1, 4], "data_offsets": [0]}, NO_ENTRY),
+        (None, NO_ENTRY),
     ],
 )
 def test_a_tensor_that_cannot_be_read_by_rows_is_reported(tmp_path: Path, found: object, fault: str):
     path = tmp_path / "file"
-    write_raw(path, {"x": found}, 16)
+    write_raw(path, {"x": found}, 4 if found == entry("F32", [], 4) else 16)
     assert contract_message(lambda: TensorReader(path, "x")) == (
         f"{path}: cannot read tensor `x` ({fault}). {MAKE_AGAIN}"
     )
@@ -169,7 +181,7 @@ def test_a_tensor_that_cannot_be_read_by_rows_is_reported(tmp_path: Path, found:
 def test_a_tensor_that_is_not_there_is_reported(tmp_path: Path):
     write_tensors(tmp_path / "file", {"latents": FRAMES})
     message = contract_message(lambda: TensorReader(tmp_path / "file", "frames"))
-    assert message == f"{tmp_path}/file: cannot read tensor `frames` ({NOT_THERE}). {MAKE_AGAIN}"
+    assert message == f"{tmp_path}/file: cannot read tensor `frames` (there is no such tensor). {MAKE_AGAIN}"
 
 
 def test_a_file_that_is_truncated_while_it_is_read_is_reported(tmp_path: Path):
