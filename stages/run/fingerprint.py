@@ -27,7 +27,7 @@ _CARRIERS = (
     "stages.pipeline",
     "stages.request",
     "stages.run",
-    "stages.store.artifacts",
+    "stages.store",
     "stages.models.checkpoint",
     "stages.models.component_files",
     "stages.models.component_source",

@@ -5,8 +5,10 @@ synced to disk, then renamed. Any number of processes may use one store at a tim
 forgetting and removing; knows nothing of doit.
 """
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.payloads import Payloads, is_still, note_published
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -23,10 +26,17 @@ _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and
 
 @dataclass(frozen=True)
 class Published:
-    """A new artifact, and whether its bytes equal those of the one it replaced (None: it replaced none)."""
+    """A new artifact.
+
+    Attributes:
+        manifest: its own.
+        is_same_as_before: whether its bytes equal those of the file that it replaced; None when it replaced none.
+        was_damaged: whether that file had other bytes than its manifest said, which are the new ones.
+    """
 
     manifest: Manifest
     is_same_as_before: bool | None
+    was_damaged: bool = False
 
 
 class Store:
@@ -39,6 +49,7 @@ class Store:
         # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
         # manifest has another inode, because it is written elsewhere and renamed.
         self._manifests: dict[str, tuple[tuple[int, ...], Manifest]] = {}
+        self._payloads = Payloads()
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
@@ -88,7 +99,10 @@ class Store:
         return {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
-        """Whether the node's artifact can stay, from the store alone; payload bytes are not read."""
+        """Whether the node's artifact can stay, from the store alone.
+
+        Bytes of the payload are read only if it is not the file that was published, by its size, times and inode.
+        """
         verdict = self._judge(node, code)
         if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
             with suppress(OSError), self._drafts.shared():  # what cannot be locked stays as it was seen
@@ -107,7 +121,11 @@ class Store:
             reasons = self._changes(node, manifest, code)
         except StoreError as error:
             return Verdict("corrupt", (Reason("manifest", None, str(error)),))
-        return Verdict("stale", reasons) if reasons else Verdict("fresh")
+        return Verdict("stale", reasons) if reasons else self._judge_bytes(node, manifest)
+
+    def _judge_bytes(self, node: Node, manifest: Manifest) -> Verdict:
+        fault = self._payloads.find_fault(f"{self.root}/{node.stage}/{node.key}", manifest)
+        return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
         """Bytes of the payload; None where it is not there."""
@@ -172,13 +190,17 @@ class Store:
         (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         make_durable(draft)
+        note_published(draft, manifest)
         with self._drafts.exclusive():
             self._check_still(node, inputs)
             before = self._before(node)
             if before != manifest or not self._has_appeared_since(draft, node):
                 self._replace(draft, self.folder(node.artifact))
         sync(self.root / node.stage)
-        return Published(manifest, None if before is None else before.digest == manifest.digest)
+        if before is None or before.digest != manifest.digest:
+            return Published(manifest, None if before is None else False)
+        is_same = is_still(draft.with_name(_OLD) / payload, manifest.digest)  # where it was replaced
+        return Published(manifest, is_same, was_damaged=not is_same)
 
     def forget(self, artifact: ArtifactId) -> bool:
         """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
@@ -204,11 +226,13 @@ class Store:
         path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
         try:
             status = os.stat(path)  # noqa: PTH116 (a Path for each of thousands would take longer than all else here)
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no file")
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             known = self._manifests.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
-            manifest = Manifest.from_json(Path(path).read_text(encoding="utf-8"))
+            manifest = Manifest.from_json(Path(path).read_bytes().decode())  # as it is: no translated line breaks
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -236,6 +260,10 @@ class Store:
             digest = digest_file(path)
         except FileNotFoundError as error:
             raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise  # its bytes may be right
+            raise StoreError(f"{path}: is damaged ({error.strerror}). Run `doit` again: it is made anew.") from error
         if digest != manifest.digest:
             raise StoreError(
                 f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
