@@ -18,7 +18,7 @@ from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
-from stages.store.payloads import Payloads, is_still, note_published
+from stages.store.payloads import Payloads, is_still, note_published, stamp_of
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -129,10 +129,8 @@ class Store:
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
         """Bytes of the payload; None where it is not there."""
-        try:
-            return (self.folder(artifact) / manifest.payload).stat().st_size
-        except OSError:
-            return None
+        stamp = stamp_of(f"{self.root}/{artifact.stage}/{artifact.key}/{manifest.payload}")
+        return None if stamp is None else stamp[0]
 
     def _changes(self, node: Node, manifest: Manifest, code: Digest) -> tuple[Reason, ...]:
         reasons = [] if manifest.code == code else [Reason("code", manifest.code, code)]

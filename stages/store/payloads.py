@@ -77,20 +77,21 @@ class Payloads:
         """
         path = f"{folder}/{manifest.payload}"
         stamp = stamp_of(path)
-        digest = None if stamp is None else self._digest(Path(folder), manifest, path, stamp)
+        if stamp is None:
+            return Reason("digest", manifest.digest, None)
+        known = self._known.get(path)
+        digest = known[1] if known is not None and known[0] == stamp else self._digest(folder, manifest, stamp)
         return None if digest == manifest.digest else Reason("digest", manifest.digest, digest)
 
-    def _digest(self, folder: Path, manifest: Manifest, path: str, stamp: Stamp) -> Digest | None:
-        known = self._known.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
+    def _digest(self, folder: str, manifest: Manifest, stamp: Stamp) -> Digest | None:
+        path = f"{folder}/{manifest.payload}"
         digest: Digest | None = manifest.digest
         if not _is_noted(folder, manifest.digest, stamp):
             digest = _read(Path(path))
             if _is_young(stamp):
                 return digest
             if digest == manifest.digest and stamp_of(path) == stamp:
-                keep_note(folder, digest, stamp)
+                keep_note(Path(folder), digest, stamp)
         self._known[path] = stamp, digest
         return digest
 
@@ -118,7 +119,7 @@ def is_still(path: Path, digest: Digest) -> bool:
 
 def read_note(folder: Path) -> Note | None:
     """The note on an artifact's payload; None where there is none. Raises ValueError when it is damaged."""
-    content = _read_small(folder / NOTE)
+    content = _read_small(f"{folder}/{NOTE}")
     return None if content is None else Note.from_text(content.decode())
 
 
@@ -169,10 +170,10 @@ def _noted_run(folder: Path) -> Digest:
         return Digest("")
 
 
-def _is_noted(folder: Path, digest: Digest, stamp: Stamp) -> bool:
+def _is_noted(folder: str | Path, digest: Digest, stamp: Stamp) -> bool:
     """Whether the note says that a file with this stamp has this digest."""
-    content = _read_small(folder / NOTE) or b""
-    return content.split()[1:6] == [digest.encode(), *(b"%d" % number for number in stamp)]
+    content = _read_small(f"{folder}/{NOTE}") or b""
+    return b" %s %d %d %d %d " % (digest.encode(), *stamp) in content
 
 
 def _is_young(stamp: Stamp) -> bool:
@@ -180,7 +181,7 @@ def _is_young(stamp: Stamp) -> bool:
     return abs(time.time_ns() - stamp[2]) <= _TOO_YOUNG_NS
 
 
-def _read_small(path: Path) -> bytes | None:
+def _read_small(path: str) -> bytes | None:
     """The beginning of a file, as much as a note can have; None where there is no file to read. Never waits."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a FIFO: at once, and there is nothing in it
