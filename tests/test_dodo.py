@@ -147,7 +147,7 @@ def test_a_cleaned_stage_is_made_again_and_nothing_else_is_removed(root: Path):
     removed = before - set(files_below(root / "artifacts"))
     (artifact,) = {name.rsplit("/", 1)[0] for name in removed if name.startswith("export/")}
     links = {"videos/demo.mp4"}  # it led to the artifact
-    assert removed == links | {f"{artifact}/{name}" for name in ("video.mp4", "manifest.json", "run.json")}
+    assert removed == links | {f"{artifact}/{name}" for name in ("video.mp4", "manifest.json", "run.json", ".checked")}
     assert stages_run(root) == ["export"]
     assert set(files_below(root / "artifacts")) >= before
 

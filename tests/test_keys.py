@@ -74,6 +74,14 @@ def test_file_digest_is_that_of_its_bytes(tmp_path: Path):
     assert digest_file(path) == digest_bytes(data)
 
 
+def test_what_reads_a_file_tells_how_much_was_read(tmp_path: Path):
+    (tmp_path / "file").write_bytes(bytes(1_000_000))
+    sizes: list[int] = []
+    digest_file(tmp_path / "file", sizes.append)
+    assert len(sizes) > 1
+    assert sum(sizes) == 1_000_000
+
+
 def test_digest_is_xxh3_128():
     assert digest_bytes(b"") == "99aa06d3014798d86001c324468d497f"  # the algorithm's published value for no bytes
 

@@ -4,6 +4,7 @@ Owns the form of `--json`. Loads nothing heavy.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,10 +129,13 @@ def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Ro
     """The answer to a question that has one in the store.
 
     Raises:
-        StoreError: its files are damaged.
+        StoreError: its figures are damaged. Of a run.json that is, nothing is said: it is not the answer.
     """
     figures = store.payload(question.node.artifact)
-    return Row(question, videos, _read_json(figures), _read_json(figures.with_name(RUN)))
+    run: Mapping[str, Any] = {}
+    with suppress(StoreError):
+        run = _read_json(figures.with_name(RUN))
+    return Row(question, videos, _read_json(figures), run)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

@@ -81,9 +81,15 @@ def _cells(topology: str, row: Row, figures: Mapping[str, Any]) -> tuple[str, ..
         *("?" if size is None else f"{size / GIB:.2f}" for size in sizes),
         "yes" if row.fits else "NO",
         _number(figures["flops"] / 1e12),
-        "loaded" if row.run.get("was_loaded") else f"{row.run['compile_s']:.1f} s",
+        _compile_time(row.run),
         "" if row.least_s is None else duration(row.least_s),
     )
+
+
+def _compile_time(run: Mapping[str, Any]) -> str:
+    if run.get("was_loaded"):
+        return "loaded"
+    return f"{run['compile_s']:.1f} s" if "compile_s" in run else "?"
 
 
 def _sent(row: Row, figures: Mapping[str, Any]) -> str:

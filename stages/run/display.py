@@ -64,6 +64,8 @@ class NodeDisplay:
         endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
         wall_time = duration(time.monotonic() - self._start)
         ending = endings[str(result["is_same_as_before"])]
+        if result.get("was_damaged"):
+            ending = ", the bytes that were there before they were damaged"
         self._console.print(f"{self._node.title}  made in {wall_time}{ending}", highlight=False)
 
     def _speed(self, done: int, total: int, unit: str) -> str:

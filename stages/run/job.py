@@ -205,7 +205,8 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     """Do a job and publish what it has made.
 
     Returns:
-        The event that ends it: `is_same_as_before` (None, when there was nothing before) and `wall_s`, seconds.
+        The event that ends it: `is_same_as_before` and `was_damaged` (see Published of artifacts.py), and `wall_s`,
+        seconds.
     Raises:
         StagesError: it cannot be done; nothing half-made is kept.
     """
@@ -239,7 +240,12 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             f"{where}: {error.strerror}. Fix that and run it again; nothing half-made was kept."
         ) from error
     wall_s = round(time.perf_counter() - start, 3)
-    return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
+    return {
+        "event": "result",
+        "is_same_as_before": published.is_same_as_before,
+        "was_damaged": published.was_damaged,
+        "wall_s": wall_s,
+    }
 
 
 def _check_components(job: Job) -> None:

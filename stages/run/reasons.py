@@ -27,7 +27,9 @@ def _explain(reason: Reason, payload: Path, program: str) -> str:
         stage = reason.field.removeprefix(_INPUTS)
         return f"{stage} is to be made" if reason.now is None else f"{stage} has other bytes now"
     if reason.field == "payload":
-        if reason.now is None:
-            return f"{payload}: is not there"
-        return f"{payload}: has {reason.now} bytes, the manifest says {reason.before}"
+        what = f"has {reason.now} bytes, the manifest says {reason.before}"
+        return f"{payload}: {'is not there' if reason.now is None else what}"
+    if reason.field == "digest":
+        what = f"xxh3 is {reason.now}, the manifest says {reason.before}; the file was edited or damaged"
+        return f"{payload}: {'cannot be read' if reason.now is None else what}"
     return str(reason.now)

@@ -5,13 +5,13 @@ synced to disk, then renamed. Any number of processes may use one store at a tim
 forgetting and removing; knows nothing of doit.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
@@ -19,19 +19,26 @@ from stages.regular_files import read_regular, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.partial import PartialStates
+from stages.store.payloads import Payloads, Stamp, is_still, note_published, stamp_of
 from stages.store.sharing import make_folder, share
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
-_Stamp: TypeAlias = tuple[int, ...]  # of a file: others under its name, before and after, have another
 
 
 @dataclass(frozen=True)
 class Published:
-    """A new artifact, and whether its bytes equal those of the one it replaced (None: it replaced none)."""
+    """A new artifact.
+
+    Attributes:
+        manifest: its own.
+        is_same_as_before: whether its bytes equal those of the file that it replaced; None when it replaced none.
+        was_damaged: whether that file had other bytes than its manifest said, which are the new ones.
+    """
 
     manifest: Manifest
     is_same_as_before: bool | None
+    was_damaged: bool = False
 
 
 class Store:
@@ -43,8 +50,9 @@ class Store:
         self._drafts = Drafts(root)
         # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
         # manifest has another inode, because it is written elsewhere and renamed.
-        self._manifests: dict[str, tuple[_Stamp, Manifest]] = {}
-        self._seen: dict[Path, _Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
+        self._manifests: dict[str, tuple[Stamp, Manifest]] = {}
+        self._seen: dict[Path, Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
+        self._payloads = Payloads()
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
@@ -94,7 +102,10 @@ class Store:
         return {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
-        """Whether the node's artifact can stay, from the store alone; payload bytes are not read."""
+        """Whether the node's artifact can stay, from the store alone.
+
+        Bytes of the payload are read only if it is not the file that was published, by its size, times and inode.
+        """
         verdict = self._judge(node, code)
         if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
             with suppress(OSError), self._drafts.shared():  # what cannot be locked stays as it was seen
@@ -113,14 +124,16 @@ class Store:
             reasons = self._changes(node, manifest, code)
         except StoreError as error:
             return Verdict("corrupt", (Reason("manifest", None, str(error)),))
-        return Verdict("stale", reasons) if reasons else Verdict("fresh")
+        return Verdict("stale", reasons) if reasons else self._judge_bytes(node, manifest)
+
+    def _judge_bytes(self, node: Node, manifest: Manifest) -> Verdict:
+        fault = self._payloads.find_fault(f"{self.root}/{node.stage}/{node.key}", manifest)
+        return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
         """Bytes of the payload; None where it is not there."""
-        try:
-            return (self.folder(artifact) / manifest.payload).stat().st_size
-        except OSError:
-            return None
+        stamp = stamp_of(f"{self.root}/{artifact.stage}/{artifact.key}/{manifest.payload}")
+        return None if stamp is None else stamp[0]
 
     def _changes(self, node: Node, manifest: Manifest, code: Digest) -> tuple[Reason, ...]:
         reasons = [] if manifest.code == code else [Reason("code", manifest.code, code)]
@@ -187,13 +200,17 @@ class Store:
         (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         make_durable(draft)
+        note_published(draft, manifest)
         with self._drafts.exclusive():
             before = self._before(node)
             if before != manifest or not self._has_appeared(draft, node.artifact):
                 self._replace(draft, self.folder(node.artifact))
         for folder in (self.root / node.stage, self.root, self.root.parent):  # whichever of them was just made
             sync(folder)
-        return Published(manifest, None if before is None else before.digest == manifest.digest)
+        if before is None or before.digest != manifest.digest:
+            return Published(manifest, None if before is None else False)
+        is_same = is_still(draft.with_name(_OLD) / payload, manifest.digest)  # where it was replaced
+        return Published(manifest, is_same, was_damaged=not is_same)
 
     def forget(self, artifact: ArtifactId) -> bool:
         """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
@@ -223,19 +240,18 @@ class Store:
     def _read_manifest(self, artifact: ArtifactId, name: str) -> Manifest | None:
         path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
         try:
-            status = os.stat(path)  # noqa: PTH116 (a Path for each of thousands would take longer than all else here)
-            stamp = _stamp_of(status)
-            known = self._manifests.get(path)
+            known, stamp = self._manifests.get(path), stamp_of(path)
             if known is not None and known[0] == stamp:
                 return known[1]
-            manifest = Manifest.from_json(read_regular(path).decode())
+            manifest = Manifest.from_json(read_regular(path).decode())  # as it is: no translated line breaks
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
         if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
-        self._manifests[path] = stamp, manifest
+        if stamp is not None:
+            self._manifests[path] = stamp, manifest
         return manifest
 
     def _check_payload(self, artifact: ArtifactId) -> Digest:
@@ -256,6 +272,10 @@ class Store:
             digest = digest_file(path)
         except FileNotFoundError as error:
             raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise  # its bytes may be right
+            raise StoreError(f"{path}: is damaged ({error.strerror}). Run `doit` again: it is made anew.") from error
         if digest != manifest.digest:
             raise StoreError(
                 f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
@@ -278,13 +298,9 @@ class Store:
         now = self._stamp(artifact)
         return now is not None and draft in self._seen and now != self._seen[draft]
 
-    def _stamp(self, artifact: ArtifactId) -> _Stamp | None:
+    def _stamp(self, artifact: ArtifactId) -> Stamp | None:
         """What tells the artifact that is there from any other under its name; None when there is none."""
-        try:
-            status = (self.folder(artifact) / MANIFEST).stat()
-        except FileNotFoundError:
-            return None
-        return _stamp_of(status)
+        return stamp_of(self.folder(artifact) / MANIFEST)
 
     def _replace(self, draft: Path, final: Path) -> None:
         """Put a draft in an artifact's place; if that fails, the old one is back in it."""
@@ -330,7 +346,3 @@ def forget_artifact(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _stamp_of(status: os.stat_result) -> _Stamp:
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -17,9 +17,9 @@ class Reason:
 
     Attributes:
         field: what it is about: "code", "inputs.<stage>" (digest of that stage's payload), "payload" (its size in
-            bytes), or "manifest" (what is wrong with it, `now`).
+            bytes), "digest" (of its bytes), or "manifest" (what is wrong with it, `now`).
         before: its value when the artifact was made; None where that is not known.
-        now: its value at present; None of what is not there.
+        now: its value at present; None of what is not there or cannot be read.
     """
 
     field: str

@@ -81,12 +81,35 @@ def unchanged(root: Path) -> Iterator[None]:
         (["help", "demo"], "the video of params/videos/demo.toml"),
         (["dumpdb"], "nothing is ignored"),
         (["tabcompletion", "--hardcode-tasks"], "demo"),
+        (["verify"], "4 artifacts whole: "),
+        (["verify", "--all"], "6 artifacts whole: "),
     ],
 )
 def test_what_only_reads_says_what_it_always_says(root: Path, command: list[str], part: str):
     done = doit(root, *command)
     assert (done.returncode, done.stderr) == (0, "")
     assert part in done.stdout
+
+
+def test_verify_names_what_is_damaged_and_what_it_could_not_mark(root: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(root, tmp_path / "copy", symlinks=True))
+    forbid_writing(copy / "artifacts", forbid=False)
+    (video,) = copy.glob("artifacts/export/*/video.mp4")
+    video.write_bytes(video.read_bytes()[::-1])
+    forbid_writing(copy / "artifacts", forbid=True)
+    before = files_below(copy / "artifacts")
+    done = doit(copy, "verify")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"{video}: xxh3 is " in done.stdout
+    assert done.stdout.splitlines()[0].endswith(". It could not be marked (Permission denied).")
+    assert files_below(copy / "artifacts") == before
+    forbid_writing(copy / "artifacts", forbid=False)
+
+
+def test_rebuild_says_that_it_needs_room_in_the_store(root: Path):
+    done = doit(root, "verify", "--rebuild", "export")
+    assert done.returncode == 1
+    assert "cannot be written (Permission denied)" in done.stderr
 
 
 def test_preflight_prints_the_answers_that_are_there(root: Path):

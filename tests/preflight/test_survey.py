@@ -9,12 +9,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError, MeshError, ParamsError, StageError, StoreError
+from stages.keys import ArtifactId, Key
 from stages.pipeline.stages import Pipeline
 from stages.preflight import survey as preflight_survey
 from stages.preflight.answers import Row
 from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import survey
 from stages.request.params import load_params
+from stages.store.artifacts import Store
 from tests.preflight_builders import build_figures, publish_answer, write_project
 
 pytestmark = pytest.mark.compiles
@@ -177,11 +179,27 @@ def test_decoders_that_are_not_compiled_are_named(tmp_path: Path):
     ]
 
 
-def test_a_damaged_answer_is_one_message(root: Path):
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
+def test_a_damaged_run_json_takes_nothing_from_an_answer(root: Path, content: str):
     answer(root, {})
-    (damaged, _) = sorted((root / "artifacts" / "preflight").glob("*/run.json"))
-    damaged.write_text("{")
-    with pytest.raises(StoreError, match=r"run.json: cannot be read .* Delete .*; it is made again\."):
+    whole = look(root)
+    for damaged in (root / "artifacts" / "preflight").glob("*/run.json"):
+        damaged.write_text(content)
+    assert [row.figures for row in look(root)] == [row.figures for row in whole]
+    assert [row.run for row in look(root)] == [{}, {}]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]"])
+def test_a_damaged_answer_is_one_message(root: Path, content: bytes):
+    answer(root, {})
+    store = Store(root / "artifacts")
+    (damaged, _) = sorted((root / "artifacts" / "preflight").iterdir())
+    node = store.present_manifest(ArtifactId("preflight", Key(damaged.name))).node
+    with store.draft() as draft:  # as a program would that writes no answer
+        (draft / "figures.json").write_bytes(content)
+        code = store.present_manifest(node.artifact).code
+        store.publish(node, draft, payload="figures.json", inputs={}, code=code, run={})
+    with pytest.raises(StoreError, match=r"figures.json: cannot be read .* Delete .*; it is made again\."):
         look(root)
 
 

@@ -113,6 +113,13 @@ def test_the_end_says_whether_the_bytes_are_those_of_before(same: bool | None, e
     assert ("bytes" in screen.getvalue()) == bool(ending)
 
 
+def test_the_end_says_when_the_file_before_was_damaged():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "forgotten") as node:
+        node.finish({**ENDED, "is_same_as_before": False, "was_damaged": True})
+    assert screen.getvalue().endswith(" s, the bytes that were there before they were damaged\n")
+
+
 def wait_for(pattern: str, screen: io.StringIO) -> None:
     """Bars are drawn by a thread of their own, ten times a second."""
     deadline = time.monotonic() + 20

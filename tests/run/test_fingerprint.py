@@ -106,6 +106,12 @@ def test_the_store_never_counts(package: Path):
     assert changed(package, "store/artifacts.py", "os", "json") == set()
 
 
+@pytest.mark.parametrize("program", sorted(PACKAGES))
+def test_no_module_of_the_store_counts(program: str, tmp_path: Path):
+    sources = Fingerprinter(StatCache(tmp_path / "cache.json")).find_sources(program)
+    assert not [name for name in sources if name.startswith("stages.store")]
+
+
 @pytest.mark.parametrize("name", ["flops", "versions"])
 def test_what_decides_no_bytes_never_counts(package: Path, name: str):
     (package / "machine").mkdir()

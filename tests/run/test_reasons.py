@@ -24,6 +24,11 @@ PAYLOAD = Path("artifacts/denoise/0/latents.safetensors")
         ),
         (Verdict("corrupt", (Reason("payload", 7, None),)), f"{PAYLOAD}: is not there"),
         (Verdict("corrupt", (Reason("payload", 7, 5),)), f"{PAYLOAD}: has 5 bytes, the manifest says 7"),
+        (
+            Verdict("corrupt", (Reason("digest", "a", "b"),)),
+            f"{PAYLOAD}: xxh3 is b, the manifest says a; the file was edited or damaged",
+        ),
+        (Verdict("corrupt", (Reason("digest", "a", None),)), f"{PAYLOAD}: cannot be read"),
         (Verdict("corrupt", (Reason("manifest", None, "x: not a manifest."),)), "x: not a manifest"),
     ],
 )

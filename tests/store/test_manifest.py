@@ -1,13 +1,14 @@
 """The manifest file."""
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.keys import Digest, Key, Node
+from stages.keys import Digest, Key, Node, digest_bytes
 from stages.store.manifest import Input, Manifest
 
 NODE = Node("denoise", {"seed": 42, "flow_shift": None}, {"transformer": "b" * 32}, {"encode": Key("c" * 32)})
@@ -25,8 +26,15 @@ MANIFEST = Manifest(
 )
 
 
+def old_fields() -> dict[str, object]:
+    """Those of a manifest that was written before there was a checksum."""
+    fields = json.loads(MANIFEST.to_json())
+    del fields["checksum"]
+    return fields
+
+
 def edited(**changes: object) -> str:
-    return json.dumps(json.loads(MANIFEST.to_json()) | changes)
+    return json.dumps(old_fields() | changes)
 
 
 def test_a_manifest_is_read_back_equal():
@@ -112,8 +120,8 @@ def test_no_field_can_have_another_value(name: str, value: object):
 
 
 def test_a_missing_field_is_refused():
-    for name in json.loads(MANIFEST.to_json()):
-        fields = json.loads(MANIFEST.to_json())
+    for name in old_fields():
+        fields = old_fields()
         del fields[name]
         with pytest.raises(ValueError, match=f"^wrong, missing or unknown: {name}$"):
             Manifest.from_json(json.dumps(fields))
@@ -123,3 +131,70 @@ def test_a_missing_field_is_refused():
 def test_any_other_text_is_refused(text: str):
     with pytest.raises(ValueError, match=r".*"):
         Manifest.from_json(text)
+
+
+def flips(content: bytes) -> Iterator[bytes]:
+    """The content with one bit changed, each bit in turn."""
+    for place in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        yield bytes(changed)
+
+
+def test_with_any_bit_changed_it_is_refused():
+    content = MANIFEST.to_json().encode()
+    num_refused = 0
+    for changed in flips(content):
+        with pytest.raises(ValueError, match=r".*"):
+            Manifest.from_json(changed.decode())
+        num_refused += 1
+    assert num_refused == 8 * len(content)
+
+
+def test_cut_at_any_length_it_is_refused():
+    text = MANIFEST.to_json()
+    for length in range(len(text)):
+        with pytest.raises(ValueError, match=r".*"):
+            Manifest.from_json(text[:length])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + " ",
+        lambda text: text + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("  ", " "),
+        lambda text: json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n\n",
+        lambda text: text.replace('"seed": 42', '"seed": 42.0'),
+        lambda text: text.replace("checksum", "Checksum"),
+        lambda text: text.replace('{\n  "checksum"', '{ "checksum"'),
+        lambda text: text.upper(),
+    ],
+)
+def test_written_in_any_other_way_it_is_refused(change: Callable[[str], str]):
+    text = change(MANIFEST.to_json())
+    assert text != MANIFEST.to_json()
+    with pytest.raises(ValueError, match=r".*"):
+        Manifest.from_json(text)
+
+
+def test_two_changes_that_fit_each_other_are_refused_as_well():
+    text = MANIFEST.to_json().replace('"size_bytes": 7', '"size_bytes": 8').replace("f" * 32, "0" * 32)
+    with pytest.raises(ValueError, match=r"^it is not what was written: its checksum is another one$"):
+        Manifest.from_json(text)
+
+
+def test_one_that_was_written_before_there_was_a_checksum_is_read():
+    assert Manifest.from_json(json.dumps(old_fields(), indent=2, sort_keys=True) + "\n") == MANIFEST
+
+
+def test_the_checksum_is_that_of_all_else():
+    first, checksum, *rest = MANIFEST.to_json().split("\n")
+    assert checksum == f'  "checksum": "{digest_bytes(chr(10).join([first, *rest]).encode())}",'
+
+
+def test_a_prompt_that_looks_like_a_checksum_changes_nothing():
+    node = Node("encode", {"prompt": '{\n  "checksum": "' + "0" * 32 + '",\n'}, {}, {})
+    manifest = replace(MANIFEST, stage="encode", key=node.key, parameters=node.parameters, components={}, inputs={})
+    assert Manifest.from_json(manifest.to_json()) == manifest

@@ -1,0 +1,240 @@
+"""`doit verify` as it is typed."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save, save_file
+
+from stages.keys import Node, digest_file
+from stages.run.build import Build, load_build
+from stages.store.manifest import NOTE, RUN
+from tests.builders import publish
+from tests.project import copy_built, copy_project, list_made, run_doit
+
+pytestmark = pytest.mark.processes
+
+READ = r"\d+\.\d MiB read in \d+\.\d s, \d+\.\d MiB/s"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with artifacts of its video, and with one of other parameters."""
+    root = copy_project(tmp_path_factory.mktemp("project"))
+    for overrides in ({}, {"export.fps": "7"}):
+        build = load_build(root, overrides)
+        for node in build.graph.videos["demo"].values():
+            publish(build.store, node, node.title.encode(), build.code[build.program_of(node).package])
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+def node_of(root: Path, stage: str, **overrides: str) -> tuple[Build, Node]:
+    build = load_build(root, {name.replace("_", ".", 1): value for name, value in overrides.items()})
+    return build, build.graph.videos["demo"][stage]
+
+
+def damage(root: Path, stage: str, name: str = "", **overrides: str) -> tuple[Node, Path]:
+    """Change a bit of a payload, or of another file of an artifact."""
+    build, node = node_of(root, stage, **overrides)
+    path = build.store.folder(node.artifact) / (name or build.store.payload(node.artifact).name)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    return node, path
+
+
+def verify(root: Path, *arguments: str) -> tuple[int, list[str], str]:
+    """Exit code, lines of stdout, stderr."""
+    done = run_doit(root, "verify", *arguments)
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def assert_like(line: str, start: str) -> None:
+    """Whether a line is `start`, and then says what was read."""
+    assert re.fullmatch(re.escape(start) + READ + r"\.", line), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"), [([], 4), (["demo"], 4), (["export"], 1), (["--all"], 5), (["export.fps=7", "export"], 1)]
+)
+def test_what_is_whole_is_said_to_be(root: Path, arguments: list[str], number: int):
+    code, (line,), errors = verify(root, *arguments)
+    assert (code, errors) == (0, "")
+    assert_like(line, f"{number} artifacts whole: ")
+
+
+def test_a_damaged_video_is_named_and_the_next_run_makes_it_again(root: Path):
+    node, path = damage(root, "export")
+    before = load_build(root, {}).store.folder(node.artifact) / "manifest.json"
+    said = before.read_text().split('"digest": "')[1][:32]
+    code, lines, errors = verify(root)
+    assert (code, errors) == (1, "")
+    assert lines[0] == (
+        f"demo: {node.title}: {path}: xxh3 is {digest_file(path)}, the manifest says {said}. `doit` makes it again."
+    )
+    assert_like(lines[1], "1 of 4 artifacts damaged: ")
+    build, node = node_of(root, "export")
+    assert build.verdict(node).state == "forgotten"
+    code, (line,), _ = verify(root)
+    assert code == 0
+    assert line.startswith("3 artifacts whole: ")
+    assert line.endswith("/s. 1 more are yet to be made.")
+
+
+def test_the_next_run_finds_a_changed_video_by_itself(root: Path):
+    node, path = damage(root, "export")
+    done = run_doit(root, "info", node.title)
+    assert f"{path}: xxh3 is {digest_file(path)}, the manifest says " in done.stdout
+    assert "the file was edited or damaged" in done.stdout
+
+
+def test_what_is_of_no_present_video_is_found_by_all_alone(root: Path):
+    node, path = damage(root, "export", export_fps="7")
+    assert verify(root)[0] == 0
+    code, lines, _ = verify(root, "--all")
+    assert code == 1
+    assert lines[0].startswith(f"no present video: {node.title}: {path}: xxh3 is ")
+    assert lines[0].endswith(". It is made again when a video needs it.")
+    assert lines[1].startswith("1 of 5 artifacts damaged: ")
+
+
+def test_a_damaged_run_json_costs_no_result(root: Path):
+    node, path = damage(root, "denoise", RUN)
+    code, lines, _ = verify(root)
+    assert code == 1
+    assert lines[0] == (
+        f"demo: {node.title}: {path}: is not what was written; it only says how the result was made. The result is "
+        "whole, and the file is run.damaged.json now."
+    )
+    assert verify(root)[0] == 0
+
+
+def test_a_damaged_note_costs_no_result(root: Path):
+    node, path = damage(root, "denoise", NOTE)
+    code, lines, _ = verify(root)
+    assert code == 1
+    assert lines[0].startswith(f"demo: {node.title}: {path}: is damaged (")
+    assert lines[0].endswith("; it only says that the result was whole. The result is whole.")
+    assert verify(root)[0] == 0
+
+
+def test_of_a_store_that_is_not_there_nothing_is_read(root: Path):
+    shutil.rmtree(root / "artifacts")
+    assert verify(root) == (0, ["nothing to verify. 4 more are yet to be made."], "")
+    assert verify(root, "--all") == (0, ["nothing to verify."], "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demmo"], "ParamsError: demmo: no such task. Did you mean `demo`? `doit list --all` names all.\n"),
+        (["--al"], None),
+        (
+            ["--all", "demo"],
+            "ParamsError: doit verify: --all is everything in the store. Leave the names, or --rebuild, out.\n",
+        ),
+        (
+            ["--all", "--rebuild"],
+            "ParamsError: doit verify: --all is everything in the store. Leave the names, or --rebuild, out.\n",
+        ),
+    ],
+)
+def test_wrong_use_is_one_message(root: Path, arguments: list[str], message: str | None):
+    code, lines, errors = verify(root, *arguments)
+    if message is None:  # an option may be shortened, as with every command
+        assert (code, errors) == (0, "")
+    else:
+        assert (code, lines, errors) == (1, [], message)
+
+
+def test_a_video_that_cannot_be_made_is_named_after_all_others_are_verified(root: Path):
+    (root / "params/videos/harbour.toml").write_text("[denoise]\nsed = 1\n")
+    code, (line,), errors = verify(root)
+    assert code == 1
+    assert line.startswith("4 artifacts whole: ")
+    assert "harbour" in errors
+    assert verify(root, "demo")[0] == 0
+    assert verify(root, "--all")[0] == 0
+
+
+def test_rebuild_says_whether_the_bytes_are_equal(root: Path):
+    latents = np.linspace(-2, 2, 32 * 3 * 4 * 4, dtype=np.float32).reshape(1, 32, 3, 4, 4)
+    save_file({"latents": latents}, root / "latents.safetensors")
+    build, node = node_of(root, "denoise", denoise_from_file="latents.safetensors")
+    names = [node.title, f"denoise.from_file={root / 'latents.safetensors'}"]
+    code = build.code[build.program_of(node).package]
+    publish(build.store, node, save({"latents": latents}), code)
+    ended, lines, errors = verify(root, "--rebuild", *names)
+    assert (ended, lines[-1], errors) == (0, f"{node.title}: equal to the bit", "")
+    publish(build.store, node, save({"latents": latents + np.float32(0.25)}), code)
+    ended, lines, errors = verify(root, *names, "--rebuild")
+    assert (ended, errors) == (1, "")
+    assert lines[-1] == (
+        f"{node.title}: other bytes; latents: 1,536 of 1,536 values differ, by 0.25 at most, PSNR 24.1 dB"
+    )
+
+
+def test_rebuild_goes_on_after_what_cannot_be_compared(root: Path):
+    _, node = node_of(root, "export", export_fps="9")
+    code, lines, errors = verify(root, "--rebuild", "export", "export.fps=9")
+    assert code == 1
+    assert lines == [f"{node.title}  demo  (to compare)"]
+    assert errors == (
+        f"StageError: {node.title}: is not in the store: there is nothing to compare with. `doit` makes it.\n"
+    )
+
+
+def test_help_says_what_the_exit_code_means(root: Path):
+    done = run_doit(root, "help", "verify")
+    assert done.returncode == 0
+    assert "Exit code: 0 when all files are what they were" in done.stdout
+
+
+def test_elsewhere_than_in_a_project_it_is_one_message(tmp_path: Path):
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(Path(__file__).parents[2] / name, tmp_path)
+    assert verify(tmp_path) == (
+        1,
+        [],
+        f"ParamsError: {tmp_path}: holds no params/. Run this in the folder of dodo.py.\n",
+    )
+
+
+@pytest.mark.parametrize("after", [(), ("verify",)], ids=["found by the run", "found by verify"])
+def test_a_changed_byte_of_a_finished_video_costs_its_export_and_nothing_else(
+    built: Path, tmp_path: Path, after: tuple[str, ...]
+):
+    root = copy_built(built, tmp_path / "project")
+    video = root / "artifacts/videos/demo.mp4"
+    whole = video.read_bytes()
+    with video.open("r+b") as file:
+        file.seek(len(whole) // 2)
+        file.write(bytes([whole[len(whole) // 2] ^ 1]))
+    if after:
+        assert run_doit(root, *after).returncode == 1
+    done = run_doit(root)
+    assert done.returncode == 0
+    (line,) = list_made(done)
+    assert line.startswith("export:")
+    assert line.endswith(" s, the bytes that were there before they were damaged")
+    assert video.read_bytes() == whole
+    assert list_made(run_doit(root)) == []
+    assert verify(root)[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
+def test_what_may_not_be_read_is_named(root: Path):
+    build, node = node_of(root, "export")
+    path = build.store.payload(node.artifact)
+    path.chmod(0)
+    code, lines, _ = verify(root)
+    assert code == 1
+    assert lines[0].startswith(f"demo: {node.title}: {path}: cannot be read (Permission denied)")

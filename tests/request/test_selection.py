@@ -1,0 +1,76 @@
+"""Names that people type, and the nodes that they mean."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from stages.errors import ParamsError
+from stages.request.graph import Graph
+from stages.request.selection import select_nodes
+from stages.run.build import load_build
+from tests.builders import PIPELINE
+from tests.project import copy_params
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """Two videos that share all but the export, and one that cannot be made."""
+    root = copy_params(tmp_path_factory.mktemp("project"))
+    demo = (root / "params/videos/demo.toml").read_text(encoding="utf-8")
+    (root / "params/videos/slow.toml").write_text(demo.replace("fps = 8", "fps = 4"), encoding="utf-8")
+    (root / "params/videos/harbour.toml").write_text("[denoise]\nsed = 1\n")
+    return load_build(root, {}).graph
+
+
+def stages(graph: Graph, *names: str) -> list[str]:
+    return [node.stage for node in select_nodes(graph, names)]
+
+
+ONE_EACH = list(PIPELINE.names)
+ALL = [*ONE_EACH, "export"]
+
+
+def test_no_name_means_all_nodes_in_their_order(graph: Graph):
+    assert stages(graph) == ALL
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["demo"], ONE_EACH),
+        (["demo", "slow"], ALL),
+        (["demo", "decode", "demo"], ONE_EACH),
+        (["decode", "encode"], ["encode", "decode"]),
+        (["export"], ["export", "export"]),
+        (["export:*"], ["export", "export"]),
+        (["de*"], ALL[:4]),
+        (["*"], ALL),
+    ],
+)
+def test_videos_stages_and_patterns_mean_their_nodes(graph: Graph, names: Sequence[str], found: list[str]):
+    assert stages(graph, *names) == found
+
+
+def test_a_node_is_meant_by_its_title(graph: Graph):
+    node = graph.videos["slow"]["export"]
+    assert select_nodes(graph, [node.title]) == [node]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("demmo", "demmo: no such task. Did you mean `demo`? `doit list --all` names all."),
+        ("decode:0123", "decode:0123: no such task. Did you mean `decode`? `doit list --all` names all."),
+        ("x*", "x*: matches no task. `doit list --all` names all there are."),
+    ],
+)
+def test_a_name_that_is_nobodys_is_an_error(graph: Graph, name: str, message: str):
+    with pytest.raises(ParamsError) as error:
+        select_nodes(graph, ["demo", name])
+    assert str(error.value) == message
+
+
+def test_of_a_video_that_cannot_be_made_the_reason_is_given(graph: Graph):
+    with pytest.raises(ParamsError) as error:
+        select_nodes(graph, ["harbour"])
+    assert error.value is graph.faults["harbour"]

@@ -1,0 +1,168 @@
+"""A node is made again elsewhere and compared, by its real program, and nothing is published."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save, save_file
+
+from stages.errors import StageError, StoreError
+from stages.export.video import write_video
+from stages.geometry import VideoSize
+from stages.keys import Node, digest_file
+from stages.pipeline.contracts import FRAMES
+from stages.run.build import Build, load_build
+from stages.run.rebuild import Rebuilt, rebuild
+from tests.builders import files_below, publish
+from tests.project import copy_params
+
+pytestmark = pytest.mark.processes
+
+LATENTS = np.linspace(-2, 2, 32 * 3 * 4 * 4, dtype=np.float32).reshape(1, 32, 3, 4, 4)
+FROM_FILE = {"denoise.from_file": "latents.safetensors"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    copy_params(tmp_path)
+    save_file({"latents": LATENTS}, tmp_path / "latents.safetensors")
+    return tmp_path
+
+
+def ignore(_event: object) -> None:
+    """What is told of the process."""
+
+
+def make_again(build: Build, node: Node) -> Rebuilt:
+    """Rebuild, and see that the store is as before: only the log and the lock are new."""
+    before = files_below(build.store.root)
+    try:
+        return rebuild(build, node, ignore)
+    finally:
+        build.runner.close()
+        after = files_below(build.store.root)
+        assert {name: after[name] for name in before} == before
+        assert {name.split("/")[0] for name in after.keys() - before.keys()} <= {"logs"}
+        assert list((build.store.root / ".drafts").iterdir()) == []
+
+
+def publish_latents(build: Build, latents: np.ndarray) -> Node:
+    """Put latents in the place of those that the file gives."""
+    node = build.graph.videos["demo"]["denoise"]
+    publish(build.store, node, save({"latents": latents}), build.code[build.program_of(node).package])
+    return node
+
+
+def test_what_comes_out_equal_is_equal_to_the_bit(root: Path):
+    build = load_build(root, FROM_FILE)
+    assert make_again(build, publish_latents(build, LATENTS)) == Rebuilt(is_equal=True)
+
+
+def test_other_values_are_measured(root: Path):
+    build = load_build(root, FROM_FILE)
+    other = LATENTS.copy()
+    other[0, 0, 0, 0, 0] += 0.5
+    found = make_again(build, publish_latents(build, other))
+    assert not found.is_equal
+    measured = found.differences["latents"]
+    assert not isinstance(measured, str)
+    assert (measured["num_unequal"], measured["max_abs"]) == (1, 0.5)
+    value_range = float(other.max() - other.min())
+    assert measured["psnr_db"] == pytest.approx(10 * np.log10(value_range**2 / (0.25 / LATENTS.size)))
+
+
+def test_a_stored_file_that_cannot_be_read_is_said_to_be(root: Path):
+    build = load_build(root, FROM_FILE)
+    node = build.graph.videos["demo"]["denoise"]
+    publish(build.store, node, b"no tensors", build.code["stages.from_file"])
+    found = make_again(build, node)
+    assert (found.is_equal, found.differences) == (False, {})
+    assert found.fault.startswith("no safetensors file that can be read (")
+
+
+def publish_frames(build: Build) -> Node:
+    """The nodes before an export, with frames of 5x32x32, and the export's node."""
+    nodes = build.graph.videos["demo"]
+    frames = np.zeros((1, 5, 32, 32, 3), ml_dtypes.bfloat16)
+    payloads = {"denoise": b"latents", "decode": save({"frames": frames})}
+    for stage, payload in payloads.items():
+        publish(build.store, nodes[stage], payload)
+    assert FRAMES.payload == build.store.payload(nodes["decode"].artifact).name
+    return nodes["export"]
+
+
+def test_a_video_is_measured_by_its_pictures(root: Path, tmp_path: Path):
+    build = load_build(root, FROM_FILE)
+    node = publish_frames(build)
+    frames = [np.full((32, 32, 3), 0.5, np.float32)] * 5
+    video = tmp_path / "other.mp4"
+    write_video(
+        frames,
+        video,
+        size=VideoSize(5, 32, 32),
+        fps=Fraction(8),
+        codec="h264",
+        crf=18,
+        metadata="",
+        progress=lambda _done, _total: None,
+    )
+    publish(build.store, node, video.read_bytes())
+    found = make_again(build, node).differences["frames"]
+    assert not isinstance(found, str)
+    assert found["max_abs"] == pytest.approx(64, abs=2)  # 0.5 of [-1, 1] in levels of 255
+    assert found["psnr_db"] == pytest.approx(20 * np.log10(255 / found["max_abs"]), abs=0.1)
+
+
+def test_without_its_artifact_there_is_nothing_to_compare(root: Path):
+    build = load_build(root, FROM_FILE)
+    node = build.graph.videos["demo"]["denoise"]
+    with pytest.raises(StageError) as error:
+        rebuild(build, node, ignore)
+    assert str(error.value) == (
+        f"{node.title}: is not in the store: there is nothing to compare with. `doit` makes it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (lambda build, node: build.store.remove(node.artifact), "is not in the store"),
+        (lambda build, node: publish(build.store, node, b"others"), "has other bytes now"),
+    ],
+)
+def test_what_it_was_made_from_must_be_there(root: Path, change: Callable[[Build, Node], object], state: str):
+    build = load_build(root, FROM_FILE)
+    node = publish_frames(build)
+    publish(build.store, node)
+    decode = build.graph.videos["demo"]["decode"]
+    change(build, decode)
+    with pytest.raises(StageError) as error:
+        rebuild(build, node, ignore)
+    assert str(error.value) == f"{node.title}: was made from {decode.title}, which {state}. Run `doit` first."
+
+
+def test_a_damaged_input_is_reported_and_made_again_by_the_next_run(root: Path):
+    build = load_build(root, FROM_FILE)
+    node = publish_frames(build)
+    publish(build.store, node)
+    decode = build.graph.videos["demo"]["decode"]
+    path = build.store.payload(decode.artifact)
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    changed = digest_file(path)
+    try:
+        with pytest.raises(StageError, match=f"xxh3 is {changed}, the manifest says "):
+            rebuild(build, node, ignore)
+    finally:
+        build.runner.close()
+    assert build.verdict(decode).state == "forgotten"
+
+
+def test_a_damaged_manifest_is_reported(root: Path):
+    build = load_build(root, FROM_FILE)
+    node = publish_latents(build, LATENTS)
+    (build.store.folder(node.artifact) / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match=r"manifest.json: not a manifest"):
+        rebuild(build, node, ignore)
