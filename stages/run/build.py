@@ -23,7 +23,6 @@ from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
 from stages.run.reasons import explain_verdict
-from stages.run.room import require_room
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
@@ -201,6 +200,10 @@ class Build:
         Raises:
             StoreError: it cannot; all that is wrong.
         """
+        if not nodes and not has_links:
+            return
+        from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
+
         links = self.links.folder if has_links else None
         require_room(self.graph, self.machine.model_dump(), self.store, nodes, links=links)
 
