@@ -6,8 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
-from inspect import Signature
+from functools import cached_property, partial
 from pathlib import Path
 
 from stages.errors import StageError, StagesError, StoreError
@@ -18,6 +17,7 @@ from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
+from stages.run.answers import Answer
 from stages.run.checks import check_videos
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
@@ -33,7 +33,6 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
-_MAX_SUMMARY = 120  # characters
 _MAX_NAMED = 3  # videos in a command line; of more, all are asked for
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
@@ -96,13 +95,21 @@ class Build:
         payload = self.store.folder(node.artifact) / self.files_of(node)[0]
         return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
 
-    def freshness(self, node: Node) -> "Freshness":
+    def freshness(self, node: Node) -> Answer:
         """What doit asks whether a node is up to date, and shows in `doit info`."""
-        return Freshness(self, node)
 
-    def link_freshness(self, name: str) -> "LinkFreshness":
+        def explain() -> str:
+            return f"the store: {node.title} is {self.explain(node, self.verdict(node))}"
+
+        return Answer(partial(self.is_fresh, node), explain)
+
+    def link_freshness(self, name: str) -> Answer:
         """The same for the link to a video."""
-        return LinkFreshness(self, name)
+        is_linked = partial(self.is_linked, name)
+        return Answer(
+            is_linked,
+            lambda: f"the store: the link of {name} {'points' if is_linked() else 'does not point'} to its video",
+        )
 
     def files_of(self, node: Node) -> tuple[str, str]:
         """Names of the files by which a node's artifact is known: payload and manifest."""
@@ -240,62 +247,6 @@ class Build:
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """The store's answer on one node, asked anew at each call."""
-
-    __signature__ = Signature()  # doit asks for it, of each node, and Python would look for it
-
-    build: Build
-    node: Node
-
-    def __call__(self) -> bool:
-        """Whether the node needs no run."""
-        return self.build.is_fresh(self.node)
-
-    def __repr__(self) -> str:
-        state = self.build.explain(self.node, self.build.verdict(self.node))
-        return f"the store: {self.node.title} is {state}"
-
-
-@dataclass(frozen=True)
-class LinkFreshness:
-    """The store's answer on the link by which a person finds a video, asked anew at each call."""
-
-    __signature__ = Signature()  # as above
-
-    build: Build
-    name: str
-
-    def __call__(self) -> bool:
-        """Whether the link points to the video of the present parameters."""
-        return self.build.is_linked(self.name)
-
-    def __repr__(self) -> str:
-        return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a video cannot be made: what doit asks whether it is up to date, and shows in `doit info`."""
-
-    error: StagesError
-
-    def __call__(self) -> bool:
-        """It never is."""
-        return False
-
-    def __repr__(self) -> str:
-        return f"{type(self.error).__name__}: {self.error}"
-
-    @property
-    def summary(self) -> str:
-        """The first of its lines, shortened, and how many more there are."""
-        first, *others = str(self.error).splitlines()
-        shown = first if len(first) <= _MAX_SUMMARY else f"{first[: _MAX_SUMMARY - 1]}…"
-        return f"{shown} (and {len(others)} more)" if others else shown
 
 
 def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
