@@ -18,7 +18,7 @@ from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
 from stages.run.answers import Answer
-from stages.run.checks import check_videos
+from stages.run.checks import Reader, check_videos
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
@@ -151,7 +151,7 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before.
         """
-        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage))
+        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage), Reader())
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
@@ -191,18 +191,23 @@ class Build:
         """
         nodes = [node for node in self.graph.all_nodes() if node.title in names]
         due = {node.artifact for node in nodes if is_due(node)}
-        faults = self._check(self._find_first(names, due)) if due else {}
+        reader = Reader()
+        faults = self._check(self._find_first(names, due), reader) if due else {}
         links = [name for name in self.graph.videos if name in names and name not in faults]
         has_links = not all(self.is_linked(name) for name in links)
         wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
-        self.require_room([(node, video) for node, video in wanted if video], has_links=has_links)
+        self.require_room([(node, video) for node, video in wanted if video], reader, has_links=has_links)
         if not due and not has_links:
             self._fresh.update(node.title for node in nodes)
             self._fresh.update(links)
         return faults
 
-    def require_room(self, nodes: Sequence[tuple[Node, str]], *, has_links: bool = False) -> None:
+    def require_room(
+        self, nodes: Sequence[tuple[Node, str]], reader: Reader | None = None, *, has_links: bool = False
+    ) -> None:
         """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+
+        `reader` is one that has read what the videos have in common already, if there is one.
 
         Raises:
             StoreError: it cannot; all that is wrong.
@@ -212,7 +217,7 @@ class Build:
         from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
 
         links = self.links.folder if has_links else None
-        require_room(self.graph, self.machine.model_dump(), self.store, nodes, links=links)
+        require_room(self.graph, self.machine.model_dump(), self.store, nodes, reader or Reader(), links=links)
 
     def _first_sound(self, node: Node, faults: Collection[str]) -> str:
         """The first video of a node that can be made, or ""."""
@@ -227,9 +232,9 @@ class Build:
                 first[name] = stage
         return first
 
-    def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
+    def _check(self, first: Mapping[str, str], reader: Reader) -> dict[str, StagesError]:
         unknown = {name: stage for name, stage in first.items() if name not in self._sound}
-        faults = check_videos(self.graph, self.machine.model_dump(), unknown)
+        faults = check_videos(self.graph, self.machine.model_dump(), unknown, reader)
         self._sound.update(unknown.keys() - faults.keys())
         return faults
 
