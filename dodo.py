@@ -9,7 +9,8 @@ from stages.commands.invocation import as_task_action, current_invocation, exit_
 from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
 from stages.keys import Node
-from stages.run.build import Fault, load_build
+from stages.run.answers import Fault
+from stages.run.build import load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()

@@ -72,7 +72,7 @@ with --single it looks only at what is selected. With --continue a failure stops
         _refuse(options)
         everything = {task.name: task for task in self.task_list}
         asked = [*self._select(is_single=options["single"])]
-        names = self.sel_tasks or [task.name for task in self.task_list]
+        names = self.sel_tasks or self._names_of_run()
         faults: Mapping[str, str] = self._params.get("at_start", lambda _names: {})(names)
         asked += [set_fault(everything[name], fault) for name, fault in faults.items()]
         if faults:
@@ -105,6 +105,14 @@ with --single it looks only at what is selected. With --continue a failure stops
         self.task_list = [task for task in self.task_list if task.name in needed]
         self.sel_tasks = None  # all, in the order of the list
         return asked
+
+    def _names_of_run(self) -> Sequence[str]:
+        """Names of the tasks that are not ignored, with all that is made from those; they stand in their order."""
+        left_out = {*self.dep_manager.ignored}
+        for task in self.task_list:
+            if not task.has_subtask and not left_out.isdisjoint(task.task_dep):
+                left_out.add(task.name)
+        return [task.name for task in self.task_list if task.name not in left_out]
 
     def _drop(self, videos: Collection[str]) -> None:
         """Take the tasks that are for these videos, and for no others of this run, from those that are to be run."""

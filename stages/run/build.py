@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
-from inspect import Signature
+from functools import cached_property, partial
 from pathlib import Path
 
 from stages.errors import StageError, StagesError, StoreError
@@ -21,13 +20,13 @@ from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
-from stages.run.checks import check_videos
+from stages.run.answers import Answer
+from stages.run.checks import Reader, check_videos
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.reasons import explain_verdict
-from stages.run.room import require_room
 from stages.run.runner import Event, Runner
 from stages.run.worker import LOGS, Workers
 from stages.store.artifacts import Store
@@ -39,7 +38,6 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
-_MAX_SUMMARY = 120  # characters
 _MAX_NAMED = 3  # videos in a command line; of more, all are asked for
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
@@ -103,13 +101,21 @@ class Build:
         payload = self.store.folder(node.artifact) / self.files_of(node)[0]
         return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
 
-    def freshness(self, node: Node) -> "Freshness":
+    def freshness(self, node: Node) -> Answer:
         """What doit asks whether a node is up to date, and shows in `doit info`."""
-        return Freshness(self, node)
 
-    def link_freshness(self, name: str) -> "LinkFreshness":
+        def explain() -> str:
+            return f"the store: {node.title} is {self.explain(node, self.verdict(node))}"
+
+        return Answer(partial(self.is_fresh, node), explain)
+
+    def link_freshness(self, name: str) -> Answer:
         """The same for the link to a video."""
-        return LinkFreshness(self, name)
+        is_linked = partial(self.is_linked, name)
+        return Answer(
+            is_linked,
+            lambda: f"the store: the link of {name} {'points' if is_linked() else 'does not point'} to its video",
+        )
 
     def files_of(self, node: Node) -> tuple[str, str]:
         """Names of the files by which a node's artifact is known: payload and manifest."""
@@ -160,7 +166,7 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
-        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage))
+        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage), Reader())
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
@@ -253,24 +259,33 @@ class Build:
         """
         nodes = [node for node in self.graph.all_nodes() if node.title in names]
         due = {node.artifact for node in nodes if is_due(node)}
-        faults = self._check(self._find_first(names, due)) if due else {}
+        reader = Reader()
+        faults = self._check(self._find_first(names, due), reader) if due else {}
         links = [name for name in self.graph.videos if name in names and name not in faults]
         has_links = not all(self.is_linked(name) for name in links)
         wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
-        self.require_room([(node, video) for node, video in wanted if video], has_links=has_links)
+        self.require_room([(node, video) for node, video in wanted if video], reader, has_links=has_links)
         if not due and not has_links:
             self._fresh.update(node.title for node in nodes)
             self._fresh.update(links)
         return faults
 
-    def require_room(self, nodes: Sequence[tuple[Node, str]], *, has_links: bool = False) -> None:
+    def require_room(
+        self, nodes: Sequence[tuple[Node, str]], reader: Reader | None = None, *, has_links: bool = False
+    ) -> None:
         """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+
+        `reader` is one that has read what the videos have in common already, if there is one.
 
         Raises:
             StoreError: it cannot; all that is wrong.
         """
+        if not nodes and not has_links:
+            return
+        from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
+
         links = self.links.folder if has_links else None
-        require_room(self.graph, self.machine.model_dump(), self.store, nodes, links=links)
+        require_room(self.graph, self.machine.model_dump(), self.store, nodes, reader or Reader(), links=links)
 
     def _first_sound(self, node: Node, faults: Collection[str]) -> str:
         """The first video of a node that can be made, or ""."""
@@ -285,9 +300,9 @@ class Build:
                 first[name] = stage
         return first
 
-    def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
+    def _check(self, first: Mapping[str, str], reader: Reader) -> dict[str, StagesError]:
         unknown = {name: stage for name, stage in first.items() if name not in self._sound}
-        faults = check_videos(self.graph, self.machine.model_dump(), unknown)
+        faults = check_videos(self.graph, self.machine.model_dump(), unknown, reader)
         self._sound.update(unknown.keys() - faults.keys())
         return faults
 
@@ -305,62 +320,6 @@ class Build:
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """The store's answer on one node, asked anew at each call."""
-
-    __signature__ = Signature()  # doit asks for it, of each node, and Python would look for it
-
-    build: Build
-    node: Node
-
-    def __call__(self) -> bool:
-        """Whether the node needs no run."""
-        return self.build.is_fresh(self.node)
-
-    def __repr__(self) -> str:
-        state = self.build.explain(self.node, self.build.verdict(self.node))
-        return f"the store: {self.node.title} is {state}"
-
-
-@dataclass(frozen=True)
-class LinkFreshness:
-    """The store's answer on the link by which a person finds a video, asked anew at each call."""
-
-    __signature__ = Signature()  # as above
-
-    build: Build
-    name: str
-
-    def __call__(self) -> bool:
-        """Whether the link points to the video of the present parameters."""
-        return self.build.is_linked(self.name)
-
-    def __repr__(self) -> str:
-        return f"the store: the link of {self.name} {'points' if self() else 'does not point'} to its video"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a video cannot be made: what doit asks whether it is up to date, and shows in `doit info`."""
-
-    error: StagesError
-
-    def __call__(self) -> bool:
-        """It never is."""
-        return False
-
-    def __repr__(self) -> str:
-        return f"{type(self.error).__name__}: {self.error}"
-
-    @property
-    def summary(self) -> str:
-        """The first of its lines, shortened, and how many more there are."""
-        first, *others = str(self.error).splitlines()
-        shown = first if len(first) <= _MAX_SUMMARY else f"{first[: _MAX_SUMMARY - 1]}…"
-        return f"{shown} (and {len(others)} more)" if others else shown
 
 
 def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:

@@ -94,16 +94,18 @@ FindFaults: TypeAlias = Callable[[Chain, Mapping[str, Any]], list[str]]
 SizeBytes: TypeAlias = Callable[[Chain, Mapping[str, Any]], int | None]
 
 
-def check_videos(graph: Graph, machine: Mapping[str, JsonValue], first: Mapping[str, str]) -> dict[str, StagesError]:
+def check_videos(
+    graph: Graph, machine: Mapping[str, JsonValue], first: Mapping[str, str], reader: Reader
+) -> dict[str, StagesError]:
     """What keeps videos from being made, by their names: an error that says all of it. Others have none.
 
     Args:
         graph: of the run.
         machine: the machine's settings.
         first: of each video to be checked, the stage of the first node that would be made; those before it are there.
+        reader: reads what the videos have in common.
     """
     faults: dict[str, StagesError] = {}
-    reader = Reader()
     for name, stage in first.items():
         chain = Chain(graph.videos[name], graph.checkpoints[name], machine, reader)
         if found := find_faults(chain, graph.pipeline, stage):

@@ -20,6 +20,7 @@ def require_room(
     machine: Mapping[str, JsonValue],
     store: ArtifactStore,
     nodes: Sequence[tuple[Node, str]],
+    reader: Reader,
     *,
     links: Path | None = None,
 ) -> None:
@@ -30,6 +31,7 @@ def require_room(
         machine: the machine's settings.
         store: which is to take it.
         nodes: to be made, in their order, each with a video that it is for and that can be made.
+        reader: reads what their videos have in common.
         links: the folder of links to videos, if some will be made.
     Raises:
         StoreError: it cannot; all that is wrong, a line each.
@@ -37,15 +39,19 @@ def require_room(
     replaced = (folder for node, _ in nodes if _is_there(folder := store.folder(node.artifact)))
     faults = find_folder_faults(store.root, (node.stage for node, _ in nodes), replaced=replaced, links=links)
     if nodes and not faults:
-        faults = _find_shortages(graph, machine, store, nodes)
+        faults = _find_shortages(graph, machine, store, nodes, reader)
     if faults:
         raise StoreError("\n  ".join(faults))
 
 
 def _find_shortages(
-    graph: Graph, machine: Mapping[str, JsonValue], store: ArtifactStore, nodes: Iterable[tuple[Node, str]]
+    graph: Graph,
+    machine: Mapping[str, JsonValue],
+    store: ArtifactStore,
+    nodes: Iterable[tuple[Node, str]],
+    reader: Reader,
 ) -> list[str]:
-    reader, needs = Reader(), []
+    needs = []
     downloads: dict[Path, int] = {}
     for node, video in nodes:
         stage = graph.pipeline[node.stage]

@@ -2,7 +2,7 @@
 
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,17 @@ PLUGINS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def run_doit(
-    folder: Path, tasks: list[Mapping[str, Any]], *arguments: str, at_end: Callable[[], None] = lambda: None
+    folder: Path,
+    tasks: list[Mapping[str, Any]],
+    *arguments: str,
+    at_start: Callable[[Sequence[str]], Mapping[str, str]] = lambda _names: {},
+    at_end: Callable[[], None] = lambda: None,
 ) -> int:
     """Exit code.
 
     Args:
         folder: the store's: takes what is ignored.
+        at_start: what a run calls with the names of its tasks, before the first.
         at_end: what a run calls, however it ends.
         tasks: as dodo.py would yield them, in this order.
     """
@@ -30,6 +35,7 @@ def run_doit(
         "default_tasks": list(dict.fromkeys(task["basename"] for task in tasks)),
         "ignored": IgnoredTasks(folder),
         "reporter": Reporter,
+        "at_start": at_start,
         "at_end": at_end,
         "verbosity": 2,
         "par_type": "thread",

@@ -1,7 +1,7 @@
 """The order of a run, and what is said when it cannot go on."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,20 @@ def test_a_video_that_cannot_be_made_can_be_ignored(tmp_path: Path, capsys: pyte
     capsys.readouterr()
     assert run_doit(tmp_path, sound_and_faulty([]), "run") == 0
     assert capsys.readouterr().out.count(": ignored, with all that is made from it. `doit forget ") == 2
+
+
+def test_what_is_made_from_what_is_ignored_is_not_looked_at_before_a_run(tmp_path: Path):
+    asked: list[Sequence[str]] = []
+
+    def ask(names: Sequence[str]) -> Mapping[str, str]:
+        asked.append(names)
+        return {}
+
+    run_doit(tmp_path, two_videos([]), "ignore", "decode:a")
+    run_doit(tmp_path, two_videos([]), "run", at_start=ask)
+    assert [name for name in asked[0] if ":" in name] == ["encode:a", "encode:b", "decode:b", "export:b"]
+    assert "b" in asked[0]
+    assert "a" not in asked[0]
 
 
 def test_in_json_a_video_that_cannot_be_made_is_a_failed_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

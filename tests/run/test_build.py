@@ -15,7 +15,7 @@ from stages.errors import ParamsError, StageError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.pipeline.stage import Program
-from stages.run.build import Build, Fault, load_build
+from stages.run.build import Build, load_build
 from stages.run.fingerprint import Fingerprinter, fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
@@ -379,20 +379,6 @@ def test_a_fault_of_one_video_leaves_the_others_and_is_in_the_graph(root: Path):
     build = load_build(root, {})
     assert build.graph.videos.keys() == {"demo"}
     assert build.graph.faults.keys() == {"other"}
-
-
-def test_a_fault_is_never_up_to_date_and_prints_as_its_message():
-    fault = Fault(ParamsError("broken"))
-    assert not fault()
-    assert repr(fault) == "ParamsError: broken"
-
-
-@pytest.mark.parametrize(
-    ("message", "summary"),
-    [("broken", "broken"), ("one\n  two\n  three", "one (and 2 more)"), ("x" * 200, "x" * 119 + "…")],
-)
-def test_the_summary_of_a_fault_is_short(message: str, summary: str):
-    assert Fault(ParamsError(message)).summary == summary
 
 
 def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_again(root: Path):

@@ -7,7 +7,7 @@ import pytest
 from stages.errors import StoreError
 from stages.models.checkpoint import find_missing_bytes
 from stages.run.build import Build, load_build
-from stages.run.checks import Chain, payload_bytes
+from stages.run.checks import Chain, Reader, payload_bytes
 from stages.run.room import require_room
 from tests.builders import PIPELINE, publish
 from tests.mounts import mounted
@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
 
 def require(build: Build, *stages: str) -> None:
     nodes = [(build.graph.videos["demo"][stage], "demo") for stage in stages]
-    require_room(build.graph, build.machine.model_dump(), build.store, nodes)
+    require_room(build.graph, build.machine.model_dump(), build.store, nodes, Reader())
 
 
 def size_of(build: Build, stage: str) -> int:
