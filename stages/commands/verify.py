@@ -131,12 +131,13 @@ def _describe(damage: Damage, videos: Sequence[str], refusal: str | None) -> str
 def _summarize(found: Verified, seconds: float) -> str:
     num_read = len(found.whole) + len(found.damaged)
     read = f"{size(found.size_bytes)} read in {duration(seconds)}, {speed(found.size_bytes, seconds)}"
-    missing = f" {len(found.missing)} more are yet to be made." if found.missing else ""
+    num_missing = len(found.missing)
+    missing = f" {num_missing} more {'is' if num_missing == 1 else 'are'} yet to be made." if num_missing else ""
     if not num_read:
         return f"nothing to verify.{missing}"
     if found.damaged:
         return f"{len(found.damaged)} of {num_read} artifacts damaged: {read}.{missing}"
-    return f"{num_read} artifacts whole: {read}.{missing}"
+    return f"{num_read} artifact{'' if num_read == 1 else 's'} whole: {read}.{missing}"
 
 
 def _rebuild_all(build: Build, nodes: Sequence[Node], *, is_debug: bool) -> int:

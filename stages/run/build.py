@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -333,7 +334,7 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
     """
     pipeline = read_pipeline(root)
     params = load_params(root, overrides, pipeline)
-    store = Store(root / Path(params.machine.artifacts).expanduser())
+    store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)
     if not is_read_only:
         _ensure_writable(store.root)
     leases = Leases(store.root)
@@ -354,6 +355,15 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
     )
     cache.save()
     return build
+
+
+def _tell_of_reading(path: Path, size_bytes: int) -> None:
+    """What a person sees while nothing else happens: once for each file, as after a store was copied."""
+    print(
+        f"{path}: is not the file that was published, so its {size_bytes / 2**30:.1f} GiB are read and compared. "
+        "`doit verify` reads several files at a time.",
+        file=sys.stderr,
+    )
 
 
 def _ensure_writable(folder: Path) -> None:

@@ -8,7 +8,7 @@ forgetting and removing; knows nothing of doit.
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,8 @@ class Published:
 
     Attributes:
         manifest: its own.
-        is_same_as_before: whether its bytes equal those of the file that it replaced; None when it replaced none.
+        is_same_as_before: whether its bytes are those of the artifact that it replaced, by the manifest and by the
+            file; None when it replaced none.
         was_damaged: whether that file had other bytes than its manifest said, which are the new ones.
     """
 
@@ -44,15 +45,20 @@ class Published:
 class Store:
     """The artifacts below one folder. Verdicts create nothing."""
 
-    def __init__(self, root: Path) -> None:
-        """`root` is created when the first artifact is published."""
+    def __init__(self, root: Path, notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None) -> None:
+        """Open nothing.
+
+        Args:
+            root: is created when the first artifact is published.
+            notify: called with a file and its bytes before a verdict reads one that takes long.
+        """
         self.root = root
         self._drafts = Drafts(root)
         # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
         # manifest has another inode, because it is written elsewhere and renamed.
         self._manifests: dict[str, tuple[Stamp, Manifest]] = {}
         self._seen: dict[Path, Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
-        self._payloads = Payloads()
+        self._payloads = Payloads(notify)
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""

@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime and ctime i
 _TOO_YOUNG_NS = 2_000_000_000
 _TICK_S = 0.005  # of a file system's clock, at least once
 _MAX_TICKS = 20
+_LARGE_BYTES = 1 << 28  # which take a tenth of a second and more to read
 _NUM_FIELDS = 7  # of a note
 _MAX_NOTE_BYTES = 1024
 
@@ -66,8 +68,9 @@ class Note:
 class Payloads:
     """The payloads of a store. Remembers for its life what has been read; may be used by several threads."""
 
-    def __init__(self) -> None:
-        """Nothing has been read."""
+    def __init__(self, notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None) -> None:
+        """Nothing has been read. `notify` is called with a file and its bytes, before one that takes long is read."""
+        self._notify = notify
         self._known: dict[str, tuple[Stamp, Digest | None]] = {}  # by path; None: it cannot be read
 
     def find_fault(self, folder: str, manifest: Manifest) -> Reason | None:
@@ -87,6 +90,8 @@ class Payloads:
         path = f"{folder}/{manifest.payload}"
         digest: Digest | None = manifest.digest
         if not _is_noted(folder, manifest.digest, stamp):
+            if stamp[0] >= _LARGE_BYTES:
+                self._notify(Path(path), stamp[0])
             digest = _read(Path(path))
             if _is_young(stamp):
                 return digest

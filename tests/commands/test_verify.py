@@ -68,7 +68,7 @@ def assert_like(line: str, start: str) -> None:
 def test_what_is_whole_is_said_to_be(root: Path, arguments: list[str], number: int):
     code, (line,), errors = verify(root, *arguments)
     assert (code, errors) == (0, "")
-    assert_like(line, f"{number} artifacts whole: ")
+    assert_like(line, f"{number} artifact{'s' if number > 1 else ''} whole: ")
 
 
 def test_a_damaged_video_is_named_and_the_next_run_makes_it_again(root: Path):
@@ -86,7 +86,7 @@ def test_a_damaged_video_is_named_and_the_next_run_makes_it_again(root: Path):
     code, (line,), _ = verify(root)
     assert code == 0
     assert line.startswith("3 artifacts whole: ")
-    assert line.endswith("/s. 1 more are yet to be made.")
+    assert line.endswith("/s. 1 more is yet to be made.")
 
 
 def test_the_next_run_finds_a_changed_video_by_itself(root: Path):

@@ -20,9 +20,11 @@ from stages.run.fingerprint import Fingerprinter, fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
+from stages.store import payloads
 from stages.store.leases import Leases
 from stages.store.stat_cache import StatCache
 from stages.store.verdict import Verdict
+from tests.builders import publish
 from tests.fork import is_fork_installed
 from tests.project import PROJECT, copy_params
 
@@ -30,6 +32,22 @@ from tests.project import PROJECT, copy_params
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
+
+
+def test_before_a_verdict_reads_a_large_file_a_person_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(payloads, "_LARGE_BYTES", 7)
+    build = load_build(copy_params(tmp_path), {})
+    node = build.graph.videos["demo"]["encode"]
+    publish(build.store, node, code=build.code["stages.encode"])
+    path = build.store.payload(node.artifact)
+    path.touch()
+    assert build.verdict(node).is_fresh
+    assert capsys.readouterr().err == (
+        f"{path}: is not the file that was published, so its 0.0 GiB are read and compared. `doit verify` reads "
+        "several files at a time.\n"
+    )
 
 
 def test_loading_runs_nothing_and_makes_no_artifact(root: Path):

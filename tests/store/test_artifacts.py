@@ -89,6 +89,30 @@ def test_a_forgotten_node_says_whether_its_new_bytes_are_the_same(store: Store):
     assert store.verdict(node, CODE).is_fresh
 
 
+@pytest.mark.parametrize(
+    ("there", "new", "is_same", "was_damaged"),
+    [
+        (b"one", b"one", True, False),
+        (b"0ne", b"one", False, True),
+        (b"0ne", b"two", False, False),
+        (b"two", b"two", False, False),  # nobody knows what it was that lay there
+        (None, b"one", True, False),
+    ],
+)
+def test_what_is_said_of_the_bytes_before_is_said_of_the_file(
+    store: Store, there: bytes | None, new: bytes, *, is_same: bool, was_damaged: bool
+):
+    node = build_node()
+    publish(store, node, b"one")
+    path = store.payload(node.artifact)
+    store.forget(node.artifact)
+    path.unlink()
+    if there is not None:
+        path.write_bytes(there)
+    again = publish(store, node, new)
+    assert (again.is_same_as_before, again.was_damaged) == (is_same, was_damaged)
+
+
 def test_forgetting_and_removing_what_is_not_there_does_nothing(store: Store):
     node = build_node()
     assert not store.forget(node.artifact)

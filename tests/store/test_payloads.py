@@ -80,6 +80,17 @@ def test_a_store_that_was_copied_is_read_once(store: Store, read: list[Path], tm
     assert len(read) == 1
 
 
+def test_before_a_large_file_is_read_it_is_named(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(payloads, "_LARGE_BYTES", 7)
+    path, named = store.payload(NODE.artifact), []
+    watched = Store(store.root, lambda *file: named.append(file))
+    assert watched.verdict(NODE, CODE).is_fresh
+    assert named == []
+    path.touch()
+    assert watched.verdict(NODE, CODE).is_fresh
+    assert named == [(path, 7)]
+
+
 def test_a_change_that_keeps_size_and_modification_time_is_found(store: Store):
     changed = damage(store.payload(NODE.artifact))
     digests = digest_bytes(b"payload"), digest_bytes(changed)
@@ -147,7 +158,7 @@ def test_an_empty_payload_that_became_a_fifo_is_corrupt(store: Store):
     path = store.payload(NODE.artifact)
     path.unlink()
     os.mkfifo(path)
-    assert judge(store) == Verdict("corrupt", (Reason("digest", digest_bytes(b""), None),))
+    assert judge(store) == Verdict("corrupt", (Reason("payload", 0, None),))
 
 
 def test_a_note_is_of_its_payload_alone(store: Store):
