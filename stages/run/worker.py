@@ -203,7 +203,7 @@ class _Worker:
             self._close_pipes()
             raise
         self._depends_on_hosts = False
-        self._is_busy = False
+        self.is_busy = False
         self.program = program
         self.has_device = False  # before its first job it has only imported its libraries
 
@@ -214,7 +214,7 @@ class _Worker:
     def accept(self, job: Job) -> bool:
         """Pass a job on, and wait until the process has taken it. False when it has ended before."""
         assert self._process.stdin is not None
-        self.has_device = self._is_busy = True
+        self.has_device = self.is_busy = True
         with suppress(BrokenPipeError):  # it has ended; there will be no event
             self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
@@ -224,7 +224,7 @@ class _Worker:
         """The event that ends an accepted job, a result or an error. Raises StageError when the process ends."""
         while (event := self._next_event()) is not None:
             if event["event"] in ("result", "error"):
-                self._is_busy = False
+                self.is_busy = False
                 return event
             if event["event"] == JOINING:
                 self._depends_on_hosts = True
@@ -239,7 +239,7 @@ class _Worker:
 
     def leave(self) -> None:
         """Let the process end by ending its stdin. One in the middle of a job is asked by a signal: it may save it."""
-        if self._is_busy:
+        if self.is_busy:
             self._process.terminate()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
@@ -249,7 +249,7 @@ class _Worker:
         """Wait until a process that was asked to leave has ended; after some time it is killed. May be called again."""
         patience_s = _PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S
         try:
-            self._process.wait(_PATIENCE_TO_SAVE_S if self._is_busy else patience_s)
+            self._process.wait(_PATIENCE_TO_SAVE_S if self.is_busy else patience_s)
         except subprocess.TimeoutExpired:
             pass
         finally:
