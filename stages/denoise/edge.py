@@ -16,7 +16,7 @@ from stages.denoise.resume import Keeper, Start, Work, find_start
 from stages.denoise.sampling import SamplingSettings
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
-from stages.keys import JsonValue
+from stages.keys import JsonValue, digest_file
 from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
@@ -27,7 +27,6 @@ from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.denoise import GUIDER
 from stages.run.accelerator import open_devices
 from stages.run.job import Job, Report, Run
-from stages.store.artifacts import Store
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors, write_tensors
 
@@ -127,10 +126,9 @@ def _join(job: Job, report: Report) -> Hosts:
 
 def _facts(job: Job) -> Mapping[str, str]:
     """What must be the same on all hosts that denoise together: with other programs they would wait for ever."""
-    embeddings = Store(job.store).present_manifest(job.inputs[EMBEDDINGS.name])
     return {
         "node": job.node.title,
-        "bytes of the embeddings": embeddings.digest,
+        "bytes of the embeddings": digest_file(job.input(EMBEDDINGS)),
         "code": job.code,
         "machine.platform": job.machine["platform"],
         "machine.mesh": job.machine["mesh"],

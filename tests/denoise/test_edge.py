@@ -342,17 +342,18 @@ def denoise_until(kept: Kept, job: Job, *, step: int | None = None) -> list[str]
     return notes
 
 
-def test_a_denoise_that_was_interrupted_twice_goes_on_and_makes_the_same_bytes(
+def test_a_denoise_that_was_interrupted_again_and_again_goes_on_and_makes_the_same_bytes(
     kept: Kept, template: Path, tmp_path: Path
 ):
     job, whole = (denoise_job(template, tmp_path / name, num_inference_steps=5) for name in ("artifacts", "whole"))
     assert denoise_until(kept, whole) == []
     assert denoise_until(kept, job, step=2) == []
     assert denoise_until(kept, job, step=3) == ["goes on after step 2 of 5"]
-    assert denoise_until(kept, job) == ["goes on after step 3 of 5"]
+    assert denoise_until(kept, job, step=5) == ["goes on after step 3 of 5"]
+    assert denoise_until(kept, job) == ["goes on after step 5 of 5"]
     assert latents_file(job.store).read_bytes() == latents_file(whole.store).read_bytes()
     facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
-    assert (facts["resumed_after_step"], facts["num_pieces"]) == (3, 3)
+    assert (facts["resumed_after_step"], facts["num_pieces"]) == (5, 4)
     assert facts["wall_s_of_pieces_before"] > 0
     assert PartialStates(job.store).find_all() == []
 

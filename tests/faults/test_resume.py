@@ -136,7 +136,7 @@ def test_killed_at_random_moments_it_makes_the_same_bytes(scene: Scene):
         kills += len(scene.steps) - 1
         runs += 1
         num_steps += sum(map(len, scene.steps))
-    print(f"{kills} kills, {runs} videos, {num_steps} steps for {runs * NUM_STEPS}")
+        print(f"{kills} kills, {runs} videos, {num_steps} steps for {runs * NUM_STEPS}", flush=True)
 
 
 def processes_of(root: Path) -> list[Path]:
