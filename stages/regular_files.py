@@ -8,6 +8,7 @@ given those that `require_regular` has looked at. All that is refused is an OSEr
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
@@ -33,7 +34,7 @@ def open_descriptor(path: str | Path, flags: int = os.O_RDONLY, *, dir_fd: int |
     """
     try:
         # FIFOs and devices are not opened at all: some do something then. Between the two calls it may be replaced.
-        if not flags & os.O_CREAT:
+        with suppress(*[FileNotFoundError] if flags & os.O_CREAT else []):
             _check(os.stat(path, dir_fd=dir_fd, follow_symlinks=not flags & os.O_NOFOLLOW).st_mode, path, flags)
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o666, dir_fd=dir_fd)
     except ValueError as error:  # a NUL character, or half of a surrogate pair

@@ -59,7 +59,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(
 @pytest.mark.parametrize("flags", [os.O_RDWR, os.O_WRONLY, os.O_RDWR | os.O_CREAT, os.O_WRONLY | os.O_APPEND])
 def test_a_fifo_is_refused_for_writing_too(tmp_path: Path, flags: int):
     os.mkfifo(tmp_path / "file")
-    with pytest.raises(OSError, match=r"FIFO|No such device"):
+    with pytest.raises(OSError, match="is a FIFO, not a file"):
         open_descriptor(tmp_path / "file", flags)
 
 

@@ -23,6 +23,7 @@ from stages.errors import CheckpointError
 from stages.models import hub_client
 from stages.models.hub_cache import blob_path, place, repo_folder, snapshot_folder, start_hash
 from stages.models.hub_listing import HubFile
+from stages.regular_files import open_descriptor
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_S = 0.5  # at what another process has fetched meanwhile
@@ -68,8 +69,9 @@ def _partial(blob: Path) -> Path:
 
 def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], None]) -> None:
     """Fill a partial file up to the whole, and verify it."""
-    partial.touch()
-    with partial.open("r+b") as target:  # not for appending: a second writer would write the same at the same place
+    with os.fdopen(
+        open_descriptor(partial, os.O_RDWR | os.O_CREAT), "r+b"
+    ) as target:  # not for appending: a second writer would write the same at the same place
         content = _Content(target, url, file, progress)
         was_begun = content.num_bytes > 0
         content.complete()
@@ -162,7 +164,7 @@ def _alone(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
     """Keep other processes from fetching the same; the hub's library takes the same lock. `look` while waiting."""
     lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(repo).name / f"{blob_id}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("ab") as file:
+    with os.fdopen(open_descriptor(lock, os.O_WRONLY | os.O_CREAT), "wb") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,6 +18,7 @@ from stages.geometry import SPATIAL_COMPRESSION
 from stages.keys import FROM_FILE, JsonValue
 
 MAX_PIXELS = 16384  # on a side: the most that x264 takes
+_MAX_FILE_BYTES = 16 << 30  # of a file from elsewhere, which is read as a whole; an hour of latents of 720p has 6 GB
 _FIX_PATH = "Correct it; a relative path starts at the project's folder."
 
 
@@ -153,10 +154,13 @@ def _existing_file(value: str, info: Any) -> str:
     try:
         path = (root / Path(value).expanduser()).absolute()
         is_file = path.is_file()
+        is_too_large = is_file and path.stat().st_size > _MAX_FILE_BYTES
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
     if not is_file:
         raise ValueError(f"there is no file {path}. {_FIX_PATH}")
+    if is_too_large:
+        raise ValueError(f"{path} has more than {_MAX_FILE_BYTES >> 30} GiB, which no such file has. {_FIX_PATH}")
     return str(path)
 
 
