@@ -11,7 +11,7 @@ Who wants a lease that another has looks at it again and again, until
 - its text has been the same at so many looks that its holder counts as dead, or as stopped for good: that of another
   machine, of which no lock is seen here, or one on a file system without locks.
 
-Looks are counted, and no clock is read: one that is wrong changes nothing, and a process that was stopped itself, or
+Looks are counted, and no clock decides: one that is wrong changes nothing, and a process that was stopped itself, or
 waited for a file server, does not take that time for the holder's.
 """
 
@@ -81,13 +81,12 @@ class Leases:
         """
         make_folder(self.root / _FOLDER, self.root)
         lease = Lease(Holder.here(), node.artifact, tuple(reads), group, is_locked=True)
-        watch, before, num_looks = _Watch(), None, 0
+        watch, before, start = _Watch(), None, time.monotonic()
         while (held := self._take(lease, watch, is_at_work)) is None:
             seen = Lease.from_json(watch.text or b"")
             before = seen.holder if seen else before
-            if num_looks:  # at the first another may only have been looking, too
-                wait(before, num_looks * self.look_s)
-            num_looks += 1
+            if watch.num_looks > 1:  # at the first another may only have been looking, too
+                wait(before, time.monotonic() - start)
             time.sleep(self.look_s)
         with held:
             yield before
@@ -180,12 +179,14 @@ class _Watch:
     """A lease of another, look by look: what it says, and at how many looks it has said the same since it changed."""
 
     text: bytes | None = None
+    num_looks: int = 0
     num_same: int = 0
     has_changed: bool = False
 
     def see(self, text: bytes) -> None:
         self.has_changed |= self.text not in (None, text)
         self.num_same = self.num_same + 1 if text == self.text else 0
+        self.num_looks += 1
         self.text = text
 
 
