@@ -20,12 +20,13 @@ import pytest
 
 from stages.machine.holder import Holder
 from stages.store.lease_file import Lease
+from stages.store.lease_file import write_lease as write_text
 from stages.store.leases import Leases
 from tests.builders import build_chain, build_node
 
 ENCODE, NODE = build_chain()
 OF_OTHER_HOST = replace(Holder.here(), machine="another machine", host="tpu-2", user="bob")
-PATIENCE_S = 0.5  # and four looks; a test waits for it
+PATIENCE_S = 1.0  # and four looks; a test waits for it
 _HOLD = """
 import sys, time
 from pathlib import Path
@@ -79,7 +80,9 @@ def write_lease(leases: Leases, holder: Holder, *, group: str = "", is_locked: b
     """As a holder that is not this process would, without a lock that can be seen here."""
     lease = Lease(holder, NODE.artifact, (ENCODE.artifact,), group, is_locked)
     lease_file(leases).parent.mkdir(exist_ok=True)
-    lease_file(leases).write_bytes(lease.to_json(count))
+    descriptor = os.open(lease_file(leases), os.O_RDWR | os.O_CREAT, 0o666)  # and not emptied: that would give it back
+    write_text(descriptor, lease.to_json(count))
+    os.close(descriptor)
 
 
 @contextmanager
