@@ -26,7 +26,7 @@ from tests.builders import build_chain, build_node
 
 ENCODE, NODE = build_chain()
 OF_OTHER_HOST = replace(Holder.here(), machine="another machine", host="tpu-2", user="bob")
-PATIENCE_S = 1.0  # and four looks; a test waits for it
+PATIENCE_S = 1.0  # tests wait for it
 _HOLD = """
 import sys, time
 from pathlib import Path
