@@ -56,16 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gib", type=int, default=GIB, help="to read; other than the default is not written")
     parser.add_argument("--folder", type=Path, help="on the disk that is measured, in place of the temporary one")
+    parser.add_argument("--runs", type=int, default=NUM_RUNS, help="of each command, of which the fastest counts")
     options = parser.parse_args()
     rows = []
     for num_artifacts in (4, 1):
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             files = write_store(Path(name), num_artifacts, (options.gib << 30) // num_artifacts)
             for state, prepare in (("page cache", keep), ("disk", drop)):
-                times = measure(Path(name), files, prepare)
+                times = measure(Path(name), files, prepare, options.runs)
                 rows.append(to_row(num_artifacts, state, options.gib, times))
                 print(rows[-1], flush=True)
-    text = describe(options.gib) + "\n".join(rows) + "\n"
+    text = describe(options.gib, options.runs) + "\n".join(rows) + "\n"
     print(text)
     if options.gib == GIB:
         RESULT.write_text(text, encoding="utf-8")
@@ -103,13 +104,13 @@ def drop(files: Sequence[Path]) -> None:
         os.close(descriptor)
 
 
-def measure(folder: Path, files: Sequence[Path], prepare: Callable[[Sequence[Path]], None]) -> Times:
+def measure(folder: Path, files: Sequence[Path], prepare: Callable[[Sequence[Path]], None], num_runs: int) -> Times:
     """Run all in turns, each with the files where `prepare` puts them."""
     names = [str(path) for path in files]
     doit = [sys.executable, "-m", "doit", "verify", "--all"]
     pairs = ["xargs", "-n", "1", "-P", "2", "xxhsum", "-H2"]
     found = []
-    for _ in range(NUM_RUNS):
+    for _ in range(num_runs):
         prepare(files)
         alone, _ = timed(["xxhsum", "-H2", *names], folder)
         prepare(files)
@@ -144,7 +145,7 @@ def to_row(num_artifacts: int, state: str, gib: int, times: Times) -> str:
     return f"| {num_artifacts} | {state} | {figures} |"
 
 
-def describe(gib: int) -> str:
+def describe(gib: int, num_runs: int) -> str:
     """The head of the page."""
     cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     cpu = next(line.split(": ")[1] for line in cpu_info.splitlines() if line.startswith("model name"))
@@ -154,7 +155,7 @@ def describe(gib: int) -> str:
         "# Verifying a store\n\n"
         f"`python -m benchmarks.verify`, which says how it is measured. {cpu}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, {version}; the machine's load was {os.getloadavg()[0]:.0f}. GiB/s of {gib} GiB, "
-        f"the fastest of {NUM_RUNS} runs in turns; `doit verify` is the whole command, starting Python and reading the "
+        f"the fastest of {num_runs} runs in turns; `doit verify` is the whole command, starting Python and reading the "
         "parameters included, and reading is what it says itself. Ratios are to xxhsum on one file after the other. "
         "The last columns are seconds of processors.\n\n"
         "| artifacts | read from | `xxhsum -H2` | two at a time | `doit verify` | reading | ratio | ratio of reading | "
