@@ -14,15 +14,18 @@ from stages.denoise.config import (
     parse_scheduler_config,
     parse_transformer_config,
 )
-from stages.geometry import latent_size
+from stages.geometry import VideoSize, latent_size
+from stages.machine.host_memory import host_memory_bytes
 from stages.machine.mesh_layout import AUTO, fold_layout
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.checks import DTYPE_BYTES, Chain, collect
-from stages.run.weight_checks import find_weight_faults
+from stages.run.weight_checks import find_weight_faults, is_on_host
 
+_MAX_TOKENS = 2**31 - 1  # JAX's indices have 32 bits
+_GIB = 2**30
 # A width that the transformer reads, by its setting: the component that makes it, and the name that it has there.
 _WIDTHS: Mapping[str, tuple[Component, str]] = {
     "text_embed_dim": (TEXT_ENCODER, "hidden_size"),
@@ -48,7 +51,7 @@ def find_faults(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
     )
     if faults:
         return faults
-    faults = collect(lambda: _check_mesh(chain, parameters["guidance_scale"]))
+    faults = collect(lambda: _check_mesh(chain, parameters["guidance_scale"])) + _find_faults_of_size(chain, parameters)
     return faults + (_find_other_widths(chain) if chain.makes("encode") else [])
 
 
@@ -56,6 +59,24 @@ def size_bytes(chain: Chain, parameters: Mapping[str, Any]) -> int | None:
     """Bytes of the latents."""
     size = chain.video_size
     return None if size is None else math.prod(latent_size(size).shape) * DTYPE_BYTES[parameters["dtype"]]
+
+
+def _find_faults_of_size(chain: Chain, parameters: Mapping[str, Any]) -> list[str]:
+    """Sizes that no device can compute; on the host, also those of which not even one layer's values fit."""
+    video = VideoSize(parameters["num_frames"], parameters["height"], parameters["width"])
+    num_tokens = latent_size(video).num_cells
+    what = f"denoise.num_frames = {video.num_frames}, height = {video.height} and width = {video.width}"
+    if num_tokens > _MAX_TOKENS:
+        return [f"{what}: {num_tokens} tokens, and JAX counts up to {_MAX_TOKENS}. Make the video shorter or smaller."]
+    config = parse_transformer_config(chain.settings(TRANSFORMER))
+    width = config.num_attention_heads * config.attention_head_dim
+    num_bytes, memory_bytes = num_tokens * width * DTYPE_BYTES[parameters["dtype"]], host_memory_bytes()
+    if num_bytes <= memory_bytes or not is_on_host(str(chain.machine["platform"])):
+        return []
+    return [
+        f"{what}: the values between two layers alone take {num_bytes / _GIB:.1f} GiB, and this machine has "
+        f"{memory_bytes / _GIB:.1f} GiB of memory. Make the video shorter or smaller."
+    ]
 
 
 def _check_mesh(chain: Chain, guidance_scale: float) -> None:

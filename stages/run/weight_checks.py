@@ -43,12 +43,12 @@ def find_weight_faults(
     files = headers.files
     if not set(anchors) & headers.shapes.keys() and (found := find_prefix({anchors[0]}, headers.shapes)):
         return [explain_prefix(found, anchors[0], str(files.folder))]
-    if device != HOST and not _is_on_host(str(chain.machine["platform"])):
+    if device != HOST and not is_on_host(str(chain.machine["platform"])):
         return []
     num_bytes = headers.count_bytes(dtype, lambda name: name.startswith(prefix) and not name.startswith(unread))
     return explain_memory(num_bytes, host_memory_bytes(), files=files, parameter=parameter, dtype=dtype)
 
 
-def _is_on_host(platform: str) -> bool:
+def is_on_host(platform: str) -> bool:
     """Whether a platform of machine.toml computes in the host's memory."""
     return platform == "cpu" or (platform == "auto" and not find_device_files())

@@ -1,6 +1,7 @@
 """What keeps denoise from its work is known without JAX and torch."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from stages.run.checks import find_faults
@@ -40,3 +41,29 @@ def test_a_mesh_that_does_not_split_the_heads_is_refused():
 
 def test_a_mesh_that_splits_them_is_no_fault_however_many_devices_there_are():
     assert find_faults(build_chain(SHAPES, {**MACHINE, "mesh": "2x1x1"}), PIPELINE, "denoise") == []
+
+
+def faults_of_size(**parameters: int | str) -> list[str]:
+    chain = build_chain(SHAPES)
+    node = chain.nodes["denoise"]
+    changed = replace(node, parameters={**node.parameters, **parameters})
+    return find_faults(replace(chain, nodes={**chain.nodes, "denoise": changed}), PIPELINE, "denoise")
+
+
+def test_more_tokens_than_jax_counts_are_refused():
+    assert faults_of_size(num_frames=86_401, height=16_384, width=16_384) == [
+        "denoise.num_frames = 86401, height = 16384 and width = 16384: 22650290176 tokens, and JAX counts up to "
+        "2147483647. Make the video shorter or smaller."
+    ]
+
+
+def test_a_video_of_which_one_layer_does_not_fit_into_memory_is_refused_on_the_host():
+    config = json.loads((SHAPES / "transformer" / "config.json").read_text())
+    width = config["num_attention_heads"] * config["attention_head_dim"]
+    needed_gib = 21_601 * 1024 * 90 * width * 4 / 2**30
+    (fault,) = faults_of_size(num_frames=86_401, height=16_384, width=1440, dtype="float32")
+    assert fault.startswith(
+        "denoise.num_frames = 86401, height = 16384 and width = 1440: the values between two layers alone take "
+        f"{needed_gib:.1f} GiB, and this machine has "
+    )
+    assert fault.endswith(" GiB of memory. Make the video shorter or smaller.")

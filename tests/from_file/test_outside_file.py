@@ -171,3 +171,16 @@ def test_a_dtype_info_that_is_none_is_reported(tmp_path: Path, text: str):
     path = tmp_path / "file"
     save_file(dict(random_latents()), path, {"dtype_info": text})
     assert message(path) == (f"{path}: its metadata entry `dtype_info` is not a JSON object of names and dtypes. {FIX}")
+
+
+@pytest.mark.parametrize("value", [3e38, -2e9, 1.1e9])
+def test_values_that_overflow_in_what_is_computed_from_them_are_refused(value: float):
+    with pytest.raises(ContractError) as error:
+        refuse_non_finite({"latents": np.array([0, value], np.float32)}, where=Path("my/file"))
+    assert str(error.value) == (
+        "my/file: `latents` has values beyond 1e+09, which overflow in what is computed from them. Make the file again."
+    )
+
+
+def test_large_values_that_do_not_overflow_are_read():
+    refuse_non_finite({"latents": np.array([-1e9, 65504], np.float32)}, where=Path("my/file"))

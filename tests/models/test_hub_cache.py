@@ -130,7 +130,7 @@ def test_a_file_whose_id_cannot_be_computed_is_reported(repo: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr(Path, "open", refuse)  # tests may run as root, who may read all
+    monkeypatch.setattr(hub_cache, "open_regular", refuse)  # tests may run as root, who may read all
     with pytest.raises(CheckpointError) as error:
         found()
     assert str(error.value) == f"{file}: cannot be read (Permission denied). Check its permissions and its disk."
