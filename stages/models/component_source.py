@@ -82,7 +82,7 @@ class HubSource:
     @property
     def folder(self) -> Path:
         """In the hub's cache."""
-        return hub.snapshot_folder(self.repo, self.commit) / self.prefix
+        return hub_cache.snapshot_folder(self.repo, self.commit) / self.prefix
 
     @property
     def where(self) -> str:

@@ -19,7 +19,6 @@ from stages.store.stat_cache import StatCache
 _NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ID = re.compile(f"{_NAME}/{_NAME}")
 _REVISION = re.compile(r"(?!\S*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 _MAIN = "main"  # the hub's default branch
 
@@ -59,11 +58,6 @@ def find_commit(repo: str, revision: str) -> str:
     commit = _ask_hub_for_commit(repo, revision)
     _write_ref(hub_cache.ref_file(repo, revision), commit)
     return commit
-
-
-def snapshot_folder(repo: str, commit: str) -> Path:
-    """The folder of a commit in the hub's cache, whether it is there or not."""
-    return hub_cache.snapshot_folder(repo, commit)
 
 
 def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mapping[str, str]:
@@ -141,7 +135,7 @@ def require_access(repo: str, commit: str, paths: Iterable[str]) -> bool:
 
 def _find_offline(repo: str, revision: str) -> str:
     """The commit of a revision as far as the cache knows it, else ""."""
-    if _COMMIT.fullmatch(revision):
+    if hub_cache.is_commit(revision):
         return revision
     ref = hub_cache.ref_file(repo, revision)
     try:
@@ -152,7 +146,7 @@ def _find_offline(repo: str, revision: str) -> str:
         return matching[0] if len(matching) == 1 else ""
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{ref}: cannot be read ({error}). Delete it; the hub is asked again.") from error
-    if not _COMMIT.fullmatch(commit):
+    if not hub_cache.is_commit(commit):
         raise CheckpointError(f"{ref}: holds no commit (40 hex digits). Delete it; the hub is asked again.")
     return commit
 
@@ -171,7 +165,7 @@ def _ask_hub_for_commit(repo: str, revision: str) -> str:
             f"{where}: which commit its revision {revision!r} is cannot be found out: "
             f"{hub_refusals.explain(error, repo, revision)}{instead}"
         ) from None
-    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+    if not isinstance(commit, str) or not hub_cache.is_commit(commit):
         raise CheckpointError(f"{where}: the hub names no commit for revision {revision!r}.")
     return commit
 

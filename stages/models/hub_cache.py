@@ -38,6 +38,11 @@ class Hash(Protocol):
         """Of what has been read, in hex digits."""
 
 
+def is_commit(name: str) -> bool:
+    """Whether a name is that of a commit: 40 hex digits."""
+    return _COMMIT.fullmatch(name) is not None
+
+
 def repo_folder(repo: str) -> Path:
     """The folder of a repository, whether it is there or not."""
     return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
@@ -61,9 +66,7 @@ def ref_file(repo: str, revision: str) -> Path:
 def find_commits(repo: str) -> Sequence[str]:
     """The commits of which the cache has files, sorted."""
     with suppress(OSError):
-        return sorted(
-            entry.name for entry in os.scandir(repo_folder(repo) / _SNAPSHOTS) if _COMMIT.fullmatch(entry.name)
-        )
+        return sorted(entry.name for entry in os.scandir(repo_folder(repo) / _SNAPSHOTS) if is_commit(entry.name))
     return ()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import resolve_offline, split_revision
+from stages.models.places import resolve_offline, split_revision
 from stages.models.settings import Settings, read_settings
 
 _FILE = "config.json"

@@ -39,6 +39,7 @@ _CARRIERS = (
     "stages.models.hub_refusals",
     "stages.models.hub_transfer",
     "stages.models.missing_weights",
+    "stages.models.places",
     "stages.models.weights",
     "stages.machine.executables",
     "stages.machine.host_discovery",

@@ -24,12 +24,11 @@ from stages.models.checkpoint import (
     open_component,
     read_component_settings,
     require_components,
-    resolve,
-    resolve_offline,
 )
 from stages.models.hub import cached_files
 from stages.models.hub_cache import keep_listing
 from stages.models.hub_listing import HubFile
+from stages.models.places import resolve
 from stages.pipeline.component import Component
 from stages.pipeline.decode import VAE
 from stages.pipeline.denoise import TRANSFORMER
@@ -38,7 +37,7 @@ from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from tests.checkpoints import lay_into_hub_cache, split
 from tests.hub_server import HubServer
-from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, message
+from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS
 
 NEWEST = "b" * 40
 # Of the files in `folder` below; a change here makes what users have stored unfindable.
@@ -93,16 +92,6 @@ def test_the_built_in_checkpoint_has_every_component(tmp_path: Path):
     for stage in STAGES:
         for component in stage.components:
             assert open_component(checkpoint, component).settings.is_file()
-
-
-def test_a_folder_is_found_relative_to_the_project(folder: Path, tmp_path: Path):
-    assert resolve("model", "", tmp_path).folder == folder
-    assert resolve(str(folder), "", Path("/elsewhere")).folder == folder
-
-
-def test_outside_a_project_a_folder_is_relative_to_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(folder.parent)
-    assert resolve("model").folder.samefile(folder)
 
 
 def test_identity_is_of_the_content_wherever_it_lies(folder: Path, tmp_path: Path):
@@ -228,33 +217,6 @@ def test_a_listing_that_is_kept_goes_before_what_the_cache_holds(cached: Path, t
     assert component_identity(checkpoint, TOKENIZER, cache) != cut
 
 
-@pytest.mark.parametrize(
-    "name", ["../model", "./model", "org/..", "org/.model", ".org/model", "a..b/model", "a--b/model"]
-)
-def test_a_name_that_leads_elsewhere_is_no_hub_id(tmp_path: Path, asked: list[str], name: str):
-    assert message(name, "", tmp_path) == (
-        f"model.checkpoint = {name!r}: no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-    assert asked == []
-
-
-def test_the_home_of_nobody_is_reported(tmp_path: Path):
-    assert message("~no-such-user/model", "", tmp_path) == (
-        "model.checkpoint = '~no-such-user/model': not a usable path (Could not determine home directory.). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["model", "builtin:shapes"])
-def test_a_revision_of_what_has_none_is_reported(tmp_path: Path, name: str):
-    assert message(name, "v2", tmp_path) == (
-        f"model.revision = 'v2': only a hub id has revisions, and model.checkpoint = {name!r} is none. "
-        'Set revision = "" beside it.'
-    )
-
-
 def test_a_folder_without_a_component_is_reported(folder: Path, cache: StatCache):
     assert fault(lambda: component_identity(Checkpoint(folder), TRANSFORMER, cache)) == (
         f"{folder}: has no component `transformer`. A HunyuanVideo-1.5 checkpoint has one folder per component, "
@@ -320,13 +282,6 @@ def test_a_place_without_the_component_is_reported(folder: Path, tmp_path: Path)
     )
 
 
-def test_a_place_that_is_none_is_reported(tmp_path: Path):
-    assert fault(lambda: resolve("builtin:shapes", "", tmp_path, components={"vae": "./nowhere"})) == (
-        "model.components.vae = './nowhere': no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
 def test_a_checkpoint_is_read_back_equal_from_json(tmp_path: Path):
     elsewhere = {"vae": Checkpoint(tmp_path / "vae"), "transformer": Checkpoint(tmp_path, "org/model", COMMIT)}
     checkpoint = Checkpoint(tmp_path, variant="fp16", elsewhere=elsewhere)
@@ -356,38 +311,6 @@ def test_the_layout_of_the_original_repository_is_recognised(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         read_component_settings(Checkpoint(tmp_path), VAE)
     assert str(error.value).startswith(f"{tmp_path}: has a transformer for each of 480p_t2v, 720p_i2v_distilled: ")
-
-
-def test_a_missing_folder_is_reported(tmp_path: Path):
-    with pytest.raises(CheckpointError) as error:
-        resolve("./no/such/folder", "", tmp_path)
-    assert str(error.value) == (
-        "model.checkpoint = './no/such/folder': no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
-def test_an_unknown_built_in_is_reported_with_those_there_are(tmp_path: Path):
-    with pytest.raises(CheckpointError) as error:
-        resolve("builtin:shape", "", tmp_path)
-    assert str(error.value) == ("model.checkpoint = 'builtin:shape': no such built-in checkpoint. There is: shapes.")
-
-
-def test_offline_a_revision_that_the_cache_does_not_know_is_nothing(tmp_path: Path, hub: Path, asked: list[str]):
-    assert resolve_offline("org/model", "newer", tmp_path) is None
-    assert resolve_offline("org/other", "", tmp_path) is None
-    assert asked == []
-    assert sorted(path.name for path in hub.parent.iterdir()) == ["models--org--model"]
-
-
-@pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("revision", ["", COMMIT])
-def test_offline_what_the_cache_knows_is_found(tmp_path: Path, revision: str):
-    assert resolve_offline("org/model", revision, tmp_path) == resolve("org/model", COMMIT, tmp_path)
-
-
-def test_offline_a_folder_is_found(folder: Path, tmp_path: Path):
-    assert resolve_offline("model", "", tmp_path) == Checkpoint(folder)
 
 
 def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached: Path, cache: StatCache):

@@ -10,8 +10,9 @@ import pytest
 from huggingface_hub import constants
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import open_component, resolve
+from stages.models.checkpoint import open_component
 from stages.models.hub import fetch, list_files, require_access, would_ask
+from stages.models.places import resolve
 from stages.pipeline.component import Component
 from tests.hub_server import HubServer
 from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, ignore_progress, message
@@ -44,7 +45,7 @@ def test_the_hub_is_asked_again_when_the_kept_commit_is_deleted(hub: Path, tmp_p
 def test_a_kept_commit_works_offline(hub: Path, tmp_path: Path, asked: list[str]):
     (hub / "refs" / "main").unlink()
     resolve("org/model", "", tmp_path)
-    program = f"from stages.models.checkpoint import *; print(resolve('org/model', '', Path({str(tmp_path)!r})).commit)"
+    program = f"from stages.models.places import *; print(resolve('org/model', '', Path({str(tmp_path)!r})).commit)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
     result = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
@@ -63,7 +64,7 @@ def test_a_kept_commit_works_offline(hub: Path, tmp_path: Path, asked: list[str]
     ],
 )
 def test_the_cache_is_where_the_hubs_library_has_it(tmp_path: Path, variable: str, below: str):
-    program = f"from stages.models.checkpoint import *; print(resolve('org/model', {COMMIT!r}, Path('/')).folder)"
+    program = f"from stages.models.places import *; print(resolve('org/model', {COMMIT!r}, Path('/')).folder)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGG", "XDG"))}
     command = [sys.executable, "-c", program]
     environment[variable] = str(tmp_path)
