@@ -23,10 +23,10 @@ from huggingface_hub.errors import (
 from stages.errors import CheckpointError, StagesError
 from stages.models.hub_cache import repo_folder
 from stages.models.hub_client import TimeoutException, TransportError
+from stages.wording import quote
 
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token"
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s'\"]*=[^\s'\"]*")
-_MAX_QUOTED = 300  # characters of what somebody else's program says
 
 
 def refusal(error: Exception, repo: str, commit: str, wanted: Collection[str] = ()) -> StagesError:
@@ -73,7 +73,7 @@ def explain(error: Exception, repo: str, revision: str) -> str:
 def describe(error: Exception) -> str:
     """The type and text of an error, on one line, without the token, and without what signs an address."""
     text, token = _QUERY.sub("", " ".join(str(error).split())), get_token()
-    return f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}"[:_MAX_QUOTED]
+    return quote(f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}")
 
 
 def _command(repo: str, commit: str, paths: Collection[str]) -> str:

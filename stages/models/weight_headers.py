@@ -10,6 +10,7 @@ from typing import Any
 
 from stages.models.component_files import ComponentFiles
 from stages.tensors.header import NOT_WHOLE, read_header
+from stages.wording import COPY_AGAIN
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
@@ -44,7 +45,7 @@ def read_headers(files: ComponentFiles) -> WeightHeaders:
         try:
             entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
         except (OSError, *NOT_WHOLE) as error:
-            faults.append(f"{path}: not a whole safetensors file ({error}). Download or copy it again.")
+            faults.append(f"{path}: not a whole safetensors file ({error}). {COPY_AGAIN}")
     others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
     if others:
         faults.append(

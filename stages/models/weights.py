@@ -7,6 +7,7 @@ from stages.models.component_files import ComponentFiles, parse_index
 from stages.models.tensor_names import explain_prefix, find_prefix
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
+from stages.wording import COPY_AGAIN
 
 
 def open_weights(files: ComponentFiles) -> WeightFiles:
@@ -22,7 +23,7 @@ def open_weights(files: ComponentFiles) -> WeightFiles:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Download or copy it again.") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). {COPY_AGAIN}") from error
     return WeightFiles(files.folder, parse_index(content, str(path)))
 
 

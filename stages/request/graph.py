@@ -15,9 +15,9 @@ from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
 from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
-from stages.request.names import name_some
 from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
+from stages.wording import name_some
 
 # What identifies a component of a checkpoint in a key.
 Identify: TypeAlias = Callable[[Checkpoint, Component], str]

@@ -40,6 +40,7 @@ _CARRIERS = (
     "stages.models.hub_transfer",
     "stages.models.missing_weights",
     "stages.models.places",
+    "stages.models.weight_names",
     "stages.models.weights",
     "stages.machine.executables",
     "stages.machine.host_discovery",
@@ -47,6 +48,7 @@ _CARRIERS = (
     "stages.machine.private_folder",
     "stages.machine.versions",
     "stages.tensors.finite",
+    "stages.wording",
 )
 # Others import it as well, but its numbers stand in what this program makes and in nothing else.
 _COUNTS_FOR = MappingProxyType({"stages.machine.flops": "stages.preflight"})

@@ -21,10 +21,10 @@ from stages.pipeline.stage import Program
 from stages.run.job import JOINING, PEAK_UNIT, Job
 from stages.run.memory import advise, is_exhaustion
 from stages.run.runner import Event
+from stages.wording import MAX_QUOTED
 
 LOGS = "logs"  # the folder in a store
 _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
-_MAX_QUOTED = 300  # characters of what a process printed, in a message
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
@@ -241,7 +241,7 @@ class _Worker:
     def _how_it_ended(self) -> str:
         code = self._process.wait()
         printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:_MAX_QUOTED]
+        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:MAX_QUOTED]
         if code >= 0:
             return f"ended with exit code {code} ({last})"  # Python's last line is the exception
         name = signal.Signals(-code).name
