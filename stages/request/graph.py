@@ -4,23 +4,18 @@ Knows nothing of what has been made already (stages/store) or of how it is made 
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 from stages.errors import CheckpointError, ParamsError, StagesError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
-from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
 from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
 from stages.wording import name_some
-
-# What identifies a component of a checkpoint in a key.
-Identify: TypeAlias = Callable[[Checkpoint, Component], str]
 
 
 @dataclass(frozen=True)
@@ -53,14 +48,18 @@ class Graph:
         return {stage: self._nodes_of(stage) for stage in self.pipeline.names}
 
     def _nodes_of(self, stage: str) -> Mapping[Key, Node]:
+        nodes = {node.key: node for chain in self.videos.values() if (node := chain.get(stage))}
         kinds: dict[tuple[JsonValue, ...], dict[Key, Node]] = {}  # in the order in which they are met
-        for nodes in self.videos.values():
-            if stage in nodes:
-                kinds.setdefault(self._kind(nodes[stage]), {})[nodes[stage].key] = nodes[stage]
+        for key, node in nodes.items():
+            kinds.setdefault(self._kind(node), {})[key] = node
         return {key: node for kind in kinds.values() for key, node in kind.items()}
 
-    def all_nodes(self) -> list[Node]:
+    def all_nodes(self) -> Sequence[Node]:
         """The different nodes of all stages, stage by stage."""
+        return self._all_nodes
+
+    @cached_property
+    def _all_nodes(self) -> Sequence[Node]:
         return [node for stage in self.pipeline.names for node in self.nodes(stage).values()]
 
     def videos_of(self, node: Node) -> tuple[str, ...]:
@@ -100,11 +99,11 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
     videos: dict[str, Mapping[str, Node]] = {}
     faults: dict[str, StagesError] = {}
     resolved: dict[object, Checkpoint | CheckpointError] = {}
-    identify = functools.cache(functools.partial(component_identity, cache=cache))  # folders are scanned once
+    chains = _Chains(pipeline, cache)
     for name, video in params.videos.items():
         try:
             checkpoint = _resolve_once(video.model, root, resolved)
-            videos[name] = _chain_or_all_missing(video, checkpoint, cache, pipeline, identify)
+            videos[name] = chains.of(video, checkpoint)
             checkpoints[name] = checkpoint
         except StagesError as error:
             if _is_typed(error, params):
@@ -154,42 +153,60 @@ def name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:
     return named
 
 
-def _chain_or_all_missing(
-    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline, identify: Identify
-) -> Mapping[str, Node]:
-    """As `_chain`; where the hub cannot be asked, the message names what all stages lack, not the first one alone."""
-    try:
-        return _chain(video, checkpoint, cache, pipeline, identify)
-    except CheckpointError:
-        read = [name for name in _needed_stages(video, pipeline) if not video.file_of_stage(name)]
-        list_components(checkpoint, [each for name in read for each in pipeline[name].components], cache)
-        raise
+class _Chains:
+    """Makes the nodes of videos. What several have in common is looked up and made once."""
+
+    def __init__(self, pipeline: Pipeline, cache: StatCache) -> None:
+        self._pipeline = pipeline
+        self._cache = cache
+        self._identify = functools.cache(functools.partial(component_identity, cache=cache))  # folders are scanned once
+        self._needed = functools.cache(functools.partial(_needed_stages, pipeline))
+        self._nodes: dict[str, Node] = {}
+
+    def of(self, video: VideoParams, checkpoint: Checkpoint) -> Mapping[str, Node]:
+        """The nodes of a video, by stage.
+
+        Raises:
+            CheckpointError: a component cannot be used. Where the hub cannot be asked, the message names what all
+                stages lack, not the first one alone.
+            ParamsError: a file from elsewhere cannot be read.
+        """
+        files = {name: file for name in self._pipeline.names if (file := video.file_of_stage(name))}
+        needed = self._needed(frozenset(files))
+        try:
+            return self._make(video, checkpoint, needed, files)
+        except CheckpointError:
+            read = [each for name in needed if name not in files for each in self._pipeline[name].components]
+            list_components(checkpoint, read, self._cache)
+            raise
+
+    def _make(
+        self, video: VideoParams, checkpoint: Checkpoint, needed: Sequence[str], files: Mapping[str, Path]
+    ) -> Mapping[str, Node]:
+        nodes: dict[str, Node] = {}
+        for name in needed:
+            stage = self._pipeline[name]
+            if name in files:
+                digest = _content_digest(name, files[name], self._cache)
+                node = Node(name, {FROM_FILE: digest}, components={}, inputs={})
+            else:
+                producers = self._pipeline.producers(stage).values()
+                node = Node(
+                    stage=name,
+                    parameters=video.of_stage(name),
+                    components={each.name: self._identify(checkpoint, each) for each in stage.components},
+                    inputs={producer.name: nodes[producer.name].key for producer in producers},
+                )
+            # by what it prints as, which tells 1 from 1.0 and from true; a key takes ten times as long
+            nodes[name] = self._nodes.setdefault(repr(node), node)
+        return nodes
 
 
-def _chain(
-    video: VideoParams, checkpoint: Checkpoint, cache: StatCache, pipeline: Pipeline, identify: Identify
-) -> Mapping[str, Node]:
-    nodes: dict[str, Node] = {}
-    for name in _needed_stages(video, pipeline):
-        stage, file = pipeline[name], video.file_of_stage(name)
-        if file:
-            nodes[name] = Node(name, {FROM_FILE: _content_digest(name, file, cache)}, components={}, inputs={})
-        else:
-            producers = pipeline.producers(stage).values()
-            nodes[name] = Node(
-                stage=name,
-                parameters=video.of_stage(name),
-                components={each.name: identify(checkpoint, each) for each in stage.components},
-                inputs={producer.name: nodes[producer.name].key for producer in producers},
-            )
-    return nodes
-
-
-def _needed_stages(video: VideoParams, pipeline: Pipeline) -> list[str]:
-    """The stages that the last one is made of, in their order; a file from elsewhere is made of none."""
+def _needed_stages(pipeline: Pipeline, files: Set[str]) -> list[str]:
+    """The stages that the last one is made of, in their order; one of `files`, from elsewhere, is made of none."""
     needed = {pipeline.last.name}
     for stage in reversed(pipeline.stages):
-        if stage.name in needed and video.file_of_stage(stage.name) is None:
+        if stage.name in needed and stage.name not in files:
             needed |= {producer.name for producer in pipeline.producers(stage).values()}
     return [name for name in pipeline.names if name in needed]
 
