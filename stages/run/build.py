@@ -54,7 +54,7 @@ class Build:
     code: Mapping[str, Digest]
     runner: Runner = field(repr=False)
     overrides: Mapping[str, str] = field(default_factory=dict)
-    _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
+    _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
 
     @property
     def pipeline(self) -> Pipeline:
@@ -163,10 +163,10 @@ class Build:
         return self._check(first)
 
     def _check(self, first: Mapping[str, str]) -> dict[str, StagesError]:
-        unknown = {name: stage for name, stage in first.items() if name not in self._sound}
+        unknown = {name: stage for name, stage in first.items() if name not in self._checked}
         faults = check_videos(self.graph, self.machine.model_dump(), unknown)
-        self._sound.update(unknown.keys() - faults.keys())
-        return faults
+        self._checked.update({name: faults.get(name) for name in unknown})
+        return {name: fault for name in first if (fault := self._checked[name])}
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

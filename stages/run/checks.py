@@ -1,7 +1,8 @@
 """What is looked at before a run's first node, so that nothing is paid for that cannot end.
 
 A program's package can have a module `checks`, beside the edge that does the work: its `find_faults` says what would
-keep a node from being made, from settings alone. It loads nothing heavy.
+keep a node from being made, from the settings of its components, which are fetched where the hub has them, and from
+the headers of their weights. It loads nothing heavy.
 """
 
 import functools
@@ -17,6 +18,7 @@ from stages.models.checkpoint import Checkpoint, find_local_files, read_componen
 from stages.models.pipeline_class import explain_class
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
+from stages.outcomes import remember_outcomes
 from stages.pipeline.component import Component
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
@@ -29,9 +31,9 @@ class Reader:
 
     def __init__(self) -> None:
         """Nothing is read yet."""
-        self.settings = functools.cache(read_component_settings)
-        self.headers = functools.cache(_read_local_headers)
-        self.require = functools.cache(require_components)
+        self.settings = remember_outcomes(read_component_settings)
+        self.headers = remember_outcomes(_read_local_headers)
+        self.require = remember_outcomes(require_components)
 
 
 def _read_local_headers(checkpoint: Checkpoint, component: Component) -> WeightHeaders | None:

@@ -24,6 +24,7 @@ _EDGE = "edge"  # the module of a program that does the work; from it all others
 # Packages stand for all their modules.
 _CARRIERS = (
     "stages.errors",
+    "stages.outcomes",
     "stages.pipeline",
     "stages.request",
     "stages.run",
