@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
 _LONGEST_WAIT_S = 30.0  # that the hub may ask for; above it, it is for the person to come back
 _MAX_JSON_BYTES = 64 * 2**20  # of one answer; a page of a thousand files has half a MiB
+MAX_PAGES = 1000  # of a list of files; the hub's have 1000 entries each
 _BUSY: Final = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -104,11 +105,15 @@ def ask_entries(repo: str, commit: str) -> Iterator[object]:
     """All entries of a commit's tree, as the hub names them; unchecked.
 
     Raises:
-        ValueError: a page is no list, or the next one would be elsewhere than at the hub.
+        ValueError: a page is no list, the next one would be elsewhere than at the hub, or there are too many.
     """
     url = f"{_api(repo)}/tree/{commit}?recursive=true&expand=false"
+    num_pages = 0
     while url:
+        if num_pages == MAX_PAGES:
+            raise ValueError(f"it has more than {MAX_PAGES} pages")
         page, following = _ask_json(url)
+        num_pages += 1
         if not isinstance(page, list):
             raise ValueError("a page of it is no list")
         yield from page
