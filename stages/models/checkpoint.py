@@ -17,9 +17,9 @@ from stages.models.component_source import (
     FolderSource,
     HubSource,
     Source,
-    find_in_cache,
     find_in_hub,
     has_variant,
+    needs_listing,
     pick,
 )
 from stages.models.pipeline_class import MODEL_INDEX, explain_layout
@@ -135,9 +135,10 @@ def require_components(checkpoint: Checkpoint, components: Iterable[Component]) 
 
 
 def list_components(checkpoint: Checkpoint, components: Iterable[Component], cache: StatCache) -> None:
-    """Ask the hub for the files of commits of which its cache holds no whole component, and was told no files.
+    """Ask the hub for the files of commits, where its answer is not kept and its cache lacks a part of a component.
 
-    `component_identity` does so for one component; this names all of them when the hub cannot be asked.
+    `component_identity` does so for one component; this names all of them when the hub cannot be asked. Where several
+    components of a commit are identified, this comes first: how one is identified must not depend on the others.
 
     Raises:
         CheckpointError: the hub does not answer.
@@ -146,7 +147,7 @@ def list_components(checkpoint: Checkpoint, components: Iterable[Component], cac
     for component in components:
         place = checkpoint.elsewhere.get(component.name, checkpoint)
         is_elsewhere, variant = place is not checkpoint, checkpoint.variant
-        if place.commit and not find_in_cache(
+        if place.commit and needs_listing(
             place.repo, place.commit, component, variant=variant, may_be_root=is_elsewhere, cache=cache
         ):
             wanted.setdefault((place.repo, place.commit), []).append(f"{component.name}/*")

@@ -7,6 +7,7 @@ there is in missing_weights.py. Source of the choice: docs/decisions/0020-compon
 import json
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from stages.errors import CheckpointError
@@ -95,6 +96,18 @@ def pick_files(
         if single in names:
             return Picked(plain, weights=(single,), variant=each)
     raise CheckpointError(explain_missing_weights(stem, variant, names, where, fix))
+
+
+def find_undecided(component: Component, names: Collection[str]) -> tuple[str, ...]:
+    """Files without weights that are not among `names`, and with which others would be picked.
+
+    Args:
+        component: as the stage declares it.
+        names: of files that are enough to pick from, but may not be all.
+    """
+    before = takewhile(lambda each: not all(name in names for name in each), component.alternatives)
+    preferred = (name for each in before for name in each)
+    return tuple(name for name in (*component.optional, *preferred) if name not in names)
 
 
 def parse_index(content: bytes, where: str) -> Mapping[str, Set[str]]:

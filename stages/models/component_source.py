@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 from stages.errors import CheckpointError
 from stages.keys import JsonValue, digest_file
 from stages.models import hub, hub_cache
-from stages.models.component_files import Picked, parse_index, pick_files
+from stages.models.component_files import Picked, find_undecided, parse_index, pick_files
 from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
 
@@ -126,7 +126,7 @@ def find_in_hub(
 ) -> tuple[HubSource, Picked]:
     """A component of a commit, and the files that the stage reads.
 
-    The hub is asked for its files only where neither its answer is kept nor its cache holds a whole component.
+    The hub is asked for the files of the commit only where `needs_listing` says so.
 
     Args:
         repo, commit: of the hub.
@@ -137,27 +137,40 @@ def find_in_hub(
     Raises:
         CheckpointError: files are missing, or the hub does not answer.
     """
-    if found := find_in_cache(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache):
+    if not hub.is_listed(repo, commit) and (
+        found := _find_unlisted(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache)
+    ):
         return found
     paths = hub.list_files(repo, commit, wanted=[f"{component.name}/*"]).keys()
     source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=True)
     return source, pick(component, source, variant=variant, cache=cache)
 
 
-def find_in_cache(
+def needs_listing(
+    repo: str, commit: str, component: Component, *, variant: str, may_be_root: bool, cache: StatCache | None
+) -> bool:
+    """Whether `find_in_hub` has to ask the hub for the files of the commit. The network is not used."""
+    return (
+        not hub.is_listed(repo, commit)
+        and _find_unlisted(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache) is None
+    )
+
+
+def _find_unlisted(
     repo: str, commit: str, component: Component, *, variant: str, may_be_root: bool, cache: StatCache | None
 ) -> tuple[HubSource, Picked] | None:
-    """As `find_in_hub`, of a commit that the hub was never asked about; None where its cache holds no whole component.
+    """As `find_in_hub`, from what the cache holds of a commit whose files were never listed.
 
-    The network is not used.
+    None where that is not a whole component, or where the hub may have a file with which another choice would be made:
+    a component is identified by what its commit holds, not by how much of that was downloaded.
     """
-    if hub_cache.read_listing(repo, commit) is not None:
-        return None
     paths = hub_cache.find_paths(repo, commit, None).keys()
     source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=False)
     with suppress(CheckpointError):
         picked = pick(component, source, variant=variant, cache=cache)
-        if picked.variant == variant or not component.weights:  # else the hub may have what the cache lacks
+        has_variant = picked.variant == variant or not component.weights
+        undecided = [f"{source.prefix}{name}" for name in find_undecided(component, source.names())]
+        if has_variant and hub_cache.is_known_to_lack(repo, commit, undecided):
             return source, picked
     return None
 

@@ -74,6 +74,11 @@ def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mappi
     return {path: file.blob_id for path, file in _list(repo, commit, wanted).items()}
 
 
+def is_listed(repo: str, commit: str) -> bool:
+    """Whether the files of a commit are known, so that `list_files` does not ask the hub."""
+    return hub_cache.read_listing(repo, commit) is not None
+
+
 def known_files(repo: str, commit: str) -> Collection[str]:
     """The paths of those files of a commit that the hub has listed before, or else that its cache holds."""
     listing = hub_cache.read_listing(repo, commit)

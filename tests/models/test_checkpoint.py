@@ -206,9 +206,10 @@ def test_what_the_cache_lacks_is_asked_for_and_not_taken_without(tmp_path: Path,
 
 
 def test_a_listing_that_is_kept_goes_before_what_the_cache_holds(cached: Path, tmp_path: Path, cache: StatCache):
-    """A download that was cut leaves a cache that looks whole: here, of a tokenizer without its chat template."""
+    """Here, of a tokenizer without its chat template, beside files that a download of everything brings."""
     tokens = add(tmp_path / "tokens/tokenizer", "tokenizer_config.json").parent
     add(tokens, "tokenizer.json")
+    add(tokens.parent, "README.md")
     lay_into_hub_cache(tokens.parent, cached.parent, "org/tokens", COMMIT)
     checkpoint = resolve("org/tokens", COMMIT, tmp_path)
     cut = component_identity(checkpoint, TOKENIZER, cache)

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import scan_cache_dir, snapshot_download, try_to_load_from_cache
 
 from stages.models import hub_transfer
-from stages.models.hub import cached_files, fetch
+from stages.models.hub import cached_files, fetch, list_files
 from stages.models.hub_cache import blob_path, snapshot_folder
 from stages.models.hub_listing import HubFile
 from tests.hub_repo import Repo
@@ -234,4 +234,5 @@ def test_what_the_hubs_library_fetched_is_found(server: HubServer, repo: Repo, t
     num_asked = len(server.asked)
     bring([*FILES])
     assert cached_files("org/model", NEWER) == {path: repo.blob_id(path) for path in FILES}
+    assert list_files("org/model", NEWER) == {path: repo.blob_id(path) for path in FILES}
     assert len(server.asked) == num_asked
