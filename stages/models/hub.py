@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from stages.errors import CheckpointError
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
+from stages.models.reference import Reference
 from stages.store.stat_cache import StatCache
 
 # No name begins with a dot, and none holds "..": they become names of folders in the hub's cache.
@@ -34,29 +35,30 @@ def would_ask(repo: str, revision: str) -> bool:
     return _REVISION.fullmatch(revision) is not None and not _find_offline(repo, revision)
 
 
-def find_commit(repo: str, revision: str) -> str:
-    """The commit of a revision: the one that the hub's cache keeps, or the hub's answer, which is kept from then on.
+def find_commit(reference: Reference) -> str:
+    """The commit of a hub id's revision: the one that the hub's cache keeps, or the hub's answer.
 
-    The hub's own library keeps refs there too, but not when it is asked for a commit.
+    The answer is kept from then on. The hub's own library keeps refs there too, but not when it is asked for a commit.
 
     Args:
-        repo: hub id.
-        revision: branch, tag or commit; "" is `main`. A commit that the cache has may be cut to 7 digits or more.
+        reference: to a hub id; its revision is a branch, tag or commit, "" is `main`. A commit that the cache has may
+            be cut to 7 digits or more.
     Returns:
         40 hex digits.
     Raises:
         CheckpointError: the revision is not valid, the hub does not answer, or its cache cannot be read or written.
     """
-    revision = revision or _MAIN
+    repo, revision = reference.place, reference.revision or _MAIN
     if not _REVISION.fullmatch(revision):
+        behind = f"behind the @ is {revision!r}, " if reference.component else ""
         raise CheckpointError(
-            f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
+            f"{reference.where_revision}: {behind}not the name of a branch or tag, and not a commit (40 hex digits). "
             "Correct it in params/model.toml or the video's file."
         )
     if found := _find_offline(repo, revision):
         return found
-    commit = _ask_hub_for_commit(repo, revision)
-    _write_ref(hub_cache.ref_file(repo, revision), commit)
+    commit = _ask_hub_for_commit(reference, revision)
+    _write_ref(hub_cache.ref_file(repo, revision), reference, commit)
     return commit
 
 
@@ -156,16 +158,16 @@ def _find_offline(repo: str, revision: str) -> str:
     return commit
 
 
-def _ask_hub_for_commit(repo: str, revision: str) -> str:
+def _ask_hub_for_commit(reference: Reference, revision: str) -> str:
     # Imported here because it takes longer than everything else in a run that has nothing to do.
     from stages.models import hub_client, hub_refusals  # noqa: PLC0415
 
-    where = f"model.checkpoint = {repo!r}"
+    repo, where = reference.place, reference.where
     try:
         commit = hub_client.ask_commit(repo, revision)
     except Exception as error:
         known = hub_cache.find_commits(repo)
-        instead = f" The cache has {', '.join(known)}; model.revision can be set to it." if known else ""
+        instead = f" The cache has {', '.join(known)}: set {reference.setting(known[0])}." if known else ""
         raise CheckpointError(
             f"{where}: which commit its revision {revision!r} is cannot be found out: "
             f"{hub_refusals.explain(error, repo, revision)}{instead}"
@@ -175,13 +177,13 @@ def _ask_hub_for_commit(repo: str, revision: str) -> str:
     return commit
 
 
-def _write_ref(ref: Path, commit: str) -> None:
+def _write_ref(ref: Path, reference: Reference, commit: str) -> None:
     try:
         hub_cache.write_whole(ref, commit)
     except OSError as error:
         raise CheckpointError(
-            f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set model.revision to "
-            f"{commit}."
+            f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set "
+            f"{reference.setting(commit)}."
         ) from error
 
 

@@ -98,10 +98,7 @@ def _explain_no_repository(_error: Exception, page: str, _revision: str) -> str:
 
 
 def _explain_no_revision(_error: Exception, page: str, revision: str) -> str:
-    return (
-        f"the repository has no revision {revision!r}. Set model.revision to a branch, a tag or a commit (40 hex "
-        f"digits) of {page}."
-    )
+    return f"the repository has no revision {revision!r}. Use a branch, a tag or a commit (40 hex digits) of {page}."
 
 
 def _explain_timeout(_error: Exception, _page: str, _revision: str) -> str:

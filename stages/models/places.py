@@ -13,11 +13,11 @@ from types import MappingProxyType
 from stages.errors import CheckpointError
 from stages.models import hub, hub_cache
 from stages.models.checkpoint import Checkpoint
+from stages.models.reference import Reference
 
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 _FIX = "Correct the path in params/model.toml or the video's file."
-_CHECKPOINT = "model.checkpoint"
 
 
 def resolve(
@@ -41,68 +41,76 @@ def resolve(
     Raises:
         CheckpointError: there is no such checkpoint, the revision is not valid, or the hub does not answer.
     """
-    elsewhere = {
-        name: _resolve_one(f"model.components.{name}", *split_revision(text, root), root)
-        for name, text in components.items()
-    }
-    return replace(_resolve_one(_CHECKPOINT, checkpoint, revision, root), variant=variant, elsewhere=elsewhere)
+    elsewhere = {name: resolve_reference(read_component(name, text, root), root) for name, text in components.items()}
+    return replace(resolve_reference(Reference(checkpoint, revision), root), variant=variant, elsewhere=elsewhere)
 
 
-def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
-    """As `resolve`, without the network: None for a hub id whose commit is not in the hub's cache."""
-    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.would_ask(checkpoint, revision):
+def resolve_offline(reference: Reference, root: Path) -> Checkpoint | None:
+    """As `resolve_reference`, without the network: None for a hub id whose commit is not in the hub's cache."""
+    place = reference.place
+    if hub.is_hub_id(place) and not (root / place).is_dir() and hub.would_ask(place, reference.revision):
         return None
-    return resolve(checkpoint, revision, root)
+    return resolve_reference(reference, root)
 
 
-def split_revision(place: str, root: Path) -> tuple[str, str]:
-    """What a component is taken from: a place as `checkpoint` names it, and the revision behind the @ of a hub id."""
-    repo, _, revision = place.partition("@")
-    return (repo, revision) if hub.is_hub_id(repo) and not _is_folder(root, place) else (place, "")
+def read_component(name: str, text: str, root: Path) -> Reference:
+    """What `model.components.<name>` refers to: a place as `checkpoint` names it, and a revision behind an @."""
+    place, _, revision = text.partition("@")
+    is_known = hub.is_hub_id(place) or place.startswith(BUILTIN_PREFIX) or _is_folder(root, place)
+    if revision and is_known and not _is_folder(root, text):
+        return Reference(place, revision, component=name)
+    return Reference(text, component=name)
+
+
+def resolve_reference(reference: Reference, root: Path) -> Checkpoint:
+    """Find what a parameter refers to. Raises CheckpointError, as `resolve`."""
+    place = reference.place
+    if place.startswith(BUILTIN_PREFIX):
+        _refuse_revision(reference)
+        return _resolve_builtin(reference)
+    try:
+        folder = root / Path(place).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{reference.where}: not a usable path ({error}). {_FIX}") from error
+    if is_folder:
+        _refuse_revision(reference)
+        return Checkpoint(folder)
+    if hub.is_hub_id(place):
+        commit = hub.find_commit(reference)
+        return Checkpoint(hub_cache.snapshot_folder(place, commit), repo=place, commit=commit)
+    repo, _, revision_behind = place.partition("@")
+    if revision_behind and hub.is_hub_id(repo):
+        raise CheckpointError(
+            f"{reference.where}: a revision stands on its own. Set checkpoint = {repo!r} and "
+            f"revision = {revision_behind!r}."
+        )
+    raise CheckpointError(f"{reference.where}: no such folder, and not a hub id (owner/name). {_FIX}")
 
 
 def _is_folder(root: Path, place: str) -> bool:
-    with suppress(OSError, RuntimeError, ValueError):  # no path: `_resolve_one` says so
+    with suppress(OSError, RuntimeError, ValueError):  # no path: `resolve_reference` says so
         return (root / Path(place).expanduser()).is_dir()
     return False
 
 
-def _resolve_one(parameter: str, checkpoint: str, revision: str, root: Path) -> Checkpoint:
-    if checkpoint.startswith(BUILTIN_PREFIX):
-        _refuse_revision(parameter, checkpoint, revision)
-        return _resolve_builtin(parameter, checkpoint.removeprefix(BUILTIN_PREFIX))
-    try:
-        folder = root / Path(checkpoint).expanduser()
-        is_folder = folder.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{parameter} = {checkpoint!r}: not a usable path ({error}). {_FIX}") from error
-    if is_folder:
-        _refuse_revision(parameter, checkpoint, revision)
-        return Checkpoint(folder)
-    if hub.is_hub_id(checkpoint):
-        commit = hub.find_commit(checkpoint, revision)
-        return Checkpoint(hub_cache.snapshot_folder(checkpoint, commit), repo=checkpoint, commit=commit)
-    repo, _, revision_behind = checkpoint.partition("@")
-    if revision_behind and hub.is_hub_id(repo):
-        raise CheckpointError(
-            f"{parameter} = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
-            f"revision = {revision_behind!r}."
-        )
-    raise CheckpointError(f"{parameter} = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_FIX}")
-
-
-def _resolve_builtin(parameter: str, name: str) -> Checkpoint:
+def _resolve_builtin(reference: Reference) -> Checkpoint:
+    name = reference.place.removeprefix(BUILTIN_PREFIX)
     known = sorted(path.name for path in _BUILTIN_FOLDER.iterdir() if path.is_dir())
     if name not in known:
-        raise CheckpointError(
-            f"{parameter} = 'builtin:{name}': no such built-in checkpoint. There is: {', '.join(known)}."
-        )
+        raise CheckpointError(f"{reference.where}: no such built-in checkpoint. There is: {', '.join(known)}.")
     return Checkpoint(_BUILTIN_FOLDER / name)
 
 
-def _refuse_revision(parameter: str, checkpoint: str, revision: str) -> None:
-    if revision:
+def _refuse_revision(reference: Reference) -> None:
+    if not reference.revision:
+        return
+    if reference.component:
         raise CheckpointError(
-            f"model.revision = {revision!r}: only a hub id has revisions, and {parameter} = {checkpoint!r} is "
-            'none. Set revision = "" beside it.'
+            f"{reference.where}: only a hub id has revisions, and {reference.place!r} is none. Take "
+            f"`@{reference.revision}` away."
         )
+    raise CheckpointError(
+        f"{reference.where_revision}: only a hub id has revisions, and {reference.where} is none. "
+        'Set revision = "" beside it.'
+    )

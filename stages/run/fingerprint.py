@@ -41,6 +41,7 @@ _CARRIERS = (
     "stages.models.hub_transfer",
     "stages.models.missing_weights",
     "stages.models.places",
+    "stages.models.reference",
     "stages.models.weight_names",
     "stages.models.weights",
     "stages.machine.executables",

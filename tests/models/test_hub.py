@@ -82,7 +82,7 @@ def test_only_the_files_that_are_read_are_downloaded(server: HubServer, tmp_path
 def test_an_unknown_revision_offline_is_reported_with_the_commits_that_are_there(tmp_path: Path):
     assert message("org/model", "v2", tmp_path) == (
         "model.checkpoint = 'org/model': which commit its revision 'v2' is cannot be found out: HF_HUB_OFFLINE is set, "
-        f"so the hub is not asked. Unset it. The cache has {COMMIT}; model.revision can be set to it."
+        f"so the hub is not asked. Unset it. The cache has {COMMIT}: set model.revision = '{COMMIT}'."
     )
 
 
@@ -195,8 +195,8 @@ def test_a_cache_that_cannot_be_written_is_reported(hub: Path, tmp_path: Path):
     shutil.rmtree(hub)
     hub.symlink_to(tmp_path / "nowhere")
     assert message("org/model", "", tmp_path) == (
-        f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set model.revision to "
-        f"{NEWER}."
+        f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set "
+        f"model.revision = '{NEWER}'."
     )
 
 
