@@ -122,14 +122,13 @@ def fetch_components(
 def require_components(checkpoint: Checkpoint, components: Iterable[Component]) -> None:
     """Find out whether what is missing of components can be downloaded, before anything is computed.
 
-    Where something is, the checkpoint's model index comes with it, so that `explain_class` has it to read.
+    Where something is, the model index of its repository comes with it, so that `explain_class` has it to read.
 
     Raises:
         CheckpointError: it cannot; without a network, all missing files of all components are named.
     """
     for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
-        is_asked = hub.require_access(repo, commit, paths)
-        if is_asked and (repo, commit) == (checkpoint.repo, checkpoint.commit):
+        if hub.require_access(repo, commit, paths):
             index = [MODEL_INDEX] if MODEL_INDEX in hub.list_files(repo, commit) else []
             hub.fetch(repo, commit, index, lambda _done, _total: None)
 
@@ -161,6 +160,13 @@ def component_folder(checkpoint: Checkpoint, name: str) -> Path:
     if place is None:
         return checkpoint.folder / name
     return place.folder / name if (place.folder / name).is_dir() else place.folder
+
+
+def index_folder(checkpoint: Checkpoint, name: str) -> Path:
+    """Where the model index is, if there is one, of the checkpoint from which a component of this name is taken."""
+    place = checkpoint.elsewhere.get(name, checkpoint)
+    is_component_itself = not (place.folder / name).is_dir() and place.folder.name == name and not place.commit
+    return place.folder.parent if is_component_itself else place.folder
 
 
 def settings_file(checkpoint: Checkpoint, component: Component) -> Path:

@@ -6,7 +6,7 @@ the headers of their weights. It loads nothing heavy.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,12 +14,19 @@ from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, StagesError
 from stages.keys import JsonValue, Node
-from stages.models.checkpoint import Checkpoint, find_local_files, read_component_settings, require_components
+from stages.models.checkpoint import (
+    Checkpoint,
+    find_local_files,
+    index_folder,
+    read_component_settings,
+    require_components,
+)
 from stages.models.pipeline_class import explain_class
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
 from stages.outcomes import remember_outcomes
 from stages.pipeline.component import Component
+from stages.pipeline.denoise import TRANSFORMER
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
 
@@ -103,7 +110,7 @@ def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
     due = [chain.nodes[name] for name in names[names.index(first) :]]
     components = tuple(each for node in due if node.components for each in pipeline[node.stage].components)
     faults = collect(lambda: chain.reader.require(chain.checkpoint, components))
-    faults = faults or list(_find_faults_of_checkpoint(chain, due))
+    faults = faults or list(_find_faults_of_pipeline(chain, components))
     if not faults:
         faults = [fault for node in due for fault in _find_faults_of_node(chain, pipeline, node)]
     return list(dict.fromkeys(faults))
@@ -120,8 +127,9 @@ def collect(*steps: Callable[[], object]) -> list[str]:
     return faults
 
 
-def _find_faults_of_checkpoint(chain: Chain, due: list[Node]) -> Iterator[str]:
-    if any(node.components for node in due) and (fault := explain_class(chain.checkpoint.folder)):
+def _find_faults_of_pipeline(chain: Chain, components: Collection[Component]) -> Iterator[str]:
+    """What the transformer was made for; other components are the same in checkpoints of other tasks."""
+    if TRANSFORMER in components and (fault := explain_class(index_folder(chain.checkpoint, TRANSFORMER.name))):
         yield fault
 
 

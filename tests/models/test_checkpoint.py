@@ -26,7 +26,7 @@ from stages.models.checkpoint import (
     require_components,
 )
 from stages.models.hub import cached_files
-from stages.models.hub_cache import keep_listing
+from stages.models.hub_cache import keep_listing, snapshot_folder
 from stages.models.hub_listing import HubFile
 from stages.models.places import resolve
 from stages.pipeline.component import Component
@@ -312,6 +312,17 @@ def test_the_layout_of_the_original_repository_is_recognised(tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         read_component_settings(Checkpoint(tmp_path), VAE)
     assert str(error.value).startswith(f"{tmp_path}: has a transformer for each of 480p_t2v, 720p_i2v_distilled: ")
+
+
+@pytest.mark.parametrize("component", ["", "vae"])
+def test_the_model_index_comes_with_the_knowledge_that_files_can_be_had(
+    tmp_path: Path, server: HubServer, component: str
+):
+    server.repos["org/model"].files = {**FILES, "model_index.json": b"{}"}
+    elsewhere = {component: f"org/model@{NEWER}"} if component else {}
+    place = "builtin:shapes" if component else "org/model"
+    require_components(resolve(place, "", tmp_path, components=elsewhere), [VAE])
+    assert (snapshot_folder("org/model", NEWER) / "model_index.json").read_bytes() == b"{}"
 
 
 def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached: Path, cache: StatCache):
