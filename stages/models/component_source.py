@@ -4,7 +4,6 @@ Which of them are picked is decided in component_files.py; what is asked of the 
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from stages.errors import CheckpointError
 from stages.keys import JsonValue, digest_file
 from stages.models import hub, hub_cache
 from stages.models.component_files import Picked, find_undecided, parse_index, pick_files
+from stages.models.weight_names import find_variants
 from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
 
@@ -201,7 +201,7 @@ def has_variant(folder: Path, repo: str, commit: str, variant: str) -> bool:
         names = [path.rpartition("/")[2] for path in hub.list_files(repo, commit)]
     else:
         names = [path.name for pattern in ("*", "*/*") for path in folder.glob(pattern)]
-    return any(re.search(rf"\.{re.escape(variant)}[.-]", name) for name in names)
+    return variant in find_variants(names)
 
 
 def _list_shards(path: Path) -> JsonValue:

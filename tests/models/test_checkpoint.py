@@ -235,9 +235,12 @@ def test_a_variant_that_only_some_components_have_is_read_where_it_is(folder: Pa
     ]  # fmt: skip
 
 
-def test_a_variant_that_no_component_has_is_reported(folder: Path):
-    assert fault(lambda: open_component(Checkpoint(folder, variant="fp17"), VAE)) == (
-        f'model.variant = "fp17": no component of {folder} has weights of it. Correct it, or set variant = "".'
+@pytest.mark.parametrize("variant", ["fp17", "bin", "safetensors", "index"])
+def test_a_variant_that_no_component_has_is_reported(folder: Path, variant: str):
+    for name in ("diffusion_pytorch_model.bin.index.json", "diffusion_pytorch_model.bin"):
+        add(folder / "vae", name)
+    assert fault(lambda: open_component(Checkpoint(folder, variant=variant), VAE)) == (
+        f'model.variant = "{variant}": no component of {folder} has weights of it. Correct it, or set variant = "".'
     )
 
 

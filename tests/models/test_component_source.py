@@ -10,6 +10,7 @@ from stages.keys import digest_bytes
 from stages.models.component_source import FolderSource, HubSource, find_in_hub, has_variant, needs_listing
 from stages.models.hub_cache import keep_listing
 from stages.models.hub_listing import HubFile
+from stages.models.weight_names import index_names, single_name
 from stages.pipeline.component import Component
 from stages.pipeline.decode import VAE
 from stages.pipeline.encode import TOKENIZER
@@ -78,13 +79,30 @@ def test_a_file_that_cannot_be_read_is_reported(folder: Path, tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize("name", ["m.fp16.safetensors", "m.fp16-00001-of-00002.safetensors", "m.index.fp16.json"])
-def test_a_variant_is_known_by_the_names_of_files(tmp_path: Path, name: str):
+@pytest.mark.parametrize("name", [single_name("m", "fp16"), *index_names("m", "fp16")])
+def test_a_variant_is_known_by_the_names_under_which_it_would_be_read(tmp_path: Path, name: str):
     (tmp_path / "vae").mkdir()
     assert not has_variant(tmp_path, "", "", "fp16")
     (tmp_path / "vae" / name).touch()
     assert has_variant(tmp_path, "", "", "fp16")
     assert not has_variant(tmp_path, "", "", "fp1")
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("pytorch_model.bin.index.json", "bin"),
+        ("diffusion_pytorch_model.safetensors.index.json", "safetensors"),
+        ("diffusion_pytorch_model.safetensors.index.json", "index"),
+        ("m.fp16.bin", "fp16"),
+        ("m.fp16-00001-of-00002.safetensors", "fp16"),
+        ("config.fp16.json", "fp16"),
+    ],
+)
+def test_a_part_of_another_name_is_no_variant(tmp_path: Path, name: str, variant: str):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / name).touch()
+    assert not has_variant(tmp_path, "", "", variant)
 
 
 @pytest.mark.usefixtures("folder")
