@@ -63,8 +63,19 @@ def component_identity(checkpoint: Checkpoint, component: Component, cache: Stat
     Raises:
         CheckpointError: files that would be read are missing, one cannot be read, or the hub does not answer.
     """
-    source, picked = _find(checkpoint, component, cache)
+    source, picked = find_component(checkpoint, component, cache)
     return digest_bytes(canonical_json(dict(source.digests(picked.names, cache))))
+
+
+def find_component(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
+    """Where a component is, and its files that are read. Raises CheckpointError."""
+    place = checkpoint.elsewhere.get(component.name, checkpoint)
+    try:
+        return _find_at(place, checkpoint, component, cache)
+    except CheckpointError:
+        if layout := _explain_layout(place):
+            raise CheckpointError(layout) from None
+        raise
 
 
 def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFiles:
@@ -73,7 +84,7 @@ def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFil
     Raises:
         CheckpointError: files that would be read are missing, or cannot be downloaded.
     """
-    source, picked = _find(checkpoint, component, None)
+    source, picked = find_component(checkpoint, component, None)
     if isinstance(source, HubSource):
         source.fetch(picked.names)
     return ComponentFiles(component, source.folder, picked)
@@ -85,7 +96,7 @@ def find_local_files(checkpoint: Checkpoint, component: Component) -> ComponentF
     Raises:
         CheckpointError: files that would be read are missing.
     """
-    source, picked = _find(checkpoint, component, None)
+    source, picked = find_component(checkpoint, component, None)
     if isinstance(source, HubSource) and not all((source.folder / name).is_file() for name in picked.names):
         return None
     return ComponentFiles(component, source.folder, picked)
@@ -97,7 +108,7 @@ def read_component_settings(checkpoint: Checkpoint, component: Component) -> Set
     Raises:
         CheckpointError: files that would be read are missing, or the settings are no JSON or cannot be downloaded.
     """
-    source, _ = _find(checkpoint, component, None)
+    source, _ = find_component(checkpoint, component, None)
     if isinstance(source, HubSource):
         source.fetch([component.settings])
     return read_settings(source.folder / component.settings)
@@ -180,17 +191,6 @@ def describe_place(checkpoint: Checkpoint, name: str) -> str:
     return f"{place.repo}@{place.commit}" if place.commit else str(component_folder(checkpoint, name))
 
 
-def _find(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
-    """Where a component is, and its files that are read. Raises CheckpointError."""
-    place = checkpoint.elsewhere.get(component.name, checkpoint)
-    try:
-        return _find_at(place, checkpoint, component, cache)
-    except CheckpointError:
-        if layout := _explain_layout(place):
-            raise CheckpointError(layout) from None
-        raise
-
-
 def _explain_layout(place: Checkpoint) -> str | None:
     if place.commit:
         return explain_layout(f"{place.repo}@{place.commit}", hub.known_files(place.repo, place.commit))
@@ -220,7 +220,7 @@ def _paths_in_hub(checkpoint: Checkpoint, components: Iterable[Component]) -> Ma
     """What is read of components that come from the hub, by repository and commit."""
     paths: dict[tuple[str, str], list[str]] = {}
     for component in components:
-        source, picked = _find(checkpoint, component, None)
+        source, picked = find_component(checkpoint, component, None)
         if isinstance(source, HubSource):
             own = paths.setdefault((source.repo, source.commit), [])
             own += [f"{source.prefix}{name}" for name in picked.names]

@@ -109,6 +109,11 @@ class HubSource:
         ids = hub.list_files(*self._of) if self.is_listed else hub.cached_files(*self._of, cache)
         return {name: ids[f"{self.prefix}{name}"] for name in names}
 
+    def sizes(self, names: Collection[str]) -> Mapping[str, int]:
+        """Bytes of each file, as the hub lists them. Raises CheckpointError: it does not answer."""
+        sizes = hub.list_sizes(*self._of)
+        return {name: sizes[f"{self.prefix}{name}"] for name in names}
+
     def fetch(self, names: Iterable[str], progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
         """Bring files into the hub's cache, unless they are there; `progress` in bytes. Raises CheckpointError."""
         hub.fetch(*self._of, [f"{self.prefix}{name}" for name in names], progress)

@@ -76,6 +76,11 @@ def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mappi
     return {path: file.blob_id for path, file in _list(repo, commit, wanted).items()}
 
 
+def list_sizes(repo: str, commit: str) -> Mapping[str, int]:
+    """Bytes by path of all files of a commit; otherwise as `list_files`."""
+    return {path: file.size_bytes for path, file in _list(repo, commit, ()).items()}
+
+
 def is_listed(repo: str, commit: str) -> bool:
     """Whether the files of a commit are known, so that `list_files` does not ask the hub."""
     return hub_cache.read_listing(repo, commit) is not None
@@ -138,6 +143,17 @@ def require_access(repo: str, commit: str, paths: Iterable[str]) -> bool:
 
         probe(repo, commit, missing)
     return bool(missing)
+
+
+def read_header(repo: str, commit: str, path: str) -> bytes:
+    """The header of a safetensors file of a commit, with its length before it, as far as the file has it; unchecked.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
+    from stages.models.hub_download import download_header  # noqa: PLC0415 (as below)
+
+    return download_header(repo, commit, path)
 
 
 def _find_offline(repo: str, revision: str) -> str:

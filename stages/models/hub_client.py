@@ -122,6 +122,21 @@ def ask_entries(repo: str, commit: str) -> Iterator[object]:
         url = following
 
 
+def ask_bytes(repo: str, commit: str, path: str, num_bytes: int) -> bytes:
+    """The first bytes of a file, or all that it has."""
+
+    def take(response: Any, _patience: Patience) -> bytes:
+        content = b""
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) >= num_bytes:  # also of a hub that ignores ranges
+                break
+        return content[:num_bytes]
+
+    headers = {"Range": f"bytes=0-{num_bytes - 1}"}
+    return receive(file_url(repo, commit, path), take, headers=lambda: headers)
+
+
 def file_url(repo: str, commit: str, path: str) -> str:
     """Where the hub has the content of a file."""
     return f"{constants.ENDPOINT}/{repo}/resolve/{commit}/{quote(path)}"

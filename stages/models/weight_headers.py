@@ -6,6 +6,7 @@ Whether the names and shapes are those of the model, the stage finds out when it
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from stages.models.component_files import ComponentFiles
@@ -14,6 +15,8 @@ from stages.wording import COPY_AGAIN
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
+# The most bytes in memory that a byte of a file becomes: weights are of 2 bytes or 4.
+MOST_GROWTH: Mapping[str, int] = MappingProxyType({"bfloat16": 1, "float32": 2})
 _GIB = 2**30
 
 

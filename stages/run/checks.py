@@ -22,6 +22,7 @@ from stages.models.checkpoint import (
     require_components,
 )
 from stages.models.pipeline_class import explain_class
+from stages.models.remote_headers import count_listed_bytes, read_remote_headers
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
 from stages.outcomes import remember_outcomes
@@ -40,6 +41,8 @@ class Reader:
         """Nothing is read yet."""
         self.settings = remember_outcomes(read_component_settings)
         self.headers = remember_outcomes(_read_local_headers)
+        self.count_listed_bytes = remember_outcomes(count_listed_bytes)
+        self.remote_headers = remember_outcomes(read_remote_headers)
         self.require = remember_outcomes(require_components)
 
 
@@ -71,6 +74,14 @@ class Chain:
     def headers(self, component: Component) -> WeightHeaders | None:
         """Those of a component's weight files; None while they are not downloaded. Raises CheckpointError."""
         return self.reader.headers(self.checkpoint, component)
+
+    def count_listed_bytes(self, component: Component) -> int:
+        """Bytes of a component's weight files, as the hub lists them. Raises CheckpointError."""
+        return self.reader.count_listed_bytes(self.checkpoint, component)
+
+    def remote_headers(self, component: Component) -> WeightHeaders | None:
+        """Those of weight files on the hub, of which nothing else is fetched. Raises CheckpointError."""
+        return self.reader.remote_headers(self.checkpoint, component)
 
     def makes(self, stage: str) -> bool:
         """Whether a stage computes its result, so that no file from elsewhere takes its place."""
@@ -138,7 +149,10 @@ def _find_faults_of_node(chain: Chain, pipeline: Pipeline, node: Node) -> list[s
     if missing := stage.find_missing(node.parameters):
         return [missing]
     find = _load_checks(stage.program_of(node.parameters).package)
-    return [] if find is None else find(chain, stage.complete(node.parameters))
+    try:
+        return [] if find is None else find(chain, stage.complete(node.parameters))
+    except StagesError as error:
+        return [str(error)]
 
 
 @functools.cache  # asked for each node

@@ -42,6 +42,7 @@ _CARRIERS = (
     "stages.models.missing_weights",
     "stages.models.places",
     "stages.models.reference",
+    "stages.models.remote_headers",
     "stages.models.weight_names",
     "stages.models.weights",
     "stages.machine.executables",
