@@ -176,6 +176,21 @@ def test_an_identity_does_not_depend_on_what_else_is_asked_for(
     assert with_hub["a"]["encode"].key != PINNED["encode"]
 
 
+def test_what_the_hub_lists_for_one_video_counts_for_those_before_it(hub_root: Path, hub_server: HubServer):
+    """The cache holds a single file of weights, and the hub has shards beside it, which go before."""
+    (hub_root / "model/vae/shard.safetensors").write_text("weights")
+    index = hub_root / "model/vae/diffusion_pytorch_model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "shard.safetensors"}}')
+    hub_server.repos["org/model"] = Repo.of_folder(hub_root / "model", commit="a" * 40)
+    partial = hub_root / "hub/models--org--model/snapshots" / ("a" * 40)
+    (partial / "transformer/diffusion_pytorch_model.safetensors").unlink()
+    write_video(hub_root, "a", '[denoise]\nfrom_file = "latents"\n')
+    (hub_root / "latents").write_bytes(b"content")
+    first = graph(hub_root, **HUB_MODEL).videos
+    assert list(first) == ["a", "demo"]
+    assert graph(hub_root, **HUB_MODEL).videos == first  # with the list that is kept since
+
+
 def test_nothing_is_asked_where_no_file_can_be_missing(hub_root: Path, hub_server: HubServer):
     graph(hub_root, **HUB_MODEL)
     assert hub_server.asked == []
