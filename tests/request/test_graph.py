@@ -23,7 +23,7 @@ from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
 from tests.checkpoints import edit_json, lay_into_hub_cache
 from tests.hub_repo import COMMIT, Repo
-from tests.hub_server import HubServer, serve
+from tests.hub_server import HubServer, ask_here, serve
 from tests.project import copy_checkpoint, copy_params
 
 HUB_MODEL = {"model__checkpoint": "org/model", "model__revision": "a" * 40}
@@ -65,13 +65,10 @@ def hub_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+def hub_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub that answers, and has nothing yet."""
     with serve({}) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+        ask_here(server, root / "hub", monkeypatch)
         yield server
 
 
@@ -202,9 +199,9 @@ def test_a_hub_that_does_not_answer_is_asked_as_often_for_one_video_as_for_five(
     for names in ("b", "cdef"):
         for seed, name in enumerate(names):
             write_video(hub_root, name, f'{model}[encode]\nprompt = "x"\n[denoise]\nseed = {seed}\n')
-        before = len(hub_server.asked)
+        before = hub_server.num_of_models
         assert {"b", *names} <= graph(hub_root).faults.keys()
-        num_asked.append(len(hub_server.asked) - before)
+        num_asked.append(hub_server.num_of_models - before)
     assert num_asked == [1, 1]
 
 

@@ -18,7 +18,9 @@ from stages.run.worker import Workers
 from stages.store.stat_cache import StatCache
 from stages.store.verdict import Verdict
 from tests.fork import is_fork_installed
-from tests.project import PROJECT, copy_params
+from tests.hub_repo import Repo
+from tests.hub_server import ask_here, serve
+from tests.project import PROJECT, SHAPES, copy_params
 
 
 @pytest.fixture
@@ -228,6 +230,21 @@ def test_a_fault_of_one_video_leaves_the_others_and_is_in_the_graph(root: Path):
     build = load_build(root, {})
     assert build.graph.videos.keys() == {"demo"}
     assert build.graph.faults.keys() == {"other"}
+
+
+def test_a_video_whose_checkpoint_the_hub_refuses_is_checked_once(root: Path, monkeypatch: pytest.MonkeyPatch):
+    with serve({"org/shapes": Repo.of_folder(SHAPES, is_gated=True)}) as server:
+        ask_here(server, root / "hub", monkeypatch)
+        build = load_build(root, {"model.checkpoint": "org/shapes"})
+        names = {node.title for node in build.graph.all_nodes()}
+        faults = build.check(names, lambda _: True)
+        assert "the repository is gated" in str(faults["demo"])
+        num_asked = len(server.asked)
+        assert build.check(names, lambda _: True) == faults
+        for node in build.graph.all_nodes():
+            with pytest.raises(StageError, match="the repository is gated"):
+                build.run(node, print)
+    assert len(server.asked) == num_asked
 
 
 def test_a_fault_is_never_up_to_date_and_prints_as_its_message():

@@ -9,11 +9,14 @@ import pytest
 from stages.errors import CheckpointError
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
+from stages.models.places import resolve
 from stages.run import checks
 from stages.run.build import load_build
-from stages.run.checks import collect, find_faults
+from stages.run.checks import Reader, collect, find_faults
 from tests.builders import PIPELINE
 from tests.chains import build_chain, edit_settings, faults_of
+from tests.hub_repo import COMMIT
+from tests.hub_server import ask_here, serve
 from tests.project import SHAPES, copy_checkpoint, copy_params
 
 
@@ -93,6 +96,16 @@ def test_steps_that_fail_are_collected_and_others_pass():
         raise CheckpointError(text)
 
     assert collect(lambda: refuse("a"), lambda: None, lambda: refuse("b")) == ["a", "b"]
+
+
+def test_a_hub_that_refuses_is_asked_once_for_all_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with serve({}) as server:
+        ask_here(server, tmp_path, monkeypatch)
+        checkpoint, reader = resolve("org/gone", COMMIT), Reader()
+        chains = [replace(build_chain(SHAPES), checkpoint=checkpoint, reader=reader) for _ in range(5)]
+        faults = [find_faults(chain, PIPELINE, "encode") for chain in chains]
+    assert [each[0].partition(":")[0] for each in faults] == [f"org/gone@{COMMIT}"] * 5
+    assert server.num_of_models == 1
 
 
 def test_what_videos_have_in_common_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 from safetensors.numpy import load_file, save_file
 
 from stages.models.hub_cache import find_paths
@@ -18,7 +17,7 @@ from stages.run.weight_checks import find_weight_faults
 from tests.builders import PIPELINE
 from tests.chains import MACHINE, build_chain, faults_of
 from tests.hub_repo import COMMIT, Repo
-from tests.hub_server import HubServer, serve
+from tests.hub_server import HubServer, ask_here, serve
 from tests.project import SHAPES, copy_checkpoint
 
 STEM = "diffusion_pytorch_model.safetensors"
@@ -67,10 +66,7 @@ def test_memory_is_compared_with_what_is_read_alone(monkeypatch: pytest.MonkeyPa
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub that has the built-in checkpoint as `org/shapes`, of which nothing is cached."""
     with serve({"org/shapes": Repo.of_folder(SHAPES)}) as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        ask_here(hub, tmp_path / "hub", monkeypatch)
         yield hub
 
 
