@@ -49,9 +49,10 @@ def refusal(error: Exception, repo: str, commit: str, wanted: Collection[str] = 
         return CheckpointError(f"{where}: cannot be fetched: {why}")
     paths = sorted(wanted)
     files = "\n".join(f"  {path}" for path in paths)
+    unknown = ", or not known to be whole there" if any("*" in path for path in paths) else ""
     return CheckpointError(
-        f"{where}: not in the hub's cache ({repo_folder(repo)}):\n{files}\n  They cannot be fetched: {why}\n  Or run, "
-        f"where there is a network, with this cache: {_command(repo, commit, paths)}"
+        f"{where}: not in the hub's cache{unknown} ({repo_folder(repo)}):\n{files}\n  They cannot be fetched: {why}\n"
+        f"  Or run, where there is a network, with this cache: {_command(repo, commit, paths)}"
     )
 
 

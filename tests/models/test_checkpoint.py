@@ -333,7 +333,8 @@ def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached
     with pytest.raises(CheckpointError) as error:
         list_components(resolve("org/model", COMMIT, tmp_path), [VAE, *others], cache)
     assert str(error.value).startswith(
-        f"org/model@{COMMIT}: not in the hub's cache ({cached}):\n  scheduler/*\n  transformer/*\n  They cannot be"
+        f"org/model@{COMMIT}: not in the hub's cache, or not known to be whole there ({cached}):\n  scheduler/*\n"
+        "  transformer/*\n  They cannot be"
     )
 
 
