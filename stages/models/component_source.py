@@ -137,7 +137,7 @@ def find_in_hub(
         repo, commit: of the hub.
         component: as the stage declares it.
         variant: of the weights, "" for none.
-        may_be_root: whether the repository can be nothing but the component, as one that is named for it alone.
+        may_be_root: whether the repository can be nothing but the component, as one that `model.components` names.
         cache: remembers what was read from files.
     Raises:
         CheckpointError: files are missing, or the hub does not answer.

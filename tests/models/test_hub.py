@@ -125,6 +125,13 @@ def test_the_files_of_a_commit_are_asked_for_once(server: HubServer):
     assert len(server.asked) == -(-len(repo.tree()) // repo.page)
 
 
+def test_with_a_cache_that_cannot_be_written_the_files_of_a_commit_are_asked_for_once(server: HubServer, hub: Path):
+    (hub / ".hunyuan-stages").write_text("a file in place of the folder")
+    listed = [list_files("org/model", NEWER) for _ in range(3)]
+    assert listed == [{path: server.repos["org/model"].blob_id(path) for path in FILES}] * 3
+    assert server.num_of_models == -(-len(server.repos["org/model"].tree()) // server.repos["org/model"].page)
+
+
 @pytest.mark.usefixtures("server")
 def test_a_damaged_list_of_files_is_asked_for_again(tmp_path: Path):
     listed = list_files("org/model", NEWER)
