@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from stages.denoise.config import TRANSFORMER_CLASS, TransformerConfig, as_arguments
 from stages.denoise.torch_bridge import weight_shapes
-from stages.models.checkpoint import resolve
+from stages.models.places import resolve
 
 _STEM = "diffusion_pytorch_model"
 _SCALE = 0.02  # of random weights, about that of trained ones

@@ -18,16 +18,17 @@ def edit_settings(file: Path, **values: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
-def build_chain(folder: Path, machine: Mapping[str, JsonValue] = MACHINE) -> Chain:
-    """All nodes of a video of defaults; nobody looks at their keys."""
+def build_chain(folder: Path, machine: Mapping[str, JsonValue] = MACHINE, **elsewhere: Path) -> Chain:
+    """All nodes of a video of defaults; nobody looks at their keys. Components can be from elsewhere, by name."""
     nodes = {}
     for name in ALL:
         stage = PIPELINE[name]
         parameters = stage.parameters.model_construct(prompt="A circle.").key_parameters()
         nodes[name] = Node(name, parameters, {each.name: "0" for each in stage.components}, {})
-    return Chain(nodes, Checkpoint(folder), machine)
+    places = {name: Checkpoint(place) for name, place in elsewhere.items()}
+    return Chain(nodes, Checkpoint(folder, elsewhere=places), machine)
 
 
-def faults_of(folder: Path, first: str = "encode") -> list[str]:
+def faults_of(folder: Path, first: str = "encode", **elsewhere: Path) -> list[str]:
     """What keeps the nodes from `first` on from being made of a checkpoint."""
-    return find_faults(build_chain(folder), PIPELINE, first)
+    return find_faults(build_chain(folder, **elsewhere), PIPELINE, first)

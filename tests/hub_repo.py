@@ -38,6 +38,7 @@ class Repo:
         whole_page: what a page is in place of a list, unless it is ...
         cut_json: bytes after which each page of the tree is cut, if it is not None.
         ignores_ranges: a range is answered with the whole.
+        hides_length: answers have no length, and end with the connection.
     """
 
     files: Mapping[str, bytes]
@@ -60,6 +61,7 @@ class Repo:
     whole_page: object = ...
     cut_json: int | None = None
     ignores_ranges: bool = False
+    hides_length: bool = False
 
     @staticmethod
     def of_folder(folder: Path, **behaviour: object) -> "Repo":

@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 from tests.hub_repo import Repo
 
@@ -58,6 +62,11 @@ class HubServer:
         """Those that were asked for."""
         return [each.path for each in self.asked if each.method == method]
 
+    @property
+    def num_of_models(self) -> int:
+        """How many requests were about models; the hub's library has one of its own per process."""
+        return sum(path.startswith("/api/models/") for path in self.paths())
+
 
 @contextmanager
 def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
@@ -78,6 +87,15 @@ def serve(repos: dict[str, Repo]) -> Iterator[HubServer]:
                 each.shutdown()
             for thread in threads:
                 thread.join()
+
+
+def ask_here(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hub's library, in this process, ask this hub and keep what comes in `cache`; without a token."""
+    monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
 class _Server(ThreadingHTTPServer):
@@ -190,7 +208,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.PARTIAL_CONTENT if is_part else HTTPStatus.OK)
         if is_part:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
-        self.send_header("Content-Length", str(end - start))
+        if repo.hides_length:
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(end - start))
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("ETag", f'"{repo.blob_id(path)}"')
         self.send_header("X-Repo-Commit", repo.commit)

@@ -110,7 +110,7 @@ def test_offline_all_that_is_missing_of_all_stages_is_named_in_one_message(root:
     assert result.returncode == 1
     assert list_made(result) == []
     assert (
-        f"CheckpointError: org/shapes@{COMMIT}: not in the hub's cache ({repo}):\n"
+        f"CheckpointError: org/shapes@{COMMIT}: not in the hub's cache, or not known to be whole there ({repo}):\n"
         "  text_encoder/*\n  transformer/*\n  vae/*\n"
         "  They cannot be fetched: HF_HUB_OFFLINE is set, so the hub is not asked. Unset it.\n"
         "  Or run, where there is a network, with this cache: hf download org/shapes --include 'text_encoder/*' "

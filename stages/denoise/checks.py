@@ -17,6 +17,7 @@ from stages.denoise.config import (
 from stages.geometry import VideoSize, latent_size
 from stages.machine.host_memory import host_memory_bytes
 from stages.machine.mesh_layout import AUTO, fold_layout
+from stages.models.text_layouts import QWEN, T5, TextLayout
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
@@ -27,9 +28,9 @@ from stages.run.weight_checks import find_weight_faults, is_on_host
 _MAX_TOKENS = 2**31 - 1  # JAX's indices have 32 bits
 _GIB = 2**30
 # A width that the transformer reads, by its setting: the component that makes it, and the name that it has there.
-_WIDTHS: Mapping[str, tuple[Component, str]] = {
-    "text_embed_dim": (TEXT_ENCODER, "hidden_size"),
-    "text_embed_2_dim": (TEXT_ENCODER_2, "d_model"),
+_WIDTHS: Mapping[str, tuple[Component, TextLayout, str]] = {
+    "text_embed_dim": (TEXT_ENCODER, QWEN, "hidden_size"),
+    "text_embed_2_dim": (TEXT_ENCODER_2, T5, "d_model"),
 }
 
 
@@ -91,9 +92,9 @@ def _find_other_widths(chain: Chain) -> list[str]:
     transformer = chain.settings(TRANSFORMER)
     config = parse_transformer_config(transformer)
     faults = []
-    for name, (component, key) in _WIDTHS.items():
+    for name, (component, layout, key) in _WIDTHS.items():
         encoder = chain.settings(component)
-        found = encoder.values.get(key, encoder.values.get("text_config", {}).get(key))
+        found = layout.select_settings(encoder.values).get(key)
         if found != getattr(config, name):
             faults.append(
                 f"{transformer.where}: `{name}` is {getattr(config, name)}, but `{key}` in {encoder.where} is {found}. "

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from stages.encode.text_layouts import QWEN, T5, TextLayout
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.settings import find_faults as find_faults_of_settings
 from stages.models.settings import refuse_faulty
+from stages.models.text_layouts import QWEN, T5, TextLayout
 from stages.pipeline.component import Component
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
 from stages.pipeline.stage import HOST

@@ -21,10 +21,10 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerBase, Qwen2_5_VLTextM
 from stages.encode.chat import apply_chat_template, count_closing_tokens, list_tokens
 from stages.encode.components import load_model, load_tokenizer, read_config
 from stages.encode.prompt import NUM_SYSTEM_TOKENS, Truncation, build_chat, extract_glyph_text
-from stages.encode.text_layouts import QWEN, T5
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.checkpoint import Checkpoint, open_component
 from stages.models.settings import count
+from stages.models.text_layouts import QWEN, T5
 from stages.pipeline.encode import STAGE, TEXT_ENCODER, TEXT_ENCODER_2, TOKENIZER, TOKENIZER_2
 from stages.request.arguments import check_arguments
 

@@ -1,15 +1,12 @@
 """A model checkpoint: where its components are, and what identifies them in a key.
 
-A checkpoint is a folder of components, as diffusers saves a pipeline: `transformer/`, `vae/`, ... It is named by its
-folder, by a Hugging Face hub id, or as `builtin:<name>`, a folder of this package; single components can be taken from
-elsewhere. No tensor is read here.
+A checkpoint is a folder of components, as diffusers saves a pipeline: `transformer/`, `vae/`, ...; single components
+can be taken from elsewhere. How parameters name one is in places.py. No tensor is read here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from stages.errors import CheckpointError
@@ -20,20 +17,15 @@ from stages.models.component_source import (
     FolderSource,
     HubSource,
     Source,
-    find_in_cache,
     find_in_hub,
     has_variant,
+    needs_listing,
     pick,
 )
 from stages.models.pipeline_class import MODEL_INDEX, explain_layout
 from stages.models.settings import Settings, read_settings
 from stages.pipeline.component import Component
 from stages.store.stat_cache import StatCache
-
-BUILTIN_PREFIX = "builtin:"
-_BUILTIN_FOLDER = Path(__file__).parent / "builtin"
-_FIX = "Correct the path in params/model.toml or the video's file."
-_CHECKPOINT = "model.checkpoint"
 
 
 @dataclass(frozen=True)
@@ -62,47 +54,6 @@ class Checkpoint:
         return Checkpoint(**{**fields, "folder": Path(fields["folder"]), "elsewhere": elsewhere})
 
 
-def resolve(
-    checkpoint: str,
-    revision: str = "",
-    root: Path = Path(),
-    *,
-    variant: str = "",
-    components: Mapping[str, str] = MappingProxyType({}),
-) -> Checkpoint:
-    """Find a checkpoint.
-
-    Args:
-        checkpoint: folder (absolute, `~`, or relative to `root`), hub id or `builtin:<name>`.
-        revision: branch, tag or commit of a hub id, "" is `main`; "" for the other two. The commit of a branch or tag
-            is looked up once (see `hub.find_commit`).
-        root: the project's folder.
-        variant: of the weights, such as "fp16".
-        components: where single components are taken from, by their names: what `checkpoint` can be, or the folder of
-            the component itself; a hub id may have `@` and a revision behind it.
-    Raises:
-        CheckpointError: there is no such checkpoint, the revision is not valid, or the hub does not answer.
-    """
-    elsewhere = {
-        name: _resolve_one(f"model.components.{name}", *split_revision(text, root), root)
-        for name, text in components.items()
-    }
-    return replace(_resolve_one(_CHECKPOINT, checkpoint, revision, root), variant=variant, elsewhere=elsewhere)
-
-
-def resolve_offline(checkpoint: str, revision: str, root: Path) -> Checkpoint | None:
-    """As `resolve`, without the network: None for a hub id whose commit is not in the hub's cache."""
-    if hub.is_hub_id(checkpoint) and not (root / checkpoint).is_dir() and hub.would_ask(checkpoint, revision):
-        return None
-    return resolve(checkpoint, revision, root)
-
-
-def split_revision(place: str, root: Path) -> tuple[str, str]:
-    """What a component is taken from: a place as `checkpoint` names it, and the revision behind the @ of a hub id."""
-    repo, _, revision = place.partition("@")
-    return (repo, revision) if hub.is_hub_id(repo) and not _is_folder(root, place) else (place, "")
-
-
 def component_identity(checkpoint: Checkpoint, component: Component, cache: StatCache) -> str:
     """What identifies a component in a key: the digest of the names of the files that are read, and of their content.
 
@@ -112,8 +63,19 @@ def component_identity(checkpoint: Checkpoint, component: Component, cache: Stat
     Raises:
         CheckpointError: files that would be read are missing, one cannot be read, or the hub does not answer.
     """
-    source, picked = _find(checkpoint, component, cache)
+    source, picked = find_component(checkpoint, component, cache)
     return digest_bytes(canonical_json(dict(source.digests(picked.names, cache))))
+
+
+def find_component(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
+    """Where a component is, and its files that are read. Raises CheckpointError."""
+    place = checkpoint.elsewhere.get(component.name, checkpoint)
+    try:
+        return _find_at(place, checkpoint, component, cache)
+    except CheckpointError:
+        if layout := _explain_layout(place):
+            raise CheckpointError(layout) from None
+        raise
 
 
 def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFiles:
@@ -122,7 +84,7 @@ def open_component(checkpoint: Checkpoint, component: Component) -> ComponentFil
     Raises:
         CheckpointError: files that would be read are missing, or cannot be downloaded.
     """
-    source, picked = _find(checkpoint, component, None)
+    source, picked = find_component(checkpoint, component, None)
     if isinstance(source, HubSource):
         source.fetch(picked.names)
     return ComponentFiles(component, source.folder, picked)
@@ -134,7 +96,7 @@ def find_local_files(checkpoint: Checkpoint, component: Component) -> ComponentF
     Raises:
         CheckpointError: files that would be read are missing.
     """
-    source, picked = _find(checkpoint, component, None)
+    source, picked = find_component(checkpoint, component, None)
     if isinstance(source, HubSource) and not all((source.folder / name).is_file() for name in picked.names):
         return None
     return ComponentFiles(component, source.folder, picked)
@@ -146,7 +108,7 @@ def read_component_settings(checkpoint: Checkpoint, component: Component) -> Set
     Raises:
         CheckpointError: files that would be read are missing, or the settings are no JSON or cannot be downloaded.
     """
-    source, _ = _find(checkpoint, component, None)
+    source, _ = find_component(checkpoint, component, None)
     if isinstance(source, HubSource):
         source.fetch([component.settings])
     return read_settings(source.folder / component.settings)
@@ -171,14 +133,13 @@ def fetch_components(
 def require_components(checkpoint: Checkpoint, components: Iterable[Component]) -> None:
     """Find out whether what is missing of components can be downloaded, before anything is computed.
 
-    Where something is, the checkpoint's model index comes with it, so that `explain_class` has it to read.
+    Where something is, the model index of its repository comes with it, so that `explain_class` has it to read.
 
     Raises:
         CheckpointError: it cannot; without a network, all missing files of all components are named.
     """
     for (repo, commit), paths in _paths_in_hub(checkpoint, components).items():
-        is_asked = hub.require_access(repo, commit, paths)
-        if is_asked and (repo, commit) == (checkpoint.repo, checkpoint.commit):
+        if hub.require_access(repo, commit, paths):
             index = [MODEL_INDEX] if MODEL_INDEX in hub.list_files(repo, commit) else []
             hub.fetch(repo, commit, index, lambda _done, _total: None)
 
@@ -196,9 +157,10 @@ def find_missing_bytes(checkpoint: Checkpoint, components: Iterable[Component]) 
 
 
 def list_components(checkpoint: Checkpoint, components: Iterable[Component], cache: StatCache) -> None:
-    """Ask the hub for the files of commits of which its cache holds no whole component, and was told no files.
+    """Ask the hub for the files of commits, where its answer is not kept and its cache lacks a part of a component.
 
-    `component_identity` does so for one component; this names all of them when the hub cannot be asked.
+    `component_identity` does so for one component; this names all of them when the hub cannot be asked. Where several
+    components of a commit are identified, this comes first: how one is identified must not depend on the others.
 
     Raises:
         CheckpointError: the hub does not answer.
@@ -207,7 +169,7 @@ def list_components(checkpoint: Checkpoint, components: Iterable[Component], cac
     for component in components:
         place = checkpoint.elsewhere.get(component.name, checkpoint)
         is_elsewhere, variant = place is not checkpoint, checkpoint.variant
-        if place.commit and not find_in_cache(
+        if place.commit and needs_listing(
             place.repo, place.commit, component, variant=variant, may_be_root=is_elsewhere, cache=cache
         ):
             wanted.setdefault((place.repo, place.commit), []).append(f"{component.name}/*")
@@ -223,6 +185,13 @@ def component_folder(checkpoint: Checkpoint, name: str) -> Path:
     return place.folder / name if (place.folder / name).is_dir() else place.folder
 
 
+def index_folder(checkpoint: Checkpoint, name: str) -> Path:
+    """Where the model index is, if there is one, of the checkpoint from which a component of this name is taken."""
+    place = checkpoint.elsewhere.get(name, checkpoint)
+    is_component_itself = not (place.folder / name).is_dir() and place.folder.name == name and not place.commit
+    return place.folder.parent if is_component_itself else place.folder
+
+
 def settings_file(checkpoint: Checkpoint, component: Component) -> Path:
     """Where the settings of a component are, or will be once it is downloaded."""
     return component_folder(checkpoint, component.name) / component.settings
@@ -232,17 +201,6 @@ def describe_place(checkpoint: Checkpoint, name: str) -> str:
     """Where a component of this name is taken from, for people: repository and commit, or a folder."""
     place = checkpoint.elsewhere.get(name, checkpoint)
     return f"{place.repo}@{place.commit}" if place.commit else str(component_folder(checkpoint, name))
-
-
-def _find(checkpoint: Checkpoint, component: Component, cache: StatCache | None) -> tuple[Source, Picked]:
-    """Where a component is, and its files that are read. Raises CheckpointError."""
-    place = checkpoint.elsewhere.get(component.name, checkpoint)
-    try:
-        return _find_at(place, checkpoint, component, cache)
-    except CheckpointError:
-        if layout := _explain_layout(place):
-            raise CheckpointError(layout) from None
-        raise
 
 
 def _explain_layout(place: Checkpoint) -> str | None:
@@ -274,7 +232,7 @@ def _paths_in_hub(checkpoint: Checkpoint, components: Iterable[Component]) -> Ma
     """What is read of components that come from the hub, by repository and commit."""
     paths: dict[tuple[str, str], list[str]] = {}
     for component in components:
-        source, picked = _find(checkpoint, component, None)
+        source, picked = find_component(checkpoint, component, None)
         if isinstance(source, HubSource):
             own = paths.setdefault((source.repo, source.commit), [])
             own += [f"{source.prefix}{name}" for name in picked.names]
@@ -302,51 +260,4 @@ def _require_variant(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f'model.variant = "{checkpoint.variant}": no component of {checkpoint.repo or checkpoint.folder} has '
             'weights of it. Correct it, or set variant = "".'
-        )
-
-
-def _is_folder(root: Path, place: str) -> bool:
-    with suppress(OSError, RuntimeError, ValueError):  # no path: `_resolve_one` says so
-        return (root / Path(place).expanduser()).is_dir()
-    return False
-
-
-def _resolve_one(parameter: str, checkpoint: str, revision: str, root: Path) -> Checkpoint:
-    if checkpoint.startswith(BUILTIN_PREFIX):
-        _refuse_revision(parameter, checkpoint, revision)
-        return _resolve_builtin(parameter, checkpoint.removeprefix(BUILTIN_PREFIX))
-    try:
-        folder = root / Path(checkpoint).expanduser()
-        is_folder = folder.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{parameter} = {checkpoint!r}: not a usable path ({error}). {_FIX}") from error
-    if is_folder:
-        _refuse_revision(parameter, checkpoint, revision)
-        return Checkpoint(folder)
-    if hub.is_hub_id(checkpoint):
-        commit = hub.find_commit(checkpoint, revision)
-        return Checkpoint(hub.snapshot_folder(checkpoint, commit), repo=checkpoint, commit=commit)
-    repo, _, revision_behind = checkpoint.partition("@")
-    if revision_behind and hub.is_hub_id(repo):
-        raise CheckpointError(
-            f"{parameter} = {checkpoint!r}: a revision stands on its own. Set checkpoint = {repo!r} and "
-            f"revision = {revision_behind!r}."
-        )
-    raise CheckpointError(f"{parameter} = {checkpoint!r}: no such folder, and not a hub id (owner/name). {_FIX}")
-
-
-def _resolve_builtin(parameter: str, name: str) -> Checkpoint:
-    known = sorted(path.name for path in _BUILTIN_FOLDER.iterdir() if path.is_dir())
-    if name not in known:
-        raise CheckpointError(
-            f"{parameter} = 'builtin:{name}': no such built-in checkpoint. There is: {', '.join(known)}."
-        )
-    return Checkpoint(_BUILTIN_FOLDER / name)
-
-
-def _refuse_revision(parameter: str, checkpoint: str, revision: str) -> None:
-    if revision:
-        raise CheckpointError(
-            f"model.revision = {revision!r}: only a hub id has revisions, and {parameter} = {checkpoint!r} is "
-            'none. Set revision = "" beside it.'
         )

@@ -6,14 +6,15 @@ there is in missing_weights.py. Source of the choice: docs/decisions/0020-compon
 
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from stages.errors import CheckpointError
 from stages.json_files import decode_json, parse_json
-from stages.models.missing_weights import explain_missing_weights, list_names
+from stages.models.missing_weights import explain_missing_weights
+from stages.models.weight_names import index_names, single_name
 from stages.pipeline.component import Component
-
-_COPY_AGAIN = "Download or copy it again."
+from stages.wording import COPY_AGAIN, name_some
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def pick_files(
     Raises:
         CheckpointError: something is missing; says what lies there and what would be read.
     """
-    plain = _pick_plain(component, names, f"There is {list_names(names)}. {fix}", where)
+    plain = _pick_plain(component, names, f"There is {name_some(sorted(names))}. {fix}", where)
     if not component.weights:
         return Picked(plain)
     stem = component.weights
@@ -90,21 +91,22 @@ def pick_files(
                 shards = tuple(sorted(read_shards(index)))
                 _check_shards(index, shards, names, where, fix)
                 return Picked(plain, index, shards, each)
-        single = f"{stem}.{each}.safetensors" if each else f"{stem}.safetensors"
+        single = single_name(stem, each)
         if single in names:
             return Picked(plain, weights=(single,), variant=each)
     raise CheckpointError(explain_missing_weights(stem, variant, names, where, fix))
 
 
-def index_names(stem: str, variant: str) -> tuple[str, ...]:
-    """What an index of weights may be called: by diffusers and transformers, by earlier ones, by the hub's library."""
-    if not variant:
-        return (f"{stem}.safetensors.index.json",)
-    return (
-        f"{stem}.safetensors.index.{variant}.json",
-        f"{stem}.safetensors.{variant}.index.json",
-        f"{stem}.{variant}.safetensors.index.json",
-    )
+def find_undecided(component: Component, names: Collection[str]) -> tuple[str, ...]:
+    """Files without weights that are not among `names`, and with which others would be picked.
+
+    Args:
+        component: as the stage declares it.
+        names: of files that are enough to pick from, but may not be all.
+    """
+    before = takewhile(lambda each: not all(name in names for name in each), component.alternatives)
+    preferred = (name for each in before for name in each)
+    return tuple(name for name in (*component.optional, *preferred) if name not in names)
 
 
 def parse_index(content: bytes, where: str) -> Mapping[str, Set[str]]:
@@ -119,15 +121,15 @@ def parse_index(content: bytes, where: str) -> Mapping[str, Set[str]]:
     try:
         values = parse_json(decode_json(content))
     except ValueError as error:
-        raise CheckpointError(f"{where}: not a readable weight index ({error}). {_COPY_AGAIN}") from error
+        raise CheckpointError(f"{where}: not a readable weight index ({error}). {COPY_AGAIN}") from error
     weight_map = values.get("weight_map") if isinstance(values, dict) else None
     if not (isinstance(weight_map, dict) and weight_map and all(isinstance(v, str) for v in weight_map.values())):
-        raise CheckpointError(f"{where}: its `weight_map` must name a file for each tensor. {_COPY_AGAIN}")
+        raise CheckpointError(f"{where}: its `weight_map` must name a file for each tensor. {COPY_AGAIN}")
     shards: dict[str, set[str]] = {}
     for tensor, shard in weight_map.items():
         shards.setdefault(shard, set()).add(tensor)
     if outside := [shard for shard in shards if "/" in shard or "\\" in shard or shard in ("", ".", "..")]:
-        raise CheckpointError(f"{where}: names {outside[0]!r}, outside its folder. {_COPY_AGAIN}")
+        raise CheckpointError(f"{where}: names {outside[0]!r}, outside its folder. {COPY_AGAIN}")
     return shards
 
 
@@ -147,5 +149,5 @@ def _check_shards(index: str, shards: Collection[str], names: Collection[str], w
     if missing:
         raise CheckpointError(
             f"{where}: {index} names {len(shards)} files, of which {len(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not there: {list_names(missing)}. {fix}"
+            f"{'is' if len(missing) == 1 else 'are'} not there: {name_some(missing)}. {fix}"
         )

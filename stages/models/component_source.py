@@ -4,7 +4,6 @@ Which of them are picked is decided in component_files.py; what is asked of the 
 """
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from typing import TypeAlias, cast
 from stages.errors import CheckpointError
 from stages.keys import JsonValue, digest_file
 from stages.models import hub, hub_cache
-from stages.models.component_files import Picked, parse_index, pick_files
+from stages.models.component_files import Picked, find_undecided, parse_index, pick_files
+from stages.models.weight_names import find_variants
 from stages.pipeline.component import Component
 from stages.regular_files import read_regular
 from stages.store.stat_cache import StatCache
@@ -83,7 +83,7 @@ class HubSource:
     @property
     def folder(self) -> Path:
         """In the hub's cache."""
-        return hub.snapshot_folder(self.repo, self.commit) / self.prefix
+        return hub_cache.snapshot_folder(self.repo, self.commit) / self.prefix
 
     @property
     def where(self) -> str:
@@ -110,6 +110,11 @@ class HubSource:
         ids = hub.list_files(*self._of) if self.is_listed else hub.cached_files(*self._of, cache)
         return {name: ids[f"{self.prefix}{name}"] for name in names}
 
+    def sizes(self, names: Collection[str]) -> Mapping[str, int]:
+        """Bytes of each file, as the hub lists them. Raises CheckpointError: it does not answer."""
+        sizes = hub.list_sizes(*self._of)
+        return {name: sizes[f"{self.prefix}{name}"] for name in names}
+
     def fetch(self, names: Iterable[str], progress: Callable[[int, int], None] = lambda _done, _total: None) -> None:
         """Bring files into the hub's cache, unless they are there; `progress` in bytes. Raises CheckpointError."""
         hub.fetch(*self._of, [f"{self.prefix}{name}" for name in names], progress)
@@ -127,38 +132,51 @@ def find_in_hub(
 ) -> tuple[HubSource, Picked]:
     """A component of a commit, and the files that the stage reads.
 
-    The hub is asked for its files only where neither its answer is kept nor its cache holds a whole component.
+    The hub is asked for the files of the commit only where `needs_listing` says so.
 
     Args:
         repo, commit: of the hub.
         component: as the stage declares it.
         variant: of the weights, "" for none.
-        may_be_root: whether the repository can be nothing but the component, as one that is named for it alone.
+        may_be_root: whether the repository can be nothing but the component, as one that `model.components` names.
         cache: remembers what was read from files.
     Raises:
         CheckpointError: files are missing, or the hub does not answer.
     """
-    if found := find_in_cache(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache):
+    if not hub.is_listed(repo, commit) and (
+        found := _find_unlisted(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache)
+    ):
         return found
     paths = hub.list_files(repo, commit, wanted=[f"{component.name}/*"]).keys()
     source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=True)
     return source, pick(component, source, variant=variant, cache=cache)
 
 
-def find_in_cache(
+def needs_listing(
+    repo: str, commit: str, component: Component, *, variant: str, may_be_root: bool, cache: StatCache | None
+) -> bool:
+    """Whether `find_in_hub` has to ask the hub for the files of the commit. The network is not used."""
+    return (
+        not hub.is_listed(repo, commit)
+        and _find_unlisted(repo, commit, component, variant=variant, may_be_root=may_be_root, cache=cache) is None
+    )
+
+
+def _find_unlisted(
     repo: str, commit: str, component: Component, *, variant: str, may_be_root: bool, cache: StatCache | None
 ) -> tuple[HubSource, Picked] | None:
-    """As `find_in_hub`, of a commit that the hub was never asked about; None where its cache holds no whole component.
+    """As `find_in_hub`, from what the cache holds of a commit whose files were never listed.
 
-    The network is not used.
+    None where that is not a whole component, or where the hub may have a file with which another choice would be made:
+    a component is identified by what its commit holds, not by how much of that was downloaded.
     """
-    if hub_cache.read_listing(repo, commit) is not None:
-        return None
     paths = hub_cache.find_paths(repo, commit, None).keys()
     source = _source_in_hub(repo, commit, component, paths, may_be_root=may_be_root, is_listed=False)
     with suppress(CheckpointError):
         picked = pick(component, source, variant=variant, cache=cache)
-        if picked.variant == variant or not component.weights:  # else the hub may have what the cache lacks
+        has_variant = picked.variant == variant or not component.weights
+        undecided = [f"{source.prefix}{name}" for name in find_undecided(component, source.names())]
+        if has_variant and hub_cache.is_known_to_lack(repo, commit, undecided):
             return source, picked
     return None
 
@@ -189,7 +207,7 @@ def has_variant(folder: Path, repo: str, commit: str, variant: str) -> bool:
         names = [path.rpartition("/")[2] for path in hub.list_files(repo, commit)]
     else:
         names = [path.name for pattern in ("*", "*/*") for path in folder.glob(pattern)]
-    return any(re.search(rf"\.{re.escape(variant)}[.-]", name) for name in names)
+    return variant in find_variants(names)
 
 
 def _list_shards(path: Path) -> JsonValue:

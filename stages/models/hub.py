@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from stages.errors import CheckpointError
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
+from stages.models.reference import Reference
 from stages.regular_files import read_regular, reason_of
 from stages.store.stat_cache import StatCache
 
@@ -20,7 +21,6 @@ from stages.store.stat_cache import StatCache
 _NAME = r"(?!\S*(?:\.\.|--))[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _ID = re.compile(f"{_NAME}/{_NAME}")
 _REVISION = re.compile(r"(?!\S*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 _MAIN = "main"  # the hub's default branch
 
@@ -36,35 +36,31 @@ def would_ask(repo: str, revision: str) -> bool:
     return _REVISION.fullmatch(revision) is not None and not _find_offline(repo, revision)
 
 
-def find_commit(repo: str, revision: str) -> str:
-    """The commit of a revision: the one that the hub's cache keeps, or the hub's answer, which is kept from then on.
+def find_commit(reference: Reference) -> str:
+    """The commit of a hub id's revision: the one that the hub's cache keeps, or the hub's answer.
 
-    The hub's own library keeps refs there too, but not when it is asked for a commit.
+    The answer is kept from then on. The hub's own library keeps refs there too, but not when it is asked for a commit.
 
     Args:
-        repo: hub id.
-        revision: branch, tag or commit; "" is `main`. A commit that the cache has may be cut to 7 digits or more.
+        reference: to a hub id; its revision is a branch, tag or commit, "" is `main`. A commit that the cache has may
+            be cut to 7 digits or more.
     Returns:
         40 hex digits.
     Raises:
         CheckpointError: the revision is not valid, the hub does not answer, or its cache cannot be read or written.
     """
-    revision = revision or _MAIN
+    repo, revision = reference.place, reference.revision or _MAIN
     if not _REVISION.fullmatch(revision):
+        behind = f"behind the @ is {revision!r}, " if reference.component else ""
         raise CheckpointError(
-            f"model.revision = {revision!r}: not the name of a branch or tag, and not a commit (40 hex digits). "
+            f"{reference.where_revision}: {behind}not the name of a branch or tag, and not a commit (40 hex digits). "
             "Correct it in params/model.toml or the video's file."
         )
     if found := _find_offline(repo, revision):
         return found
-    commit = _ask_hub_for_commit(repo, revision)
-    _write_ref(hub_cache.ref_file(repo, revision), commit)
+    commit = _ask_hub_for_commit(reference, revision)
+    _write_ref(hub_cache.ref_file(repo, revision), reference, commit)
     return commit
-
-
-def snapshot_folder(repo: str, commit: str) -> Path:
-    """The folder of a commit in the hub's cache, whether it is there or not."""
-    return hub_cache.snapshot_folder(repo, commit)
 
 
 def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mapping[str, str]:
@@ -79,6 +75,16 @@ def list_files(repo: str, commit: str, *, wanted: Collection[str] = ()) -> Mappi
         CheckpointError: the hub does not answer, has no such commit, or lists what is no file of a repository.
     """
     return {path: file.blob_id for path, file in _list(repo, commit, wanted).items()}
+
+
+def list_sizes(repo: str, commit: str) -> Mapping[str, int]:
+    """Bytes by path of all files of a commit; otherwise as `list_files`."""
+    return {path: file.size_bytes for path, file in _list(repo, commit, ()).items()}
+
+
+def is_listed(repo: str, commit: str) -> bool:
+    """Whether the files of a commit are known, so that `list_files` does not ask the hub."""
+    return hub_cache.read_listing(repo, commit) is not None
 
 
 def known_files(repo: str, commit: str) -> Collection[str]:
@@ -155,9 +161,20 @@ def find_missing_bytes(repo: str, commit: str, paths: Iterable[str]) -> Mapping[
     return {path: count_missing_bytes(repo, file) for path, file in files.items()}
 
 
+def read_header(repo: str, commit: str, path: str) -> bytes:
+    """The header of a safetensors file of a commit, with its length before it, as far as the file has it; unchecked.
+
+    Raises:
+        CheckpointError: it cannot be had.
+    """
+    from stages.models.hub_download import download_header  # noqa: PLC0415 (as below)
+
+    return download_header(repo, commit, path)
+
+
 def _find_offline(repo: str, revision: str) -> str:
     """The commit of a revision as far as the cache knows it, else ""."""
-    if _COMMIT.fullmatch(revision):
+    if hub_cache.is_commit(revision):
         return revision
     ref = hub_cache.ref_file(repo, revision)
     try:
@@ -170,37 +187,37 @@ def _find_offline(repo: str, revision: str) -> str:
         raise CheckpointError(
             f"{ref}: cannot be read ({reason_of(error)}). Delete it; the hub is asked again."
         ) from error
-    if not _COMMIT.fullmatch(commit):
+    if not hub_cache.is_commit(commit):
         raise CheckpointError(f"{ref}: holds no commit (40 hex digits). Delete it; the hub is asked again.")
     return commit
 
 
-def _ask_hub_for_commit(repo: str, revision: str) -> str:
+def _ask_hub_for_commit(reference: Reference, revision: str) -> str:
     # Imported here because it takes longer than everything else in a run that has nothing to do.
     from stages.models import hub_client, hub_refusals  # noqa: PLC0415
 
-    where = f"model.checkpoint = {repo!r}"
+    repo, where = reference.place, reference.where
     try:
         commit = hub_client.ask_commit(repo, revision)
     except Exception as error:
         known = hub_cache.find_commits(repo)
-        instead = f" The cache has {', '.join(known)}; model.revision can be set to it." if known else ""
+        instead = f" The cache has {', '.join(known)}: set {reference.setting(known[0])}." if known else ""
         raise CheckpointError(
             f"{where}: which commit its revision {revision!r} is cannot be found out: "
             f"{hub_refusals.explain(error, repo, revision)}{instead}"
         ) from None
-    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+    if not isinstance(commit, str) or not hub_cache.is_commit(commit):
         raise CheckpointError(f"{where}: the hub names no commit for revision {revision!r}.")
     return commit
 
 
-def _write_ref(ref: Path, commit: str) -> None:
+def _write_ref(ref: Path, reference: Reference, commit: str) -> None:
     try:
         hub_cache.write_whole(ref, commit)
     except OSError as error:
         raise CheckpointError(
-            f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set model.revision to "
-            f"{commit}."
+            f"{ref}: cannot be written ({error.strerror}). Fix its folder's permissions, or set "
+            f"{reference.setting(commit)}."
         ) from error
 
 

@@ -5,23 +5,26 @@ A repository's folder holds `refs/` (the commit of a branch or tag), `blobs/` (c
 """
 
 import errno
+import functools
 import hashlib
 import os
 import re
+import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from huggingface_hub import constants
 
-from stages.models.hub_listing import HubFile, from_json, is_blob_id, to_json
+from stages.models.hub_listing import HubFile, from_json, from_tree, is_blob_id, to_json
 from stages.regular_files import open_regular, read_regular
 from stages.store.stat_cache import StatCache
 
 _OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at
 _BLOBS, _SNAPSHOTS = "blobs", "snapshots"
+_READ_BY_NOBODY = (".gitattributes", "README.md")  # a download of single components does not bring them
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without links answer
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES = 2**20
@@ -39,6 +42,11 @@ class Hash(Protocol):
 
     def hexdigest(self) -> str:
         """Of what has been read, in hex digits."""
+
+
+def is_commit(name: str) -> bool:
+    """Whether a name is that of a commit: 40 hex digits."""
+    return _COMMIT.fullmatch(name) is not None
 
 
 def repo_folder(repo: str) -> Path:
@@ -64,23 +72,41 @@ def ref_file(repo: str, revision: str) -> Path:
 def find_commits(repo: str) -> Sequence[str]:
     """The commits of which the cache has files, sorted."""
     with suppress(OSError):
-        return sorted(
-            entry.name for entry in os.scandir(repo_folder(repo) / _SNAPSHOTS) if _COMMIT.fullmatch(entry.name)
-        )
+        return sorted(entry.name for entry in os.scandir(repo_folder(repo) / _SNAPSHOTS) if is_commit(entry.name))
     return ()
 
 
 def read_listing(repo: str, commit: str) -> Mapping[str, HubFile] | None:
-    """The files of a commit as the hub has listed them before, or None: not kept, damaged, or not readable."""
-    with suppress(OSError, ValueError):
-        return from_json(read_regular(_listing_file(repo, commit), _MAX_LISTING_BYTES).decode())
-    return None
+    """The files of a commit as the hub has listed them before, to us or to its own library.
+
+    None where neither list is kept, or what is kept is damaged, cannot be read, or is of a form that is not known.
+    """
+    tree = repo_folder(repo) / "trees" / f"{commit}.json"
+    for file, parse in ((_listing_file(repo, commit), from_json), (tree, from_tree)):
+        with suppress(OSError, ValueError):
+            return parse(read_regular(file, _MAX_LISTING_BYTES).decode())
+    return _unkept().get(_listing_file(repo, commit))
 
 
 def keep_listing(repo: str, commit: str, files: Mapping[str, HubFile]) -> None:
-    """Keep the files of a commit for `read_listing`. In a cache that cannot be written the hub is asked again."""
-    with suppress(OSError):
+    """Keep the files of a commit for `read_listing`: where the cache cannot be written, for this process only."""
+    try:
         write_whole(_listing_file(repo, commit), to_json(files))
+    except OSError:
+        _unkept()[_listing_file(repo, commit)] = files
+
+
+def is_known_to_lack(repo: str, commit: str, paths: Iterable[str]) -> bool:
+    """Whether a commit is known to have none of these files, though its files were never listed.
+
+    The hub's library notes each file that it has asked for in vain. And where files that nothing loads are there, all
+    was downloaded, unless something is still coming.
+    """
+    missing = [path for path in paths if not (repo_folder(repo) / ".no_exist" / commit / path).is_file()]
+    if not missing:
+        return True
+    has_all = any((snapshot_folder(repo, commit) / name).is_file() for name in _READ_BY_NOBODY)
+    return has_all and not any((repo_folder(repo) / _BLOBS).glob("*.incomplete"))
 
 
 def find_paths(repo: str, commit: str, listing: Mapping[str, HubFile] | None) -> Mapping[str, Path]:
@@ -104,7 +130,7 @@ def find_blob_id(path: Path, listed: HubFile | None, cache: StatCache | None) ->
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that no reader sees half of it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft(path)
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
@@ -115,7 +141,7 @@ def write_whole(path: Path, text: str) -> None:
 def place(blob: Path, path: Path) -> None:
     """Give a blob its place in a snapshot: a link, or the file itself where links are not supported. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = _draft(path)
     try:
         if constants.HF_HUB_DISABLE_SYMLINKS or not _link(draft, blob):
             blob.replace(path)
@@ -132,6 +158,11 @@ def start_hash(blob_id: str, size_bytes: int) -> Hash:
     return hashlib.sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)  # as git names content
 
 
+def _draft(path: Path) -> Path:
+    """A name that no process of any host has had: the cache may be shared, and process ids come again."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 def _link(link: Path, blob: Path) -> bool:
     """Make a relative link; False where the file system has none."""
     try:
@@ -141,6 +172,12 @@ def _link(link: Path, blob: Path) -> bool:
             raise
         return False
     return True
+
+
+@functools.cache
+def _unkept() -> dict[Path, Mapping[str, HubFile]]:
+    """The lists that a cache has not taken, by the file that would hold each: one dictionary for the process."""
+    return {}
 
 
 def _listing_file(repo: str, commit: str) -> Path:

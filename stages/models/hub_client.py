@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before the second try, the third, ...
 _LONGEST_WAIT_S = 30.0  # that the hub may ask for; above it, it is for the person to come back
 _MAX_JSON_BYTES = 64 * 2**20  # of one answer; a page of a thousand files has half a MiB
+MAX_PAGES = 1000  # of a list of files; the hub's have 1000 entries each
 _BUSY: Final = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -104,17 +105,36 @@ def ask_entries(repo: str, commit: str) -> Iterator[object]:
     """All entries of a commit's tree, as the hub names them; unchecked.
 
     Raises:
-        ValueError: a page is no list, or the next one would be elsewhere than at the hub.
+        ValueError: a page is no list, the next one would be elsewhere than at the hub, or there are too many.
     """
     url = f"{_api(repo)}/tree/{commit}?recursive=true&expand=false"
+    num_pages = 0
     while url:
+        if num_pages == MAX_PAGES:
+            raise ValueError(f"it has more than {MAX_PAGES} pages")
         page, following = _ask_json(url)
+        num_pages += 1
         if not isinstance(page, list):
             raise ValueError("a page of it is no list")
         yield from page
         if following and urlsplit(following)[:2] != urlsplit(url)[:2]:
             raise ValueError(f"its next page would be at {following[:200]!r}")  # the token would go there
         url = following
+
+
+def ask_bytes(repo: str, commit: str, path: str, num_bytes: int) -> bytes:
+    """The first bytes of a file, or all that it has."""
+
+    def take(response: Any, _patience: Patience) -> bytes:
+        content = b""
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) >= num_bytes:  # also of a hub that ignores ranges
+                break
+        return content[:num_bytes]
+
+    headers = {"Range": f"bytes=0-{num_bytes - 1}"}
+    return receive(file_url(repo, commit, path), take, headers=lambda: headers)
 
 
 def file_url(repo: str, commit: str, path: str) -> str:

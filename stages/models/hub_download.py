@@ -15,6 +15,9 @@ from stages.models.hub_listing import HubFile
 from stages.models.hub_refusals import refusal
 
 _MIB = 2**20
+_LENGTH_BYTES = 8  # before the header of a safetensors file
+_USUAL_HEADER_BYTES = 2**18  # of one file of a large model, most have less
+_MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 _REPORT_EVERY_S = 0.2  # a stage's process writes a line each time
 
 
@@ -50,6 +53,22 @@ def probe(repo: str, commit: str, files: Mapping[str, HubFile]) -> None:
         hub_client.receive(hub_client.file_url(repo, commit, path), lambda *_: None, headers=lambda: headers)
     except Exception as error:
         raise refusal(error, repo, commit, files) from None
+
+
+def download_header(repo: str, commit: str, path: str) -> bytes:
+    """The header of a safetensors file, with its length before it; nothing is kept.
+
+    Raises:
+        CheckpointError: see `hub.fetch`.
+    """
+    try:
+        start = hub_client.ask_bytes(repo, commit, path, _USUAL_HEADER_BYTES)
+        end = _LENGTH_BYTES + int.from_bytes(start[:_LENGTH_BYTES], "little")
+        if _USUAL_HEADER_BYTES < end <= _MAX_HEADER_BYTES:
+            start = hub_client.ask_bytes(repo, commit, path, end)
+    except Exception as error:
+        raise refusal(error, repo, commit, [path]) from None
+    return start[:end]
 
 
 class _Count:

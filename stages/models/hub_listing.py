@@ -12,12 +12,13 @@ from typing import Any
 from stages.json_files import parse_json
 from stages.keys import JsonValue
 
-MAX_FILES = 100_000  # far above any checkpoint's, far below what fills the memory
+MAX_ENTRIES = 100_000  # far above any checkpoint's, far below what fills the memory
 _MAX_BYTES = 2**50
 _MAX_PATH = 1024  # characters
 _ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _FORMAT = 1
+_TREE_FORMAT = 1  # of the hub's library
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ def read_entries(entries: Iterable[Any]) -> Mapping[str, HubFile]:
         ValueError: an entry is not what the interface promises, or its path leads elsewhere; says which one.
     """
     files: dict[str, HubFile] = {}
-    for entry in entries:
+    for number, entry in enumerate(entries):
+        if number >= MAX_ENTRIES:
+            raise ValueError(f"it has more than {MAX_ENTRIES} files and folders")
         match entry:
             case {"type": "file", "path": path, "lfs": {"oid": blob_id, "size": size_bytes}}:
                 files |= _checked(path, blob_id, size_bytes)
@@ -50,8 +53,6 @@ def read_entries(entries: Iterable[Any]) -> Mapping[str, HubFile]:
                 pass
             case _:
                 raise ValueError(f"an entry is neither a file nor a folder: {str(entry)[:200]!r}")
-        if len(files) > MAX_FILES:
-            raise ValueError(f"it has more than {MAX_FILES} files")
     return files
 
 
@@ -68,6 +69,23 @@ def from_json(text: str) -> Mapping[str, HubFile]:
             files: dict[str, HubFile] = {}
             for path, value in kept.items():
                 files |= _checked(path, *_pair(value))
+            return files
+    raise ValueError("it has another form")
+
+
+def from_tree(text: str) -> Mapping[str, HubFile]:
+    """The list that the hub's library (1.31 and later) keeps of a commit. Raises ValueError for any other form."""
+    match json.loads(text):
+        case {"format_version": int(number), "files": dict(kept)} if number == _TREE_FORMAT:
+            files: dict[str, HubFile] = {}
+            for path, value in kept.items():
+                match value:
+                    case {"lfs_sha256": blob_id, "lfs_size": size_bytes}:
+                        files |= _checked(path, blob_id, size_bytes)
+                    case {"blob_id": blob_id, "size": size_bytes}:
+                        files |= _checked(path, blob_id, size_bytes)
+                    case _:
+                        raise ValueError("it has another form")
             return files
     raise ValueError("it has another form")
 

@@ -23,10 +23,10 @@ from huggingface_hub.errors import (
 from stages.errors import CheckpointError, StagesError
 from stages.models.hub_cache import repo_folder
 from stages.models.hub_client import TimeoutException, TransportError
+from stages.wording import quote
 
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token"
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s'\"]*=[^\s'\"]*")
-_MAX_QUOTED = 300  # characters of what somebody else's program says
 
 
 def refusal(error: Exception, repo: str, commit: str, wanted: Collection[str] = ()) -> StagesError:
@@ -49,9 +49,10 @@ def refusal(error: Exception, repo: str, commit: str, wanted: Collection[str] = 
         return CheckpointError(f"{where}: cannot be fetched: {why}")
     paths = sorted(wanted)
     files = "\n".join(f"  {path}" for path in paths)
+    unknown = ", or not known to be whole there" if any("*" in path for path in paths) else ""
     return CheckpointError(
-        f"{where}: not in the hub's cache ({repo_folder(repo)}):\n{files}\n  They cannot be fetched: {why}\n  Or run, "
-        f"where there is a network, with this cache: {_command(repo, commit, paths)}"
+        f"{where}: not in the hub's cache{unknown} ({repo_folder(repo)}):\n{files}\n  They cannot be fetched: {why}\n"
+        f"  Or run, where there is a network, with this cache: {_command(repo, commit, paths)}"
     )
 
 
@@ -73,7 +74,7 @@ def explain(error: Exception, repo: str, revision: str) -> str:
 def describe(error: Exception) -> str:
     """The type and text of an error, on one line, without the token, and without what signs an address."""
     text, token = _QUERY.sub("", " ".join(str(error).split())), get_token()
-    return f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}"[:_MAX_QUOTED]
+    return quote(f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}")
 
 
 def _command(repo: str, commit: str, paths: Collection[str]) -> str:
@@ -98,10 +99,7 @@ def _explain_no_repository(_error: Exception, page: str, _revision: str) -> str:
 
 
 def _explain_no_revision(_error: Exception, page: str, revision: str) -> str:
-    return (
-        f"the repository has no revision {revision!r}. Set model.revision to a branch, a tag or a commit (40 hex "
-        f"digits) of {page}."
-    )
+    return f"the repository has no revision {revision!r}. Use a branch, a tag or a commit (40 hex digits) of {page}."
 
 
 def _explain_timeout(_error: Exception, _page: str, _revision: str) -> str:

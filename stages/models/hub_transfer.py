@@ -47,7 +47,7 @@ def bring(repo: str, commit: str, path: str, file: HubFile, progress: Callable[[
     blob = blob_path(repo, file.blob_id)
     blob.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(blob)
-    with _alone(repo, file.blob_id, lambda: progress(_size_of(partial))):
+    with _excluding_others(repo, file.blob_id, lambda: progress(_size_of(partial))):
         if _size_of(blob) != file.size_bytes or not blob.is_file():
             _download(hub_client.file_url(repo, commit, path), partial, file, progress)
             partial.replace(blob)
@@ -87,6 +87,10 @@ def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], 
         os.fsync(target.fileno())
 
 
+class AnswerCutShortError(hub_client.TransportError):  # type: ignore[valid-type,misc] # httpx is known when it runs
+    """An answer has ended before the file."""
+
+
 class _Content:
     """What has come of a file, in a partial file, and the hash of it."""
 
@@ -122,6 +126,10 @@ class _Content:
             return
         try:
             hub_client.receive(self._url, self._take, headers=self._range)
+        except AnswerCutShortError:
+            if self.num_bytes:
+                raise
+            raise self._wrong_size() from None  # it was always empty
         except HfHubHTTPError as failure:
             if failure.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
@@ -147,8 +155,8 @@ class _Content:
                 self._most_bytes = self.num_bytes
                 patience.got_further()
             self._progress(self.num_bytes)
-        if self.num_bytes < self._file.size_bytes:
-            raise self._wrong_size()
+        if self.num_bytes < self._file.size_bytes:  # an answer without a length ends where the connection does
+            raise AnswerCutShortError(f"the answer ended after {self.num_bytes} of {self._file.size_bytes} bytes")
 
     def _wrong_size(self) -> CheckpointError:
         self.start_over()
@@ -160,7 +168,7 @@ class _Content:
 
 
 @contextmanager
-def _alone(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
+def _excluding_others(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
     """Keep other processes from fetching the same; the hub's library takes the same lock. `look` while waiting."""
     lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(repo).name / f"{blob_id}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,9 @@ Pure, from names. Which files would be read is decided in component_files.py.
 import re
 from collections.abc import Collection, Sequence
 
-_MAX_LISTED = 3  # names in a message; a checkpoint can have hundreds of shards
+from stages.models.weight_names import find_variants, single_name
+from stages.wording import name_some
+
 # What browsers, curl, aria2 and the hub's library call a file that has not come whole.
 _UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")
 # Other forms of weights.
@@ -26,58 +28,33 @@ def explain_missing_weights(stem: str, variant: str, names: Collection[str], whe
         where: the component's place.
         fix: what to do where nothing lies in their place.
     """
-    stems = [f"{stem}.{variant}", stem] if variant else [stem]
-    wanted = " or ".join(f"{each}.safetensors" for each in stems)
+    wanted = " or ".join(single_name(stem, each) for each in dict.fromkeys((variant, "")))
     return (
         f"{where}: would read {wanted}, or an index of shards, and holds neither. {_explain(stem, sorted(names), fix)}"
     )
 
 
-def find_variants(stem: str, names: Collection[str]) -> dict[str, list[str]]:
-    """The variants of which there are weights, single or with an index, and the files of each that say so."""
-    part, base = r"(?P<variant>[^.]+)", re.escape(stem)
-    forms = [
-        re.compile(rf"{base}\.{part}\.safetensors"),
-        re.compile(rf"{base}\.safetensors\.index\.{part}\.json"),
-        re.compile(rf"{base}\.safetensors\.{part}\.index\.json"),
-        re.compile(rf"{base}\.{part}\.safetensors\.index\.json"),
-    ]
-    found: dict[str, list[str]] = {}
-    for name in sorted(names):
-        for match in filter(None, (form.fullmatch(name) for form in forms)):
-            if not re.search(r"-\d+-of-\d+$", match["variant"]):  # a shard
-                found.setdefault(match["variant"], []).append(name)
-    return found
-
-
 def _explain(stem: str, names: Sequence[str], fix: str) -> str:
-    if variants := find_variants(stem, names):
-        files = list_names([file for found in variants.values() for file in found])
+    if variants := find_variants(names, stem):
+        files = name_some(sorted(file for found in variants.values() for file in found))
         quoted = [f'"{variant}"' for variant in variants]
         kinds = f"the variant {quoted[0]}" if len(quoted) == 1 else f"the variants {', '.join(quoted)}"
         return f"There is {files}, weights of {kinds}. Set model.variant = {' or '.join(quoted)}."
     if found := [name for name in names if name.endswith(_UNFINISHED)]:
-        return f"There is {list_names(found)}, which has not come whole. Finish that download, or download it again."
+        return f"There is {name_some(found)}, which has not come whole. Finish that download, or download it again."
     tensors = [name for name in names if name.endswith(".safetensors")]
     if shards := [name for name in tensors if re.search(r"-\d+-of-\d+\.", name)]:
         return (
-            f"There is {list_names(shards)}, and no index that says which of them holds what. Download or copy it, too."
+            f"There is {name_some(shards)}, and no index that says which of them holds what. Download or copy it, too."
         )
     if tensors:
         return (
-            f"There is {list_names(tensors)}. If that holds these weights under diffusers' names, rename it; what "
+            f"There is {name_some(tensors)}. If that holds these weights under diffusers' names, rename it; what "
             "another tool has written must be converted first."
         )
     if found := [name for name in names if name.endswith(_FOREIGN)]:
         return (
-            f"There is {list_names(found)}, but weights are read from safetensors files only. Use a checkpoint that "
+            f"There is {name_some(found)}, but weights are read from safetensors files only. Use a checkpoint that "
             "has them, or save this one again by `save_pretrained`."
         )
-    return f"There is {list_names(names)}. {fix}"
-
-
-def list_names(names: Collection[str]) -> str:
-    """The first few of some names, sorted, and how many more there are."""
-    shown = ", ".join(sorted(names)[:_MAX_LISTED]) or "nothing"
-    more = len(names) - _MAX_LISTED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"There is {name_some(names)}. {fix}"

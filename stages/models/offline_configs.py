@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import resolve_offline, split_revision
+from stages.models.places import read_component, resolve_offline
+from stages.models.reference import Reference
 from stages.models.settings import Settings, read_settings
 
 _FILE = "config.json"
@@ -26,32 +27,34 @@ def read_config(
     Raises:
         CheckpointError: there is no such checkpoint, or its file is in none of these places.
     """
-    if component in components:
-        checkpoint, revision = split_revision(components[component], root)
-    settings = read_settings(_find(checkpoint, revision, root, component, is_elsewhere=component in components))
+    is_elsewhere = component in components
+    reference = (
+        read_component(component, components[component], root) if is_elsewhere else Reference(checkpoint, revision)
+    )
+    settings = read_settings(_find(reference, root, component))
     kept = {name: value for name, value in settings.values.items() if name == "_class_name" or name[0] != "_"}
     return Settings(settings.where, kept)
 
 
-def _find(checkpoint: str, revision: str, root: Path, component: str, *, is_elsewhere: bool) -> Path:
-    found = resolve_offline(checkpoint, revision, root)
+def _find(reference: Reference, root: Path, component: str) -> Path:
+    found = resolve_offline(reference, root)
     if found is not None:
         path = found.folder / component / _FILE
-        if is_elsewhere and not path.is_file():
+        if reference.component and not path.is_file():
             path = found.folder / _FILE  # of a folder, or a repository, that is nothing but the component
         if not found.commit or path.is_file():
             return path
-    shipped = _SHIPPED / checkpoint / component / _FILE
+    shipped = _SHIPPED / reference.place / component / _FILE
     if shipped.is_file():
-        if not revision:
+        if not reference.revision:
             return shipped
+        command = f"hf download {reference.place} {component}/{_FILE} --revision {reference.revision}"
         raise CheckpointError(
-            f"model.revision = {revision!r}: {component}/{_FILE} of {checkpoint} is not in the hub's cache, and what "
-            "this package has is of no revision. Run "
-            f'`hf download {checkpoint} {component}/{_FILE} --revision {revision}` or set revision = "".'
+            f"{reference.where_revision}: {component}/{_FILE} of {reference.place} is not in the hub's cache, and what "
+            f"this package has is of no revision. Run `{command}`, or set {reference.setting('')}."
         )
     known = ", ".join(sorted(str(folder.relative_to(_SHIPPED)) for folder in _SHIPPED.glob("*/*/")))
     raise CheckpointError(
-        f"model.checkpoint = {checkpoint!r}: its {component}/{_FILE} is neither in the hub's cache nor part of this "
+        f"{reference.where}: its {component}/{_FILE} is neither in the hub's cache nor part of this "
         f"package, which has those of {known}. Download the checkpoint's configs, or give a folder."
     )

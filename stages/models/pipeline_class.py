@@ -19,7 +19,7 @@ _ORIGINAL_LAYOUT = re.compile(r"transformer/(\w*_[ti]2v\w*)/config\.json")
 
 
 def explain_class(folder: Path) -> str | None:
-    """What keeps a checkpoint's folder from being run as text-to-video, or None; also None without a model index."""
+    """What keeps the transformer of a checkpoint's folder from text-to-video, or None; also without a model index."""
     index = folder / MODEL_INDEX
     if not index.is_file():
         return None

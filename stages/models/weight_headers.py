@@ -6,14 +6,18 @@ Whether the names and shapes are those of the model, the stage finds out when it
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from stages.models.component_files import ComponentFiles
 from stages.regular_files import reason_of
 from stages.tensors.header import read_header
+from stages.wording import COPY_AGAIN
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
+# The most bytes in memory that a byte of a file becomes: weights are of 2 bytes or 4.
+MOST_GROWTH: Mapping[str, int] = MappingProxyType({"bfloat16": 1, "float32": 2})
 _GIB = 2**30
 
 
@@ -45,7 +49,7 @@ def read_headers(files: ComponentFiles) -> WeightHeaders:
         try:
             entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
         except (OSError, ValueError) as error:
-            faults.append(f"{path}: not a whole safetensors file ({reason_of(error)}). Download or copy it again.")
+            faults.append(f"{path}: not a whole safetensors file ({reason_of(error)}). {COPY_AGAIN}")
     others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
     if others:
         faults.append(

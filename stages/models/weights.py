@@ -8,6 +8,7 @@ from stages.models.tensor_names import explain_prefix, find_prefix
 from stages.regular_files import read_regular
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
+from stages.wording import COPY_AGAIN
 
 
 def open_weights(files: ComponentFiles) -> WeightFiles:
@@ -23,7 +24,7 @@ def open_weights(files: ComponentFiles) -> WeightFiles:
     try:
         content = read_regular(path)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Download or copy it again.") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). {COPY_AGAIN}") from error
     return WeightFiles(files.folder, parse_index(content, str(path)))
 
 

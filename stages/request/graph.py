@@ -12,10 +12,11 @@ from pathlib import Path
 from stages.errors import CheckpointError, ParamsError, StagesError
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
+from stages.outcomes import remember_outcomes
 from stages.pipeline.stages import Pipeline
-from stages.request.names import name_some
 from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
+from stages.wording import name_some
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,26 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
     faults: dict[str, StagesError] = {}
     resolved: dict[object, Checkpoint | CheckpointError] = {}
     chains = _Chains(pipeline, cache)
-    for name, video in params.videos.items():
-        try:
-            checkpoint = _resolve_once(video.model, root, resolved)
-            videos[name] = chains.of(video, checkpoint)
-            checkpoints[name] = checkpoint
-        except StagesError as error:
-            if _is_typed(error, params):
-                raise
-            faults[name] = error
+
+    def find(name: str, video: VideoParams) -> None:
+        checkpoint = _resolve_once(video.model, root, resolved)
+        chains.list_files(video, checkpoint)
+        checkpoints[name] = checkpoint
+
+    def make(name: str, video: VideoParams) -> None:
+        videos[name] = chains.of(video, checkpoints[name])
+
+    for step in (find, make):  # of all videos, what the hub lists is known before any component is identified
+        for name, video in params.videos.items():
+            try:
+                if name not in faults:
+                    step(name, video)
+            except StagesError as error:
+                if _is_typed(error, params):
+                    raise
+                faults[name] = error
+    checkpoints = {name: checkpoints[name] for name in videos}
+    faults = {name: faults[name] for name in params.videos if name in faults}
     files = {
         node.key: file
         for name, nodes in videos.items()
@@ -159,32 +171,33 @@ class _Chains:
     def __init__(self, pipeline: Pipeline, cache: StatCache) -> None:
         self._pipeline = pipeline
         self._cache = cache
-        self._identify = functools.cache(functools.partial(component_identity, cache=cache))  # folders are scanned once
+        # folders are scanned once, and a hub that does not answer is asked once
+        self._identify = remember_outcomes(functools.partial(component_identity, cache=cache))
+        self._list = remember_outcomes(functools.partial(list_components, cache=cache))
         self._needed = functools.cache(functools.partial(_needed_stages, pipeline))
         self._nodes: dict[str, Node] = {}
+
+    def list_files(self, video: VideoParams, checkpoint: Checkpoint) -> None:
+        """Have the hub list what it must, of all stages of a video, so that one message names all that is missing.
+
+        Raises:
+            CheckpointError: it does not.
+        """
+        if checkpoint.repo or checkpoint.elsewhere:
+            files = frozenset(self._files(video))
+            read = (name for name in self._needed(files) if name not in files)
+            self._list(checkpoint, tuple(each for name in read for each in self._pipeline[name].components))
 
     def of(self, video: VideoParams, checkpoint: Checkpoint) -> Mapping[str, Node]:
         """The nodes of a video, by stage.
 
         Raises:
-            CheckpointError: a component cannot be used. Where the hub cannot be asked, the message names what all
-                stages lack, not the first one alone.
+            CheckpointError: a component cannot be used.
             ParamsError: a file from elsewhere cannot be read.
         """
-        files = {name: file for name in self._pipeline.names if (file := video.file_of_stage(name))}
-        needed = self._needed(frozenset(files))
-        try:
-            return self._make(video, checkpoint, needed, files)
-        except CheckpointError:
-            read = [each for name in needed if name not in files for each in self._pipeline[name].components]
-            list_components(checkpoint, read, self._cache)
-            raise
-
-    def _make(
-        self, video: VideoParams, checkpoint: Checkpoint, needed: Sequence[str], files: Mapping[str, Path]
-    ) -> Mapping[str, Node]:
+        files = self._files(video)
         nodes: dict[str, Node] = {}
-        for name in needed:
+        for name in self._needed(frozenset(files)):
             stage = self._pipeline[name]
             if name in files:
                 digest = _content_digest(name, files[name], self._cache)
@@ -200,6 +213,10 @@ class _Chains:
             # by what it prints as, which tells 1 from 1.0 and from true; a key takes ten times as long
             nodes[name] = self._nodes.setdefault(repr(node), node)
         return nodes
+
+    def _files(self, video: VideoParams) -> Mapping[str, Path]:
+        """What takes the place of stages, by their names."""
+        return {name: file for name in self._pipeline.names if (file := video.file_of_stage(name))}
 
 
 def _needed_stages(pipeline: Pipeline, files: Set[str]) -> list[str]:

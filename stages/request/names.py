@@ -1,7 +1,7 @@
-"""Names in messages: what a wrong one was meant to be, and how several are listed."""
+"""What a wrong name was meant to be, for messages."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -24,14 +24,6 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({
     "tiling": ("enable_tiling",),
     "video_length": ("num_frames",),
 })  # fmt: skip
-
-_MAX_NAMES = 3  # that are listed
-
-
-def name_some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(names[:_MAX_NAMES])
-    return shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more"
 
 
 def near(name: str, names: Iterable[str]) -> str:

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model
 from stages.errors import MeshError, ParamsError
 from stages.keys import FROM_FILE, JsonValue
 from stages.machine.mesh_layout import AUTO, parse_layout
-from stages.models.checkpoint import Checkpoint, resolve
+from stages.models.checkpoint import Checkpoint
+from stages.models.places import resolve
 from stages.pipeline.rules import Folder, Name, Table, Text
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop

@@ -62,7 +62,7 @@ class Build:
     runner: Runner = field(repr=False)
     leases: Leases
     overrides: Mapping[str, str] = field(default_factory=dict)
-    _sound: set[str] = field(default_factory=set, repr=False)  # videos that were checked and have no fault
+    _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
     _fresh: set[str] = field(default_factory=set, repr=False)  # what a run that makes nothing has: nodes, links
 
     @property
@@ -302,10 +302,10 @@ class Build:
         return first
 
     def _check(self, first: Mapping[str, str], reader: Reader) -> dict[str, StagesError]:
-        unknown = {name: stage for name, stage in first.items() if name not in self._sound}
+        unknown = {name: stage for name, stage in first.items() if name not in self._checked}
         faults = check_videos(self.graph, self.machine.model_dump(), unknown, reader)
-        self._sound.update(unknown.keys() - faults.keys())
-        return faults
+        self._checked.update({name: faults.get(name) for name in unknown})
+        return {name: fault for name in first if (fault := self._checked[name])}
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

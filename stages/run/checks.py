@@ -1,12 +1,13 @@
 """What is looked at before a run's first node, so that nothing is paid for that cannot end.
 
 A program's package can have a module `checks`, beside the edge that does the work: its `find_faults` says what would
-keep a node from being made, from settings alone; its `size_bytes`, if there is one, how large the payload will be
-(room.py). It loads nothing heavy.
+keep a node from being made, from the settings of its components, which are fetched where the hub has them, and from
+the headers of their weights; its `size_bytes`, if there is one, how large the payload will be (room.py). It loads
+nothing heavy.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,13 +21,17 @@ from stages.models.checkpoint import (
     Checkpoint,
     find_local_files,
     find_missing_bytes,
+    index_folder,
     read_component_settings,
     require_components,
 )
 from stages.models.pipeline_class import explain_class
+from stages.models.remote_headers import count_listed_bytes, read_remote_headers
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
+from stages.outcomes import remember_outcomes
 from stages.pipeline.component import Component
+from stages.pipeline.denoise import TRANSFORMER
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
 
@@ -39,10 +44,12 @@ class Reader:
 
     def __init__(self) -> None:
         """Nothing is read yet."""
-        self.settings = functools.cache(read_component_settings)
-        self.headers = functools.cache(_read_local_headers)
-        self.require = functools.cache(require_components)
-        self.missing_bytes = functools.cache(find_missing_bytes)
+        self.settings = remember_outcomes(read_component_settings)
+        self.headers = remember_outcomes(_read_local_headers)
+        self.count_listed_bytes = remember_outcomes(count_listed_bytes)
+        self.remote_headers = remember_outcomes(read_remote_headers)
+        self.require = remember_outcomes(require_components)
+        self.missing_bytes = remember_outcomes(find_missing_bytes)
 
 
 def _read_local_headers(checkpoint: Checkpoint, component: Component) -> WeightHeaders | None:
@@ -73,6 +80,14 @@ class Chain:
     def headers(self, component: Component) -> WeightHeaders | None:
         """Those of a component's weight files; None while they are not downloaded. Raises CheckpointError."""
         return self.reader.headers(self.checkpoint, component)
+
+    def count_listed_bytes(self, component: Component) -> int:
+        """Bytes of a component's weight files, as the hub lists them. Raises CheckpointError."""
+        return self.reader.count_listed_bytes(self.checkpoint, component)
+
+    def remote_headers(self, component: Component) -> WeightHeaders | None:
+        """Those of weight files on the hub, of which nothing else is fetched. Raises CheckpointError."""
+        return self.reader.remote_headers(self.checkpoint, component)
 
     def makes(self, stage: str) -> bool:
         """Whether a stage computes its result, so that no file from elsewhere takes its place."""
@@ -125,7 +140,7 @@ def find_faults(chain: Chain, pipeline: Pipeline, first: str) -> list[str]:
     due = [chain.nodes[name] for name in names[names.index(first) :]]
     components = tuple(each for node in due if node.components for each in pipeline[node.stage].components)
     faults = collect(lambda: chain.reader.require(chain.checkpoint, components))
-    faults = faults or list(_find_faults_of_checkpoint(chain, due))
+    faults = faults or list(_find_faults_of_pipeline(chain, components))
     if not faults:
         faults = [fault for node in due for fault in _find_faults_of_node(chain, pipeline, node)]
     return list(dict.fromkeys(faults))
@@ -142,8 +157,9 @@ def collect(*steps: Callable[[], object]) -> list[str]:
     return faults
 
 
-def _find_faults_of_checkpoint(chain: Chain, due: list[Node]) -> Iterator[str]:
-    if any(node.components for node in due) and (fault := explain_class(chain.checkpoint.folder)):
+def _find_faults_of_pipeline(chain: Chain, components: Collection[Component]) -> Iterator[str]:
+    """What the transformer was made for; other components are the same in checkpoints of other tasks."""
+    if TRANSFORMER in components and (fault := explain_class(index_folder(chain.checkpoint, TRANSFORMER.name))):
         yield fault
 
 
@@ -152,7 +168,10 @@ def _find_faults_of_node(chain: Chain, pipeline: Pipeline, node: Node) -> list[s
     if missing := stage.find_missing(node.parameters):
         return [missing]
     find: FindFaults | None = getattr(_load_checks(stage.program_of(node.parameters).package), "find_faults", None)
-    return [] if find is None else find(chain, stage.complete(node.parameters))
+    try:
+        return [] if find is None else find(chain, stage.complete(node.parameters))
+    except StagesError as error:
+        return [str(error)]
 
 
 def payload_bytes(chain: Chain, pipeline: Pipeline, node: Node) -> int:

@@ -27,6 +27,7 @@ _CARRIERS = (
     "stages.errors",
     "stages.json_files",
     "stages.regular_files",
+    "stages.outcomes",
     "stages.pipeline",
     "stages.request",
     "stages.run",
@@ -42,6 +43,10 @@ _CARRIERS = (
     "stages.models.hub_refusals",
     "stages.models.hub_transfer",
     "stages.models.missing_weights",
+    "stages.models.places",
+    "stages.models.reference",
+    "stages.models.remote_headers",
+    "stages.models.weight_names",
     "stages.models.weights",
     "stages.machine.executables",
     "stages.machine.host_discovery",
@@ -49,6 +54,7 @@ _CARRIERS = (
     "stages.machine.private_folder",
     "stages.machine.versions",
     "stages.tensors.finite",
+    "stages.wording",
 )
 # Others import it as well, but its numbers stand in what this program makes and in nothing else.
 _COUNTS_FOR = MappingProxyType({"stages.machine.flops": "stages.preflight"})

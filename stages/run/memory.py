@@ -18,9 +18,9 @@ from stages.keys import JsonValue
 from stages.machine.host_memory import available_memory_bytes, host_memory_bytes
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.job import PEAK_UNIT, Job, Report, Run
+from stages.wording import quote
 
 _GIB = 2**30
-_MAX_QUOTED = 300  # characters of a library's message
 _OF_A_DEVICE = "RESOURCE_EXHAUSTED"  # JAX's, at run time and from the compiler
 # Of errors that have no type for it: JAX's, torch's, safetensors', those of C++ and of the dynamic linker.
 _WORDS = re.compile(
@@ -85,8 +85,7 @@ def advise(job: Job, reason: str, peak_bytes: int) -> str:
 
 def shorten(message: str) -> str:
     """A library's message on one line, without a full stop, cut where it is long."""
-    line = " ".join(message.split()).rstrip(".")
-    return line if len(line) <= _MAX_QUOTED else f"{line[:_MAX_QUOTED]}..."
+    return quote(message.rstrip(". \n"))
 
 
 def _describe_memory(reason: str, peak_bytes: int) -> str:

@@ -6,7 +6,7 @@ The memory is that of the host: of an accelerator, its own process alone knows h
 from stages.machine.device_files import find_device_files
 from stages.machine.host_memory import host_memory_bytes
 from stages.models.tensor_names import explain_prefix, find_prefix
-from stages.models.weight_headers import explain_memory
+from stages.models.weight_headers import MOST_GROWTH, explain_memory
 from stages.pipeline.component import Component
 from stages.pipeline.stage import HOST
 from stages.run.checks import Chain
@@ -23,11 +23,14 @@ def find_weight_faults(
     prefix: str = "",
     unread: tuple[str, ...] = (),
 ) -> list[str]:
-    """What is wrong with the weights of a component that are on this machine.
+    """What is wrong with the weights of a component.
+
+    Of those that are not downloaded yet, the headers are read where the memory may be too small for files of their
+    sizes.
 
     Args:
         chain: the video.
-        component: whose weights they are; nothing is said of what is not downloaded yet.
+        component: whose weights they are.
         device: HOST or ACCELERATOR: where they are to be.
         parameter: that chooses the dtype, for the message.
         dtype: in which they are held.
@@ -35,7 +38,11 @@ def find_weight_faults(
         prefix: of the names of those that are read.
         unread: what names of those that are not read begin with.
     """
+    is_held_here = device == HOST or is_on_host(str(chain.machine["platform"]))
     headers = chain.headers(component)
+    if headers is None and is_held_here:
+        most_bytes = MOST_GROWTH[dtype] * chain.count_listed_bytes(component)
+        headers = chain.remote_headers(component) if most_bytes > host_memory_bytes() else None
     if headers is None:
         return []
     if headers.faults:
@@ -43,7 +50,7 @@ def find_weight_faults(
     files = headers.files
     if not set(anchors) & headers.shapes.keys() and (found := find_prefix({anchors[0]}, headers.shapes)):
         return [explain_prefix(found, anchors[0], str(files.folder))]
-    if device != HOST and not is_on_host(str(chain.machine["platform"])):
+    if not is_held_here:
         return []
     num_bytes = headers.count_bytes(dtype, lambda name: name.startswith(prefix) and not name.startswith(unread))
     return explain_memory(num_bytes, host_memory_bytes(), files=files, parameter=parameter, dtype=dtype)

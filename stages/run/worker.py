@@ -23,10 +23,10 @@ from stages.run.job import ACCEPTED, HOLDING, JOINING, PEAK_UNIT, Job
 from stages.run.memory import advise, is_exhaustion
 from stages.run.runner import Event
 from stages.store.sharing import make_folder
+from stages.wording import MAX_QUOTED
 
 LOGS = "logs"  # the folder in a store
 _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
-_MAX_QUOTED = 300  # characters of what a process printed, in a message
 _STOPPED = ("T", "t")  # states of a process in /proc
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
 _PATIENCE_TO_SAVE_S = 5.0  # for one that was asked to end in the middle of a job, which it may save first
@@ -321,7 +321,7 @@ class _Worker:
         """What follows "its process", without a full stop."""
         code = self._process.wait()
         printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:_MAX_QUOTED]
+        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:MAX_QUOTED]
         if code >= 0:
             return f"ended with exit code {code} ({last})"  # Python's last line is the exception
         name = signal.Signals(-code).name

@@ -22,6 +22,20 @@ def test_text_encoders_of_another_width_than_the_transformer_reads_are_found(tmp
     )
 
 
+def test_the_width_of_a_part_is_that_of_its_own_settings_as_the_stage_reads_them(tmp_path: Path):
+    checkpoint = copy_checkpoint(tmp_path / "model")
+    file = checkpoint / "text_encoder" / "config.json"
+    width = json.loads(file.read_text())["hidden_size"]
+    whole = ["Qwen2_5_VLForConditionalGeneration"]
+    edit_settings(file, architectures=whole, hidden_size=72, text_config={"hidden_size": width})
+    assert faults_of(checkpoint, first="denoise") == []
+    edit_settings(file, hidden_size=width, text_config={"hidden_size": 72})
+    (fault,) = faults_of(checkpoint, first="denoise")
+    assert f"`hidden_size` in {file} is 72." in fault
+    edit_settings(file, architectures=["Qwen2_5_VLTextModel"])  # by itself, it has no parts
+    assert faults_of(checkpoint, first="denoise") == []
+
+
 def test_another_scheduler_is_refused(tmp_path: Path):
     checkpoint = copy_checkpoint(tmp_path / "model")
     file = checkpoint / "scheduler" / "scheduler_config.json"

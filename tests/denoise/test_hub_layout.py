@@ -14,7 +14,8 @@ from benchmarks.loader import measure_apart
 from stages.denoise.config import TransformerConfig
 from stages.denoise.weights import load_weights
 from stages.errors import CheckpointError
-from stages.models.checkpoint import component_identity, open_component, resolve
+from stages.models.checkpoint import component_identity, open_component
+from stages.models.places import resolve
 from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from stages.tensors.weight_files import WeightFiles

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import resolve
 from stages.models.hub import fetch
+from stages.models.places import resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEWER = "f" * 40

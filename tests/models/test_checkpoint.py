@@ -24,12 +24,11 @@ from stages.models.checkpoint import (
     open_component,
     read_component_settings,
     require_components,
-    resolve,
-    resolve_offline,
 )
 from stages.models.hub import cached_files
-from stages.models.hub_cache import keep_listing
+from stages.models.hub_cache import keep_listing, snapshot_folder
 from stages.models.hub_listing import HubFile
+from stages.models.places import resolve
 from stages.pipeline.component import Component
 from stages.pipeline.decode import VAE
 from stages.pipeline.denoise import TRANSFORMER
@@ -38,7 +37,7 @@ from stages.pipeline.stages import STAGES
 from stages.store.stat_cache import StatCache
 from tests.checkpoints import lay_into_hub_cache, split
 from tests.hub_server import HubServer
-from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, message
+from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS
 
 NEWEST = "b" * 40
 # Of the files in `folder` below; a change here makes what users have stored unfindable.
@@ -93,16 +92,6 @@ def test_the_built_in_checkpoint_has_every_component(tmp_path: Path):
     for stage in STAGES:
         for component in stage.components:
             assert open_component(checkpoint, component).settings.is_file()
-
-
-def test_a_folder_is_found_relative_to_the_project(folder: Path, tmp_path: Path):
-    assert resolve("model", "", tmp_path).folder == folder
-    assert resolve(str(folder), "", Path("/elsewhere")).folder == folder
-
-
-def test_outside_a_project_a_folder_is_relative_to_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(folder.parent)
-    assert resolve("model").folder.samefile(folder)
 
 
 def test_identity_is_of_the_content_wherever_it_lies(folder: Path, tmp_path: Path):
@@ -217,42 +206,16 @@ def test_what_the_cache_lacks_is_asked_for_and_not_taken_without(tmp_path: Path,
 
 
 def test_a_listing_that_is_kept_goes_before_what_the_cache_holds(cached: Path, tmp_path: Path, cache: StatCache):
-    """A download that was cut leaves a cache that looks whole: here, of a tokenizer without its chat template."""
+    """Here, of a tokenizer without its chat template, beside files that a download of everything brings."""
     tokens = add(tmp_path / "tokens/tokenizer", "tokenizer_config.json").parent
     add(tokens, "tokenizer.json")
+    add(tokens.parent, "README.md")
     lay_into_hub_cache(tokens.parent, cached.parent, "org/tokens", COMMIT)
     checkpoint = resolve("org/tokens", COMMIT, tmp_path)
     cut = component_identity(checkpoint, TOKENIZER, cache)
     names = [*cached_files("org/tokens", COMMIT), "tokenizer/chat_template.jinja"]
     keep_listing("org/tokens", COMMIT, {name: HubFile("c" * 40, len(b"anything")) for name in names})
     assert component_identity(checkpoint, TOKENIZER, cache) != cut
-
-
-@pytest.mark.parametrize(
-    "name", ["../model", "./model", "org/..", "org/.model", ".org/model", "a..b/model", "a--b/model"]
-)
-def test_a_name_that_leads_elsewhere_is_no_hub_id(tmp_path: Path, asked: list[str], name: str):
-    assert message(name, "", tmp_path) == (
-        f"model.checkpoint = {name!r}: no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-    assert asked == []
-
-
-def test_the_home_of_nobody_is_reported(tmp_path: Path):
-    assert message("~no-such-user/model", "", tmp_path) == (
-        "model.checkpoint = '~no-such-user/model': not a usable path (Could not determine home directory.). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
-@pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("name", ["model", "builtin:shapes"])
-def test_a_revision_of_what_has_none_is_reported(tmp_path: Path, name: str):
-    assert message(name, "v2", tmp_path) == (
-        f"model.revision = 'v2': only a hub id has revisions, and model.checkpoint = {name!r} is none. "
-        'Set revision = "" beside it.'
-    )
 
 
 def test_a_folder_without_a_component_is_reported(folder: Path, cache: StatCache):
@@ -272,9 +235,12 @@ def test_a_variant_that_only_some_components_have_is_read_where_it_is(folder: Pa
     ]  # fmt: skip
 
 
-def test_a_variant_that_no_component_has_is_reported(folder: Path):
-    assert fault(lambda: open_component(Checkpoint(folder, variant="fp17"), VAE)) == (
-        f'model.variant = "fp17": no component of {folder} has weights of it. Correct it, or set variant = "".'
+@pytest.mark.parametrize("variant", ["fp17", "bin", "safetensors", "index"])
+def test_a_variant_that_no_component_has_is_reported(folder: Path, variant: str):
+    for name in ("diffusion_pytorch_model.bin.index.json", "diffusion_pytorch_model.bin"):
+        add(folder / "vae", name)
+    assert fault(lambda: open_component(Checkpoint(folder, variant=variant), VAE)) == (
+        f'model.variant = "{variant}": no component of {folder} has weights of it. Correct it, or set variant = "".'
     )
 
 
@@ -320,13 +286,6 @@ def test_a_place_without_the_component_is_reported(folder: Path, tmp_path: Path)
     )
 
 
-def test_a_place_that_is_none_is_reported(tmp_path: Path):
-    assert fault(lambda: resolve("builtin:shapes", "", tmp_path, components={"vae": "./nowhere"})) == (
-        "model.components.vae = './nowhere': no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
 def test_a_checkpoint_is_read_back_equal_from_json(tmp_path: Path):
     elsewhere = {"vae": Checkpoint(tmp_path / "vae"), "transformer": Checkpoint(tmp_path, "org/model", COMMIT)}
     checkpoint = Checkpoint(tmp_path, variant="fp16", elsewhere=elsewhere)
@@ -358,36 +317,15 @@ def test_the_layout_of_the_original_repository_is_recognised(tmp_path: Path):
     assert str(error.value).startswith(f"{tmp_path}: has a transformer for each of 480p_t2v, 720p_i2v_distilled: ")
 
 
-def test_a_missing_folder_is_reported(tmp_path: Path):
-    with pytest.raises(CheckpointError) as error:
-        resolve("./no/such/folder", "", tmp_path)
-    assert str(error.value) == (
-        "model.checkpoint = './no/such/folder': no such folder, and not a hub id (owner/name). "
-        "Correct the path in params/model.toml or the video's file."
-    )
-
-
-def test_an_unknown_built_in_is_reported_with_those_there_are(tmp_path: Path):
-    with pytest.raises(CheckpointError) as error:
-        resolve("builtin:shape", "", tmp_path)
-    assert str(error.value) == ("model.checkpoint = 'builtin:shape': no such built-in checkpoint. There is: shapes.")
-
-
-def test_offline_a_revision_that_the_cache_does_not_know_is_nothing(tmp_path: Path, hub: Path, asked: list[str]):
-    assert resolve_offline("org/model", "newer", tmp_path) is None
-    assert resolve_offline("org/other", "", tmp_path) is None
-    assert asked == []
-    assert sorted(path.name for path in hub.parent.iterdir()) == ["models--org--model"]
-
-
-@pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("revision", ["", COMMIT])
-def test_offline_what_the_cache_knows_is_found(tmp_path: Path, revision: str):
-    assert resolve_offline("org/model", revision, tmp_path) == resolve("org/model", COMMIT, tmp_path)
-
-
-def test_offline_a_folder_is_found(folder: Path, tmp_path: Path):
-    assert resolve_offline("model", "", tmp_path) == Checkpoint(folder)
+@pytest.mark.parametrize("component", ["", "vae"])
+def test_the_model_index_comes_with_the_knowledge_that_files_can_be_had(
+    tmp_path: Path, server: HubServer, component: str
+):
+    server.repos["org/model"].files = {**FILES, "model_index.json": b"{}"}
+    elsewhere = {component: f"org/model@{NEWER}"} if component else {}
+    place = "builtin:shapes" if component else "org/model"
+    require_components(resolve(place, "", tmp_path, components=elsewhere), [VAE])
+    assert (snapshot_folder("org/model", NEWER) / "model_index.json").read_bytes() == b"{}"
 
 
 def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached: Path, cache: StatCache):
@@ -395,7 +333,8 @@ def test_offline_all_components_that_lack_files_are_named(tmp_path: Path, cached
     with pytest.raises(CheckpointError) as error:
         list_components(resolve("org/model", COMMIT, tmp_path), [VAE, *others], cache)
     assert str(error.value).startswith(
-        f"org/model@{COMMIT}: not in the hub's cache ({cached}):\n  scheduler/*\n  transformer/*\n  They cannot be"
+        f"org/model@{COMMIT}: not in the hub's cache, or not known to be whole there ({cached}):\n  scheduler/*\n"
+        "  transformer/*\n  They cannot be"
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 from huggingface_hub import constants
 
 from stages.errors import CheckpointError
-from stages.models.checkpoint import open_component, resolve
+from stages.models.checkpoint import open_component
 from stages.models.hub import fetch, list_files, require_access, would_ask
+from stages.models.places import resolve
 from stages.pipeline.component import Component
 from tests.hub_server import HubServer
 from tests.models.builders import COMMIT, FILES, NEWER, WEIGHTS, ignore_progress, message
@@ -44,7 +45,7 @@ def test_the_hub_is_asked_again_when_the_kept_commit_is_deleted(hub: Path, tmp_p
 def test_a_kept_commit_works_offline(hub: Path, tmp_path: Path, asked: list[str]):
     (hub / "refs" / "main").unlink()
     resolve("org/model", "", tmp_path)
-    program = f"from stages.models.checkpoint import *; print(resolve('org/model', '', Path({str(tmp_path)!r})).commit)"
+    program = f"from stages.models.places import *; print(resolve('org/model', '', Path({str(tmp_path)!r})).commit)"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
     result = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
@@ -63,7 +64,7 @@ def test_a_kept_commit_works_offline(hub: Path, tmp_path: Path, asked: list[str]
     ],
 )
 def test_the_cache_is_where_the_hubs_library_has_it(tmp_path: Path, variable: str, below: str):
-    program = f"from stages.models.checkpoint import *; print(resolve('org/model', {COMMIT!r}, Path('/')).folder)"
+    program = f"from stages.models.places import *; print(resolve('org/model', {COMMIT!r}, Path('/')).folder)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGG", "XDG"))}
     command = [sys.executable, "-c", program]
     environment[variable] = str(tmp_path)
@@ -81,7 +82,7 @@ def test_only_the_files_that_are_read_are_downloaded(server: HubServer, tmp_path
 def test_an_unknown_revision_offline_is_reported_with_the_commits_that_are_there(tmp_path: Path):
     assert message("org/model", "v2", tmp_path) == (
         "model.checkpoint = 'org/model': which commit its revision 'v2' is cannot be found out: HF_HUB_OFFLINE is set, "
-        f"so the hub is not asked. Unset it. The cache has {COMMIT}; model.revision can be set to it."
+        f"so the hub is not asked. Unset it. The cache has {COMMIT}: set model.revision = '{COMMIT}'."
     )
 
 
@@ -122,6 +123,13 @@ def test_the_files_of_a_commit_are_asked_for_once(server: HubServer):
     expected = {path: repo.blob_id(path) for path in FILES}
     assert [list_files("org/model", NEWER) for _ in range(3)] == [expected] * 3
     assert len(server.asked) == -(-len(repo.tree()) // repo.page)
+
+
+def test_with_a_cache_that_cannot_be_written_the_files_of_a_commit_are_asked_for_once(server: HubServer, hub: Path):
+    (hub / ".hunyuan-stages").write_text("a file in place of the folder")
+    listed = [list_files("org/model", NEWER) for _ in range(3)]
+    assert listed == [{path: server.repos["org/model"].blob_id(path) for path in FILES}] * 3
+    assert server.num_of_models == -(-len(server.repos["org/model"].tree()) // server.repos["org/model"].page)
 
 
 @pytest.mark.usefixtures("server")
@@ -194,8 +202,8 @@ def test_a_cache_that_cannot_be_written_is_reported(hub: Path, tmp_path: Path):
     shutil.rmtree(hub)
     hub.symlink_to(tmp_path / "nowhere")
     assert message("org/model", "", tmp_path) == (
-        f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set model.revision to "
-        f"{NEWER}."
+        f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set "
+        f"model.revision = '{NEWER}'."
     )
 
 
@@ -213,4 +221,6 @@ def test_a_revision_that_leads_elsewhere_is_reported(tmp_path: Path, revision: s
 def test_an_uncached_commit_offline_is_reported_with_what_is_missing(hub: Path, tmp_path: Path):
     with pytest.raises(CheckpointError) as error:
         open_component(resolve("org/model", NEWER, tmp_path), VAE)
-    assert str(error.value).startswith(f"org/model@{NEWER}: not in the hub's cache ({hub}):\n  vae/*\n")
+    assert str(error.value).startswith(
+        f"org/model@{NEWER}: not in the hub's cache, or not known to be whole there ({hub}):\n  vae/*\n"
+    )

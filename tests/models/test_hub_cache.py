@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -163,10 +164,44 @@ def test_a_damaged_list_of_files_is_none(repo: Path, content: bytes):
     assert hub_cache.read_listing("org/model", COMMIT) is None
 
 
-def test_in_a_cache_that_cannot_be_written_a_list_is_not_kept(repo: Path):
+def test_in_a_cache_that_cannot_be_written_a_list_is_kept_for_the_process(repo: Path):
     repo.write_text("a file")
     keep("config.json", SHA1, 2)
-    assert hub_cache.read_listing("org/model", COMMIT) is None
+    assert hub_cache.read_listing("org/model", COMMIT) == {"config.json": HubFile(SHA1, 2)}
+    assert hub_cache.read_listing("org/model", "f" * 40) is None
+    assert repo.read_text() == "a file"
+
+
+def test_a_list_that_the_hubs_library_keeps_is_read(repo: Path):
+    (repo / "trees").mkdir(parents=True)
+    (repo / "trees" / f"{COMMIT}.json").write_text(
+        json.dumps({"format_version": 1, "files": {"config.json": {"size": 2, "blob_id": SHA1}}})
+    )
+    assert hub_cache.read_listing("org/model", COMMIT) == {"config.json": HubFile(SHA1, 2)}
+    keep("vae/config.json", SHA1, 3)  # from the hub itself
+    assert hub_cache.read_listing("org/model", COMMIT) == {"vae/config.json": HubFile(SHA1, 3)}
+
+
+def test_what_no_list_names_may_be_in_a_commit(repo: Path):
+    write(repo, "vae/config.json", b"{}")
+    assert hub_cache.is_known_to_lack("org/model", COMMIT, [])
+    assert not hub_cache.is_known_to_lack("org/model", COMMIT, ["vae/a"])
+
+
+def test_what_the_hubs_library_was_told_is_not_there_is_known(repo: Path):
+    (repo / ".no_exist" / COMMIT / "vae").mkdir(parents=True)
+    (repo / ".no_exist" / COMMIT / "vae" / "a").touch()
+    assert hub_cache.is_known_to_lack("org/model", COMMIT, ["vae/a"])
+    assert not hub_cache.is_known_to_lack("org/model", COMMIT, ["vae/a", "vae/b"])
+
+
+@pytest.mark.parametrize("name", [".gitattributes", "README.md"])
+def test_a_commit_of_which_all_was_downloaded_has_no_more(repo: Path, name: str):
+    write(repo, name, b"")
+    assert hub_cache.is_known_to_lack("org/model", COMMIT, ["vae/a"])
+    (repo / "blobs").mkdir()
+    (repo / "blobs" / f"{SHA256}.0a1b2c3d.incomplete").touch()  # it was cut
+    assert not hub_cache.is_known_to_lack("org/model", COMMIT, ["vae/a"])
 
 
 def test_a_blob_gets_a_link_in_the_snapshot(repo: Path):
@@ -176,6 +211,24 @@ def test_a_blob_gets_a_link_in_the_snapshot(repo: Path):
     assert str(path.readlink()) == f"../../../blobs/{SHA1}"
     hub_cache.place(blob, path)
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["config.json", f"files-{COMMIT}.json"])
+def test_what_another_process_of_this_number_left_is_in_nobodys_way(repo: Path, name: str):
+    left = write(repo, f".{name}.{os.getpid()}", b"left")
+    hub_cache.place(write_blob(repo, SHA1), left.with_name(name))
+    hub_cache.write_whole(left.with_name(f"{name}.txt"), "text")
+    assert sorted(path.name for path in left.parent.iterdir()) == sorted([left.name, name, f"{name}.txt"])
+    assert left.read_bytes() == b"left"
+
+
+def test_drafts_of_two_hosts_have_different_names(repo: Path, monkeypatch: pytest.MonkeyPatch):
+    drafts: list[Path] = []
+    monkeypatch.setattr(Path, "replace", lambda draft, _target: drafts.append(draft))
+    for _ in range(2):
+        hub_cache.write_whole(repo / "refs" / "main", COMMIT)
+        hub_cache.place(repo / "blobs" / SHA1, repo / "snapshots" / COMMIT / "config.json")
+    assert len({path.name for path in drafts}) == len(drafts) == 4
 
 
 def test_without_links_the_blob_itself_gets_into_the_snapshot(repo: Path, monkeypatch: pytest.MonkeyPatch):

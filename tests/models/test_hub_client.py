@@ -167,6 +167,24 @@ def test_an_answer_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
         list(ask_entries("org/model", NEWER))
 
 
+@pytest.mark.parametrize("page", [[], [{"type": "directory", "path": "vae"}]])
+def test_pages_without_an_end_are_not_followed_for_ever(
+    server: HubServer, repo: Repo, monkeypatch: pytest.MonkeyPatch, page: object
+):
+    monkeypatch.setattr(hub_client, "MAX_PAGES", 3)
+    repo.page, repo.whole_page = 0, page
+    with pytest.raises(ValueError, match="it has more than 3 pages"):
+        list(ask_entries("org/model", NEWER))
+    assert len(server.asked) == 3
+
+
+@pytest.mark.usefixtures("server")
+def test_as_many_pages_as_there_may_be_are_read(repo: Repo, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub_client, "MAX_PAGES", len(repo.tree()))
+    repo.page = 1
+    assert len(list(ask_entries("org/model", NEWER))) == len(repo.tree())
+
+
 def test_the_address_of_a_file_holds_its_path_quoted(server: HubServer):
     assert file_url("org/model", NEWER, "a b/“?#.json") == (
         f"{server.endpoint}/org/model/resolve/{NEWER}/a%20b/%E2%80%9C%3F%23.json"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stages.models import hub_listing
-from stages.models.hub_listing import HubFile, from_json, is_blob_id, read_entries, to_json
+from stages.models.hub_listing import HubFile, from_json, from_tree, is_blob_id, read_entries, to_json
 
 SHA1, SHA256 = "a" * 40, "b" * 64
 
@@ -69,10 +69,16 @@ def test_an_entry_of_another_form_is_refused(odd: object):
         read_entries([odd])
 
 
-def test_a_list_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hub_listing, "MAX_FILES", 3)
-    with pytest.raises(ValueError, match="it has more than 3 files"):
-        read_entries(entry(f"{number}") for number in range(10**9))
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_list_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str):
+    monkeypatch.setattr(hub_listing, "MAX_ENTRIES", 3)
+    with pytest.raises(ValueError, match="it has more than 3 files and folders"):
+        read_entries(entry(f"{number}", type=kind) for number in range(10**9))
+
+
+def test_a_list_of_as_many_entries_as_there_may_be_is_taken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hub_listing, "MAX_ENTRIES", 3)
+    assert len(read_entries(entry(f"{number}") for number in range(3))) == 3
 
 
 def test_what_is_kept_is_read_back_equal():
@@ -100,6 +106,36 @@ def test_a_kept_list_that_was_cut_is_refused(cut: int):
 def test_a_kept_list_of_another_form_is_refused(kept: object):
     with pytest.raises(ValueError):  # noqa: PT011 (the message is nobody's: the hub is asked again)
         from_json(json.dumps(kept))
+
+
+def tree(files: object, version: object = 1) -> str:
+    return json.dumps({"format_version": version, "files": files})
+
+
+def test_the_list_of_the_hubs_library_is_read():
+    large = {"size": 134, "blob_id": SHA1, "lfs_sha256": SHA256, "lfs_size": 7, "xet_hash": "c" * 64}
+    assert from_tree(tree({"vae/config.json": {"size": 2, "blob_id": SHA1}, "vae/m.safetensors": large})) == {
+        "vae/config.json": HubFile(SHA1, 2),
+        "vae/m.safetensors": HubFile(SHA256, 7),
+    }
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "{",
+        "[]",
+        tree({}, version=2),
+        tree([]),
+        tree({"a": {}}),
+        tree({"a": 7}),
+        tree({"../a": {"size": 2, "blob_id": SHA1}}),
+        tree({"a": {"size": -1, "blob_id": SHA1}}),
+    ],
+)
+def test_a_list_of_the_hubs_library_of_another_form_is_refused(kept: str):
+    with pytest.raises(ValueError):  # noqa: PT011 (the message is nobody's: the hub is asked)
+        from_tree(kept)
 
 
 def test_the_id_of_a_blob_is_40_or_64_hex_digits():

@@ -60,14 +60,14 @@ def test_a_repository_that_is_not_there_is_reported(server: HubServer):
 def test_a_revision_that_is_not_there_is_reported(server: HubServer):
     assert message("org/model", "v7", Path()) == (
         "model.checkpoint = 'org/model': which commit its revision 'v7' is cannot be found out: the repository has no "
-        "revision 'v7'. Set model.revision to a branch, a tag or a commit (40 hex digits) of "
+        "revision 'v7'. Use a branch, a tag or a commit (40 hex digits) of "
         f"{server.endpoint}/org/model."
     )
 
 
 def test_a_commit_that_is_not_there_is_reported(server: HubServer):
     assert fetch_message(commit="e" * 40) == (
-        f"org/model@{'e' * 40}: cannot be fetched: the repository has no revision '{'e' * 40}'. Set model.revision to "
+        f"org/model@{'e' * 40}: cannot be fetched: the repository has no revision '{'e' * 40}'. Use "
         f"a branch, a tag or a commit (40 hex digits) of {server.endpoint}/org/model."
     )
 

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import scan_cache_dir, snapshot_download, try_to_load_from_cache
 
 from stages.models import hub_transfer
-from stages.models.hub import cached_files, fetch
+from stages.models.hub import cached_files, fetch, list_files
 from stages.models.hub_cache import blob_path, snapshot_folder
 from stages.models.hub_listing import HubFile
 from tests.hub_repo import Repo
@@ -56,6 +56,45 @@ def test_a_cut_is_mended_within_the_run_and_no_byte_comes_twice(repo: Repo, serv
     bring([WEIGHTS])
     assert is_whole()
     assert server.sent_bytes[WEIGHTS] == SIZE
+
+
+def test_a_cut_of_an_answer_without_a_length_is_gone_on_from(repo: Repo, server: HubServer):
+    repo.hides_length = True
+    repo.cut_after[WEIGHTS] = [300_000, 200_000]
+    bring([WEIGHTS])
+    assert is_whole()
+    assert server.sent_bytes[WEIGHTS] == SIZE
+
+
+def test_what_came_of_an_answer_without_a_length_is_kept_for_the_next_run(repo: Repo, server: HubServer):
+    repo.hides_length = True
+    cut_for_good(repo, 300_000)
+    assert f"AnswerCutShortError: the answer ended after 300000 of {SIZE} bytes" in fetch_message([WEIGHTS])
+    assert partial(repo).stat().st_size == 300_000
+    bring([WEIGHTS])
+    assert is_whole()
+    assert server.sent_bytes[WEIGHTS] == SIZE
+
+
+def test_an_answer_without_a_length_that_is_too_long_is_thrown_away(repo: Repo):
+    repo.hides_length = True
+    repo.served[WEIGHTS] = FILES[WEIGHTS] + b"x"
+    assert f"it does not have {SIZE} bytes" in fetch_message([WEIGHTS])
+    assert partial(repo).stat().st_size == 0
+
+
+def test_content_is_on_the_disk_before_it_has_its_name(repo: Repo, monkeypatch: pytest.MonkeyPatch):
+    synced: list[tuple[int, bool]] = []
+    blob = blob_path("org/model", repo.blob_id(WEIGHTS))
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, blob.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    bring([WEIGHTS])
+    assert synced == [(SIZE, False)]
 
 
 def test_after_a_cut_the_next_run_goes_on_from_there(repo: Repo, server: HubServer):
@@ -234,4 +273,5 @@ def test_what_the_hubs_library_fetched_is_found(server: HubServer, repo: Repo, t
     num_asked = len(server.asked)
     bring([*FILES])
     assert cached_files("org/model", NEWER) == {path: repo.blob_id(path) for path in FILES}
+    assert list_files("org/model", NEWER) == {path: repo.blob_id(path) for path in FILES}
     assert len(server.asked) == num_asked

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.models.missing_weights import explain_missing_weights, find_variants, list_names
+from stages.models.missing_weights import explain_missing_weights
 
 WOULD = "here: would read model.safetensors, or an index of shards, and holds neither. "
 
@@ -58,12 +58,3 @@ def test_a_variant_that_is_not_there_is_among_what_would_be_read():
         "here: would read model.fp8.safetensors or model.safetensors, or an index of shards, and holds neither. There "
         'is model.fp16.safetensors, weights of the variant "fp16". Set model.variant = "fp16".'
     )
-
-
-def test_weights_without_a_variant_and_single_shards_are_no_variants():
-    names = ["model.safetensors", "model.safetensors.index.json", "model.fp16-00001-of-00002.safetensors", "a.b.c"]
-    assert find_variants("model", names) == {}
-
-
-def test_many_names_are_not_all_listed():
-    assert list_names(["d", "c", "b", "a"]) == "a, b, c and 1 more"

@@ -55,8 +55,19 @@ def test_what_ships_is_of_no_revision(tmp_path: Path):
     with pytest.raises(CheckpointError) as caught:
         read_config(checkpoint, "v2", tmp_path, "vae")
     assert str(caught.value) == (
-        f"model.revision = 'v2': vae/config.json of {checkpoint} is not in the hub's cache, and what this package "
-        f'has is of no revision. Run `hf download {checkpoint} vae/config.json --revision v2` or set revision = "".'
+        f"model.revision = 'v2': vae/config.json of {checkpoint} is not in the hub's cache, and what this package has "
+        f"is of no revision. Run `hf download {checkpoint} vae/config.json --revision v2`, or set model.revision = ''."
+    )
+
+
+def test_what_ships_is_of_no_revision_of_a_component_either(tmp_path: Path):
+    place = f"{COMMUNITY}-480p_t2v"
+    with pytest.raises(CheckpointError) as caught:
+        read_config("builtin:shapes", "", tmp_path, "vae", {"vae": f"{place}@v2"})
+    assert str(caught.value) == (
+        f"model.components.vae = '{place}@v2': vae/config.json of {place} is not in the hub's cache, and what this "
+        f"package has is of no revision. Run `hf download {place} vae/config.json --revision v2`, or set "
+        f"model.components.vae = '{place}'."
     )
 
 
@@ -89,6 +100,12 @@ def test_an_unknown_hub_id_is_reported_and_nobody_is_asked(tmp_path: Path):
         f"package, which has those of {COMMUNITY}-480p_t2v, {COMMUNITY}-720p_t2v. Download the checkpoint's configs, "
         "or give a folder."
     )
+
+
+def test_an_unknown_component_is_reported_by_its_parameter(tmp_path: Path):
+    with pytest.raises(CheckpointError) as caught:
+        read_config("builtin:shapes", "", tmp_path, "vae", {"vae": "org/vaes@v1"})
+    assert str(caught.value).startswith("model.components.vae = 'org/vaes@v1': its vae/config.json is neither in the")
 
 
 @pytest.mark.parametrize("place", ["other", "other/vae"])

@@ -42,6 +42,15 @@ def test_a_file_that_is_not_whole_is_named(files: ComponentFiles, content: bytes
     assert fault.endswith("). Download or copy it again.")
 
 
+def test_a_file_that_cannot_be_read_is_named(files: ComponentFiles):
+    (files.folder / NAMES[1]).unlink()
+    (files.folder / NAMES[0]).unlink()
+    (files.folder / NAMES[0]).mkdir()
+    directory, missing = read_headers(files).faults
+    assert directory.startswith(f"{files.folder}/1.safetensors: not a whole safetensors file (")
+    assert missing.startswith(f"{files.folder}/2.safetensors: not a whole safetensors file (")
+
+
 def test_a_truncated_file_is_named_with_both_sizes(files: ComponentFiles):
     path = files.folder / NAMES[0]
     whole = path.read_bytes()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,8 @@ from stages.request.graph import Graph, build_graph
 from stages.request.params import load_params
 from stages.store.stat_cache import StatCache
 from tests.checkpoints import edit_json, lay_into_hub_cache
+from tests.hub_repo import COMMIT, Repo
+from tests.hub_server import HubServer, ask_here, serve
 from tests.project import copy_checkpoint, copy_params
 
 HUB_MODEL = {"model__checkpoint": "org/model", "model__revision": "a" * 40}
@@ -55,9 +58,18 @@ def hub_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             path = root / "model" / component.name / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{component.name}/{name}")
+    (root / "model/README.md").write_text("All of it.")
     lay_into_hub_cache(root / "model", root / "hub", "org/model", "a" * 40)
     (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "A cat plays the piano."\n')
     return root
+
+
+@pytest.fixture
+def hub_server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub that answers, and has nothing yet."""
+    with serve({}) as server:
+        ask_here(server, root / "hub", monkeypatch)
+        yield server
 
 
 def graph(root: Path, pipeline: Pipeline = Pipeline(), **overrides: str) -> Graph:  # noqa: B008 (it is frozen)
@@ -141,6 +153,56 @@ def test_reformatted_parameter_files_give_the_same_nodes(root: Path):
 def test_keys_of_what_is_computed_are_pinned(hub_root: Path):
     nodes = graph(hub_root, **HUB_MODEL).videos["demo"]
     assert {stage: node.key for stage, node in nodes.items()} == PINNED
+
+
+def test_an_identity_does_not_depend_on_what_else_is_asked_for(
+    hub_root: Path, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch
+):
+    """The cache lacks an optional file of one component, and weights of another."""
+    (hub_root / "model/tokenizer/chat_template.jinja").write_text("A template.")
+    hub_server.repos["org/model"] = Repo.of_folder(hub_root / "model", commit="a" * 40)
+    partial = hub_root / "hub/models--org--model/snapshots" / ("a" * 40)
+    for name in ("README.md", "transformer/diffusion_pytorch_model.safetensors"):
+        (partial / name).unlink()
+    write_video(hub_root, "a", '[encode]\nprompt = "A cat plays the piano."\n')
+    write_video(hub_root, "b", '[denoise]\nfrom_file = "latents"\n')
+    (hub_root / "latents").write_bytes(b"content")
+    with_hub = graph(hub_root, **HUB_MODEL).videos
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub_root / "empty"))
+    assert graph(hub_root, **HUB_MODEL).videos == with_hub
+    assert with_hub["a"]["encode"].key != PINNED["encode"]
+
+
+def test_what_the_hub_lists_for_one_video_counts_for_those_before_it(hub_root: Path, hub_server: HubServer):
+    """The cache holds a single file of weights, and the hub has shards beside it, which go before."""
+    (hub_root / "model/vae/shard.safetensors").write_text("weights")
+    index = hub_root / "model/vae/diffusion_pytorch_model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "shard.safetensors"}}')
+    hub_server.repos["org/model"] = Repo.of_folder(hub_root / "model", commit="a" * 40)
+    partial = hub_root / "hub/models--org--model/snapshots" / ("a" * 40)
+    (partial / "transformer/diffusion_pytorch_model.safetensors").unlink()
+    write_video(hub_root, "a", '[denoise]\nfrom_file = "latents"\n')
+    (hub_root / "latents").write_bytes(b"content")
+    first = graph(hub_root, **HUB_MODEL).videos
+    assert list(first) == ["a", "demo"]
+    assert graph(hub_root, **HUB_MODEL).videos == first  # with the list that is kept since
+
+
+def test_nothing_is_asked_where_no_file_can_be_missing(hub_root: Path, hub_server: HubServer):
+    graph(hub_root, **HUB_MODEL)
+    assert hub_server.asked == []
+
+
+def test_a_hub_that_does_not_answer_is_asked_as_often_for_one_video_as_for_five(hub_root: Path, hub_server: HubServer):
+    model = f'[model]\ncheckpoint = "org/gone"\nrevision = "{COMMIT}"\n'
+    num_asked = []
+    for names in ("b", "cdef"):
+        for seed, name in enumerate(names):
+            write_video(hub_root, name, f'{model}[encode]\nprompt = "x"\n[denoise]\nseed = {seed}\n')
+        before = hub_server.num_of_models
+        assert {"b", *names} <= graph(hub_root).faults.keys()
+        num_asked.append(hub_server.num_of_models - before)
+    assert num_asked == [1, 1]
 
 
 def test_a_key_is_made_of_the_identities_as_ever(hub_root: Path):

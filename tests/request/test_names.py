@@ -1,9 +1,9 @@
-"""What is offered in place of a wrong name, and how several names are listed."""
+"""What is offered in place of a wrong name."""
 
 import pytest
 
 from stages.pipeline.stages import Pipeline
-from stages.request.names import name_some, near
+from stages.request.names import near
 from stages.request.params import MachineParams, ModelParams
 
 TABLES = {"model": ModelParams, "machine": MachineParams, **{stage.name: stage.parameters for stage in Pipeline()}}
@@ -43,11 +43,3 @@ def test_a_name_of_a_table_is_offered_when_it_may_have_been_meant(name: str, hin
 )
 def test_a_dotted_name_is_found_by_its_last_part_too(name: str, hint: str):
     assert near(name, DOTTED) == hint
-
-
-@pytest.mark.parametrize(
-    ("names", "text"),
-    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d"], "a, b, c and 1 more")],
-)
-def test_many_names_are_the_first_ones_and_a_number(names: list[str], text: str):
-    assert name_some(names) == text

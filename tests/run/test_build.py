@@ -26,7 +26,9 @@ from stages.store.stat_cache import StatCache
 from stages.store.verdict import Verdict
 from tests.builders import publish
 from tests.fork import is_fork_installed
-from tests.project import PROJECT, copy_params
+from tests.hub_repo import Repo
+from tests.hub_server import ask_here, serve
+from tests.project import PROJECT, SHAPES, copy_params
 
 
 @pytest.fixture
@@ -412,6 +414,21 @@ def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_a
     assert all(build.freshness(node)() for node in nodes)
     store.fresh.clear()
     assert not any(build.freshness(node)() for node in nodes)
+
+
+def test_a_video_whose_checkpoint_the_hub_refuses_is_checked_once(root: Path, monkeypatch: pytest.MonkeyPatch):
+    with serve({"org/shapes": Repo.of_folder(SHAPES, is_gated=True)}) as server:
+        ask_here(server, root / "hub", monkeypatch)
+        build = load_build(root, {"model.checkpoint": "org/shapes"})
+        names = {node.title for node in build.graph.all_nodes()}
+        faults = build.check(names, lambda _: True)
+        assert "the repository is gated" in str(faults["demo"])
+        num_asked = len(server.asked)
+        assert build.check(names, lambda _: True) == faults
+        for node in build.graph.all_nodes():
+            with pytest.raises(StageError, match="the repository is gated"):
+                build.run(node, print)
+    assert len(server.asked) == num_asked
 
 
 def test_a_stage_that_fails_names_what_stays_and_the_command_that_goes_on_from_there(root: Path):

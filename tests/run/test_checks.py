@@ -1,16 +1,22 @@
 """What cannot be made of a checkpoint is known before anything runs, whichever stage would have found it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.errors import CheckpointError
+from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
+from stages.models.places import resolve
 from stages.run import checks
 from stages.run.build import load_build
-from stages.run.checks import collect
-from tests.chains import edit_settings, faults_of
+from stages.run.checks import Reader, collect, find_faults
+from tests.builders import PIPELINE
+from tests.chains import build_chain, edit_settings, faults_of
+from tests.hub_repo import COMMIT
+from tests.hub_server import ask_here, serve
 from tests.project import SHAPES, copy_checkpoint, copy_params
 
 
@@ -58,11 +64,48 @@ def test_a_checkpoint_of_another_pipeline_is_named_and_nothing_else_of_it(checkp
     assert "is an image-to-video checkpoint" in fault
 
 
+@pytest.mark.parametrize("place", ["", "transformer"])
+def test_a_transformer_of_another_pipeline_is_found_wherever_it_is_taken_from(checkpoint: Path, place: str):
+    edit_settings(checkpoint / "model_index.json", _class_name="HunyuanVideo15ImageToVideoPipeline")
+    (fault,) = faults_of(SHAPES, transformer=checkpoint / place)
+    assert fault.startswith(f"{checkpoint}/model_index.json: is an image-to-video checkpoint")
+
+
+def test_of_a_checkpoint_of_another_pipeline_other_components_can_be_used(checkpoint: Path):
+    edit_settings(checkpoint / "model_index.json", _class_name="HunyuanVideo15ImageToVideoPipeline")
+    assert faults_of(checkpoint, transformer=SHAPES) == []
+    assert faults_of(SHAPES, vae=checkpoint) == []
+
+
+def test_a_checkpoint_of_another_pipeline_can_decode_what_is_denoised_already(checkpoint: Path):
+    edit_settings(checkpoint / "model_index.json", _class_name="HunyuanVideo15ImageToVideoPipeline")
+    assert faults_of(checkpoint, first="decode") == []
+    assert faults_of(checkpoint, first="denoise") != []
+
+
+def test_of_latents_from_a_file_a_checkpoint_of_another_pipeline_can_decode(checkpoint: Path):
+    edit_settings(checkpoint / "model_index.json", _class_name="HunyuanVideo15ImageToVideoPipeline")
+    chain = build_chain(checkpoint)
+    latents = Node("denoise", {"from_file": "0"}, {}, {})
+    nodes = {"denoise": latents, **{name: chain.nodes[name] for name in ("decode", "export")}}
+    assert find_faults(replace(chain, nodes=nodes), PIPELINE, "denoise") == []
+
+
 def test_steps_that_fail_are_collected_and_others_pass():
     def refuse(text: str) -> None:
         raise CheckpointError(text)
 
     assert collect(lambda: refuse("a"), lambda: None, lambda: refuse("b")) == ["a", "b"]
+
+
+def test_a_hub_that_refuses_is_asked_once_for_all_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with serve({}) as server:
+        ask_here(server, tmp_path, monkeypatch)
+        checkpoint, reader = resolve("org/gone", COMMIT), Reader()
+        chains = [replace(build_chain(SHAPES), checkpoint=checkpoint, reader=reader) for _ in range(5)]
+        faults = [find_faults(chain, PIPELINE, "encode") for chain in chains]
+    assert [each[0].partition(":")[0] for each in faults] == [f"org/gone@{COMMIT}"] * 5
+    assert server.num_of_models == 1
 
 
 def test_what_videos_have_in_common_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

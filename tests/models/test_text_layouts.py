@@ -2,8 +2,8 @@
 
 import pytest
 
-from stages.encode.text_layouts import QWEN, T5
 from stages.errors import CheckpointError
+from stages.models.text_layouts import QWEN, T5
 
 WHOLE = {"architectures": ["Qwen2_5_VLForConditionalGeneration"]}
 

@@ -1,6 +1,6 @@
 """How a text model may lie in a checkpoint: by itself, as diffusers saves it, or as a part of the model it comes from.
 
-Owns the names of settings and tensors in both. Reading them is in components.py; nothing here loads torch.
+Owns the names of settings and tensors in both. Reading them is in encode/components.py; nothing here loads torch.
 """
 
 from collections.abc import Collection, Mapping
