@@ -17,18 +17,15 @@ with exit_on_error():
     BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
 
 
-def is_due(node: Node) -> bool:
-    """Whether a node is to be made."""
-    return INVOCATION.is_always or not BUILD.verdict(node).is_fresh
+DEMAND = BUILD.demand(is_always=INVOCATION.is_always)
+AHEAD = BUILD.lookahead(DEMAND.is_due)
 
 
-AHEAD = BUILD.lookahead(is_due)
-
-
-def begin(names: Sequence[str]) -> Mapping[str, str]:
+def begin(names: Sequence[str], typed: Sequence[str]) -> Mapping[str, str]:
     """Look at what tasks with these names need, before the first runs; of videos that cannot be made, the reasons."""
+    DEMAND.select(names, typed)
     AHEAD.select(names)
-    return {legal_name(video): str(Fault(error)) for video, error in BUILD.check(set(names), is_due).items()}
+    return {legal_name(video): str(Fault(error)) for video, error in BUILD.check(set(names), DEMAND.is_due).items()}
 
 
 def finish() -> None:
@@ -59,9 +56,9 @@ DOIT_CONFIG = {
 @as_task_action
 def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
-    verdict = BUILD.verdict(node)
-    if verdict.is_fresh and not INVOCATION.is_always:
+    if not DEMAND.is_due(node):
         return
+    verdict = BUILD.verdict(node)
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
         view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
@@ -101,7 +98,7 @@ def _node_task(node: Node) -> dict[str, Any]:
         "actions": [(make, [node])],
         "task_dep": [artifact.title for artifact in node.input_artifacts],
         "targets": [f"{folder}/{name}" for name in BUILD.files_of(node)],
-        "uptodate": [BUILD.freshness(node)],
+        "uptodate": [BUILD.freshness(node, DEMAND)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
         "meta": {

@@ -12,6 +12,7 @@ from stages.pipeline.stages import Pipeline
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.store.artifacts import Published, Store
+from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache
 
 CODE = Digest("c" * 32)
@@ -77,6 +78,13 @@ def publish(store: Store, node: Node, payload: bytes = b"payload", code: Digest 
         inputs = store.check_inputs(node)
         (draft / name).write_bytes(payload)
         return store.publish(node, draft, payload=name, inputs=inputs, code=code, run={"host": "here"})
+
+
+def collect(store: Store, node: Node) -> None:
+    """Delete the payload of an artifact as `doit gc` does."""
+    folder = store.folder(node.artifact)
+    (folder / RUN).rename(folder / COLLECTED)
+    store.payload(node.artifact).unlink()
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

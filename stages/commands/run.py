@@ -36,8 +36,9 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     """
 
     cmd_options = (*DoitRun.cmd_options, NO_WAIT)
-    task_list: list[Any]  # these two are doit's
+    task_list: list[Any]  # these three are doit's
     sel_tasks: list[str] | None
+    sel_default_tasks: bool  # whether nobody has named tasks
 
     doc_description = """\
 Makes what is missing or has changed of the selected stages and videos (default: all), and of what they are made of.
@@ -61,7 +62,7 @@ with --single it looks only at what is selected. With --continue a failure stops
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
 
-        It gives back the reasons of videos that cannot be made, by their names.
+        It is also given those that were typed. It gives back the reasons of videos that cannot be made, by their names.
         """
         self._params = params  # dodo.py's configuration is added to it
         with as_interrupts():  # so that a process in the middle of a job may save it
@@ -71,9 +72,10 @@ with --single it looks only at what is selected. With --continue a failure stops
     def _execute(self, *arguments: Any, **options: Any) -> int:
         _refuse(options)
         everything = {task.name: task for task in self.task_list}
+        typed = () if self.sel_default_tasks else tuple(self.sel_tasks or ())
         asked = [*self._select(is_single=options["single"])]
         names = self.sel_tasks or self._names_of_run()
-        faults: Mapping[str, str] = self._params.get("at_start", lambda _names: {})(names)
+        faults: Mapping[str, str] = self._params.get("at_start", lambda _names, _typed: {})(names, typed)
         asked += [set_fault(everything[name], fault) for name, fault in faults.items()]
         if faults:
             self._drop(faults)

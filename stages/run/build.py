@@ -23,6 +23,7 @@ from stages.request.graph import Graph, build_graph
 from stages.request.params import MachineParams, load_params
 from stages.run.answers import Answer
 from stages.run.checks import Reader, check_videos
+from stages.run.demand import Demand
 from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
@@ -88,9 +89,9 @@ class Build:
         """What the store says of a node under the present code."""
         return self.store.verdict(node, self._code_of(node))
 
-    def is_fresh(self, node: Node) -> bool:
-        """Whether a node needs no run. In a run that `check` has found to make nothing, that is not asked again."""
-        return node.title in self._fresh or self.verdict(node).is_fresh
+    def needs_no_run(self, node: Node, demand: Demand) -> bool:
+        """Whether a node is as it is needed. In a run that `check` has found to make nothing, that is not asked again."""
+        return node.title in self._fresh or not demand.is_due(node)
 
     def is_linked(self, video: str) -> bool:
         """Whether a video's link points to the video of the present parameters; not asked again, as above."""
@@ -102,13 +103,17 @@ class Build:
         payload = self.store.folder(node.artifact) / self.files_of(node)[0]
         return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
 
-    def freshness(self, node: Node) -> Answer:
+    def demand(self, *, is_always: bool = False) -> Demand:
+        """Which nodes of a run are to be made."""
+        return Demand(self.graph, self.verdict, is_always=is_always)
+
+    def freshness(self, node: Node, demand: Demand) -> Answer:
         """What doit asks whether a node is up to date, and shows in `doit info`."""
 
         def explain() -> str:
             return f"the store: {node.title} is {self.explain(node, self.verdict(node))}"
 
-        return Answer(partial(self.is_fresh, node), explain)
+        return Answer(partial(self.needs_no_run, node, demand), explain)
 
     def link_freshness(self, name: str) -> Answer:
         """The same for the link to a video."""

@@ -1,10 +1,13 @@
 """Reasons of the store in words: why a node is to be made."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from stages.store.verdict import Reason, Verdict
 
 _INPUTS = "inputs."
+_STATES: Mapping[str, str] = MappingProxyType({"collected": "collected by `doit gc`"})
 
 
 def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
@@ -17,7 +20,8 @@ def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
     Returns:
         All reasons, or the state where there are none.
     """
-    return "; ".join(_explain(reason, payload, program).rstrip(".") for reason in verdict.reasons) or verdict.state
+    reasons = "; ".join(_explain(reason, payload, program).rstrip(".") for reason in verdict.reasons)
+    return reasons or _STATES.get(verdict.state, verdict.state)
 
 
 def _explain(reason: Reason, payload: Path, program: str) -> str:

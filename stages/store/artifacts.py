@@ -17,7 +17,7 @@ from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
 from stages.regular_files import read_regular, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
-from stages.store.manifest import FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.partial import PartialStates
 from stages.store.payloads import Payloads, Stamp, is_still, note_published, stamp_of
 from stages.store.sharing import make_folder, share
@@ -98,7 +98,7 @@ class Store:
     def check_inputs(self, node: Node) -> dict[ArtifactId, Digest]:
         """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
 
-        A damaged artifact is forgotten: the next `doit` makes it again.
+        A damaged artifact is forgotten: the next `doit` makes it again. A collected one stays a record.
 
         Returns:
             The payloads' digests, for `publish`.
@@ -125,16 +125,23 @@ class Store:
                 forgotten = self.folder(node.artifact) / FORGOTTEN
                 return Verdict("forgotten" if forgotten.is_file() else "absent")
             size_bytes = self._payload_size(node.artifact, manifest)
-            if size_bytes != manifest.size_bytes:
+            is_collected = size_bytes is None and self._is_collected(node.artifact)
+            if size_bytes != manifest.size_bytes and not is_collected:
                 return Verdict("corrupt", (Reason("payload", manifest.size_bytes, size_bytes),))
             reasons = self._changes(node, manifest, code)
         except StoreError as error:
             return Verdict("corrupt", (Reason("manifest", None, str(error)),))
-        return Verdict("stale", reasons) if reasons else self._judge_bytes(node, manifest)
+        if reasons:
+            return Verdict("stale", reasons)
+        return Verdict("collected") if is_collected else self._judge_bytes(node, manifest)
 
     def _judge_bytes(self, node: Node, manifest: Manifest) -> Verdict:
         fault = self._payloads.find_fault(f"{self.root}/{node.stage}/{node.key}", manifest)
         return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
+
+    def _is_collected(self, artifact: ArtifactId) -> bool:
+        """Whether `doit gc` has deleted the payload; a manifest without one is damaged otherwise."""
+        return (self.folder(artifact) / COLLECTED).is_file()
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
         """Bytes of the payload; None where it is not there."""
@@ -209,7 +216,8 @@ class Store:
         note_published(draft, manifest)
         with self._drafts.exclusive():
             before = self._before(node)
-            if before != manifest or not self._has_appeared(draft, node.artifact):
+            is_there = before == manifest and self._payload_size(node.artifact, manifest) == manifest.size_bytes
+            if not is_there or not self._has_appeared(draft, node.artifact):
                 self._replace(draft, self.folder(node.artifact))
         for folder in (self.root / node.stage, self.root, self.root.parent):  # whichever of them was just made
             sync(folder)
@@ -267,7 +275,8 @@ class Store:
             try:
                 return self._matching_digest(artifact)
             except StoreError:
-                self.forget(artifact)
+                if not self._is_collected(artifact):
+                    self.forget(artifact)
                 raise
 
     def _matching_digest(self, artifact: ArtifactId) -> Digest:
@@ -277,6 +286,10 @@ class Store:
         try:
             digest = digest_file(path)
         except FileNotFoundError as error:
+            if self._is_collected(artifact):
+                raise StoreError(
+                    f"{path}: was deleted by `doit gc`. Run `doit {artifact.title}`: it is made again."
+                ) from error
             raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
         except OSError as error:
             if error.errno != errno.EIO:

@@ -13,10 +13,11 @@ from stages.json_files import parse_json
 from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, Digest, JsonValue, Key, Node, digest_bytes
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
-# Beside the payload: what it is, how it was made, and the first under its name while the artifact is to be made again.
-MANIFEST, RUN, FORGOTTEN = "manifest.json", "run.json", "manifest.forgotten.json"
+# Beside the payload: what it is, how it was made, the first under its name while the artifact is to be made again, and
+# the second under its name once `doit gc` has deleted the payload.
+MANIFEST, RUN, FORGOTTEN, COLLECTED = "manifest.json", "run.json", "manifest.forgotten.json", "run.collected.json"
 NOTE = ".checked"  # that the payload's file was whole (payloads.py)
-OWN_FILES = (MANIFEST, RUN, FORGOTTEN, NOTE)
+OWN_FILES = (MANIFEST, RUN, FORGOTTEN, COLLECTED, NOTE)
 # How the file begins: the checksum is XXH3-128 of all of its text but the line in which it stands.
 _OPENING = '{\n  "checksum": "'
 _CLOSING = '",'

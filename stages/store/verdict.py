@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from stages.keys import JsonValue
 
-State: TypeAlias = Literal["fresh", "absent", "stale", "forgotten", "corrupt"]
+State: TypeAlias = Literal["fresh", "collected", "absent", "stale", "forgotten", "corrupt"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the store says of a node, and why; fresh, absent and forgotten need no reasons."""
+    """What the store says of a node, and why; fresh, collected, absent and forgotten need no reasons.
+
+    Of a collected artifact only the payload is missing: what was made from it stays fresh, and it is made again when
+    something has to read it (stages/run/demand.py).
+    """
 
     state: State
     reasons: tuple[Reason, ...] = ()

@@ -311,9 +311,10 @@ def test_what_cannot_end_is_not_begun(root: Path):
 def test_a_verdict_and_its_words_come_from_the_store(root: Path):
     build, store, _ = fake_build(root, {})
     node = build.graph.videos["demo"]["encode"]
-    assert repr(build.freshness(node)) == f"the store: {node.title} is absent"
+    freshness = build.freshness(node, build.demand())
+    assert repr(freshness) == f"the store: {node.title} is absent"
     store.fresh.add(node.artifact)
-    assert build.freshness(node)()
+    assert freshness()
 
 
 def test_every_node_of_a_new_project_is_absent(root: Path):

@@ -15,6 +15,7 @@ PAYLOAD = Path("artifacts/denoise/0/latents.safetensors")
     [
         (Verdict("absent"), "absent"),
         (Verdict("forgotten"), "forgotten"),
+        (Verdict("collected"), "collected by `doit gc`"),
         (Verdict("stale", (Reason("code", "a", "b"),)), "the code of denoise has changed"),
         (Verdict("stale", (Reason("inputs.encode", "a", None),)), "encode is to be made"),
         (Verdict("stale", (Reason("inputs.encode", "a", "b"),)), "encode has other bytes now"),

@@ -19,7 +19,7 @@ from stages.keys import ArtifactId, Digest, Node, digest_bytes
 from stages.store.artifacts import Store
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_chain, build_node, files_below, payload_of, publish
+from tests.builders import CODE, build_chain, build_node, collect, files_below, payload_of, publish
 
 pytestmark = pytest.mark.processes
 
@@ -441,6 +441,71 @@ def test_an_artifact_is_published_from_its_direct_inputs_alone(store: Store):
     store.remove(encode.artifact)
     publish(store, decode)
     assert store.verdict(decode, CODE).is_fresh
+
+
+def test_what_was_made_from_a_collected_artifact_stays_fresh(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    publish(store, denoise)
+    collect(store, encode)
+    assert store.verdict(encode, CODE) == Verdict("collected")
+    assert store.verdict(denoise, CODE) == Verdict("fresh")
+
+
+def test_a_collected_artifact_that_would_be_made_again_anyway_is_stale_or_forgotten(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode, b"one")
+    publish(store, denoise)
+    collect(store, denoise)
+    assert store.verdict(denoise, Digest("0" * 32)).state == "stale"
+    publish(store, encode, b"two")
+    assert store.verdict(denoise, CODE).state == "stale"
+    store.forget(denoise.artifact)
+    assert store.verdict(denoise, CODE) == Verdict("forgotten")
+
+
+def test_of_a_collected_artifact_a_payload_of_another_size_is_corrupt(store: Store):
+    node = build_node()
+    publish(store, node)
+    collect(store, node)
+    store.payload(node.artifact).write_bytes(b"pay")
+    assert store.verdict(node, CODE) == Verdict("corrupt", (Reason("payload", 7, 3),))
+
+
+def test_a_collected_artifact_that_is_made_again_is_compared_with_what_it_was(store: Store):
+    node = build_node()
+    publish(store, node, b"one")
+    collect(store, node)
+    assert publish(store, node, b"one").is_same_as_before is True
+    assert store.verdict(node, CODE) == Verdict("fresh")
+    collect(store, node)
+    assert publish(store, node, b"two").is_same_as_before is False
+
+
+def test_an_input_that_was_collected_is_an_error_that_says_how_to_have_it_again(store: Store):
+    encode, denoise = build_chain()
+    publish(store, encode)
+    publish(store, denoise)
+    collect(store, encode)
+    with pytest.raises(StoreError) as caught:
+        store.check_inputs(denoise)
+    assert str(caught.value) == (
+        f"{store.payload(encode.artifact)}: was deleted by `doit gc`. Run `doit {encode.title}`: it is made again."
+    )
+    assert store.verdict(encode, CODE) == Verdict("collected")  # still a record, and not forgotten
+
+
+def test_what_is_collected_while_it_is_made_again_is_there_afterwards(store: Store):
+    """Its manifest is that of equal bytes, and younger than the draft: but its payload is gone."""
+    node = build_node()
+    with store.draft() as draft:
+        (draft / payload_of(node.stage)).write_bytes(b"payload")
+        begun = draft.parent.stat().st_mtime_ns
+        os.utime(draft.parent, ns=(begun, begun - 10**9))  # a second ago
+        publish(store, node)
+        collect(store, node)
+        store.publish(node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={})
+    assert store.verdict(node, CODE) == Verdict("fresh")
 
 
 def remake_while_in_use(store: Store, payload: bytes) -> Node:

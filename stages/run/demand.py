@@ -1,0 +1,61 @@
+"""Which nodes of a run are to be made: those that are not fresh, but of collected ones only those that are needed.
+
+The payload of a collected artifact is gone (`doit gc`), and what was made from it is still fresh. It is made again when
+a node that reads it is to be made, or when somebody has named it.
+"""
+
+import fnmatch
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
+
+from stages.keys import ArtifactId, Node
+from stages.request.graph import Graph
+from stages.store.verdict import Verdict
+
+
+class Demand:
+    """The nodes of a run, asked one at a time; each answer is of the store as it is then."""
+
+    def __init__(self, graph: Graph, verdict: Callable[[Node], Verdict], *, is_always: bool = False) -> None:
+        """Until `select`, all nodes count, and none has been named.
+
+        Args:
+            graph: the nodes of all videos.
+            verdict: the store's word on a node.
+            is_always: whether everything is made again.
+        """
+        self._graph = graph
+        self._verdict = verdict
+        self._is_always = is_always
+        self._titles: Collection[str] | None = None
+        self._named: Sequence[str] = ()
+
+    def select(self, titles: Collection[str], named: Sequence[str] = ()) -> None:
+        """Say what runs: the names of all tasks, and those that somebody has typed, which may be stages or patterns."""
+        self._titles, self._named = frozenset(titles), named
+
+    def is_due(self, node: Node) -> bool:
+        """Whether a node is to be made."""
+        if self._is_always:
+            return True
+        verdict = self._verdict(node)
+        return self._is_needed(node) if verdict.state == "collected" else not verdict.is_fresh
+
+    def _is_needed(self, node: Node) -> bool:
+        """Whether something of this run needs the payload of a node; a video's own payload is needed as it is."""
+        if node.stage == self._graph.pipeline.last.name or self._is_named(node):
+            return True
+        readers = self._readers.get(node.artifact, ())
+        return any(self.is_due(reader) for reader in readers if self._titles is None or reader.title in self._titles)
+
+    def _is_named(self, node: Node) -> bool:
+        return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in self._named)
+
+    @cached_property
+    def _readers(self) -> dict[ArtifactId, list[Node]]:
+        """By artifact, the nodes that read it."""
+        readers: dict[ArtifactId, list[Node]] = {}
+        for node in self._graph.all_nodes():
+            for artifact in node.input_artifacts:
+                readers.setdefault(artifact, []).append(node)
+        return readers

@@ -1,0 +1,83 @@
+"""Which nodes of a run are to be made, of those that were collected above all."""
+
+import pytest
+
+from stages.keys import Node
+from stages.pipeline.stages import Pipeline
+from stages.request.graph import Graph
+from stages.run.demand import Demand
+from stages.store.verdict import State, Verdict
+from tests.project import ALL
+
+
+def build_video(fps: int) -> dict[str, Node]:
+    """A chain whose stages but the last do not depend on the argument."""
+    nodes: dict[str, Node] = {}
+    inputs: dict[str, str] = {}
+    for stage in ALL:
+        nodes[stage] = Node(stage, {"decode": {"decoder": "native"}, "export": {"fps": fps}}.get(stage, {}), {}, inputs)
+        inputs = {stage: nodes[stage].key}
+    return nodes
+
+
+DEMO, SLOW = build_video(8), build_video(4)
+GRAPH = Graph(Pipeline(), {"demo": DEMO, "slow": SLOW}, {}, {})
+TITLES = [node.title for node in GRAPH.all_nodes()]
+
+
+def build_demand(*states: tuple[Node, State], is_always: bool = False) -> Demand:
+    """Of a store in which all nodes are fresh but these."""
+    by_key = {node.key: state for node, state in states}
+    return Demand(GRAPH, lambda node: Verdict(by_key.get(node.key, "fresh")), is_always=is_always)
+
+
+@pytest.mark.parametrize("state", ["absent", "stale", "forgotten", "corrupt"])
+def test_what_is_not_fresh_is_due(state: State):
+    assert build_demand((DEMO["denoise"], state)).is_due(DEMO["denoise"])
+
+
+def test_what_is_fresh_is_due_only_if_everything_is_made_again():
+    assert not build_demand().is_due(DEMO["denoise"])
+    assert build_demand(is_always=True).is_due(DEMO["denoise"])
+
+
+def test_a_collected_artifact_is_not_due_while_all_that_was_made_from_it_is_fresh():
+    assert not build_demand((DEMO["decode"], "collected")).is_due(DEMO["decode"])
+
+
+def test_a_collected_artifact_is_due_when_one_that_reads_it_is():
+    demand = build_demand((DEMO["decode"], "collected"), (SLOW["export"], "absent"))
+    assert demand.is_due(DEMO["decode"])
+    assert not demand.is_due(DEMO["denoise"])
+
+
+def test_of_a_chain_of_collected_artifacts_all_are_due_that_it_takes():
+    demand = build_demand(
+        (DEMO["denoise"], "collected"),
+        (DEMO["decode"], "collected"),
+        (DEMO["export"], "stale"),
+    )
+    assert [stage for stage in ALL if demand.is_due(DEMO[stage])] == ["denoise", "decode", "export"]
+
+
+def test_what_reads_a_collected_artifact_counts_only_if_it_is_part_of_the_run():
+    demand = build_demand((DEMO["decode"], "collected"), (SLOW["export"], "absent"))
+    demand.select([title for title in TITLES if title != SLOW["export"].title])
+    assert not demand.is_due(DEMO["decode"])
+
+
+@pytest.mark.parametrize("name", ["decode", DEMO["decode"].title, "decode:*", "*"])
+def test_a_collected_artifact_is_due_when_it_was_named(name: str):
+    demand = build_demand((DEMO["decode"], "collected"))
+    demand.select(TITLES, ["encode", name])
+    assert demand.is_due(DEMO["decode"])
+
+
+def test_naming_a_video_does_not_make_what_it_is_made_of_due():
+    demand = build_demand((DEMO["decode"], "collected"))
+    demand.select(TITLES, ["demo"])
+    assert not demand.is_due(DEMO["decode"])
+
+
+def test_a_collected_video_is_due_because_people_look_at_it():
+    assert build_demand((DEMO["export"], "collected")).is_due(DEMO["export"])
