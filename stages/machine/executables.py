@@ -1,6 +1,6 @@
 """Compiled programs, kept in the store and loaded instead of being compiled again.
 
-Owns the folder `<store>/.executables` and the name of a program in it. private_folder.py keeps other users from writing
+Owns the name of a program in its folder, which kept_programs.py names. private_folder.py keeps other users from writing
 there; the stages decide what a program computes and when it is compiled.
 docs/decisions/0014-compiled-executables.md says why.
 
@@ -24,12 +24,11 @@ from stages.errors import StoreError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
 from stages.machine.host_memory import return_freed_memory
 from stages.machine.jax_internals import hardware_fingerprint, kept_arguments
+from stages.machine.kept_programs import FOLDER, MAX_BYTES
 from stages.machine.private_folder import PrivateFolder, open_private
 from stages.machine.versions import versions_of
 
-FOLDER = ".executables"  # in a store's root
 _LAYOUT = 2  # version of the files and of their names; with another number nothing that was kept before is found
-_MAX_BYTES = 4 * 2**30  # of all files together; the least recently used are deleted first
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu")
 _FLAGS = ("XLA_FLAGS", "LIBTPU_INIT_ARGS")
 # Settings that only say where JAX looks for things or puts them. A program's devices are in its name by themselves.
@@ -95,7 +94,7 @@ def compile_in_memory(program: Program) -> Executable:
 class Executables:
     """The compiled programs of one store. Any number of processes may use it at a time."""
 
-    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = MAX_BYTES) -> None:
         """Open nothing yet; the folder is created when something is compiled.
 
         Args:

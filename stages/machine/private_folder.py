@@ -8,7 +8,7 @@ files their meaning.
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -66,17 +66,33 @@ class PrivateFolder:
 
     def trim(self, max_bytes: int) -> None:
         """Delete the least recently used files until the rest is at most `max_bytes`. Raises OSError."""
+        self.delete(self.find_excess(max_bytes))
+
+    def find_excess(self, max_bytes: int | None, *, used_since_ns: int = 0) -> dict[str, int]:
+        """Files beyond a limit, the least recently used first, each with its bytes. Raises OSError.
+
+        Args:
+            max_bytes: of the files that stay; None: any number.
+            used_since_ns: what was not used since then, in nanoseconds since 1970, does not stay.
+        """
         statuses = {}
         for name in os.listdir(self._descriptor):  # noqa: PTH208 (a Path knows no descriptors)
             with suppress(FileNotFoundError):  # another process deletes files, too
                 statuses[name] = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
-        excess = sum(status.st_size for status in statuses.values()) - max_bytes
+        total = sum(status.st_size for status in statuses.values())
+        excess = 0 if max_bytes is None else total - max_bytes
+        found: dict[str, int] = {}
         for name, status in sorted(statuses.items(), key=lambda entry: entry[1].st_mtime_ns):
-            if excess <= 0:
-                break
+            if excess > 0 or status.st_mtime_ns < used_since_ns:
+                found[name] = status.st_size
+                excess -= status.st_size
+        return found
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files, as far as they are there. Raises OSError."""
+        for name in names:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._descriptor)
-            excess -= status.st_size
 
 
 @contextmanager
