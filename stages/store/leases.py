@@ -96,7 +96,7 @@ class Leases:
 
         Where another host has left a lease behind, this takes as long as its patience, and deletes it.
         """
-        watches = {path: _Watch() for path in self._files()}
+        watches = {path: _Watch() for path in self.files()}
         users: dict[ArtifactId, Holder] = {}
         while watches:
             for path, watch in [*watches.items()]:
@@ -112,13 +112,14 @@ class Leases:
 
     def sweep(self) -> None:
         """Delete the leases of processes of this machine that have ended. Never raises, and never waits."""
-        for path in self._files():
+        for path in self.files():
             self._is_alive(path, _Watch())
 
     def _path(self, artifact: ArtifactId) -> Path:
         return self.root / _FOLDER / f"{artifact.stage}-{artifact.key}{_SUFFIX}"
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """The files of all leases, also of those whose holders have ended; at once."""
         try:
             return sorted((self.root / _FOLDER).glob(f"*{_SUFFIX}"))
         except OSError:
