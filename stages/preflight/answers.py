@@ -21,6 +21,7 @@ from stages.regular_files import reason_of
 from stages.request.params import MachineParams, VideoParams
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
+from stages.store.usage import record_use
 
 GIB = 2**30
 _AUTO = "auto"
@@ -132,6 +133,7 @@ def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Ro
         StoreError: its figures are damaged. Of a run.json that is, nothing is said: it is not the answer.
     """
     figures = store.payload(question.node.artifact)
+    record_use(figures.parent)
     run: Mapping[str, Any] = {}
     with suppress(StoreError):
         run = _read_json(figures.with_name(RUN))

@@ -90,7 +90,7 @@ class Build:
         return self.store.verdict(node, self._code_of(node))
 
     def needs_no_run(self, node: Node, demand: Demand) -> bool:
-        """Whether a node is as it is needed. In a run that `check` has found to make nothing, that is not asked again."""
+        """Whether a node is as needed. In a run that `check` has found to make nothing, that is not asked again."""
         return node.title in self._fresh or not demand.is_due(node)
 
     def is_linked(self, video: str) -> bool:

@@ -21,6 +21,7 @@ from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Input, Ma
 from stages.store.partial import PartialStates
 from stages.store.payloads import Payloads, Stamp, is_still, note_published, stamp_of
 from stages.store.sharing import make_folder, share
+from stages.store.usage import record_use
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -105,7 +106,10 @@ class Store:
         Raises:
             StoreError: an artifact has been removed or is damaged.
         """
-        return {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
+        digests = {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
+        for artifact in digests:
+            record_use(self.folder(artifact))
+        return digests
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         """Whether the node's artifact can stay, from the store alone.

@@ -10,6 +10,7 @@ from stages.keys import ArtifactId
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
 from stages.store.sharing import make_folder
+from stages.store.usage import record_use
 
 _FOLDER = "videos"
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -71,6 +72,7 @@ class VideoLinks:
                     new.unlink()  # of a run that was killed
                 new.symlink_to(self._target(payload))
                 new.replace(link)
+            record_use(self._store.folder(artifact))
         except OSError as error:
             raise StoreError(
                 f"{link}: cannot be made ({error.strerror}). The video is {payload}. Fix that; then `doit {name}` "

@@ -408,13 +408,13 @@ def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_a
     store.fresh |= {node.artifact for node in nodes}
     assert build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh) == {}
     store.fresh.clear()
-    assert all(build.freshness(node)() for node in nodes)  # as it was when the run began
+    assert all(build.freshness(node, build.demand())() for node in nodes)  # as it was when the run began
     build, store, _ = fake_build(root, {})
     build.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh)
     store.fresh |= {node.artifact for node in nodes}
-    assert all(build.freshness(node)() for node in nodes)
+    assert all(build.freshness(node, build.demand())() for node in nodes)
     store.fresh.clear()
-    assert not any(build.freshness(node)() for node in nodes)
+    assert not any(build.freshness(node, build.demand())() for node in nodes)
 
 
 def test_a_video_whose_checkpoint_the_hub_refuses_is_checked_once(root: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,201 @@
+"""What `doit gc` does to a store: looks at all that is there, plans, deletes, and says what was deleted.
+
+Knows no parameters: it is given the artifacts that they need. The order in which artifacts go is in collection.py.
+"""
+
+from collections.abc import Collection, Iterable, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.keys import ArtifactId
+from stages.machine.kept_programs import trim_programs
+from stages.store.collection import Plan, may_go, plan_collection
+from stages.store.collector import Collected, Collector, Uses
+from stages.store.inventory import ANSWERS, Inventory, artifacts_of_stage, read_entry, take_inventory
+from stages.store.leftovers import (
+    File,
+    Partial,
+    beyond,
+    delete_files,
+    delete_partial,
+    links_to_artifacts,
+    list_logs,
+    list_partial,
+    list_unfinished,
+    sweep_drafts,
+    unlink_dangling,
+)
+from stages.store.pins import Pins
+from stages.store.quantities import Limit
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much stays.
+
+    Attributes:
+        programs: of the compiled programs.
+        answers: of the answers of `doit preflight`.
+        logs: of what the stages' processes printed.
+        rest: of the artifacts that nobody needs and nobody has pinned; None: all.
+    """
+
+    programs: Limit
+    answers: Limit
+    logs: Limit
+    rest: Limit | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a gc has deleted, or would delete.
+
+    Attributes:
+        inventory: of the store, before.
+        kept: artifacts that had to stay.
+        collected: artifacts, and what of them.
+        freed: bytes of all else, by what it is.
+        links: to videos that are gone.
+        notes: what could not be done, and why.
+    """
+
+    inventory: Inventory
+    kept: Set[ArtifactId]
+    collected: Collected
+    freed: dict[str, int]
+    links: Collection[Path]
+    notes: Collection[str]
+
+
+def collect_garbage(
+    root: Path,
+    wanted: Set[ArtifactId],
+    limits: Limits,
+    uses: Uses,
+    *,
+    now: float,
+    are_all_known: bool = True,
+    is_dry_run: bool = False,
+) -> Outcome:
+    """Delete what need not be kept, beyond the limits.
+
+    Args:
+        root: the store's folder.
+        wanted: what the present parameters need; it stays with all that it was made from.
+        limits: how much of the rest stays.
+        uses: who is at work.
+        now: seconds since 1970.
+        are_all_known: whether `wanted` is all that is wanted; if not, no artifact and no partial state is deleted.
+        is_dry_run: whether nothing is deleted, and only said what would be.
+    Raises:
+        StoreError: a pin cannot be read; nothing was deleted.
+        OSError: the store cannot be read, or not be locked.
+    """
+    pinned = [artifact for pin in Pins(root).read() for artifact in pin.artifacts]
+    inventory = take_inventory(root)
+    kept = inventory.ancestors([*wanted, *pinned, *uses.in_use()])
+    partials, limit = choose_partials(inventory, list_partial(root), kept, limits.rest, now=now)
+    plan = plan_collection(inventory, kept, limit, now=now) if are_all_known else Plan()
+    work = _Work(root, uses, now, is_dry_run)
+    collected = work.delete_artifacts(inventory, plan)
+    if are_all_known:
+        work.delete_partials(partials)
+    work.delete_answers(limits.answers)
+    work.delete_programs(limits.programs)
+    work.delete_files("logs", beyond(list_logs(root), limits.logs, now=now))
+    work.delete_files("files that were never finished", list_unfinished(root, now=now))
+    work.sweep_drafts()
+    links = _dangling(root, collected.payloads) if is_dry_run else unlink_dangling(root)
+    failures = [f"{artifact.title}: cannot be deleted ({why})" for artifact, why in collected.failures.items()]
+    return Outcome(inventory, kept, collected, work.freed, links, [*failures, *work.notes])
+
+
+def choose_partials(
+    inventory: Inventory, partials: Sequence[Partial], kept: Set[ArtifactId], limit: Limit | None, *, now: float
+) -> tuple[list[Partial], Limit | None]:
+    """Partial states that go, and the limit that is left for artifacts.
+
+    Those of nodes that nobody needs are part of the rest, and go before its artifacts, the oldest first. Where the
+    artifact is there, the state has no use at all.
+    """
+    rest = [partial for partial in partials if partial.artifact not in kept]
+    entries = inventory.entries
+    going = [each for each in rest if each.artifact in entries and entries[each.artifact].payload_bytes is not None]
+    staying = [each for each in rest if each not in going]
+    if limit is None:
+        return going, None
+    if limit.age_s is not None:
+        oldest = now - limit.age_s
+        return [*going, *(each for each in staying if each.last_use < oldest)], limit
+    others = [entry.payload_bytes or 0 for entry in entries.values() if may_go(entry, kept)]
+    max_bytes = limit.size_bytes or 0
+    while staying and sum(others) + sum(each.size_bytes for each in staying) > max_bytes:
+        going.append(staying.pop(0))
+    return going, Limit(size_bytes=max(max_bytes - sum(each.size_bytes for each in staying), 0))
+
+
+@dataclass
+class _Work:
+    """Deletes one kind of things after the other, or only counts them, and adds up what was freed."""
+
+    root: Path
+    uses: Uses
+    now: float
+    is_dry_run: bool
+    freed: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def delete_artifacts(self, inventory: Inventory, plan: Plan) -> Collected:
+        if self.is_dry_run:
+            sizes = {artifact: inventory.entries[artifact].payload_bytes or 0 for artifact in plan.payloads}
+            return Collected(sizes, [*plan.records])
+        collector = Collector(self.root, inventory, self.uses)
+        collector.mend()
+        return collector.carry_out(plan)
+
+    def delete_partials(self, partials: Iterable[Partial]) -> None:
+        for partial in partials:
+            if self.is_dry_run or delete_partial(self.root, partial):
+                self._count("partial states", partial.size_bytes)
+            else:
+                self.notes.append(f"{partial.folder}: cannot be deleted")
+
+    def delete_answers(self, limit: Limit) -> None:
+        answers = take_answers(self.root)
+        done = self.delete_artifacts(answers, plan_collection(answers, frozenset(), limit, now=self.now))
+        self._count("answers of `doit preflight`", sum(done.payloads.values()))
+
+    def delete_programs(self, limit: Limit) -> None:
+        since_ns = 0 if limit.age_s is None else int((self.now - limit.age_s) * 1e9)
+        try:
+            found = trim_programs(self.root, limit.size_bytes, used_since_ns=since_ns, is_dry_run=self.is_dry_run)
+        except StoreError as error:
+            self.notes.append(f"compiled programs stay: {error}")
+        except OSError as error:
+            self.notes.append(f"compiled programs stay: {error.filename or self.root}: {error.strerror}")
+        else:
+            self._count("compiled programs", sum(found.values()))
+
+    def delete_files(self, what: str, files: Sequence[File]) -> None:
+        self._count(what, sum(file.size_bytes for file in files) if self.is_dry_run else delete_files(files))
+
+    def sweep_drafts(self) -> None:
+        if not self.is_dry_run:
+            self._count("drafts of runs that were killed", sweep_drafts(self.root))
+
+    def _count(self, what: str, size_bytes: int) -> None:
+        if size_bytes:
+            self.freed[what] = self.freed.get(what, 0) + size_bytes
+
+
+def take_answers(root: Path) -> Inventory:
+    """The answers of `doit preflight`: artifacts of no video."""
+    entries = map(read_entry, artifacts_of_stage(root / ANSWERS))
+    return Inventory({entry.artifact: entry for entry in entries if entry is not None})
+
+
+def _dangling(root: Path, going: Collection[ArtifactId]) -> list[Path]:
+    """Links that would point to nothing."""
+    links = links_to_artifacts(root).items()
+    return sorted(link for link, (artifact, payload) in links if artifact in going or not payload.exists())

@@ -1,0 +1,161 @@
+"""What runs leave behind besides artifacts: logs, files that were never finished, links to videos that are gone.
+
+Only what carries the names that this project gives is touched; a person's own files never are.
+"""
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.keys import PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
+from stages.store.drafts import Drafts
+from stages.store.inventory import KEY, artifacts_of_stage
+from stages.store.quantities import Limit
+
+LOGS, VIDEOS, DRAFTS, PARTIAL = "logs", "videos", ".drafts", "partial"  # folders in a store
+_LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
+_LINK = re.compile(rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})")
+_UNFINISHED = re.compile(r"\..+-[0-9a-f]{16}")  # files that are renamed when they are whole
+_UNFINISHED_FOLDERS = ("", "pins")
+_UNFINISHED_S = 24 * 3600.0  # such a file is written in less than a second
+
+
+@dataclass(frozen=True)
+class File:
+    """A file: its bytes, and when it was last written or used, in seconds since 1970."""
+
+    path: Path
+    size_bytes: int
+    last_use: float
+
+
+def list_logs(root: Path) -> list[File]:
+    """What the stages' processes printed."""
+    return [file for file in _files(root / LOGS) if _LOG.fullmatch(file.path.name)]
+
+
+def list_unfinished(root: Path, *, now: float) -> list[File]:
+    """Files that a process was writing when it was killed. `now` is seconds since 1970."""
+    files = (file for folder in _UNFINISHED_FOLDERS for file in _files(root / folder))
+    return [file for file in files if _UNFINISHED.fullmatch(file.path.name) and file.last_use < now - _UNFINISHED_S]
+
+
+def beyond(files: Sequence[File], limit: Limit, *, now: float) -> list[File]:
+    """The least recently used ones, so that the others are within a limit. `now` is seconds since 1970."""
+    files = sorted(files, key=lambda file: (file.last_use, file.path))
+    if limit.age_s is not None:
+        oldest = now - limit.age_s
+        return [file for file in files if file.last_use < oldest]
+    excess = sum(file.size_bytes for file in files) - (limit.size_bytes or 0)
+    found = []
+    for file in files:
+        if excess <= 0:
+            break
+        found.append(file)
+        excess -= file.size_bytes
+    return found
+
+
+def delete_files(files: Iterable[File]) -> int:
+    """Delete files as far as they are there and may be deleted; the bytes."""
+    freed = 0
+    for file in files:
+        with suppress(OSError):
+            file.path.unlink()
+            freed += file.size_bytes
+    return freed
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What is kept of a node that was not finished: its folder, the bytes in it, and when it was written."""
+
+    artifact: ArtifactId
+    folder: Path
+    size_bytes: int
+    last_use: float
+
+
+def list_partial(root: Path) -> list[Partial]:
+    """Partial states, the oldest first."""
+    found = []
+    with suppress(OSError):
+        for stage in (root / PARTIAL).iterdir():
+            for folder, artifact in artifacts_of_stage(stage):
+                with suppress(OSError):
+                    last_use = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
+                    found.append(Partial(artifact, folder, size_of_folder(folder), last_use))
+    return sorted(found, key=lambda partial: (partial.last_use, partial.folder))
+
+
+def delete_partial(root: Path, partial: Partial) -> bool:
+    """Delete a partial state; whether it could be."""
+    with Drafts(root).exclusive():  # so that nobody who writes a new one finds half of a folder
+        shutil.rmtree(partial.folder, ignore_errors=True)
+    return not partial.folder.exists()
+
+
+def sweep_drafts(root: Path) -> int:
+    """Delete what killed writers have left in drafts; the bytes."""
+    before = size_of_folder(root / DRAFTS)
+    Drafts(root).sweep()
+    return max(before - size_of_folder(root / DRAFTS), 0)
+
+
+def links_to_artifacts(root: Path) -> Mapping[Path, tuple[ArtifactId, Path]]:
+    """The links to videos: the artifact that each points to, and its payload, whether these are there or not.
+
+    A link counts only if it reads as `VideoLinks` writes it; nobody knows whose others are.
+    """
+    found: dict[Path, tuple[ArtifactId, Path]] = {}
+    videos = root / VIDEOS
+    if videos.is_symlink():  # from there, `..` is another folder
+        return found
+    with suppress(OSError), os.scandir(videos) as entries:
+        for entry in entries:
+            match = _LINK.fullmatch(str(Path(entry.path).readlink())) if entry.is_symlink() else None
+            if match is not None:
+                artifact = ArtifactId(match["stage"], Key(match["key"]))
+                found[Path(entry.path)] = artifact, root / artifact.stage / artifact.key / match["payload"]
+    return found
+
+
+def unlink_dangling(root: Path) -> list[Path]:
+    """Delete the links to payloads that are gone; which ones. The next `doit` makes those of present videos anew."""
+    deleted = []
+    with Drafts(root).exclusive():  # so that no artifact gets its name between the look and the deletion
+        for link, (_, payload) in links_to_artifacts(root).items():
+            with suppress(OSError):
+                if not os.path.lexists(payload):
+                    link.unlink()
+                    deleted.append(link)
+    return sorted(deleted)
+
+
+def size_of_folder(folder: Path) -> int:
+    """Bytes of all files below a folder; what cannot be read counts as nothing."""
+    total = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                total += size_of_folder(Path(entry.path))
+            else:
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
+
+
+def _files(folder: Path) -> Iterator[File]:
+    """Plain files of a folder, none where it is not there."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    yield File(Path(entry.path), status.st_size, status.st_mtime)

@@ -1,0 +1,180 @@
+"""What runs leave behind: what is found, and that nobody's own files are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stages.store.artifacts import Store
+from stages.store.leftovers import (
+    File,
+    beyond,
+    delete_files,
+    delete_partial,
+    links_to_artifacts,
+    list_logs,
+    list_partial,
+    list_unfinished,
+    size_of_folder,
+    sweep_drafts,
+    unlink_dangling,
+)
+from stages.store.quantities import Limit
+from stages.store.video_links import VideoLinks
+from tests.builders import build_node, collect, publish
+from tests.store.inventories import DAY, NOW, key
+
+HEX = "0123456789abcdef"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "artifacts")
+
+
+def write(path: Path, content: str = "content", age_s: float = 0.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    os.utime(path, (NOW - age_s, NOW - age_s))
+    return path
+
+
+def names(files: list[File]) -> set[str]:
+    return {file.path.name for file in files}
+
+
+def test_logs_are_known_by_their_names(tmp_path: Path):
+    own = write(tmp_path / "logs/decode-20261129-154025-my-host-23432.log")
+    write(tmp_path / "logs/notes.log")
+    write(tmp_path / "logs/decode.txt")
+    (tmp_path / "logs/decode-20261129-154025-vm-1.log").mkdir()
+    (tmp_path / "logs/decode-20261129-154025-vm-2.log").symlink_to(own)
+    assert list_logs(tmp_path) == [File(own, len("content"), NOW)]
+    assert list_logs(tmp_path / "nowhere") == []
+
+
+def test_files_that_were_never_finished_are_known_by_their_names_and_their_age(tmp_path: Path):
+    write(tmp_path / f".stat-cache.json-{HEX}", age_s=2 * DAY)
+    write(tmp_path / f"pins/.export-1.json-{HEX}", age_s=2 * DAY)
+    write(tmp_path / f".stat-cache.json-{HEX[::-1]}", age_s=0.5 * DAY)  # somebody may be writing it
+    write(tmp_path / ".stat-cache.json", age_s=2 * DAY)
+    write(tmp_path / f"notes-{HEX}", age_s=2 * DAY)
+    assert names(list_unfinished(tmp_path, now=NOW)) == {f".stat-cache.json-{HEX}", f".export-1.json-{HEX}"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [
+        (Limit(age_s=2.5 * DAY), {"3"}),
+        (Limit(age_s=0.0), {"1", "2", "3"}),
+        (Limit(size_bytes=21), set()),
+        (Limit(size_bytes=20), {"3"}),
+        (Limit(size_bytes=14), {"3"}),
+        (Limit(size_bytes=0), {"1", "2", "3"}),
+    ],
+)
+def test_beyond_a_limit_are_the_least_recently_used(tmp_path: Path, limit: Limit, found: set[str]):
+    files = [File(tmp_path / str(days), 7, NOW - days * DAY) for days in (1, 2, 3)]
+    assert names(beyond(files, limit, now=NOW)) == found
+
+
+def test_of_deleted_files_the_bytes_count_and_one_that_is_gone_counts_nothing(tmp_path: Path):
+    files = [File(write(tmp_path / "one"), 7, NOW), File(tmp_path / "gone", 7, NOW)]
+    assert delete_files(files) == 7
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_partial_states_are_listed_the_oldest_first_with_their_bytes(tmp_path: Path):
+    for digit, days in (("a", 1), ("b", 3)):
+        write(tmp_path / f"partial/denoise/{key(digit)}/state", "x" * 100, age_s=days * DAY)
+        os.utime(tmp_path / f"partial/denoise/{key(digit)}", (NOW - days * DAY, NOW - days * DAY))
+    write(tmp_path / "partial/denoise/notes.txt")
+    found = list_partial(tmp_path)
+    assert [partial.artifact.key for partial in found] == [key("b"), key("a")]
+    assert [(partial.size_bytes, partial.last_use) for partial in found] == [(100, NOW - 3 * DAY), (100, NOW - DAY)]
+    assert list_partial(tmp_path / "nowhere") == []
+
+
+def test_a_partial_state_is_deleted_with_its_folder(tmp_path: Path):
+    write(tmp_path / f"partial/denoise/{key('a')}/state")
+    (partial,) = list_partial(tmp_path)
+    assert delete_partial(tmp_path, partial)
+    assert [*(tmp_path / "partial/denoise").iterdir()] == []
+
+
+def test_of_a_killed_writers_draft_the_bytes_count(store: Store):
+    publish(store, build_node())
+    write(store.root / ".drafts/a.lock", "")
+    write(store.root / ".drafts/a/new/half", "x" * 1000)
+    assert sweep_drafts(store.root) == 1000
+    with store.draft() as draft:
+        (draft / "half").write_text("x" * 1000)
+        assert sweep_drafts(store.root) == 0
+
+
+@pytest.fixture
+def links(store: Store) -> VideoLinks:
+    """With one of a video that is there, and one of a video that was collected."""
+    links = VideoLinks(store, suffix=".mp4")
+    for name in ("there", "gone"):
+        node = build_node("export", name=name)
+        publish(store, node)
+        links.point_to(name, node.artifact)
+        if name == "gone":
+            collect(store, node)
+    return links
+
+
+def test_a_link_is_known_by_how_it_is_written(store: Store, links: VideoLinks):
+    found = links_to_artifacts(store.root)
+    assert {*found} == {links.path("there"), links.path("gone")}
+    artifact, payload = found[links.path("there")]
+    assert payload == store.payload(artifact)
+
+
+def test_only_links_to_what_is_gone_are_deleted(store: Store, links: VideoLinks):
+    assert unlink_dangling(store.root) == [links.path("gone")]
+    assert [*links.path("there").parent.iterdir()] == [links.path("there")]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/nowhere/video.mp4",
+        f"/nowhere/export/{'a' * 32}/video.mp4",
+        "../../export/mine.mp4",
+        "mine.mp4",
+        f"../export/{'a' * 31}/video.mp4",
+        f"../export/{'a' * 32}/../video.mp4",
+        f"../../artifacts/export/{'a' * 32}/video.mp4",
+    ],
+)
+def test_a_persons_own_link_stays_though_it_leads_nowhere(store: Store, links: VideoLinks, target: str):
+    own = links.path("gone").with_name("own.mp4")
+    own.symlink_to(target)
+    assert unlink_dangling(store.root) == [links.path("gone")]
+    assert own.is_symlink()
+
+
+def test_a_persons_own_file_stays(store: Store, links: VideoLinks):
+    own = write(links.path("gone").with_name("own.mp4"))
+    unlink_dangling(store.root)
+    assert own.read_text() == "content"
+
+
+def test_where_the_folder_of_the_links_is_a_link_nobody_knows_what_they_mean(
+    store: Store, links: VideoLinks, tmp_path: Path
+):
+    (store.root / "videos").rename(tmp_path / "elsewhere")
+    (store.root / "videos").symlink_to(tmp_path / "elsewhere")
+    assert links_to_artifacts(store.root) == {}
+    assert links.path("gone").is_symlink()
+
+
+def test_the_size_of_a_folder_is_that_of_all_files_below_it(tmp_path: Path):
+    write(tmp_path / "one", "x" * 10)
+    write(tmp_path / "deep/er/two", "x" * 5)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    os.mkfifo(tmp_path / "pipe")
+    assert size_of_folder(tmp_path) == 15
+    assert size_of_folder(tmp_path / "nowhere") == 0
