@@ -1,6 +1,7 @@
 """Commands that only read work on a store that cannot be written; the others say so before they begin."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -83,6 +84,9 @@ def unchanged(root: Path) -> Iterator[None]:
         (["tabcompletion", "--hardcode-tasks"], "demo"),
         (["verify"], "4 artifacts whole: "),
         (["verify", "--all"], "6 artifacts whole: "),
+        (["du"], "the whole store"),
+        (["pins"], "nothing is pinned."),
+        (["gc", "--dry-run", "--keep", "0"], "wanted, pinned or in use, 0 B of the rest."),
     ],
 )
 def test_what_only_reads_says_what_it_always_says(root: Path, command: list[str], part: str):
@@ -142,6 +146,16 @@ def test_what_would_make_something_is_one_message_before_anything_runs(root: Pat
     assert done.stderr == (
         f"StoreError: {root / 'artifacts/.drafts'}: cannot be written (Permission denied). Set `artifacts` in "
         "params/machine.toml to a folder that can.\n"
+    )
+
+
+def test_a_pin_that_cannot_be_written_is_one_message(root: Path):
+    pin = doit(root, "pin", "demo")
+    assert (pin.returncode, pin.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"StoreError: {root / 'artifacts'}/pins/export-\w+.json: cannot be written \(Permission denied\). Make room or "
+        "fix its permissions; nothing was pinned.\n",
+        pin.stderr,
     )
 
 

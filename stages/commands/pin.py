@@ -1,0 +1,184 @@
+"""`doit pin`, `doit unpin` and `doit pins`: what stays whatever the parameters become."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stages.commands.command_line import DEBUG
+from stages.commands.store_command import JSON, StoreCommand, print_table
+from stages.errors import ParamsError, StoreError
+from stages.keys import ArtifactId
+from stages.request.names import near
+from stages.run.build import Build, Fault
+from stages.store.inventory import Inventory, list_artifacts, take_inventory
+from stages.store.pins import Pin, Pins, who_and_when
+from stages.store.quantities import show_bytes
+
+_MIN_KEY = 6  # hex digits by which a key may be typed
+
+
+class PinCommand(StoreCommand):
+    """`doit pin`."""
+
+    name = "pin"
+    doc_purpose = "keep a video or an artifact, whatever the parameters become"
+    doc_usage = "VIDEO|TASK|KEY ... [--note TEXT] [stage.name=value ...]"
+    doc_description = """\
+`doit gc` keeps what is pinned, with all that it was made from, until `doit unpin`. A video is pinned as the present
+parameters make it, also before it is made; when they change, the pin stays on what it was. An artifact is named by its
+task (decode:3f9ac1d2e0b4, see `doit list --all` and `doit gc --dry-run`) or by its key.
+
+Examples:
+doit pin demo --note "shown on Monday"
+doit pin demo denoise.seed=7
+doit pin denoise:3f9ac1d2e0b4
+"""
+    cmd_options = (
+        {
+            "name": "note",
+            "short": "",
+            "long": "note",
+            "type": str,
+            "default": "",
+            "help": "what `doit pins` is to say of it",
+        },
+        DEBUG,
+    )
+    takes_names = "videos, tasks or keys"
+    takes_parameters = True
+
+    def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:
+        """Pin all of them, or none when a name is nobody's; 0."""
+        if not names:
+            raise ParamsError("doit pin: name what to pin: videos, tasks or keys. `doit list --all` names them.")
+        pins, inventory = Pins(build.store.root), take_inventory(build.store.root)
+        new = [_pin(build, inventory, name, options["note"]) for name in names]
+        for pin in new:
+            before = pins.add(pin)
+            missing = [each for each in pin.artifacts if not _is_there(inventory, each)]
+            state = "pinned" if before is None else f"pinned already, by {before.by} since {before.since}"
+            print(f"{pin.title}: {state}: {pin.artifact.title} and what it is made from.")
+            if missing:
+                print(f"  not there: {', '.join(each.title for each in missing)}. `doit` makes what is missing.")
+        return 0
+
+
+class Unpin(StoreCommand):
+    """`doit unpin`."""
+
+    doc_purpose = "let `doit gc` delete what was pinned"
+    doc_usage = "VIDEO|TASK|KEY ..."
+    doc_description = """\
+Takes pins away, and deletes nothing. The name of a video means all pins that were made under it, and that of what it
+is now. `doit pins` lists them.
+"""
+    cmd_options = (DEBUG,)
+    takes_names = "names of pins"
+    takes_parameters = True
+
+    def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002
+        """Take them away, or none when a name is that of no pin; 0."""
+        if not names:
+            raise ParamsError("doit unpin: name what to unpin. `doit pins` lists what is pinned.")
+        pins = Pins(build.store.root)
+        found = {pin.artifact: pin for name in names for pin in _find_pins(build, pins.read(), name)}
+        for pin in found.values():
+            if pins.remove(pin):
+                print(f"{pin.title}: unpinned: {pin.artifact.title}{f', {pin.note!r}' if pin.note else ''}.")
+        return 0
+
+
+class PinsCommand(StoreCommand):
+    """`doit pins`."""
+
+    name = "pins"
+    doc_purpose = "list what is pinned"
+    doc_usage = "[--json]"
+    doc_description = """\
+Lists pins: what, its note, by whom, since when, and the bytes of all that it keeps. Artifacts that several pins keep
+are counted in each.
+"""
+    cmd_options = (JSON, DEBUG)
+
+    def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002
+        """Print them; 0."""
+        pins, inventory = Pins(build.store.root).read(), take_inventory(build.store.root)
+        if options["json"]:
+            print(json.dumps([{**asdict(pin), "bytes": _size(inventory, pin)} for pin in pins], indent=2))
+        elif not pins:
+            print("nothing is pinned.")
+        else:
+            rows = [
+                (pin.name, pin.artifact.title, pin.note, pin.by, pin.since, show_bytes(_size(inventory, pin)))
+                for pin in pins
+            ]
+            print_table(("video", "artifact", "note", "by", "since", "bytes"), rows, num_texts=5)
+        return 0
+
+
+def _pin(build: Build, inventory: Inventory, name: str, note: str) -> Pin:
+    """The pin of what a name means. Raises ParamsError: it means nothing, or more than one thing."""
+    if name in build.graph.faults:
+        raise ParamsError(str(Fault(build.graph.faults[name])))
+    if name in build.graph.videos:
+        *before, last = (node.artifact for node in build.graph.videos[name].values())
+        return Pin(last, tuple(before), name=name, note=note, **who_and_when())
+    artifact = _find_artifact(build, name)
+    made_from = inventory.ancestors([artifact])
+    for nodes in build.graph.videos.values():  # one that is not there yet has no manifest that says it
+        by_artifact = {node.artifact: node for node in nodes.values()}
+        waiting = [artifact] if artifact in by_artifact else []
+        while waiting:
+            each = waiting.pop()
+            made_from.add(each)
+            waiting += by_artifact[each].input_artifacts
+    in_order = sorted(made_from - {artifact}, key=lambda each: (each.stage, each.key))
+    return Pin(artifact, tuple(in_order), note=note, **who_and_when())
+
+
+def _find_artifact(build: Build, name: str) -> ArtifactId:
+    """The artifact of a task's name or a key, or of the beginning of one, in the store or of the present videos."""
+    stage, colon, key = name.rpartition(":")
+    known = {artifact for _, artifact in list_artifacts(build.store.root)}
+    known |= {node.artifact for node in build.graph.all_nodes()}
+    found = [each for each in known if each.key.startswith(key) and (not colon or each.stage == stage)]
+    if len(key) < _MIN_KEY or not found:
+        names = [*build.graph.videos, *(each.title for each in known)]
+        raise ParamsError(
+            f"{name}: no such video, task or key.{near(name, names)} `doit list --all` and "
+            "`doit gc --dry-run` name them."
+        )
+    if len(found) > 1:
+        raise ParamsError(f"{name}: means {len(found)} artifacts: {', '.join(sorted(each.title for each in found))}.")
+    return found[0]
+
+
+def _find_pins(build: Build, pins: Sequence[Pin], name: str) -> Sequence[Pin]:
+    """The pins that a name means. Raises StoreError: there is none."""
+    artifacts = {
+        nodes[build.pipeline.last.name].artifact for video, nodes in build.graph.videos.items() if video == name
+    }
+    stage, colon, key = name.rpartition(":")
+    found = [
+        pin
+        for pin in pins
+        if pin.name == name
+        or pin.artifact in artifacts
+        or (len(key) >= _MIN_KEY and pin.artifact.key.startswith(key) and (not colon or pin.artifact.stage == stage))
+    ]
+    if not found:
+        known = [each for pin in pins for each in (pin.name, pin.artifact.title) if each]
+        raise StoreError(f"{name}: is not pinned.{near(name, known)} `doit pins` lists what is.")
+    return found
+
+
+def _is_there(inventory: Inventory, artifact: ArtifactId) -> bool:
+    entry = inventory.entries.get(artifact)
+    return entry is not None and entry.payload_bytes is not None
+
+
+def _size(inventory: Inventory, pin: Pin) -> int:
+    """Bytes of all that a pin keeps."""
+    kept = inventory.ancestors(pin.artifacts)
+    return sum(inventory.entries[each].size_bytes for each in kept if each in inventory.entries)

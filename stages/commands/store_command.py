@@ -1,0 +1,97 @@
+"""What the commands on the whole store share: `gc`, `pin`, `unpin`, `pins` and `du`."""
+
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from doit.cmd_base import Command
+
+from stages.commands.command_line import CommandLine, read_overrides
+from stages.errors import ParamsError, StagesError
+from stages.keys import ArtifactId
+from stages.run.build import Build, load_build
+
+_FAILURE = 1
+_MACHINE = "machine."
+
+JSON: Mapping[str, Any] = {
+    "name": "json",
+    "short": "",
+    "long": "json",
+    "type": bool,
+    "default": False,
+    "help": "print JSON; sizes are bytes",
+}
+
+
+class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no types
+    """A command that looks at a store, and at what the present parameters need of it; runs no task.
+
+    Attributes:
+        takes_names: what its arguments are; "" where it takes none.
+        takes_parameters: whether parameters may be overridden, besides settings of the machine.
+    """
+
+    takes_names = ""
+    takes_parameters = False
+
+    def parse_execute(self, in_args: Sequence[str]) -> int:
+        """As CommandLine's; `--help` is `doit help`."""
+        if "--help" in in_args:
+            print(self.help())
+            return 0
+        return super().parse_execute(in_args)
+
+    def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
+        """Do it; the exit code. What stops it is one message."""
+        try:
+            return self.act(self._load(pos_args), opt_values, pos_args)
+        except (StagesError, OSError) as error:
+            if opt_values["debug"]:
+                traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError):
+                message = f"{error.filename or 'the store'}: {error.strerror}. Fix that and run it again."
+        except KeyboardInterrupt:
+            message = "interrupted. What was deleted before stays deleted, and nothing is half-made."
+        print(message, file=sys.stderr)
+        return _FAILURE
+
+    def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:
+        """What the command does, with the project's parameters and store; the exit code."""
+        raise NotImplementedError
+
+    def _load(self, names: Sequence[str]) -> Build:
+        name, overrides = self.get_name(), read_overrides()
+        if names and not self.takes_names:
+            raise ParamsError(
+                f"doit {name}: takes no names, and not {names[0]}. `doit help {name}` says what it takes."
+            )
+        for dotted, value in overrides.items():
+            if not (self.takes_parameters or dotted.startswith(_MACHINE)):
+                raise ParamsError(
+                    f"doit {name}: {dotted}={value}: looks at what the files in params/ say. `doit pin VIDEO "
+                    f"{dotted}={value}` keeps another version of a video."
+                )
+        root = Path.cwd()
+        if not (root / "params").is_dir():
+            raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
+        return load_build(root, overrides, is_read_only=True)
+
+
+def names_of(build: Build) -> dict[ArtifactId, tuple[str, ...]]:
+    """The present videos of each artifact that they need."""
+    return {node.artifact: build.graph.videos_of(node) for node in build.graph.all_nodes()}
+
+
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, num_texts: int = 1) -> None:
+    """Columns as wide as their content; the first `num_texts` hold texts, the others figures."""
+    widths = [max(len(row[place]) for row in (heading, *rows)) for place in range(len(heading))]
+    for row in (heading, *rows):
+        cells = [
+            cell.ljust(width) if place < num_texts else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

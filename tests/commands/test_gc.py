@@ -1,0 +1,175 @@
+"""`doit gc`: what is asked for, what is said, and the exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.store.pins import Pins
+from tests.commands.store_commands import build_project, make, run_command, states
+from tests.store.leases_held import held
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(build_project(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("root")
+def test_where_nothing_was_made_nothing_is_done(capsys: pytest.CaptureFixture[str]):
+    assert run_command("gc", "--keep", "0") == 0
+    assert capsys.readouterr().out == "nothing to delete.\nkept: 0 B wanted, pinned or in use, 0 B of the rest.\n"
+
+
+def test_without_keep_the_rest_stays_and_it_is_said_how_to_delete_it(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    old = make(root, denoise_seed="7")
+    assert run_command("gc") == 0
+    assert states(root, old) == ["fresh"] * 4
+    assert capsys.readouterr().out == (
+        "nothing to delete.\nkept: 102 kB wanted, pinned or in use, 101 kB of the rest. `doit gc --keep SIZE` or "
+        "`--keep AGE` deletes of the rest.\n"
+    )
+
+
+def test_what_the_files_in_params_say_stays_and_the_rest_goes(root: Path, capsys: pytest.CaptureFixture[str]):
+    wanted, old = make(root), make(root, denoise_seed="7")
+    assert run_command("gc", "--keep", "0") == 0
+    assert states(root, wanted) == ["fresh"] * 4
+    assert states(root, old) == ["fresh", "absent", "absent", "absent"]
+    assert capsys.readouterr().out == (
+        "deleted: 3 artifacts, 101 kB, 17 min 32 s of computing to have all of it again\n"
+        "kept: 102 kB wanted, pinned or in use, 0 B of the rest.\n"
+    )
+
+
+def test_frames_go_first_and_the_video_stays_fresh(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    old = make(root, denoise_seed="7")
+    assert run_command("gc", "--keep", "1kB") == 0
+    assert states(root, old) == ["fresh", "fresh", "collected", "fresh"]
+    assert "deleted: 1 artifact, 100 kB, 50 s of computing to have it again" in capsys.readouterr().out
+
+
+def test_a_dry_run_lists_by_video_and_prompt_and_deletes_nothing(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    old = make(root, denoise_seed="7")
+    assert run_command("gc", "--dry-run", "--keep", "1kB") == 0
+    assert states(root, old) == ["fresh"] * 4
+    heading, line, total, _ = capsys.readouterr().out.splitlines()
+    assert heading == 'demo: "A red circle moves to the right." (100 kB)'
+    assert line.startswith(f"  {old['decode'].title:<22}   100 kB  used ")
+    assert line.endswith(" s ago, 50 s to have it again")
+    assert total == "would be deleted: 1 artifact, 100 kB, 50 s of computing to have it again"
+
+
+def test_what_is_pinned_stays(root: Path):
+    make(root)
+    old = make(root, denoise_seed="7")
+    assert run_command("pin", "demo", "denoise.seed=7") == 0
+    assert run_command("gc", "--keep", "0") == 0
+    assert states(root, old) == ["fresh"] * 4
+
+
+def test_what_another_process_reads_stays(root: Path):
+    make(root)
+    old = make(root, denoise_seed="7")
+    with held(root / "artifacts", old["export"], [old[stage].artifact for stage in ("encode", "denoise", "decode")]):
+        assert run_command("gc", "--keep", "0") == 0
+        assert states(root, old) == ["fresh"] * 4
+
+
+NO_LIMIT = "must be a size such as 50GB, 500MB or 20GiB, an age such as 12h, 30d or 8w, or 0 for nothing.\n"
+FAULT = (
+    "ParamsError: params/videos/harbour.toml, denoise.sed: no such parameter. Did you mean `seed`?\n"
+    "Nobody knows what these videos need, so no artifact was deleted. Correct their files or move them away, or keep "
+    "of them only what their links show: `doit gc --skip-faulty`.\n"
+)
+
+
+def break_video(root: Path) -> None:
+    (root / "params/videos/harbour.toml").write_text('[encode]\nprompt = "x"\n[denoise]\nsed = 1\n')
+
+
+def test_while_a_video_cannot_be_read_no_artifact_goes(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    old = make(root, denoise_seed="7")
+    break_video(root)
+    assert run_command("gc", "--keep", "0") == 1
+    assert states(root, old) == ["fresh"] * 4
+    assert capsys.readouterr().err == FAULT
+
+
+def test_of_a_video_that_cannot_be_read_what_its_link_shows_can_be_kept(root: Path):
+    make(root)
+    harbour, old = make(root, denoise_seed="7"), make(root, denoise_seed="8")
+    link = root / "artifacts/videos/harbour.mp4"
+    link.parent.mkdir()
+    link.symlink_to(f"../export/{harbour['export'].key}/video.mp4")
+    break_video(root)
+    assert run_command("gc", "--keep", "0", "--skip-faulty") == 0
+    assert states(root, harbour) == ["fresh"] * 4
+    assert states(root, old) == ["fresh", "absent", "absent", "absent"]
+
+
+def test_a_wrong_default_stops_it_before_anything_is_deleted(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    (root / "params/denoise.toml").write_text("sed = 1\n")
+    assert run_command("gc", "--keep", "0") == 1
+    assert capsys.readouterr().err.startswith("ParamsError: params/denoise.toml, denoise.sed: no such parameter.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--keep", "50"],
+            f"ParamsError: doit gc: --keep 50: {NO_LIMIT}",
+        ),
+        (
+            ["--keep-logs", "x"],
+            f"ParamsError: doit gc: --keep-logs x: {NO_LIMIT}",
+        ),
+        (["demo"], "ParamsError: doit gc: takes no names, and not demo. `doit help gc` says what it takes.\n"),
+        (
+            ["denoise.seed=7"],
+            "ParamsError: doit gc: denoise.seed=7: looks at what the files in params/ say. `doit pin VIDEO "
+            "denoise.seed=7` keeps another version of a video.\n",
+        ),
+    ],
+)
+def test_what_it_does_not_take_is_one_message(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+):
+    make(root)
+    assert run_command("gc", *arguments) == 1
+    assert capsys.readouterr() == ("", message)
+
+
+def test_a_pin_that_cannot_be_read_is_one_message(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    run_command("pin", "demo")
+    (file,) = Pins(root / "artifacts").files()
+    file.write_text("{")
+    capsys.readouterr()
+    assert run_command("gc", "--keep", "0") == 1
+    assert capsys.readouterr().err == (
+        f"StoreError: {file}: cannot be read (Expecting property name enclosed in double quotes: line 1 column 2 (char "
+        "1)). It says what is pinned: correct it, or delete it and pin that again. Until then nothing is deleted.\n"
+    )
+
+
+def test_what_cannot_be_read_is_left_and_counted(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    old = make(root, denoise_seed="7")
+    manifest = root / "artifacts/export" / old["export"].key / "manifest.json"
+    manifest.write_text("{}")
+    assert run_command("gc", "--keep", "0") == 0
+    assert manifest.exists()
+    assert "not touched, because it cannot be read: 1 artifact, " in capsys.readouterr().out
+
+
+def test_help_says_what_stays(root: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_command("gc", "--help") == 0
+    assert "Always keeps what the present parameters need" in capsys.readouterr().out
+    assert not (root / "artifacts").exists()

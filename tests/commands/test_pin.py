@@ -1,0 +1,157 @@
+"""`doit pin`, `doit unpin` and `doit pins`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from stages.store.pins import Pin, Pins
+from tests.commands.store_commands import build_project, make, run_command
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(build_project(tmp_path))
+    return tmp_path
+
+
+def pins(root: Path) -> list[Pin]:
+    return [*Pins(root / "artifacts").read()]
+
+
+def test_a_video_is_pinned_as_the_present_parameters_make_it(root: Path, capsys: pytest.CaptureFixture[str]):
+    nodes = make(root)
+    assert run_command("pin", "demo", "--note", "for Monday") == 0
+    (pin,) = pins(root)
+    assert (pin.artifact, pin.name, pin.note) == (nodes["export"].artifact, "demo", "for Monday")
+    assert {*pin.made_from} == {nodes[stage].artifact for stage in ("encode", "denoise", "decode")}
+    assert capsys.readouterr().out == f"demo: pinned: {nodes['export'].title} and what it is made from.\n"
+
+
+def test_another_version_of_a_video_is_pinned_by_its_parameters(root: Path):
+    nodes = make(root, denoise_seed="7")
+    assert run_command("pin", "demo", "denoise.seed=7") == 0
+    assert [pin.artifact for pin in pins(root)] == [nodes["export"].artifact]
+
+
+@pytest.mark.usefixtures("root")
+def test_what_is_not_there_yet_can_be_pinned_and_is_named(capsys: pytest.CaptureFixture[str]):
+    assert run_command("pin", "demo") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"  not there: export:\w+, encode:\w+, denoise:\w+, decode:\w+. `doit` makes what is missing.", said[1]
+    )
+
+
+@pytest.mark.parametrize("form", ["title", "key", "short"])
+def test_an_artifact_is_pinned_by_its_task_or_its_key(root: Path, form: str):
+    make(root)
+    node = make(root, denoise_seed="7")["decode"]
+    name = {"title": node.title, "key": node.key, "short": node.key[:8]}[form]
+    assert run_command("pin", name) == 0
+    (pin,) = pins(root)
+    assert (pin.artifact, pin.name) == (node.artifact, "")
+    assert {each.stage for each in pin.made_from} == {"encode", "denoise"}
+
+
+def test_pinning_again_says_who_has_pinned_it(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    run_command("pin", "demo")
+    capsys.readouterr()
+    assert run_command("pin", "demo") == 0
+    assert "demo: pinned already, by " in capsys.readouterr().out
+    assert len(pins(root)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "dem",
+            "ParamsError: dem: no such video, task or key. Did you mean `demo`? `doit list --all` and `doit gc "
+            "--dry-run` name them.\n",
+        ),
+        ("decode", "ParamsError: decode: no such video, task or key."),
+        ("0123456789abcdef", "ParamsError: 0123456789abcdef: no such video, task or key."),
+        ("export:", "ParamsError: export:: no such video, task or key."),
+    ],
+)
+def test_a_name_that_is_nobodys_is_an_error_and_nothing_is_pinned(
+    root: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+):
+    make(root)
+    assert run_command("pin", "demo", name) == 1
+    assert capsys.readouterr().err.startswith(message)
+    assert pins(root) == []
+
+
+@pytest.mark.parametrize("command", ["pin", "unpin"])
+@pytest.mark.usefixtures("root")
+def test_without_a_name_it_is_said_where_names_are(capsys: pytest.CaptureFixture[str], command: str):
+    assert run_command(command) == 1
+    assert f"doit {command}: name what to {command}" in capsys.readouterr().err
+
+
+def test_a_video_that_cannot_be_made_cannot_be_pinned(root: Path, capsys: pytest.CaptureFixture[str]):
+    (root / "params/videos/harbour.toml").write_text("[denoise\n")
+    assert run_command("pin", "harbour") == 1
+    assert "params/videos/harbour.toml: not valid TOML" in capsys.readouterr().err
+
+
+def test_unpinning_a_video_takes_all_pins_away_that_were_made_under_its_name(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    make(root)
+    for arguments in ([], ["denoise.seed=7"]):
+        run_command("pin", "demo", "--note", "mine", *arguments)
+    run_command("pin", make(root, denoise_seed="8")["denoise"].title)
+    capsys.readouterr()
+    assert run_command("unpin", "demo") == 0
+    assert capsys.readouterr().out.count("demo: unpinned: export:") == 2
+    assert [pin.name for pin in pins(root)] == [""]
+
+
+def test_an_artifact_is_unpinned_by_its_task_or_its_key(root: Path):
+    node = make(root)["denoise"]
+    for name in (node.title, node.key):
+        run_command("pin", node.title)
+        assert run_command("unpin", name) == 0
+        assert pins(root) == []
+
+
+@pytest.mark.usefixtures("root")
+def test_what_is_not_pinned_cannot_be_unpinned(capsys: pytest.CaptureFixture[str]):
+    run_command("pin", "demo")
+    capsys.readouterr()
+    assert run_command("unpin", "demi") == 1
+    assert (
+        capsys.readouterr().err == "StoreError: demi: is not pinned. Did you mean `demo`? `doit pins` lists what is.\n"
+    )
+
+
+def test_pins_are_a_table(root: Path, capsys: pytest.CaptureFixture[str]):
+    nodes = make(root)
+    run_command("pin", "demo", "--note", "for Monday")
+    capsys.readouterr()
+    assert run_command("pins") == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["video", "artifact", "note", "by", "since", "bytes"]
+    assert row.startswith(f"demo   {nodes['export'].title}  for Monday  ")
+    assert row.endswith(" kB")
+
+
+def test_pins_can_be_printed_as_json(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    run_command("pin", "demo")
+    capsys.readouterr()
+    assert run_command("pins", "--json") == 0
+    (pin,) = json.loads(capsys.readouterr().out)
+    assert pin["name"] == "demo"
+    assert pin["bytes"] > 100_000
+
+
+@pytest.mark.usefixtures("root")
+def test_without_pins_that_is_said(capsys: pytest.CaptureFixture[str]):
+    assert run_command("pins") == 0
+    assert capsys.readouterr().out == "nothing is pinned.\n"
