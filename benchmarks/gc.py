@@ -7,6 +7,7 @@ published as stages do. Then runs the commands, each in a process of its own, an
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -45,9 +46,9 @@ def main() -> None:
         number = fill(build, num_artifacts)
         print(f"filled with {number} artifacts in {time.perf_counter() - start:.1f} s")
         for command in _COMMANDS:
-            seconds, said = run(root, command)
+            seconds, cpu_s, said = run(root, command)
             left = sum(1 for _ in (root / "artifacts").glob("*/*/manifest.json"))
-            print(f"{seconds:6.2f} s  doit {' '.join(command):<24}  {left} manifests left; {said}", flush=True)
+            print(f"{seconds:6.2f} s ({cpu_s:5.2f} s of CPU)  doit {' '.join(command):<24}  {left} manifests left; {said}", flush=True)
 
 
 def fill(build: Build, num_artifacts: int) -> int:
@@ -86,13 +87,15 @@ def _with_seed(nodes: Mapping[str, Node], seed: int) -> dict[str, Node]:
     return changed
 
 
-def run(root: Path, command: tuple[str, ...]) -> tuple[float, str]:
-    """Seconds of a command, and the last line that it prints."""
-    start = time.perf_counter()
+def run(root: Path, command: tuple[str, ...]) -> tuple[float, float, str]:
+    """Seconds of a command, those of the CPU, and the last line that it prints."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(  # noqa: S603 (no shell)
         [sys.executable, "-m", "doit", *command], cwd=root, capture_output=True, text=True, check=True
     )
-    return time.perf_counter() - start, done.stdout.strip().splitlines()[-1]
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu_s, done.stdout.strip().splitlines()[-1]
 
 
 if __name__ == "__main__":
