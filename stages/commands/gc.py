@@ -10,7 +10,8 @@ from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand, names_of
 from stages.errors import ParamsError
 from stages.keys import ArtifactId
-from stages.run.build import Build, Fault
+from stages.run.answers import Fault
+from stages.run.build import Build
 from stages.store.collection import cost_to_have_again, may_go
 from stages.store.housekeeping import Limits, Outcome, collect_garbage
 from stages.store.leftovers import links_to_artifacts

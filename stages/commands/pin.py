@@ -10,7 +10,8 @@ from stages.commands.store_command import JSON, StoreCommand, print_table
 from stages.errors import ParamsError, StoreError
 from stages.keys import ArtifactId
 from stages.request.names import near
-from stages.run.build import Build, Fault
+from stages.run.answers import Fault
+from stages.run.build import Build
 from stages.store.inventory import Inventory, list_artifacts, take_inventory
 from stages.store.pins import Pin, Pins, who_and_when
 from stages.store.quantities import show_bytes

@@ -129,7 +129,7 @@ class Store:
                 forgotten = self.folder(node.artifact) / FORGOTTEN
                 return Verdict("forgotten" if forgotten.is_file() else "absent")
             size_bytes = self._payload_size(node.artifact, manifest)
-            is_collected = size_bytes is None and self._is_collected(node.artifact)
+            is_collected = size_bytes is None and self.is_collected(node.artifact)
             if size_bytes != manifest.size_bytes and not is_collected:
                 return Verdict("corrupt", (Reason("payload", manifest.size_bytes, size_bytes),))
             reasons = self._changes(node, manifest, code)
@@ -143,8 +143,8 @@ class Store:
         fault = self._payloads.find_fault(f"{self.root}/{node.stage}/{node.key}", manifest)
         return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
 
-    def _is_collected(self, artifact: ArtifactId) -> bool:
-        """Whether `doit gc` has deleted the payload; a manifest without one is damaged otherwise."""
+    def is_collected(self, artifact: ArtifactId) -> bool:
+        """Whether `doit gc` has deleted, or was about to delete, the payload; a manifest without one is damaged else."""
         return (self.folder(artifact) / COLLECTED).is_file()
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
@@ -279,7 +279,7 @@ class Store:
             try:
                 return self._matching_digest(artifact)
             except StoreError:
-                if not self._is_collected(artifact):
+                if not self.is_collected(artifact):
                     self.forget(artifact)
                 raise
 
@@ -290,7 +290,7 @@ class Store:
         try:
             digest = digest_file(path)
         except FileNotFoundError as error:
-            if self._is_collected(artifact):
+            if self.is_collected(artifact):
                 raise StoreError(
                     f"{path}: was deleted by `doit gc`. Run `doit {artifact.title}`: it is made again."
                 ) from error

@@ -64,7 +64,7 @@ class Verified:
     Attributes:
         whole: artifacts of which every file is what it was.
         damaged: the others.
-        missing: artifacts that are not there, or to be made again anyway.
+        missing: artifacts that are not there, that `doit gc` has collected, or that are to be made again anyway.
         size_bytes: that were read of payloads.
     """
 
@@ -186,12 +186,15 @@ class _Reading:
             self._observe(self.done_bytes, max(self.total_bytes, self.done_bytes))
 
     def size_bytes(self, artifact: ArtifactId) -> int | None:
-        """Bytes that are to be read; None of an artifact that is not there."""
+        """Bytes that are to be read; None of an artifact that is not there, or of which only the record is."""
         try:
             manifest = self._store.manifest(artifact)
         except StoreError:
             return 0
-        return None if manifest is None else manifest.size_bytes
+        if manifest is None:
+            return None
+        is_there = stamp_of(self._store.folder(artifact) / manifest.payload) is not None
+        return manifest.size_bytes if is_there or not self._store.is_collected(artifact) else None
 
     def look(self, artifact: ArtifactId) -> Damage | None:
         """What is wrong with an artifact."""

@@ -153,8 +153,8 @@ def test_a_pin_that_cannot_be_written_is_one_message(root: Path):
     pin = doit(root, "pin", "demo")
     assert (pin.returncode, pin.stdout) == (1, "")
     assert re.fullmatch(
-        rf"StoreError: {root}/artifacts/pins/export-\w+.json: cannot be written \(Permission denied\). Make room or "
-        "fix its permissions; nothing was pinned.\n",
+        rf"StoreError: {root}/artifacts/pins/export-\w+.json: cannot be written \(Permission denied\). Make room "
+        "or fix its permissions; nothing was pinned.\n",
         pin.stderr,
     )
 
