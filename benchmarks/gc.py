@@ -48,10 +48,8 @@ def main() -> None:
         for command in _COMMANDS:
             seconds, cpu_s, said = run(root, command)
             left = sum(1 for _ in (root / "artifacts").glob("*/*/manifest.json"))
-            print(
-                f"{seconds:6.2f} s ({cpu_s:5.2f} s of CPU)  doit {' '.join(command):<24}  {left} manifests left; {said}",
-                flush=True,
-            )
+            timed = f"{seconds:6.2f} s ({cpu_s:5.2f} s of CPU)"
+            print(f"{timed}  doit {' '.join(command):<24}  {left} manifests left; {said}", flush=True)
 
 
 def fill(build: Build, num_artifacts: int) -> int:

@@ -144,7 +144,7 @@ class Store:
         return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
 
     def is_collected(self, artifact: ArtifactId) -> bool:
-        """Whether `doit gc` has deleted, or was about to delete, the payload; a manifest without one is damaged else."""
+        """Whether `doit gc` has deleted the payload, or was about to; otherwise, one that is missing is a fault."""
         return (self.folder(artifact) / COLLECTED).is_file()
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:

@@ -14,7 +14,7 @@ from stages.keys import ArtifactId
 from stages.store.collection import Plan
 from stages.store.drafts import Drafts, sync
 from stages.store.inventory import Entry, Inventory, list_artifacts, read_entry
-from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN
+from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, RUN
 from stages.store.pins import Pins
 
 _PER_LOCK = 100  # records that are deleted while others wait for the lock: some milliseconds
@@ -166,11 +166,12 @@ def collect_payload(folder: Path, payload: str) -> None:
     except BaseException:
         _unmark(folder)
         raise
+    (folder / NOTE).unlink(missing_ok=True)  # it was about the payload
 
 
 def drop_record(folder: Path) -> None:
     """Delete what is left of a collected artifact. The caller has the store's lock. Other files in its folder stay."""
-    for name in (MANIFEST, FORGOTTEN, COLLECTED):
+    for name in (MANIFEST, FORGOTTEN, COLLECTED, NOTE):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # somebody keeps files of his own there
         folder.rmdir()

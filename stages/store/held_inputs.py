@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stages.keys import ArtifactId, Digest, Node
+from stages.regular_files import open_regular
 from stages.store.artifacts import Store
 
 _OPEN_FILES = Path("/dev/fd")  # where a process can open again what it has open, by its descriptor
@@ -41,25 +42,27 @@ def hold_inputs(store: Store, node: Node) -> Iterator[Mapping[ArtifactId, HeldIn
         with ExitStack() as stack:
             files = _open(store, node, stack)
             digests = store.check_inputs(node)
-            if files.keys() == digests.keys() and all(map(_is_under_its_name, files.values())):
+            if files.keys() == digests.keys() and all(_is_under(path, file) for path, file in files.values()):
                 yield {
                     artifact: HeldInput(digests[artifact], _OPEN_FILES / str(file.fileno()))
-                    for artifact, file in files.items()
+                    for artifact, (_, file) in files.items()
                 }
                 return
         # One was replaced after it had been opened: what was checked is another file.
 
 
-def _open(store: Store, node: Node, stack: ExitStack) -> Mapping[ArtifactId, BinaryIO]:
+def _open(store: Store, node: Node, stack: ExitStack) -> Mapping[ArtifactId, tuple[Path, BinaryIO]]:
     files = {}
-    with suppress(FileNotFoundError):  # the check says which, and what to do
+    with suppress(OSError):  # the check says which, and what to do
         for artifact in node.input_artifacts:
-            files[artifact] = stack.enter_context(store.payload(artifact).open("rb"))
+            path = store.payload(artifact)
+            files[artifact] = path, stack.enter_context(open_regular(path))
     return files
 
 
-def _is_under_its_name(file: BinaryIO) -> bool:
+def _is_under(path: Path, file: BinaryIO) -> bool:
+    """Whether an open file is the one that has this name."""
     try:
-        return os.path.samestat(os.stat(file.name), os.fstat(file.fileno()))  # noqa: PTH116 (as it was opened)
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False

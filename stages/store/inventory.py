@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from stages.keys import FROM_FILE, STAGE_NAME, ArtifactId, Key
-from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, OWN_FILES, RUN, Manifest
+from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, OWN_FILES, RUN, Manifest
 from stages.store.usage import read_rebuild_s, run_file
 
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -188,7 +188,7 @@ def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:
         manifest=manifest,
         is_forgotten=not sealed,
         is_marked=COLLECTED in files,
-        is_remnant=files.keys() <= {COLLECTED},
+        is_remnant=files.keys() <= {COLLECTED, NOTE},
         payload_bytes=payload.st_size if payload is not None and stat.S_ISREG(payload.st_mode) else None,
         size_bytes=sum(status.st_size for status in files.values() if stat.S_ISREG(status.st_mode)),
         rebuild_s=read_rebuild_s(run_file(folder)),
