@@ -171,7 +171,8 @@ def collect_payload(folder: Path, payload: str) -> None:
 
 def drop_record(folder: Path) -> None:
     """Delete what is left of a collected artifact. The caller has the store's lock. Other files in its folder stay."""
-    for name in (MANIFEST, FORGOTTEN, COLLECTED, NOTE):
+    notes = [path.name for path in folder.glob(f"{NOTE}*")]
+    for name in (MANIFEST, FORGOTTEN, *notes, COLLECTED):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # somebody keeps files of his own there
         folder.rmdir()

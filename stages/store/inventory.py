@@ -176,7 +176,7 @@ def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:
             files = {entry.name: entry.stat(follow_symlinks=False) for entry in scan}
     except OSError:
         return None
-    if files and not files.keys() & {*OWN_FILES}:
+    if not all(name.startswith(NOTE) for name in files) and not files.keys() & {*OWN_FILES}:
         return None
     sealed = MANIFEST in files
     name = MANIFEST if sealed else FORGOTTEN
@@ -188,7 +188,7 @@ def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:
         manifest=manifest,
         is_forgotten=not sealed,
         is_marked=COLLECTED in files,
-        is_remnant=files.keys() <= {COLLECTED, NOTE},
+        is_remnant=all(name == COLLECTED or name.startswith(NOTE) for name in files),
         payload_bytes=payload.st_size if payload is not None and stat.S_ISREG(payload.st_mode) else None,
         size_bytes=sum(status.st_size for status in files.values() if stat.S_ISREG(status.st_mode)),
         rebuild_s=read_rebuild_s(run_file(folder)),

@@ -84,6 +84,17 @@ def test_when_everything_goes_nothing_is_left(store: Store):
     assert [path for path in store.root.rglob("*") if path.is_file()] == [store.root / ".lock"]
 
 
+def test_notes_on_a_payload_go_with_the_artifact(store: Store):
+    video = build_video()
+    fill(store, video)
+    for node in video.values():
+        (store.folder(node.artifact) / ".checked").write_text("a note")
+        (store.folder(node.artifact) / ".checked-0123456789abcdef").write_text("a note that was never finished")
+    carry_out(store, plan_all(take_inventory(store.root)))
+    assert take_inventory(store.root).entries == {}
+    assert [*(store.root / "decode").iterdir()] == []
+
+
 def test_files_of_a_persons_own_stay(store: Store):
     video = build_video()
     inventory = fill(store, video)

@@ -106,7 +106,7 @@ def test_a_collected_artifact_has_its_manifest_and_cost_and_no_payload(store: St
     assert entry.manifest is not None
 
 
-@pytest.mark.parametrize("names", [(), (COLLECTED,)])
+@pytest.mark.parametrize("names", [(), (COLLECTED,), (".checked",), (COLLECTED, ".checked")])
 def test_what_a_killed_gc_leaves_of_a_whole_artifact_is_a_remnant(store: Store, names: tuple[str, ...]):
     folder = store.root / "encode" / ("a" * 32)
     folder.mkdir(parents=True)
