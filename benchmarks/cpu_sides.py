@@ -24,7 +24,8 @@ from stages.decode import edge as decode
 from stages.denoise import edge as denoise
 from stages.keys import JsonValue, Node
 from stages.run.build import Build, load_build
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.tensors.files import read_tensors
 
 Measures: TypeAlias = dict[str, float]

@@ -23,7 +23,7 @@ from stages.keys import ArtifactId, Key
 from stages.machine.host_protocol import Hosts
 from stages.machine.mesh_layout import AUTO
 from stages.run.build import load_build
-from stages.run.job import Report
+from stages.run.report import Report
 from stages.store.partial import PartialStates
 
 SIZES = {"480p, 49 frames": (49, 480, 848), "720p, 49 frames": (49, 720, 1280), "720p, 241 frames": (241, 720, 1280)}

@@ -21,7 +21,8 @@ from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import FRAMES, LATENTS
 from stages.run.accelerator import open_devices
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.tensors.files import TensorWriter, read_tensors
 
 

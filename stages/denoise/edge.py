@@ -26,7 +26,8 @@ from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.denoise import GUIDER
 from stages.run.accelerator import open_devices
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors, write_tensors
 

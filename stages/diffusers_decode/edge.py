@@ -12,7 +12,8 @@ from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.keys import JsonValue
 from stages.models.checkpoint import Checkpoint
 from stages.run.accelerator import open_devices
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 
 
 def open_stage() -> Run:

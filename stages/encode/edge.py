@@ -7,7 +7,8 @@ from stages.encode.text_encoders import TextEncoders, encode_prompts, find_trunc
 from stages.keys import JsonValue
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contracts import EMBEDDINGS
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.tensors.files import write_tensors
 
 

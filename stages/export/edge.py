@@ -15,7 +15,8 @@ from stages.keys import JsonValue
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import FRAMES, VIDEO
 from stages.pipeline.crop import CropSize, explain_misfit, read_crop
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.store.lineage import read_lineage
 from stages.tensors.files import TensorReader

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from stages.from_file.outside_file import describe_rounding, read_outside_file, refuse_non_finite, restore_bfloat16
 from stages.keys import FROM_FILE, Digest, JsonValue
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 from stages.tensors.files import write_tensors
 
 

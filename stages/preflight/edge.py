@@ -15,7 +15,8 @@ from stages.preflight.figures import Figures, figures_of_compiled, figures_of_re
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
 from stages.run.accelerator import hold_accelerators
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 
 # How messages begin of what says nothing of the program: the same question may have an answer the next time.
 _PASSING = ("UNAVAILABLE", "ABORTED", "CANCELLED", "DEADLINE_EXCEEDED")

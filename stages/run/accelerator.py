@@ -9,7 +9,8 @@ from stages.machine.device_files import find_device_files
 from stages.machine.device_lock import hold_devices, name_locks
 from stages.machine.devices import pick_devices
 from stages.machine.holder import Holder
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 
 
 def open_devices(job: Job, report: Report) -> list[jax.Device]:

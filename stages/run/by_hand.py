@@ -19,8 +19,9 @@ from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
 from stages.run.build import Build, load_build
 from stages.run.display import Display
-from stages.run.job import Report, Run, perform
+from stages.run.job import Run, perform
 from stages.run.lifetime import Lifetime
+from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import find_fault_of_stdout
 

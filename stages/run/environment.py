@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stages.keys import JsonValue
-from stages.run.job import Job, Report, Run
+from stages.run.job import Job, Run
+from stages.run.report import Report
 
 _FLAGS = "XLA_FLAGS"
 _CHANGES = "it would change results, and a key says nothing of it"

@@ -17,7 +17,8 @@ from stages.errors import StageError, StagesError
 from stages.keys import JsonValue
 from stages.machine.host_memory import available_memory_bytes, host_memory_bytes
 from stages.pipeline.stage import ACCELERATOR
-from stages.run.job import PEAK_UNIT, Job, Report, Run
+from stages.run.job import PEAK_UNIT, Job, Run
+from stages.run.report import Report
 from stages.wording import quote
 
 _GIB = 2**30

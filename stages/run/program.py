@@ -20,10 +20,11 @@ from stages.keys import Digest, JsonValue
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
-from stages.run.job import ACCEPTED, JOINING, Job, Report, Run, perform
+from stages.run.job import Job, Run, perform
 from stages.run.lean_imports import import_program
 from stages.run.lifetime import Lifeline, Lifetime
 from stages.run.memory import watch_memory
+from stages.run.report import ACCEPTED, JOINING, Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import accept_any_text, from_command_line, open_standard_streams
 from stages.store.stat_cache import StatCache

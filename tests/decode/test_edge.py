@@ -17,7 +17,8 @@ from stages.errors import CheckpointError
 from stages.keys import Node
 from stages.machine.executables import Executable, Executables, Program
 from stages.models.checkpoint import Checkpoint
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish

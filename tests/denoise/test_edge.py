@@ -18,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 from stages.denoise import edge
 from stages.denoise.denoiser import Denoiser
 from stages.errors import CheckpointError
-from stages.run.job import Job, Report, Run, perform
+from stages.run.job import Job, Run, perform
+from stages.run.report import Report
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors
 from tests.decode.builders import quick_compiler

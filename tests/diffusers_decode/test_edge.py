@@ -12,7 +12,8 @@ from stages.diffusers_decode import edge
 from stages.diffusers_decode.decoder import DiffusersDecoder
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.tensors.files import read_tensors, write_tensors

@@ -12,7 +12,8 @@ from stages.errors import CheckpointError
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.encode import STAGE
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.tensors.files import read_tensors

@@ -12,7 +12,8 @@ from stages.errors import ContractError, ParamsError
 from stages.export.edge import run
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, publish

@@ -17,7 +17,8 @@ from stages.preflight.lowering import lower
 from stages.preflight.questions import FIGURES, PROGRAM, ask, describe_target
 from stages.preflight.target import Target
 from stages.request.params import load_params
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from tests.preflight_builders import write_project
 
 pytestmark = pytest.mark.compiles

@@ -14,7 +14,8 @@ from stages.machine.holder import Holder
 from stages.models.checkpoint import Checkpoint
 from stages.run import accelerator
 from stages.run.accelerator import hold_accelerators, open_devices
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.run.runner import Event
 from tests.builders import CODE, build_job, build_node
 

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 
 from stages.run.build import load_build
 from stages.run.by_hand import run_by_hand
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from stages.store.artifacts import Store
 from tests.builders import publish
 from tests.interrupts import interruptible_children

@@ -7,7 +7,8 @@ import pytest
 from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
 from stages.run.environment import clean_environment, note_environment
-from stages.run.job import Job, Report
+from stages.run.job import Job
+from stages.run.report import Report
 from tests.builders import CODE, build_job
 
 CHANGES = "it would change results, and a key says nothing of it"

@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from stages.errors import CheckpointError, StageError
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
-from stages.run.job import Job, Report
+from stages.run.job import Job
 from stages.run.memory import find_exhaustion, is_exhaustion, watch_memory
+from stages.run.report import Report
 from tests.builders import CODE, build_job, code_of
 
 TOO_MANY = 2**50

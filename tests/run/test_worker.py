@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,52 +18,18 @@ from stages.errors import StageError
 from stages.keys import Node, digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.stage import ACCELERATOR, Program
-from stages.run import worker
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Event
-from stages.run.worker import Turns, Workers
+from stages.run.worker import Workers
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import write_tensors
-from tests.builders import CODE, build_job, code_of, publish
-from tests.several_hosts import free_port
+from tests.builders import CODE, build_job, code_of
+from tests.run.export_jobs import export_job, ignore, job_from_file, replace_program
 
 pytestmark = pytest.mark.processes
-
-FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A store with the lineage of one video up to its frames."""
-    store = Store(tmp_path / "artifacts")
-    parent = Node("encode", {"prompt": "x"}, {}, {})
-    publish(store, parent)
-    for stage in ("denoise", "decode"):
-        parent = Node(stage, {}, {}, {parent.stage: parent.key})
-        write_tensors(tmp_path / "frames", {"frames": FRAMES})
-        publish(store, parent, (tmp_path / "frames").read_bytes())
-    return store
-
-
-@pytest.fixture
-def workers(tmp_path: Path) -> Iterator[Workers]:
-    workers = Workers(tmp_path, tmp_path / "logs")
-    yield workers
-    workers.close()
-
-
-def export_job(store: Store, **changes: object) -> Job:
-    decode = next((store.root / "decode").iterdir()).name
-    parameters = {"fps": 8, "codec": "h264", "crf": 18} | changes
-    node = Node("export", parameters, {}, {"decode": decode})  # type: ignore[arg-type]
-    return build_job(node, Checkpoint(Path()), store.root, code_of("export"), {"platform": "cpu"})
-
-
-def ignore(event: Event) -> None:
-    pass
 
 
 def test_a_job_makes_an_artifact_and_reports_its_progress(store: Store, workers: Workers):
@@ -115,13 +79,6 @@ def wait_until_gone(process_id: int) -> bool:
     while is_running(process_id) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not is_running(process_id)
-
-
-def job_from_file(store: Store, folder: Path) -> Job:
-    """A job of another program, which takes latents from a file and loads nothing heavy."""
-    write_tensors(folder / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
-    node = Node("denoise", {"from_file": digest_file(folder / "file")}, {}, {})
-    return build_job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, folder / "file")
 
 
 def test_a_program_is_started_ahead_once_and_then_does_its_jobs(store: Store, workers: Workers, tmp_path: Path):
@@ -184,16 +141,6 @@ def test_a_process_that_was_killed_before_it_had_the_job_is_started_again(
         "a process that waited for it ended with exit code 1 (asked to end by SIGTERM); another one is started.",
     ]
     assert len(list((tmp_path / "logs").glob("export-*"))) == 3
-
-
-def replace_program(folder: Path, text: str) -> Workers:
-    """Workers whose programs are all this one."""
-    program = folder / "stages" / "run" / "__main__.py"  # found before the real one
-    program.parent.mkdir(parents=True)
-    for package in (program.parent, program.parent.parent):
-        (package / "__init__.py").touch()
-    program.write_text(text)
-    return Workers(folder, folder / "logs")
 
 
 @pytest.mark.parametrize("is_ahead", [False, True])
@@ -302,18 +249,6 @@ def test_a_process_that_was_stopped_is_known_to_stand_still(store: Store, worker
         time.sleep(0.01)
 
 
-def test_a_turn_that_is_not_waited_for_is_there_or_not():
-    turns = Turns()
-    with turns.take_if_free() as is_taken:
-        assert is_taken
-        with turns.take_if_free() as is_taken_twice:
-            assert not is_taken_twice
-    with turns.take(1), turns.take_if_free() as is_taken:
-        assert not is_taken
-    with turns.take_if_free() as is_taken:
-        assert is_taken
-
-
 def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Workers, tmp_path: Path):
     write_tensors(tmp_path / "file", {"latents": np.ones((1, 32, 1, 2, 2), np.float32)})
     node = Node("denoise", {"from_file": digest_file(tmp_path / "file")}, {}, {})
@@ -321,29 +256,6 @@ def test_a_file_from_elsewhere_makes_no_stage_leave(store: Store, workers: Worke
     workers.run(build_job(node, Checkpoint(Path()), store.root, code_of("from_file"), {}, tmp_path / "file"), ignore)
     assert workers.process_ids.keys() == {"export", "from_file"}
     assert store.verdict(node, code_of("from_file")).is_fresh
-
-
-def test_of_the_jobs_that_wait_for_a_device_the_earliest_stage_goes_first_and_alone():
-    turns, order, running = Turns(), [], []
-
-    def work(rank: int) -> None:
-        with turns.take(rank):
-            running.append(rank)
-            assert running == [rank]
-            order.append(rank)
-            running.remove(rank)
-
-    threads = [threading.Thread(target=work, args=[rank]) for rank in (3, 1, 2, 1)]
-    with turns.take(3):
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + 60
-        while turns.num_waiting < len(threads) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert order == []
-    for thread in threads:
-        thread.join()
-    assert order == [1, 1, 2, 3]
 
 
 def test_jobs_of_several_threads_are_done_by_one_process(store: Store, workers: Workers, tmp_path: Path):
@@ -370,100 +282,6 @@ def test_an_unexpected_error_names_the_log_that_has_the_traceback(store: Store, 
     log = Path(str(error.value).rsplit(": ", 1)[1])
     assert "This is a fault of the program." in str(error.value)
     assert "Traceback" in log.read_text()
-
-
-def test_a_killed_process_is_reported_and_leaves_nothing(store: Store, workers: Workers):
-    job = export_job(store)
-
-    def kill(event: Event) -> None:
-        if event["event"] == "progress":
-            os.kill(workers.process_ids["export"], signal.SIGKILL)
-
-    with pytest.raises(StageError) as error:
-        workers.run(job, kill)
-    message = re.sub(r"\d+\.\d", "N", str(error.value))
-    assert message.startswith(
-        f"{job.node.title}: its process was ended by SIGKILL, perhaps because memory ran out. The process had N GiB; "
-        "this machine offers N GiB, of which N are free. It needs a machine with more memory. What was finished is "
-        "kept. What it printed: "
-    )
-    assert workers.process_ids == {}
-    store.sweep_drafts()
-    assert store.verdict(job.node, job.code).state == "absent"
-    assert list((store.root / ".drafts").iterdir()) == []
-
-
-def test_a_process_that_jax_ends_because_of_another_host_is_reported(store: Store, workers: Workers):
-    encode = next((store.root / "encode").iterdir()).name
-    machine = {"platform": "cpu", "hosts": f"localhost:{free_port()} 1/2"}  # of which host 0 is never started
-    node = Node("denoise", {}, {}, {"encode": encode})
-    job = build_job(node, Checkpoint(Path()), store.root, code_of("denoise"), machine)
-
-    def end(event: Event) -> None:
-        if event.get("name") == "join":  # as JAX does, minutes later
-            os.kill(workers.process_ids["denoise"], signal.SIGABRT)
-
-    with pytest.raises(StageError) as error:
-        workers.run(job, end)
-    assert str(error.value).startswith(
-        f"{job.node.title}: its process was ended by SIGABRT, as JAX does when another host has ended, cannot be "
-        "reached or was never started (docs/many-hosts.md). What it printed: "
-    )
-
-
-def abort_after(event: Event, store: Store, folder: Path) -> tuple[str, list[Event]]:
-    """What is said of a process that sends this event and aborts, and the events that were observed."""
-    lines = "".join(json.dumps(each) + "\n" for each in ({"event": "accepted"}, event)).encode()
-    workers = replace_program(
-        folder, f"import os, sys\nsys.stdin.readline()\nos.write(int(sys.argv[3]), {lines})\nos.abort()\n"
-    )
-    observed: list[Event] = []
-    with pytest.raises(StageError) as error:
-        workers.run(export_job(store), observed.append)
-    return str(error.value).split(". What it printed:")[0].split("was ended by ")[1], observed[1:]
-
-
-def test_a_process_that_joins_other_hosts_says_so_by_an_event_that_is_not_shown(store: Store, tmp_path: Path):
-    ending, observed = abort_after({"event": "joining"}, store, tmp_path)
-    assert ending.startswith("SIGABRT, as JAX does when another host has ended")
-    assert observed == []
-
-
-def test_the_name_of_a_phase_says_nothing_of_other_hosts(store: Store, tmp_path: Path):
-    phase = {"event": "phase", "name": "join"}
-    assert abort_after(phase, store, tmp_path) == ("SIGABRT (nothing was printed)", [phase])
-
-
-def test_a_process_that_is_asked_to_end_has_a_moment_for_that_and_is_then_killed(store: Store, tmp_path: Path):
-    program = """
-import os, signal, sys, time
-def end(*_):
-    if sys.argv[1] == "stages.export":
-        print("saved", flush=True)
-        os._exit(1)
-signal.signal(signal.SIGTERM, end)
-sys.stdin.readline()
-os.write(int(sys.argv[3]), b'{"event": "accepted"}\\n{"event": "progress"}\\n')
-while True:
-    time.sleep(60)
-"""
-    job, other = export_job(store), job_from_file(store, tmp_path)
-
-    def interrupt(_event: Event) -> None:
-        if _event["event"] == "progress":
-            raise KeyboardInterrupt
-
-    workers = replace_program(tmp_path, program)
-    took_s = []
-    for each in (job, other):
-        began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            workers.run(each, interrupt)
-        took_s.append(time.monotonic() - began)
-    (log,) = (tmp_path / "logs").glob("export-*")
-    assert log.read_text() == "saved\n"
-    assert worker._PATIENCE_TO_SAVE_S <= took_s[1] < worker._PATIENCE_TO_SAVE_S + 30
-    assert workers.process_ids == {}
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

@@ -1,0 +1,91 @@
+"""What a running stage reports: events for whoever watches, and the times of its phases for run.json."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from statistics import median
+
+from stages.keys import JsonValue
+
+# Events that worker.py keeps to itself: the process has taken the job; it is about to join those of other hosts; it has
+# accelerators.
+ACCEPTED, JOINING, HOLDING = "accepted", "joining", "holding"
+_MIB = 2**20
+
+
+class Report:
+    """What a running stage reports: how far it is, warnings, how long each phase took, and how it is interrupted.
+
+    Attributes:
+        wall_s: seconds of each phase, of all the times that it was entered.
+        steady_s: seconds per unit of each phase that reports its progress: the median, without the first unit.
+    """
+
+    def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
+        """`send` passes one event on."""
+        self._send = send
+        self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
+        self._save: Callable[[], None] | None = None
+        self._interrupting = threading.Lock()
+        self.wall_s: dict[str, float] = {}
+        self.steady_s: dict[str, JsonValue] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the work; its name is shown until the next one starts."""
+        self._send({"event": "phase", "name": name})
+        entered = time.perf_counter()
+        self._ends = {}
+        yield
+        self.wall_s[name] = round(self.wall_s.get(name, 0) + time.perf_counter() - entered, 3)
+        for unit, ends in self._ends.items():
+            paces = [
+                (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
+            ]
+            if paces:
+                self.steady_s[unit] = round(median(paces), 4)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """`done` of `total` units (such as "step") of the present phase are finished."""
+        self._ends.setdefault(unit, []).append((done, time.perf_counter()))
+        self._send({"event": "progress", "done": done, "total": total, "unit": unit})
+
+    def progress_bytes(self, done_bytes: int, total_bytes: int) -> None:
+        """`progress` in MiB."""
+        self.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+
+    def joining_hosts(self) -> None:
+        """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""
+        self._send({"event": JOINING})
+
+    def holds_devices(self) -> None:
+        """From now on the process has accelerators that no other process on this machine can have."""
+        self._send({"event": HOLDING})
+
+    def is_waiting(self, what: str) -> None:
+        """Shown in place of the phase until the next event."""
+        self._send({"event": "phase", "name": what})
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know, though it stops nothing."""
+        self._send({"event": "warning", "message": message})
+
+    def note(self, message: str) -> None:
+        """Something that is as it should be, and that the user may want to know."""
+        self._send({"event": "note", "message": message})
+
+    def when_interrupted(self, save: Callable[[], None] | None) -> None:
+        """From now on `save` is called, in another thread, when the process is to end in the middle of this job.
+
+        It keeps of the work what can be kept. None: nothing any more; a call that is in progress is waited for.
+        """
+        with self._interrupting:
+            self._save = save
+
+    def interrupt(self) -> None:
+        """The process is to end: save what the stage has said. May be called by any thread."""
+        with self._interrupting:
+            if self._save is not None:
+                self._save()
