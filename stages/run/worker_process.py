@@ -35,7 +35,7 @@ class WorkerProcess:
     def __init__(self, program: Program, root: Path, logs: Path) -> None:
         make_folder(logs, logs.parent)
         # the host, because two that share a store can have equal process ids
-        self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
+        self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S-%f}-{socket.gethostname()}-{os.getpid()}.log"
         lifeline, self._lifeline = _pipe_to_child()
         self._events, events = _pipe_from_child()
         options = ["--events-fd", str(events.fileno()), "--parent-fd", str(lifeline.fileno())]
