@@ -125,7 +125,7 @@ def _describe(damage: Damage, videos: Sequence[str], refusal: str | None) -> str
         end = f"The result is whole, and the file is {DAMAGED_RUN} now"
     else:
         end = "The result is whole"
-    return f"{name_some(videos) or 'no present video'}: {damage.artifact.title}: {faults}. {end}."
+    return f"{name_some(videos) if videos else 'no present video'}: {damage.artifact.title}: {faults}. {end}."
 
 
 def _summarize(found: Verified, seconds: float) -> str:

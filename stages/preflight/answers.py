@@ -142,7 +142,9 @@ def read_answer(store: Store, question: Question, videos: tuple[str, ...]) -> Ro
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = read_json(path)
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: cannot be read ({reason_of(error)}). Delete {path.parent}; it is made again."
