@@ -26,7 +26,7 @@ def break_toml(root: Path) -> str:
 
 def break_value(root: Path) -> str:
     (root / "params/videos/harbour.toml").write_text('[encode]\nprompt = "x"\n[denoise]\nseed = true\n')
-    return "ParamsError: params/videos/harbour.toml, denoise.seed = true: must be a valid integer.\n"
+    return "ParamsError: params/videos/harbour.toml, denoise.seed = true: must be a whole number.\n"
 
 
 def break_checkpoint(root: Path) -> str:

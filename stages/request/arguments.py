@@ -27,7 +27,7 @@ def check_arguments(stage: Stage, **arguments: object) -> None:
     """
     faults = Faults(Path())
     for name, value in arguments.items():
-        if type(value).__module__ != "builtins":  # of a numpy.int64 the rule says "must be a valid integer"
+        if type(value).__module__ != "builtins":  # of a numpy.int64 the rule says "must be a whole number"
             faults.add(
                 f"{_WHERE}, {stage.name}.{name} = {value!r}: must be a plain Python value. Use `.item()` of a NumPy or "
                 "JAX number."

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -197,13 +198,28 @@ def validate(
         return None
 
 
+# Rules of pydantic's in other words, by the types of its errors.
+_RULES: Mapping[str, str] = MappingProxyType({
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a table",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+})  # fmt: skip
+
+
 def _describe(table: str, values: Mapping[str, Value], model: type[BaseModel], fault: Any) -> str:
     """One line for one fault that pydantic found in a value: place, value, rule, how to fix it."""
     name = str(fault["loc"][0])
     found = values[name]
     if fault["type"] == "extra_forbidden":
         return f"{found.where}, {table}.{name}: no such parameter.{near(name, model.model_fields)}"
-    message = re.sub(r"^(Value error, )?(Input should be|)", lambda m: "must be" if m[2] else "", fault["msg"])
+    rule = re.sub(r"^(Value error, )?(Input should be|)", lambda m: "must be" if m[2] else "", fault["msg"])
+    message = _RULES.get(fault["type"], rule)
     return f"{found.where}, {table}.{name} = {_shown(found.value)}: {message.removesuffix('.')}."
 
 

@@ -40,7 +40,7 @@ def test_all_faults_are_listed_at_once():
 
 @pytest.mark.parametrize(("value", "shown"), [(True, "true"), ("9", '"9"'), (9.0, "9.0")])
 def test_a_value_of_another_type_is_a_fault_even_if_it_equals_a_valid_one(value: object, shown: str):
-    assert message(num_frames=value) == (f"arguments, denoise.num_frames = {shown}: must be a valid integer.")
+    assert message(num_frames=value) == (f"arguments, denoise.num_frames = {shown}: must be a whole number.")
 
 
 @pytest.mark.parametrize(("name", "value"), [("num_frames", np.int64(9)), ("guidance_scale", np.float64(3))])

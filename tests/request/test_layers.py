@@ -86,7 +86,7 @@ def test_nothing_is_missing_where_another_file_may_have_it(faults: Faults):
 def test_a_fault_that_is_met_twice_is_reported_once(faults: Faults):
     for _ in range(2):
         validate("a", located({"text": 1, "count": 1}, "a.toml"), Table, faults)
-    assert faults.lines == ["a.toml, a.text = 1: must be a valid string."]
+    assert faults.lines == ["a.toml, a.text = 1: must be text."]
 
 
 def test_all_faults_are_one_error(faults: Faults):
@@ -167,9 +167,9 @@ def test_a_fault_of_all_does_not_become_one_of_a_video(faults: Faults):
 @pytest.mark.parametrize(
     ("where", "line", "stops_all"),
     [
-        ("params/videos/v.toml", "params/videos/v.toml, a.text = 1: must be a valid string.", False),
-        ("params/a.toml", "v: params/a.toml, a.text = 1: must be a valid string.", False),
-        (COMMAND_LINE, "command line, a.text = 1: must be a valid string.", True),
+        ("params/videos/v.toml", "params/videos/v.toml, a.text = 1: must be text.", False),
+        ("params/a.toml", "v: params/a.toml, a.text = 1: must be text.", False),
+        (COMMAND_LINE, "command line, a.text = 1: must be text.", True),
     ],
 )
 def test_a_wrong_value_of_a_video_stops_all_if_it_was_typed(faults: Faults, where: str, line: str, stops_all: bool):
@@ -182,5 +182,5 @@ def test_a_default_that_is_wrong_by_itself_is_a_fault_of_all_and_reported_once(f
     values = located({"text": 1, "count": 1}, "params/a.toml")
     validate("a", values, Table, faults)
     validate("a", values, Table, faults, video="v")
-    assert faults.lines == ["params/a.toml, a.text = 1: must be a valid string."]
+    assert faults.lines == ["params/a.toml, a.text = 1: must be text."]
     assert faults.by_video() == {}
