@@ -1,6 +1,7 @@
 """Small things that several tests build."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -90,3 +91,12 @@ def collect(store: Store, node: Node) -> None:
 def files_below(folder: Path) -> dict[str, bytes]:
     """Content of every file below a folder, by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def let_others_in(path: Path) -> None:
+    """Have other users reach a test's folder: pytest keeps what is above it to its own user."""
+    temporary = Path(tempfile.gettempdir())
+    for folder in path.parents:
+        if folder in (temporary, *temporary.parents):
+            return
+        folder.chmod(0o755)

@@ -20,14 +20,14 @@ def run_doit(
     folder: Path,
     tasks: list[Mapping[str, Any]],
     *arguments: str,
-    at_start: Callable[[Sequence[str]], Mapping[str, str]] = lambda _names: {},
+    at_start: Callable[[Sequence[str], Sequence[str]], Mapping[str, str]] = lambda _names, _typed: {},
     at_end: Callable[[], None] = lambda: None,
 ) -> int:
     """Exit code.
 
     Args:
         folder: the store's: takes what is ignored.
-        at_start: what a run calls with the names of its tasks, before the first.
+        at_start: what a run calls before its first task, with the names of all and those that were typed.
         at_end: what a run calls, however it ends.
         tasks: as dodo.py would yield them, in this order.
     """

@@ -98,7 +98,7 @@ def test_with_debug_the_traceback_of_an_action_is_shown_from_any_thread(capsys: 
 
 
 class OneResult(Workers):
-    """Starts no process."""
+    """Starts no process, and makes nothing, which is warned of."""
 
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:  # noqa: ARG002
         observe({"event": "phase", "name": "load"})
@@ -130,7 +130,7 @@ def test_dodo_py_shows_a_node_on_the_screen_that_it_is_given(dodo: ModuleType, s
     node = dodo.BUILD.graph.videos["demo"]["denoise"]
     dodo.make(node)
     dodo.finish()
-    assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "result", "closed"]
+    assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "warning", "result", "closed"]
 
 
 def test_dodo_py_makes_a_fresh_node_again_only_if_all_is(
@@ -140,7 +140,7 @@ def test_dodo_py_makes_a_fresh_node_again_only_if_all_is(
     publish(dodo.BUILD.store, node, code=dodo.BUILD.code["stages.encode"])
     dodo.make(node)
     assert screen.shown == []
-    monkeypatch.setattr(dodo, "INVOCATION", replace(dodo.INVOCATION, is_always=True))
+    monkeypatch.setattr(dodo, "DEMAND", dodo.BUILD.demand(is_always=True))
     dodo.make(node)
     assert screen.shown == [(node.title, ("demo",), "fresh, but --always-execute"), "phase", "result"]
 

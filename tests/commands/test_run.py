@@ -165,7 +165,7 @@ def test_a_video_that_cannot_be_made_can_be_ignored(tmp_path: Path, capsys: pyte
 def test_what_is_made_from_what_is_ignored_is_not_looked_at_before_a_run(tmp_path: Path):
     asked: list[Sequence[str]] = []
 
-    def ask(names: Sequence[str]) -> Mapping[str, str]:
+    def ask(names: Sequence[str], _typed: Sequence[str]) -> Mapping[str, str]:
         asked.append(names)
         return {}
 

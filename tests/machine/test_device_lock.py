@@ -13,6 +13,7 @@ import pytest
 from stages.errors import MeshError
 from stages.machine.device_lock import hold_devices, name_locks
 from stages.machine.holder import Holder
+from tests.builders import let_others_in
 
 GPUS = ["/dev/nvidia0", "/dev/nvidia1"]
 TPUS = [f"/dev/accel{number}" for number in range(4)]
@@ -83,8 +84,7 @@ def test_another_user_waits_for_it_and_has_it_next(tmp_path: Path):
     setpriv = shutil.which("setpriv")
     if os.geteuid() or setpriv is None:
         pytest.skip("only root can be another user, by setpriv")
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+    let_others_in(tmp_path)
     tmp_path.chmod(0o1777)
     other = (setpriv, "--reuid=12345", "--regid=12345", "--clear-groups")
     with process(tmp_path, "tpu-0") as first:

@@ -22,7 +22,7 @@ from stages.machine.holder import Holder
 from stages.store.lease_file import Lease
 from stages.store.lease_file import write_lease as write_text
 from stages.store.leases import Leases
-from tests.builders import build_chain, build_node
+from tests.builders import build_chain, build_node, let_others_in
 
 ENCODE, NODE = build_chain()
 OF_OTHER_HOST = replace(Holder.here(), machine="another machine", host="tpu-2", user="bob")
@@ -311,8 +311,7 @@ def test_another_user_can_take_a_lease_over(leases: Leases, mode: int):
     setpriv = shutil.which("setpriv")
     if os.geteuid() or setpriv is None:
         pytest.skip("only root can be another user, by setpriv")
-    for folder in (leases.root, *leases.root.parents[:2]):
-        folder.chmod(0o755)
+    let_others_in(leases.root)
     leases.root.chmod(mode)
     before = os.umask(0o022)
     try:

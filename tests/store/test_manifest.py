@@ -1,6 +1,7 @@
 """The manifest file."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -96,7 +97,10 @@ def test_what_is_no_manifest_is_refused_with_the_reason(text: str, message: str)
 
 @pytest.mark.parametrize("depth", range(100, 1500, 50))
 def test_parameters_that_are_nested_at_any_depth_are_refused(depth: int):
-    text = MANIFEST.to_json().replace('"seed": 42', f'"seed": {"[" * depth}{"]" * depth}')
+    sealed = MANIFEST.to_json().replace('"seed": 42', f'"seed": {"[" * depth}{"]" * depth}')
+    text = re.sub(
+        '  "checksum": .*\n', "", sealed
+    )  # as manifests were before, so that it is the nesting that is refused
     with pytest.raises(ValueError, match=r"^(it is nested too deeply|its key is not that of its stage.*)$"):
         Manifest.from_json(text)
 
