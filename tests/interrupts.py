@@ -1,18 +1,22 @@
-"""Ctrl-C for child processes."""
+"""Ctrl-C, and signals that end, for child processes."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def interruptible_children() -> Iterator[None]:
-    """Children that are started in the block hear SIGINT, also where this process ignores it.
+    """Children that are started in the block hear what ends a process, also where this one ignores it.
 
-    A shell's background job ignores it, and its children would, too; a handled signal is not inherited.
+    A shell's background job ignores SIGINT, what `nohup` starts SIGHUP, and their children would, too; a handled signal
+    is not inherited.
     """
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in _ENDINGS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
