@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -184,7 +185,8 @@ class _Worker:
     def __init__(self, program: Program, root: Path, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         # the host, because two that share a store can have equal process ids
-        self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}.log"
+        name = f"{program.name}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}-{os.getpid()}"
+        self._log = _find_free(logs, name)
         lifeline, self._lifeline = _pipe_to_child()
         self._events, events = _pipe_from_child()
         options = ["--events-fd", str(events.fileno()), "--parent-fd", str(lifeline.fileno())]
@@ -292,6 +294,12 @@ class _Worker:
         if name == "SIGABRT":  # of C++, which has printed why
             return f"was ended by {name} ({last})"
         return f"was ended by {name}{_MEMORY_RAN_OUT if name == 'SIGKILL' else ''}"
+
+
+def _find_free(folder: Path, name: str) -> Path:
+    """A log that is not there yet: a process that replaces another one can be started in the same second."""
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(path for path in (folder / f"{each}.log" for each in names) if not path.exists())
 
 
 def _pipe_to_child() -> tuple[IO[bytes], IO[bytes]]:

@@ -29,7 +29,8 @@ print("ready", flush=True)
 if doing == "importing":
     ctypes.PyDLL(None).sleep(30)  # a library that is being loaded keeps Python's lock
 elif doing == "working":
-    ctypes.CDLL(None).sleep(30)
+    while True:
+        ctypes.CDLL(None).sleep(30)  # a signal may end it early
 else:
     sys.stdin.read()
     print("left", flush=True)
