@@ -161,13 +161,19 @@ class Report:
         """Something that is as it should be, and that the user may want to know."""
         self._send({"event": "note", "message": message})
 
-    def when_interrupted(self, save: Callable[[], None] | None) -> None:
+    def when_interrupted(self, save: Callable[[], None]) -> None:
         """From now on `save` is called, in another thread, when the process is to end in the middle of this job.
 
-        It keeps of the work what can be kept. None: nothing any more; a call that is in progress is waited for.
+        It keeps of the work what can be kept.
         """
+        self._save = save
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Who interrupts waits for the end of this block; when it has gone well, nothing is left to save."""
         with self._interrupting:
-            self._save = save
+            yield
+            self._save = None
 
     def interrupt(self) -> None:
         """The process is to end: save what the stage has said. May be called by any thread."""
@@ -197,18 +203,18 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             _prepare_checkpoint(job, report)
             try:
                 details = run(job, draft, report)
+                _check_components(job)
+                _check_payload(job, draft)
+                facts = _facts(job, started, report) | dict(details)
+                with report.completing():
+                    published = store.publish(
+                        job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
+                    )
+                    with suppress(OSError):  # gc deletes it
+                        PartialStates(job.store).remove(job.node.artifact)
             except BaseException:
                 report.interrupt()
                 raise
-            _check_components(job)
-            _check_payload(job, draft)
-            facts = _facts(job, started, report) | dict(details)
-            published = store.publish(
-                job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
-            )
-        report.when_interrupted(None)
-        with suppress(OSError):  # gc deletes it
-            PartialStates(job.store).remove(job.node.artifact)
     except OSError as error:
         if error.errno is None:
             raise  # no error of the system: a library's, which has a text of its own
