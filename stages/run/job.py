@@ -199,11 +199,11 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     try:
         with store.draft() as draft:
             inputs = store.check_inputs(job.node)
-            _check_components(job)
+            check_components(job)
             _prepare_checkpoint(job, report)
             try:
                 details = run(job, draft, report)
-                _check_components(job)
+                check_components(job)
                 _check_payload(job, draft)
                 facts = _facts(job, started, report) | dict(details)
                 with report.completing():
@@ -226,7 +226,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     return {"event": "result", "is_same_as_before": published.is_same_as_before, "wall_s": wall_s}
 
 
-def _check_components(job: Job) -> None:
+def check_components(job: Job) -> None:
     """Compare the parts of the checkpoint that the node is made from with what its key says, by their files' stamps.
 
     Raises:
