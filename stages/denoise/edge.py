@@ -26,7 +26,7 @@ from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.denoise import GUIDER
 from stages.run.accelerator import open_devices
-from stages.run.job import Job, Run
+from stages.run.job import Job, Run, check_components
 from stages.run.report import Report
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors, write_tensors
@@ -59,6 +59,7 @@ class DenoiseStage:
         hosts = self._join(job, report)
         with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
             denoiser, video = self._prepare(job, report, hosts)
+            check_components(job)  # again: what is saved from now on is of the weights that the node's key means
             work, states = _describe_work(job, denoiser, video, hosts), PartialStates(job.store)
             start = find_start(work, states, report.note) if hosts.index == 0 else Start()
             start = work.from_bytes(hosts.agree_on_start(work.to_bytes(start), job.node.title))

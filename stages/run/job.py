@@ -134,22 +134,22 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
         with store.draft(job.node) as draft, hold_inputs(store, job.node) as held:
             job = replace(job, held={artifact.stage: each.path for artifact, each in held.items()})
             inputs = {artifact: each.digest for artifact, each in held.items()}
-            _check_components(job)
+            check_components(job)
             _prepare_checkpoint(job, report)
             try:
                 details = run(job, draft, report)
+                check_components(job)
+                _check_payload(job, draft)
+                facts = _facts(job, started, report) | dict(details)
+                with report.completing():
+                    published = store.publish(
+                        job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
+                    )
+                    with suppress(OSError):  # gc deletes it
+                        PartialStates(job.store).remove(job.node.artifact)
             except BaseException:
                 report.interrupt()
                 raise
-            _check_components(job)
-            _check_payload(job, draft)
-            facts = _facts(job, started, report) | dict(details)
-            published = store.publish(
-                job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
-            )
-        report.when_interrupted(None)
-        with suppress(OSError):  # gc deletes it
-            PartialStates(job.store).remove(job.node.artifact)
     except OSError as error:
         if error.errno is None:
             raise  # no error of the system: a library's, which has a text of its own
@@ -166,7 +166,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     }
 
 
-def _check_components(job: Job) -> None:
+def check_components(job: Job) -> None:
     """Compare the parts of the checkpoint that the node is made from with what its key says, by their files' stamps.
 
     Raises:

@@ -76,13 +76,19 @@ class Report:
         """Something that is as it should be, and that the user may want to know."""
         self._send({"event": "note", "message": message})
 
-    def when_interrupted(self, save: Callable[[], None] | None) -> None:
+    def when_interrupted(self, save: Callable[[], None]) -> None:
         """From now on `save` is called, in another thread, when the process is to end in the middle of this job.
 
-        It keeps of the work what can be kept. None: nothing any more; a call that is in progress is waited for.
+        It keeps of the work what can be kept.
         """
+        self._save = save
+
+    @contextmanager
+    def completing(self) -> Iterator[None]:
+        """Who interrupts waits for the end of this block; when it has gone well, nothing is left to save."""
         with self._interrupting:
-            self._save = save
+            yield
+            self._save = None
 
     def interrupt(self) -> None:
         """The process is to end: save what the stage has said. May be called by any thread."""

@@ -18,9 +18,12 @@ from safetensors.numpy import load_file, save_file
 from stages.denoise import edge
 from stages.denoise.denoiser import Denoiser
 from stages.errors import CheckpointError
+from stages.models.checkpoint import component_identity
+from stages.pipeline.denoise import TRANSFORMER
 from stages.run.job import Job, Run, perform
 from stages.run.report import Report
 from stages.store.partial import PartialStates
+from stages.store.stat_cache import StatCache
 from stages.tensors.files import read_tensors
 from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
@@ -369,6 +372,30 @@ def test_a_denoise_that_was_interrupted_by_another_compiler_starts_anew_and_says
     ]
     facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
     assert (facts["resumed_after_step"], facts["num_pieces"], facts["wall_s_of_pieces_before"]) == (0, 1, 0.0)
+
+
+def test_of_weights_that_were_changed_while_they_were_loaded_nothing_is_saved(
+    kept: Kept, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor denoised: with the first ones back, what was saved would be taken for theirs."""
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(template, checkpoint)
+    job = denoise_job(checkpoint, tmp_path / "artifacts", num_inference_steps=3)
+    identity = component_identity(job.checkpoint, TRANSFORMER, StatCache(tmp_path / "cache"))
+    node = replace(job.node, components={"transformer": identity})
+    job = replace(job, node=node, components=(TRANSFORMER,))
+    load = Denoiser.load
+
+    def load_and_change(*arguments: Any, **options: Any) -> Denoiser:
+        weight(2.0)(checkpoint)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(Denoiser, "load", load_and_change)
+    steps: list[Any] = []
+    with pytest.raises(CheckpointError, match=r"transformer: was changed while it was in use"):
+        perform(job, kept.run, Report(lambda event: steps.append(event.get("unit"))))
+    assert "step" not in steps
+    assert PartialStates(job.store).find_all() == []
 
 
 def test_a_state_counts_only_for_what_decides_the_bits(kept: Kept, template: Path, tmp_path: Path):

@@ -42,12 +42,14 @@ class Scene:
         build: of it.
         expected: what a run makes that nobody kills.
         steps: of the present denoise, by the runs that have done a part of it, as far as their events came.
+        was_killed: whether the last run has not said that it is done.
     """
 
     root: Path
     build: Build
     expected: bytes = b""
     steps: list[list[int]] = field(default_factory=list)
+    was_killed: bool = False
 
     @property
     def node(self) -> Node:
@@ -71,6 +73,7 @@ class Scene:
     def run(self, number: signal.Signals | None = None, *, after: int = 0, delay_s: float = 0.0) -> None:
         """Go on; a signal comes some time after a step, if the run does that step."""
         process, steps = StageProcess("denoise", self.root / "log"), []
+        self.was_killed = True
         for event in process.begin(self.build.job(self.node)):
             assert event["event"] != "error", event
             if event.get("unit") == "step":
@@ -79,6 +82,7 @@ class Scene:
                     time.sleep(delay_s)
                     process.signal(number)
             if event["event"] == "result":
+                self.was_killed = False
                 break
         process.close()
         self.steps.append(steps)
@@ -89,7 +93,8 @@ class Scene:
         assert self.latents() == self.expected
         assert sum(map(len, self.steps)) <= NUM_STEPS + EVERY * (len(self.steps) - 1)
         assert [done for steps in self.steps for done in steps][-1:] in ([NUM_STEPS], [])
-        assert PartialStates(self.build.store.root).find_all() == []
+        if not self.was_killed:  # between publishing and removing, by SIGKILL: `doit gc` removes it
+            assert PartialStates(self.build.store.root).find_all() == []
         assert self.facts()["num_pieces"] <= len(self.steps)
 
 
@@ -114,10 +119,13 @@ def test_killed_after_these_steps_it_makes_the_same_bytes(scene: Scene, moments:
         assert scene.steps[-1][-1] >= after
     scene.run()
     scene.check()
-    assert scene.facts()["num_pieces"] == 1 + sum(after >= EVERY or number != signal.SIGKILL for after in moments)
     saved = scene.steps[-1][0] - 1
     assert scene.facts()["resumed_after_step"] == saved
-    assert saved >= (moments[-1] if number == signal.SIGTERM else moments[-1] // EVERY * EVERY)
+    if number == signal.SIGTERM:
+        assert scene.facts()["num_pieces"] == 1 + len(moments)
+        assert saved >= moments[-1]
+    else:
+        assert saved > moments[-1] - EVERY
 
 
 def test_killed_at_random_moments_it_makes_the_same_bytes(scene: Scene):

@@ -1,6 +1,8 @@
 """Jobs and what a running stage tells."""
 
+import errno
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -67,6 +69,35 @@ def test_a_job_that_ends_early_is_saved_whatever_ends_it(denoise: Job, error: ty
     with pytest.raises(error):
         perform(denoise, run, Report(lambda _: None))
     assert saved == [True]
+
+
+def test_a_job_that_cannot_be_published_is_saved(denoise: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "draft")
+
+    saved: list[bool] = []
+
+    def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
+        report.when_interrupted(lambda: saved.append(True))
+        (draft / payload_of(job.node.stage)).write_bytes(latents_file(tmp_path))
+        return {}
+
+    monkeypatch.setattr(Store, "publish", refuse)
+    with pytest.raises(StoreError, match="No space left on device"):
+        perform(denoise, run, Report(lambda _: None))
+    assert saved == [True]
+
+
+def test_who_interrupts_a_job_that_is_being_published_waits_for_that():
+    report, order = Report(lambda _: None), []
+    report.when_interrupted(lambda: order.append("saved"))
+    with report.completing():
+        other = threading.Thread(target=lambda: (report.interrupt(), order.append("interrupted")))
+        other.start()
+        other.join(0.1)
+        order.append("published")
+    other.join()
+    assert order == ["published", "interrupted"]
 
 
 def test_what_was_saved_of_a_job_goes_when_its_artifact_is_there(denoise: Job, tmp_path: Path):

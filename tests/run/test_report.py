@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from stages.run.report import Report
 
 
@@ -36,14 +38,18 @@ def test_a_report_sends_events_and_times_phases():
     assert list(report.wall_s) == ["load"]
 
 
-def test_what_a_stage_says_is_saved_when_it_is_interrupted_and_no_more_when_it_says_so():
+def test_what_a_stage_says_is_saved_when_it_is_interrupted_until_it_is_complete():
     report, saved = Report(lambda _: None), []
     report.interrupt()
     report.when_interrupted(lambda: saved.append(1))
     report.interrupt()
-    report.when_interrupted(None)
+    with pytest.raises(ZeroDivisionError), report.completing():
+        raise ZeroDivisionError
     report.interrupt()
-    assert saved == [1]
+    with report.completing():
+        pass
+    report.interrupt()
+    assert saved == [1, 1]
 
 
 def test_a_phase_that_is_entered_again_adds_up():
