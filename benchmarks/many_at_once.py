@@ -27,7 +27,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from benchmarks.project import PROJECT, Tables, demo_tables, write_project
-from stages.keys import digest_file
+from stages.machine.regular_files import digest_file
 
 RESULTS = PROJECT / "benchmarks/results/many_at_once.md"
 STAGES = ("encode", "denoise", "decode", "export")

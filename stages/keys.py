@@ -5,17 +5,13 @@ which is fast and wide enough against accidents; it is no defence against someon
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NewType, TypeAlias
 
 import xxhash
-
-from stages.regular_files import open_descriptor
 
 FORMAT = 1  # of keys and manifests; raise it when their meaning changes: nothing stored before is found again
 # The parameter by which a file from elsewhere takes the place of a stage's result, and the program that reads it.
@@ -31,7 +27,6 @@ PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002
 # At once from a file, into memory that stays in a core's cache: 4.0 GiB/s of a cached file, 2.7 in new pieces of 1 MiB.
-_READ_BYTES = 1 << 18
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 )
@@ -45,21 +40,6 @@ def canonical_json(value: object) -> bytes:
 def digest_bytes(data: bytes) -> Digest:
     """XXH3-128 of `data`, 32 hex digits."""
     return Digest(xxhash.xxh3_128_hexdigest(data))
-
-
-def digest_file(path: Path, observe: Callable[[int], None] = lambda _size_bytes: None) -> Digest:
-    """XXH3-128 of a regular file's bytes. Raises OSError.
-
-    `observe` is called with the size of each piece that has been read, in bytes.
-    """
-    hasher = xxhash.xxh3_128()
-    buffer = bytearray(_READ_BYTES)
-    view = memoryview(buffer)
-    with os.fdopen(open_descriptor(path), "rb", buffering=0) as file:
-        while size_bytes := file.readinto(buffer):
-            hasher.update(view[:size_bytes])
-            observe(size_bytes)
-    return Digest(hasher.hexdigest())
 
 
 def short(key: Key) -> str:

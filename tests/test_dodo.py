@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from stages.keys import digest_file
+from stages.machine.regular_files import digest_file
 from stages.run.build import load_build
 from stages.run.checks import Chain, payload_bytes
 from stages.tensors.files import read_tensors

@@ -3,13 +3,12 @@
 import json
 import math
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.keys import Key, Node, canonical_json, digest_bytes, digest_file, short
+from stages.keys import Key, Node, canonical_json, digest_bytes, short
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("abc~é")
@@ -65,21 +64,6 @@ def test_key_differs_on_any_value(one: dict[str, object], other: dict[str, objec
 )
 def test_key_differs_on_stage_component_and_input(change: dict[str, object]):
     assert build_node(**change).key != build_node().key
-
-
-def test_file_digest_is_that_of_its_bytes(tmp_path: Path):
-    data = bytes(range(256)) * 5000  # more than one piece
-    path = tmp_path / "file"
-    path.write_bytes(data)
-    assert digest_file(path) == digest_bytes(data)
-
-
-def test_what_reads_a_file_tells_how_much_was_read(tmp_path: Path):
-    (tmp_path / "file").write_bytes(bytes(1_000_000))
-    sizes: list[int] = []
-    digest_file(tmp_path / "file", sizes.append)
-    assert len(sizes) > 1
-    assert sum(sizes) == 1_000_000
 
 
 def test_digest_is_xxh3_128():

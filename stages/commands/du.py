@@ -7,11 +7,11 @@ from typing import Any
 
 from stages.commands.command_line import DEBUG
 from stages.commands.store_command import JSON, StoreCommand, names_of, print_table
+from stages.models.wording import name_some
 from stages.run.build import Build
 from stages.store.pins import Pins
 from stages.store.quantities import show_bytes
 from stages.store.space import KINDS, Space, measure
-from stages.wording import name_some
 
 
 class Du(StoreCommand):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from stages.wording import name_some
+from stages.models.wording import name_some
 
 _FAULT = "fault"
 

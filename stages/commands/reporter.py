@@ -11,7 +11,7 @@ from doit.reporter import ConsoleReporter, JsonReporter
 from doit.task import Stream
 
 from stages.commands.faulty import explain_faults, is_faulty, videos_of
-from stages.wording import name_some
+from stages.models.wording import name_some
 
 _PRINT_ALL = 2  # doit's verbosity
 

@@ -12,6 +12,7 @@ from doit.cmd_base import Command
 from stages.commands.command_line import DEBUG, CommandLine, read_overrides
 from stages.errors import ParamsError, StagesError
 from stages.keys import Node
+from stages.models.wording import name_some
 from stages.request.selection import select_nodes
 from stages.run.build import Build, load_build
 from stages.run.byte_progress import show_bytes, size, speed
@@ -20,7 +21,6 @@ from stages.run.rebuild import Rebuilt, rebuild
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.store.verification import DAMAGED_RUN, Damage, Verified, find_artifacts, mark, verify
-from stages.wording import name_some
 
 _EQUAL, _FAILURE = 0, 1  # exit codes
 

@@ -16,11 +16,12 @@ from stages.denoise.resume import Keeper, Start, Work, find_start
 from stages.denoise.sampling import SamplingSettings
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
-from stages.keys import JsonValue, digest_file
+from stages.keys import JsonValue
 from stages.machine.executables import Executables, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
 from stages.machine.jax_internals import hardware_fingerprint
+from stages.machine.regular_files import digest_file
 from stages.machine.versions import versions_of
 from stages.models.checkpoint import Checkpoint, settings_file
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS

@@ -17,12 +17,12 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.errors import CheckpointError
-from stages.json_files import decode_json
+from stages.machine.json_files import decode_json
+from stages.machine.regular_files import read_regular
 from stages.models.component_files import ComponentFiles
 from stages.models.settings import TEXT, Rule, count, find_faults, only, read_settings, refuse_faulty
 from stages.models.text_layouts import TextLayout
 from stages.models.weights import open_weights
-from stages.regular_files import read_regular
 from stages.tensors.weight_files import WeightFiles
 
 Model = TypeVar("Model", bound=PreTrainedModel)

@@ -13,10 +13,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stages.errors import ContractError
-from stages.json_files import parse_json
-from stages.keys import FROM_FILE, Digest, digest_file
+from stages.keys import FROM_FILE, Digest
+from stages.machine.json_files import parse_json
+from stages.machine.regular_files import digest_file, reason_of, require_regular
 from stages.pipeline.contract import Contract, check_shapes
-from stages.regular_files import reason_of, require_regular
 from stages.tensors.dtypes import DTYPES, Array
 
 _DTYPE_INFO = "dtype_info"

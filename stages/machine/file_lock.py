@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from stages.regular_files import open_descriptor
+from stages.machine.regular_files import open_descriptor
 
 # What file systems say that have no locks, or whose lock service is not there.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.keys import digest_bytes
-from stages.regular_files import open_descriptor
+from stages.machine.regular_files import open_descriptor
 
 _DIGEST_BYTES = 32  # XXH3-128 in hex, in front of a file's payload
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO

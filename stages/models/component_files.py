@@ -10,11 +10,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from stages.errors import CheckpointError
-from stages.json_files import decode_json, parse_json
+from stages.machine.json_files import decode_json, parse_json
 from stages.models.missing_weights import explain_missing_weights
 from stages.models.weight_names import index_names, single_name
+from stages.models.wording import COPY_AGAIN, name_some
 from stages.pipeline.component import Component
-from stages.wording import COPY_AGAIN, name_some
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from stages.errors import CheckpointError
-from stages.keys import JsonValue, digest_file
+from stages.keys import JsonValue
+from stages.machine.regular_files import digest_file, read_regular
 from stages.models import hub, hub_cache
 from stages.models.component_files import Picked, find_undecided, parse_index, pick_files
 from stages.models.weight_names import find_variants
 from stages.pipeline.component import Component
-from stages.regular_files import read_regular
 from stages.store.stat_cache import StatCache
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from stages.errors import CheckpointError
+from stages.machine.regular_files import read_regular, reason_of
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
 from stages.models.reference import Reference
-from stages.regular_files import read_regular, reason_of
 from stages.store.stat_cache import StatCache
 
 # No name begins with a dot, and none holds "..": they become names of folders in the hub's cache.

@@ -18,8 +18,8 @@ from typing import Protocol, runtime_checkable
 
 from huggingface_hub import constants
 
+from stages.machine.regular_files import open_regular, read_regular
 from stages.models.hub_listing import HubFile, from_json, from_tree, is_blob_id, to_json
-from stages.regular_files import open_regular, read_regular
 from stages.store.stat_cache import StatCache
 
 _OURS = ".hunyuan-stages"  # in a repository's folder: lists of files, which the hub's library does not look at

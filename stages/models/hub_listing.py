@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stages.json_files import parse_json
 from stages.keys import JsonValue
+from stages.machine.json_files import parse_json
 
 MAX_ENTRIES = 100_000  # far above any checkpoint's, far below what fills the memory
 _MAX_BYTES = 2**50

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 from stages.errors import CheckpointError, StagesError
 from stages.models.hub_cache import repo_folder
 from stages.models.hub_client import TimeoutException, TransportError
-from stages.wording import quote
+from stages.models.wording import quote
 
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token"
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s'\"]*=[^\s'\"]*")

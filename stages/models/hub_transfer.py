@@ -20,10 +20,10 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from stages.errors import CheckpointError
+from stages.machine.regular_files import open_descriptor
 from stages.models import hub_client
 from stages.models.hub_cache import blob_path, place, repo_folder, snapshot_folder, start_hash
 from stages.models.hub_listing import HubFile
-from stages.regular_files import open_descriptor
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_S = 0.5  # at what another process has fetched meanwhile

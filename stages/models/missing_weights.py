@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from stages.models.weight_names import find_variants, single_name
-from stages.wording import name_some
+from stages.models.wording import name_some
 
 # What browsers, curl, aria2 and the hub's library call a file that has not come whole.
 _UNFINISHED = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2", ".tmp")

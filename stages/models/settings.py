@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.errors import CheckpointError
-from stages.json_files import decode_json, parse_json
-from stages.regular_files import read_regular
+from stages.machine.json_files import decode_json, parse_json
+from stages.machine.regular_files import read_regular
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."

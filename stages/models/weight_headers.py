@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from stages.machine.regular_files import reason_of
 from stages.models.component_files import ComponentFiles
-from stages.regular_files import reason_of
+from stages.models.wording import COPY_AGAIN
 from stages.tensors.header import read_header
-from stages.wording import COPY_AGAIN
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from stages.errors import CheckpointError
+from stages.machine.regular_files import read_regular
 from stages.models.component_files import ComponentFiles, parse_index
 from stages.models.tensor_names import explain_prefix, find_prefix
-from stages.regular_files import read_regular
+from stages.models.wording import COPY_AGAIN
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
-from stages.wording import COPY_AGAIN
 
 
 def open_weights(files: ComponentFiles) -> WeightFiles:

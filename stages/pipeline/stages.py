@@ -19,12 +19,12 @@ from typing import Any, Final
 
 from stages.errors import ParamsError
 from stages.keys import FROM_FILE, PAYLOAD_NAME, STAGE_NAME, Node
+from stages.machine.regular_files import reason_of
 from stages.pipeline import decode, denoise, encode, export
 from stages.pipeline.component import Component
 from stages.pipeline.contract import Contract
 from stages.pipeline.stage import ACCELERATOR, DISK, HOST, Program, Stage
 from stages.pipeline.toml_text import parse_toml, read_toml_text
-from stages.regular_files import reason_of
 
 STAGES: Final = (
     encode.STAGE,

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from stages.regular_files import read_regular
+from stages.machine.regular_files import read_regular
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MAX_BYTES = 4 << 20  # parsing takes a second per MiB

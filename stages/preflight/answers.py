@@ -11,13 +11,13 @@ from typing import Any
 
 from stages.errors import StoreError
 from stages.geometry import TEMPORAL_COMPRESSION
-from stages.json_files import read_json
 from stages.keys import JsonValue
 from stages.machine.chips import chip_of_device
+from stages.machine.json_files import read_json
+from stages.machine.regular_files import reason_of
 from stages.pipeline.decode import DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.preflight.questions import Question
-from stages.regular_files import reason_of
 from stages.request.params import MachineParams, VideoParams
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN

@@ -19,6 +19,7 @@ from stages.keys import JsonValue, Node
 from stages.machine.chips import host_of_topology
 from stages.machine.device_files import find_device_files
 from stages.machine.host_memory import host_memory_bytes
+from stages.machine.regular_files import reason_of
 from stages.machine.versions import versions_of
 from stages.models.offline_configs import read_config
 from stages.pipeline.contract import Contract, check_shapes
@@ -27,7 +28,6 @@ from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
-from stages.regular_files import reason_of
 from stages.request.params import MachineParams, VideoParams
 from stages.tensors.header import count_nonzero, read_header
 

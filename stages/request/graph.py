@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from stages.errors import CheckpointError, ParamsError, StagesError
-from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node, digest_file
+from stages.keys import FROM_FILE, ArtifactId, JsonValue, Key, Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint, component_identity, list_components
-from stages.outcomes import remember_outcomes
+from stages.models.outcomes import remember_outcomes
+from stages.models.wording import name_some
 from stages.pipeline.stages import Pipeline
 from stages.request.params import ModelParams, Params, VideoParams
 from stages.store.stat_cache import StatCache
-from stages.wording import name_some
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ from stages.models.checkpoint import (
     read_component_settings,
     require_components,
 )
+from stages.models.outcomes import remember_outcomes
 from stages.models.pipeline_class import explain_class
 from stages.models.remote_headers import count_listed_bytes, read_remote_headers
 from stages.models.settings import Settings
 from stages.models.weight_headers import WeightHeaders, read_headers
-from stages.outcomes import remember_outcomes
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import TRANSFORMER
 from stages.pipeline.stages import Pipeline

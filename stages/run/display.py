@@ -16,8 +16,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.text import Text
 
 from stages.keys import Node
+from stages.models.wording import name_some
 from stages.run.runner import Event
-from stages.wording import name_some
 
 _BYTES = "MiB"  # a unit of which there are many in a second
 _TICK_S = 1e-9  # of the clock, within which two events can come

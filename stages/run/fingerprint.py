@@ -15,7 +15,7 @@ from typing import TypeAlias, cast
 
 from stages.errors import ParamsError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
-from stages.regular_files import read_regular
+from stages.machine.regular_files import read_regular
 from stages.store.stat_cache import StatCache
 
 _PACKAGE, _PACKAGE_FILE = "stages", "__init__.py"
@@ -25,9 +25,6 @@ _EDGE = "edge"  # the module of a program that does the work; from it all others
 # Packages stand for all their modules.
 _CARRIERS = (
     "stages.errors",
-    "stages.json_files",
-    "stages.regular_files",
-    "stages.outcomes",
     "stages.pipeline",
     "stages.request",
     "stages.run",
@@ -43,18 +40,21 @@ _CARRIERS = (
     "stages.models.hub_refusals",
     "stages.models.hub_transfer",
     "stages.models.missing_weights",
+    "stages.models.outcomes",
     "stages.models.places",
     "stages.models.reference",
     "stages.models.remote_headers",
     "stages.models.weight_names",
     "stages.models.weights",
+    "stages.models.wording",
     "stages.machine.executables",
     "stages.machine.host_discovery",
     "stages.machine.host_protocol",
+    "stages.machine.json_files",
     "stages.machine.private_folder",
+    "stages.machine.regular_files",
     "stages.machine.versions",
     "stages.tensors.finite",
-    "stages.wording",
 )
 # Others import it as well, but its numbers stand in what this program makes and in nothing else.
 _COUNTS_FOR = MappingProxyType({"stages.machine.flops": "stages.preflight"})

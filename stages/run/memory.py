@@ -16,10 +16,10 @@ from typing import Any
 from stages.errors import StageError, StagesError
 from stages.keys import JsonValue
 from stages.machine.host_memory import available_memory_bytes, host_memory_bytes
+from stages.models.wording import quote
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.job import PEAK_UNIT, Job, Run
 from stages.run.report import Report
-from stages.wording import quote
 
 _GIB = 2**30
 _OF_A_DEVICE = "RESOURCE_EXHAUSTED"  # JAX's, at run time and from the compiler

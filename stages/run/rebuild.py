@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stages.errors import StageError
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.run.build import Build
 from stages.run.runner import Event
 from stages.store.artifacts import Store

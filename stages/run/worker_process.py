@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from stages.errors import StageError
+from stages.models.wording import MAX_QUOTED
 from stages.pipeline.stage import Program
 from stages.run.job import PEAK_UNIT, Job
 from stages.run.memory import advise, is_exhaustion
 from stages.run.report import ACCEPTED, HOLDING, JOINING
 from stages.run.runner import Event
 from stages.store.sharing import make_folder
-from stages.wording import MAX_QUOTED
 
 _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
 _PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed

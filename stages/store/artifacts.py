@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import StoreError
-from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node, digest_file
-from stages.regular_files import read_regular, reason_of
+from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node
+from stages.machine.regular_files import digest_file, read_regular, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Input, Manifest
 from stages.store.partial import PartialStates

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock, wait_for_lock
-from stages.regular_files import open_descriptor
+from stages.machine.regular_files import open_descriptor
 from stages.store.sharing import lock_mode, make_folder, share
 
 _LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work

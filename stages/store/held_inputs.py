@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stages.keys import ArtifactId, Digest, Node
-from stages.regular_files import open_regular
+from stages.machine.regular_files import open_regular
 from stages.store.artifacts import Store
 
 _OPEN_FILES = Path("/dev/fd")  # where a process can open again what it has open, by its descriptor

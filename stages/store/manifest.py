@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.json_files import parse_json
 from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, Digest, JsonValue, Key, Node, digest_bytes
+from stages.machine.json_files import parse_json
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
 # Beside the payload: what it is, how it was made, the first under its name while the artifact is to be made again, and

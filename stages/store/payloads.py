@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.keys import Digest, digest_bytes, digest_file
+from stages.keys import Digest, digest_bytes
+from stages.machine.regular_files import digest_file
 from stages.store.manifest import NOTE, RUN, Manifest
 from stages.store.verdict import Reason
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from stages.json_files import parse_json
 from stages.keys import JsonValue
-from stages.regular_files import read_regular
+from stages.machine.json_files import parse_json
+from stages.machine.regular_files import read_regular
 
 STAT_CACHE = ".stat-cache.json"  # the cache of a store, in its root
 # A file written again within the clock's granularity of its first reading could keep its stamp: such young

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stages.errors import StoreError
-from stages.keys import STAGE_NAME, ArtifactId, Key, digest_bytes, digest_file
+from stages.keys import STAGE_NAME, ArtifactId, Key, digest_bytes
+from stages.machine.regular_files import digest_file
 from stages.store.artifacts import Store, forget_artifact
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Stamp, keep_note, read_note, stamp_of

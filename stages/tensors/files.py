@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stages.errors import ContractError, StoreError
-from stages.regular_files import open_regular, reason_of, require_regular
+from stages.machine.regular_files import open_regular, reason_of, require_regular
 from stages.tensors.dtypes import DTYPES, FLOATS, SAFETENSORS_NAMES, Array, Shape
 from stages.tensors.header import LENGTH, parse_header
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
 
-from stages.json_files import parse_json
-from stages.regular_files import open_regular
+from stages.machine.json_files import parse_json
+from stages.machine.regular_files import open_regular
 
 LENGTH: Final = struct.Struct("<Q")  # the first bytes of the file: the bytes of its header
 _MAX_HEADER_BYTES = 100_000_000  # the library's own limit

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stages.errors import CheckpointError
-from stages.regular_files import open_regular, reason_of, require_regular
+from stages.machine.regular_files import open_regular, reason_of, require_regular
 from stages.tensors.dtypes import FLOATS, SAFETENSORS_NAMES, Array, Shape
 from stages.tensors.files import list_tensors
 

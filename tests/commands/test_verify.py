@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.run.build import Build, load_build
 from stages.store.manifest import NOTE, RUN
 from tests.builders import publish

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 import atheris  # type: ignore[import-not-found]  # of the extra `fuzz`
 
 with atheris.instrument_imports(include=["stages", "tomllib", "json"]):
-    from stages.json_files import decode_json, parse_json
+    from stages.machine.json_files import decode_json, parse_json
     from stages.models.component_files import parse_index
     from stages.models.hub_listing import from_json
     from stages.pipeline.toml_text import parse_toml

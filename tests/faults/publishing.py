@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from stages.errors import StagesError
-from stages.keys import digest_file
+from stages.machine.regular_files import digest_file
 from stages.pipeline.stages import Pipeline
 from stages.store.artifacts import Store
 from stages.store.stat_cache import STAT_CACHE, StatCache

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import ContractError, ParamsError
-from stages.json_files import decode_json, parse_json
 from stages.keys import canonical_json
+from stages.machine.json_files import decode_json, parse_json
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.stages import Pipeline

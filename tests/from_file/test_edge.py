@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contracts import EMBEDDINGS
 from stages.store.artifacts import Store

@@ -19,7 +19,8 @@ from stages.from_file.outside_file import (
     refuse_non_finite,
     restore_bfloat16,
 )
-from stages.keys import Digest, digest_file
+from stages.keys import Digest
+from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import LATENTS
 from tests.builders import PIPELINE
 from tests.from_file.builders import (

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.run.runner import Event

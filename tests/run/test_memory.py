@@ -17,7 +17,8 @@ import torch
 from safetensors import SafetensorError
 
 from stages.errors import CheckpointError, StageError
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.run.memory import find_exhaustion, is_exhaustion, watch_memory

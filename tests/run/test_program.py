@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.store.artifacts import Store

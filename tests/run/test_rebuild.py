@@ -12,7 +12,8 @@ from safetensors.numpy import save, save_file
 from stages.errors import StageError, StoreError
 from stages.export.video import write_video
 from stages.geometry import VideoSize
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
 from stages.run.build import Build, load_build
 from stages.run.rebuild import Rebuilt, rebuild

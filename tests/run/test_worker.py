@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from stages.errors import StageError
-from stages.keys import Node, digest_file
+from stages.keys import Node
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.stage import ACCELERATOR, Program
 from stages.run.fingerprint import fingerprint

@@ -1,6 +1,6 @@
 """Lists and quotations in messages stay short."""
 
-from stages.wording import MAX_QUOTED, name_some, quote
+from stages.models.wording import MAX_QUOTED, name_some, quote
 
 
 def test_few_names_are_all_listed():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.json_files import decode_json, parse_json, read_json
+from stages.machine.json_files import decode_json, parse_json, read_json
 
 TEXT = '{"name": "Ü 猫"}'
 

@@ -8,12 +8,18 @@ given those that `require_regular` has looked at. All that is refused is an OSEr
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
+import xxhash
+
+from stages.keys import Digest
+
 MAX_TEXT_BYTES: Final = 64 << 20  # of a file that is read as a whole; the largest known, a tokenizer's, have 20 MB
+_READ_BYTES = 1 << 18  # at once, of a file that is compared: they stay in a core's cache
 _KINDS: Final = MappingProxyType({
     stat.S_IFIFO: "is a FIFO",
     stat.S_IFCHR: "is a device",
@@ -84,3 +90,18 @@ def _check(mode: int, path: str | Path, flags: int) -> None:
         raise OSError(errno.EINVAL, f"{_KINDS[kind]}, not a file", os.fspath(path))
     if kind == stat.S_IFLNK and flags & os.O_NOFOLLOW:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+
+
+def digest_file(path: Path, observe: Callable[[int], None] = lambda _size_bytes: None) -> Digest:
+    """XXH3-128 of a regular file's bytes. Raises OSError.
+
+    `observe` is called with the size of each piece that has been read, in bytes.
+    """
+    hasher = xxhash.xxh3_128()
+    buffer = bytearray(_READ_BYTES)
+    view = memoryview(buffer)
+    with os.fdopen(open_descriptor(path), "rb", buffering=0) as file:
+        while size_bytes := file.readinto(buffer):
+            hasher.update(view[:size_bytes])
+            observe(size_bytes)
+    return Digest(hasher.hexdigest())

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from stages.regular_files import open_descriptor, open_regular, read_regular, reason_of, require_regular
+from stages.keys import digest_bytes
+from stages.machine.regular_files import (
+    digest_file,
+    open_descriptor,
+    open_regular,
+    read_regular,
+    reason_of,
+    require_regular,
+)
 
 
 def make_fifo(path: Path) -> None:
@@ -107,3 +115,18 @@ def test_descriptors_are_closed_when_a_file_is_refused(tmp_path: Path):
         with pytest.raises(OSError, match=r"FIFO|device"):
             open_descriptor(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_file_digest_is_that_of_its_bytes(tmp_path: Path):
+    data = bytes(range(256)) * 5000  # more than one piece
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert digest_file(path) == digest_bytes(data)
+
+
+def test_what_reads_a_file_tells_how_much_was_read(tmp_path: Path):
+    (tmp_path / "file").write_bytes(bytes(1_000_000))
+    sizes: list[int] = []
+    digest_file(tmp_path / "file", sizes.append)
+    assert len(sizes) > 1
+    assert sum(sizes) == 1_000_000

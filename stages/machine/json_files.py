@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stages.regular_files import MAX_TEXT_BYTES, read_regular
+from stages.machine.regular_files import MAX_TEXT_BYTES, read_regular
 
 _TOO_MANY_DIGITS = "Exceeds the limit"  # how Python begins; it goes on with advice for programmers
 

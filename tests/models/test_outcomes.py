@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from stages.errors import CheckpointError
-from stages.outcomes import remember_outcomes
+from stages.models.outcomes import remember_outcomes
 
 
 class Asked:
