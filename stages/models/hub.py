@@ -203,7 +203,7 @@ def _ask_hub_for_commit(reference: Reference, revision: str) -> str:
         known = hub_cache.find_commits(repo)
         instead = f" The cache has {', '.join(known)}: set {reference.setting(known[0])}." if known else ""
         raise CheckpointError(
-            f"{where}: which commit its revision {revision!r} is cannot be found out: "
+            f"{where}: the commit of its revision {revision!r} is not known: "
             f"{hub_refusals.explain(error, repo, revision)}{instead}"
         ) from None
     if not isinstance(commit, str) or not hub_cache.is_commit(commit):

@@ -12,6 +12,7 @@ from typing import Any
 
 from stages.store.manifest import COLLECTED, RUN
 
+_BEFORE = "wall_s_of_pieces_before"  # of a denoise that was interrupted (stages/denoise/resume.py)
 _DOWNLOAD = "download"  # a phase of a job: what it has brought is in the hub's cache, and is not brought again
 
 
@@ -40,6 +41,7 @@ def read_rebuild_s(file: Path) -> float | None:
     if not isinstance(phases, dict) or not phases:
         return None
     seconds = [value for phase, value in phases.items() if phase != _DOWNLOAD]
+    seconds.append(run.get(_BEFORE, 0))
     if not all(type(value) in (int, float) and 0 <= value < float("inf") for value in seconds):
         return None
     return float(sum(seconds))

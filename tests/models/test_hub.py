@@ -81,7 +81,7 @@ def test_only_the_files_that_are_read_are_downloaded(server: HubServer, tmp_path
 @pytest.mark.usefixtures("hub")
 def test_an_unknown_revision_offline_is_reported_with_the_commits_that_are_there(tmp_path: Path):
     assert message("org/model", "v2", tmp_path) == (
-        "model.checkpoint = 'org/model': which commit its revision 'v2' is cannot be found out: HF_HUB_OFFLINE is set, "
+        "model.checkpoint = 'org/model': the commit of its revision 'v2' is not known: HF_HUB_OFFLINE is set, "
         f"so the hub is not asked. Unset it. The cache has {COMMIT}: set model.revision = '{COMMIT}'."
     )
 

@@ -52,14 +52,14 @@ def test_a_repository_that_is_not_there_is_reported(server: HubServer):
         f"org/other@{NEWER}: cannot be fetched: {reason.format(page=f'{server.endpoint}/org/other')}"
     )
     assert message("org/other", "", Path()) == (
-        "model.checkpoint = 'org/other': which commit its revision 'main' is cannot be found out: "
+        "model.checkpoint = 'org/other': the commit of its revision 'main' is not known: "
         + reason.format(page=f"{server.endpoint}/org/other")
     )
 
 
 def test_a_revision_that_is_not_there_is_reported(server: HubServer):
     assert message("org/model", "v7", Path()) == (
-        "model.checkpoint = 'org/model': which commit its revision 'v7' is cannot be found out: the repository has no "
+        "model.checkpoint = 'org/model': the commit of its revision 'v7' is not known: the repository has no "
         "revision 'v7'. Use a branch, a tag or a commit (40 hex digits) of "
         f"{server.endpoint}/org/model."
     )

@@ -133,7 +133,7 @@ def test_a_revision_of_a_component_that_is_no_name_is_reported_by_its_parameter(
 @pytest.mark.usefixtures("hub")
 def test_a_revision_of_a_component_that_is_not_there_is_reported_by_its_parameter(tmp_path: Path, server: HubServer):
     assert component_message("org/model@nosuch", tmp_path) == (
-        "model.components.vae = 'org/model@nosuch': which commit its revision 'nosuch' is cannot be found out: the "
+        "model.components.vae = 'org/model@nosuch': the commit of its revision 'nosuch' is not known: the "
         f"repository has no revision 'nosuch'. Use a branch, a tag or a commit (40 hex digits) of {server.endpoint}/"
         f"org/model. The cache has {COMMIT}: set model.components.vae = 'org/model@{COMMIT}'."
     )

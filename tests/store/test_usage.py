@@ -64,6 +64,8 @@ def test_a_use_that_cannot_be_noted_stops_nothing(tmp_path: Path):
     [
         ({"wall_s": {"load": 0.5, "denoise": 3}}, 3.5),
         ({"wall_s": {"download": 900.0, "denoise": 3.0}}, 3.0),
+        ({"wall_s": {"denoise": 3.0}, "wall_s_of_pieces_before": 7.5}, 10.5),
+        ({"wall_s": {"denoise": 3.0}, "wall_s_of_pieces_before": "long"}, None),
         ({"wall_s": {}}, None),
         ({"wall_s": 3.0}, None),
         ({"wall_s": {"denoise": "3"}}, None),
