@@ -48,6 +48,9 @@ class OneMessage(CommandLine):
                 return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
         except KeyboardInterrupt:
             message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
+        except BrokenPipeError:
+            find_fault_of_stdout()  # the rest is dropped: who reads it has seen enough
+            return _FAILURE
         except (StagesError, OSError, *_WRONG_USE) as error:
             if is_debug and not isinstance(error, _WRONG_USE):
                 traceback.print_exc()

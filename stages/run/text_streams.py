@@ -1,5 +1,6 @@
 """What this process prints can be any text, whatever encoding its stdout has, and is not lost without a word."""
 
+import errno
 import io
 import os
 import sys
@@ -55,6 +56,8 @@ def open_standard_streams() -> str | None:
 def find_fault_of_stdout(error: BaseException | None = None) -> str | None:
     """What keeps stdout from taking what was printed, or None. What it could not take is dropped.
 
+    Nothing is said of a reader who has seen enough and left, such as `head`.
+
     Args:
         error: that ended what was being done; of a write, Python does not say to which file.
     """
@@ -65,7 +68,7 @@ def find_fault_of_stdout(error: BaseException | None = None) -> str | None:
         os.dup2(nowhere, _STDOUT)  # or Python tries again when it ends
         os.close(nowhere)
         error = refusal
-    if isinstance(error, OSError) and error.filename is None and error.strerror:
+    if isinstance(error, OSError) and error.filename is None and error.strerror and error.errno != errno.EPIPE:
         return f"what is printed cannot be written ({error.strerror}). {_REDIRECT}"
     return None
 

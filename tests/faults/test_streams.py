@@ -54,6 +54,12 @@ def test_a_run_whose_stdout_is_full_is_one_message_also_where_something_is_made(
     assert run(root, "run", "")[0] == 0
 
 
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_a_reader_who_leaves_is_no_fault(root: Path, *, is_buffered: bool):
+    said = run(root, "list --all", "| head -c 1; exit 7", is_buffered=is_buffered)[1:]
+    assert said == ("d", "")
+
+
 @pytest.mark.parametrize("streams", ["<&-", "2>&-", "<&- 2>&-"])
 def test_what_else_is_closed_changes_nothing(root: Path, streams: str):
     code, printed, _ = run(root, "-a -s export", streams)
