@@ -127,15 +127,21 @@ def test_a_program_that_was_started_ahead_and_is_not_needed_ends_without_a_word(
     assert log.read_text() == ""
 
 
+def end(process_id: int, number: signal.Signals) -> None:
+    """Send a signal to a process of a stage, and wait until it has ended."""
+    os.kill(process_id, number)
+    os.waitid(os.P_PID, process_id, os.WEXITED | os.WNOWAIT)
+
+
 def test_a_process_that_was_killed_before_it_had_the_job_is_started_again(
     store: Store, workers: Workers, tmp_path: Path
 ):
     events: list[Event] = []
     program = export_job(store).program
     workers.run(job_from_file(store, tmp_path), ignore, ahead=program)
-    os.kill(workers.process_ids["export"], signal.SIGKILL)
+    end(workers.process_ids["export"], signal.SIGKILL)
     assert workers.run(export_job(store), events.append)["event"] == "result"
-    os.kill(workers.process_ids["export"], signal.SIGTERM)
+    end(workers.process_ids["export"], signal.SIGTERM)
     assert workers.run(export_job(store, fps=9), events.append)["event"] == "result"
     assert [event["message"] for event in events if event["event"] == "warning"] == [
         "a process that waited for it was ended by SIGKILL, perhaps because memory ran out; another one is started.",
