@@ -1,10 +1,15 @@
 """Small things that several tests build."""
 
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from stages.keys import ArtifactId, Digest, Key, Node
 from stages.models.checkpoint import Checkpoint
@@ -15,6 +20,7 @@ from stages.run.job import Job
 from stages.store.artifacts import Published, Store
 from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache
+from tests.project import PROJECT
 
 CODE = Digest("c" * 32)
 PIPELINE = Pipeline()
@@ -100,3 +106,15 @@ def let_others_in(path: Path) -> None:
         if folder in (temporary, *temporary.parents):
             return
         folder.chmod(0o755)
+
+
+def as_another_user(user_id: int) -> list[str]:
+    """What to put before a command so that another user runs it; skips the test where that cannot be."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() or setpriv is None:
+        pytest.skip("only root can be another user, by setpriv")
+    prefix = [setpriv, f"--reuid={user_id}", f"--regid={user_id}", "--clear-groups"]
+    command = [*prefix, sys.executable, "-c", "import stages.keys"]
+    if subprocess.run(command, cwd=PROJECT, capture_output=True, check=False).returncode:
+        pytest.skip("another user can start neither this Python nor this checkout")
+    return prefix

@@ -1,7 +1,6 @@
 """One process at a time on an accelerator. The locks are real; the accelerators are names."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from stages.errors import MeshError
 from stages.machine.device_lock import hold_devices, name_locks
 from stages.machine.holder import Holder
-from tests.builders import let_others_in
+from tests.builders import as_another_user, let_others_in
 
 GPUS = ["/dev/nvidia0", "/dev/nvidia1"]
 TPUS = [f"/dev/accel{number}" for number in range(4)]
@@ -81,12 +80,9 @@ def test_other_accelerators_of_the_machine_are_free(tmp_path: Path):
 
 @pytest.mark.processes
 def test_another_user_waits_for_it_and_has_it_next(tmp_path: Path):
-    setpriv = shutil.which("setpriv")
-    if os.geteuid() or setpriv is None:
-        pytest.skip("only root can be another user, by setpriv")
+    other = as_another_user(12345)
     let_others_in(tmp_path)
     tmp_path.chmod(0o1777)
-    other = (setpriv, "--reuid=12345", "--regid=12345", "--clear-groups")
     with process(tmp_path, "tpu-0") as first:
         assert next_line(first) == "has them"
         with process(tmp_path, "tpu-0", prefix=other) as second:

@@ -1,7 +1,6 @@
 """Whether a store's folders can take what a run will write."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.store.folders import find_folder_faults
+from tests.builders import as_another_user
 from tests.mounts import fill, mounted, use_up_inodes
 
 STAGES = ("encode", "denoise")
@@ -129,8 +129,7 @@ def test_a_full_file_system_is_named(root: Path):
 
 def ask_as_nobody(root: Path, *replaced: Path) -> list[str]:
     """What a user without rights is told, of the stage denoise."""
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("only root, with setpriv, becomes another user")
+    other = as_another_user(NOBODY)
     program = (
         "import sys; from pathlib import Path; from stages.store.folders import find_folder_faults\n"
         "root, *replaced = map(Path, sys.argv[1:])\n"
@@ -139,7 +138,7 @@ def ask_as_nobody(root: Path, *replaced: Path) -> list[str]:
     for folder in root.parents:
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):  # noqa: S108 (where pytest keeps its folders)
             folder.chmod(folder.stat().st_mode | 0o111)
-    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", sys.executable, "-c", program]
+    command = [*other, sys.executable, "-c", program]
     done = subprocess.run([*command, str(root), *map(str, replaced)], capture_output=True, text=True, check=False)
     if done.returncode != 0 and "Permission denied" in done.stderr:
         pytest.skip("another user may not read this checkout or this Python")

@@ -5,7 +5,6 @@ written as one would write it.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from stages.machine.holder import Holder
 from stages.store.lease_file import Lease
 from stages.store.lease_file import write_lease as write_text
 from stages.store.leases import Leases
-from tests.builders import build_chain, build_node, let_others_in
+from tests.builders import as_another_user, build_chain, build_node, let_others_in
 
 ENCODE, NODE = build_chain()
 OF_OTHER_HOST = replace(Holder.here(), machine="another machine", host="tpu-2", user="bob")
@@ -308,15 +307,12 @@ def test_on_a_file_system_without_locks_the_count_decides(leases: Leases):
 @pytest.mark.parametrize("mode", [0o777, 0o1777], ids=["everybody's", "sticky"])
 def test_another_user_can_take_a_lease_over(leases: Leases, mode: int):
     """Where the store's folder says so, whatever the umask of who was there first."""
-    setpriv = shutil.which("setpriv")
-    if os.geteuid() or setpriv is None:
-        pytest.skip("only root can be another user, by setpriv")
+    other = as_another_user(12345)
     let_others_in(leases.root)
     leases.root.chmod(mode)
     before = os.umask(0o022)
     try:
         write_shared(leases)
-        other = [setpriv, "--reuid=12345", "--regid=12345", "--clear-groups"]
         with holding_process(leases.root, prefix=other) as process:
             assert not can_be_taken(leases)
             process.kill()

@@ -92,7 +92,7 @@ def test_the_file_is_sorted_and_ends_with_a_line_break():
 def test_what_is_no_manifest_is_refused_with_the_reason(text: str, message: str):
     with pytest.raises(ValueError, match=r".*") as error:
         Manifest.from_json(text)
-    assert str(error.value) == message
+    assert str(error.value).removesuffix(": inf") == message  # which Python says from 3.13 on
 
 
 @pytest.mark.parametrize("depth", range(100, 1500, 50))
