@@ -12,7 +12,7 @@ from typing import Any
 from stages.machine.regular_files import reason_of
 from stages.models.component_files import ComponentFiles
 from stages.models.wording import COPY_AGAIN
-from stages.tensors.header import read_header
+from stages.tensors.header import explain_lfs_pointer, read_header
 
 _FLOATS = ("F32", "F16", "BF16")
 _ITEM_BYTES = {"bfloat16": 2, "float32": 4}
@@ -49,7 +49,8 @@ def read_headers(files: ComponentFiles) -> WeightHeaders:
         try:
             entries |= {tensor: (tuple(entry["shape"]), entry["dtype"]) for tensor, entry in read_header(path).items()}
         except (OSError, ValueError) as error:
-            faults.append(f"{path}: not a whole safetensors file ({reason_of(error)}). {COPY_AGAIN}")
+            damaged = f"{path}: not a whole safetensors file ({reason_of(error)}). {COPY_AGAIN}"
+            faults.append(explain_lfs_pointer(path) or damaged)
     others = sorted({dtype for _, dtype in entries.values()} - set(_FLOATS))
     if others:
         faults.append(

@@ -7,6 +7,7 @@ import math
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
@@ -15,6 +16,7 @@ from stages.machine.json_files import parse_json
 from stages.machine.regular_files import open_regular
 
 LENGTH: Final = struct.Struct("<Q")  # the first bytes of the file: the bytes of its header
+_LFS_POINTER = b"version https://git-lfs"
 _MAX_HEADER_BYTES = 100_000_000  # the library's own limit
 _FIELDS: Final = frozenset({"dtype", "shape", "data_offsets"})
 _ITEM_BITS: Final[Mapping[str, int]] = MappingProxyType({
@@ -51,6 +53,14 @@ def parse_header(file: BinaryIO) -> dict[str, Any]:
     if end != size_bytes:
         raise ValueError(f"it has {size_bytes} bytes, its header says {end}")
     return entries
+
+
+def explain_lfs_pointer(path: Path) -> str | None:
+    """What to say of a file that Git LFS has put in the place of weights; None of any other."""
+    with suppress(OSError), open_regular(path) as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return f"{path}: only names the file, as Git LFS does. Run `git lfs pull` in its repository."
+    return None
 
 
 def count_nonzero(path: Path, name: str) -> int:

@@ -5,19 +5,19 @@ their names and shapes with a model's.
 """
 
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from stages.errors import CheckpointError
-from stages.machine.regular_files import open_regular, reason_of, require_regular
+from stages.machine.regular_files import reason_of, require_regular
 from stages.tensors.dtypes import FLOATS, SAFETENSORS_NAMES, Array, Shape
 from stages.tensors.files import list_tensors
+from stages.tensors.header import explain_lfs_pointer
 
 _COPY_AGAIN = "Download or copy it again."
-_LFS_POINTER = b"version https://git-lfs"
 
 
 class WeightFiles:
@@ -76,17 +76,9 @@ def _open_weights(path: Path) -> Iterator[safe_open]:
         with safe_open(path, framework="numpy") as file:
             yield file
     except (SafetensorError, OSError) as error:
-        if _is_lfs_pointer(path):
-            raise CheckpointError(
-                f"{path}: only names the file, as Git LFS does. Run `git lfs pull` in its repository."
-            ) from error
+        if pointer := explain_lfs_pointer(path):
+            raise CheckpointError(pointer) from error
         raise CheckpointError(f"{path}: not a readable safetensors file ({reason_of(error)}). {_COPY_AGAIN}") from error
-
-
-def _is_lfs_pointer(path: Path) -> bool:
-    with suppress(OSError), open_regular(path) as file:
-        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
-    return False
 
 
 def _check_shard(path: Path, found: Set[str], wanted: Set[str]) -> None:

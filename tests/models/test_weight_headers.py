@@ -42,6 +42,14 @@ def test_a_file_that_is_not_whole_is_named(files: ComponentFiles, content: bytes
     assert fault.endswith("). Download or copy it again.")
 
 
+def test_a_file_that_git_lfs_has_not_brought_is_named_with_the_command_that_does(files: ComponentFiles):
+    path = files.folder / NAMES[1]
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+    assert read_headers(files).faults == (
+        f"{path}: only names the file, as Git LFS does. Run `git lfs pull` in its repository.",
+    )
+
+
 def test_a_file_that_cannot_be_read_is_named(files: ComponentFiles):
     (files.folder / NAMES[1]).unlink()
     (files.folder / NAMES[0]).unlink()
