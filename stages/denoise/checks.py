@@ -18,11 +18,12 @@ from stages.geometry import VideoSize, latent_size
 from stages.machine.host_memory import host_memory_bytes
 from stages.machine.mesh_layout import AUTO, fold_layout
 from stages.models.text_layouts import QWEN, T5, TextLayout
+from stages.models.weight_headers import DTYPE_BYTES
 from stages.pipeline.component import Component
 from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
 from stages.pipeline.stage import ACCELERATOR
-from stages.run.checks import DTYPE_BYTES, Chain, collect
+from stages.run.checks import Chain, collect
 from stages.run.weight_checks import find_weight_faults, is_on_host
 
 _MAX_TOKENS = 2**31 - 1  # JAX's indices have 32 bits

@@ -11,10 +11,11 @@ from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS
 from stages.models.settings import find_faults as find_faults_of_settings
 from stages.models.settings import refuse_faulty
 from stages.models.text_layouts import QWEN, T5, TextLayout
+from stages.models.weight_headers import DTYPE_BYTES
 from stages.pipeline.component import Component
 from stages.pipeline.encode import TEXT_ENCODER, TEXT_ENCODER_2
 from stages.pipeline.stage import HOST
-from stages.run.checks import DTYPE_BYTES, Chain, collect
+from stages.run.checks import Chain, collect
 from stages.run.weight_checks import find_weight_faults
 
 _MODELS: Mapping[Component, TextLayout] = {TEXT_ENCODER: QWEN, TEXT_ENCODER_2: T5}

@@ -15,7 +15,8 @@ from stages.models.wording import COPY_AGAIN
 from stages.tensors.header import explain_lfs_pointer, read_header
 
 _FLOATS = ("F32", "F16", "BF16")
-_ITEM_BYTES = {"bfloat16": 2, "float32": 4}
+# Bytes of an entry, by the value of a parameter `dtype`.
+DTYPE_BYTES: Mapping[str, int] = MappingProxyType({"bfloat16": 2, "float32": 4})
 # The most bytes in memory that a byte of a file becomes: weights are of 2 bytes or 4.
 MOST_GROWTH: Mapping[str, int] = MappingProxyType({"bfloat16": 1, "float32": 2})
 _GIB = 2**30
@@ -37,7 +38,7 @@ class WeightHeaders:
 
     def count_bytes(self, dtype: str, is_read: Callable[[str], bool] = lambda _name: True) -> int:
         """Bytes in memory, as "bfloat16" or "float32", of the tensors whose names are read."""
-        return _ITEM_BYTES[dtype] * sum(math.prod(shape) for name, shape in self.shapes.items() if is_read(name))
+        return DTYPE_BYTES[dtype] * sum(math.prod(shape) for name, shape in self.shapes.items() if is_read(name))
 
 
 def read_headers(files: ComponentFiles) -> WeightHeaders:

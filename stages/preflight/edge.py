@@ -11,7 +11,8 @@ import jax
 from stages.errors import StageError
 from stages.keys import JsonValue
 from stages.machine.executables import Executables
-from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused, shorten
+from stages.models.wording import quote
+from stages.preflight.figures import Figures, figures_of_compiled, figures_of_refused
 from stages.preflight.lowering import Lowered, lower
 from stages.preflight.target import Target, find_target
 from stages.run.accelerator import hold_accelerators
@@ -55,7 +56,7 @@ def compile_lowered(lowered: Lowered, target: Target, executables: Executables) 
     except jax.errors.JaxRuntimeError as error:
         message = str(error)
         if message.startswith(_PASSING):
-            raise StageError(f"the compiler gave no answer ({shorten(message)}). Ask again.") from error
+            raise StageError(f"the compiler gave no answer ({quote(message)}). Ask again.") from error
         figures = figures_of_refused(lowered, target, message)
         return figures, {"compile_s": round(time.perf_counter() - start, 3), "was_loaded": False}
     details: dict[str, JsonValue] = {"compile_s": round(executable.compile_s, 3), "was_loaded": executable.was_loaded}

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from stages.models.wording import quote
 from stages.preflight.hlo import Collective, count_collectives
 from stages.preflight.lowering import Lowered, Work, bytes_on_device
 from stages.preflight.target import Target
@@ -14,7 +15,6 @@ from stages.preflight.target import Target
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # libtpu 0.0.42 and 0.0.52. What they call temporaries is all that the program needs, its arguments too.
 _OUT_OF_HBM = re.compile(r"HLO temporaries \(([\d.]+)([KMGT])\) exceeds available HBM \(([\d.]+)([KMGT])\)")
-_MAX_SHOWN = 300  # characters of a compiler's message
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,7 @@ def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figure
         temporaries = max(_bytes_of(*found.group(1, 2)) - weights - own_state, 0)
         target = replace(target, limit_bytes=_bytes_of(*found.group(3, 4)))
     memory = Memory(weights, lowered.state_bytes, temporaries)
-    return _figures(lowered, target, memory, refusal=shorten(message))
-
-
-def shorten(message: str) -> str:
-    """A compiler's message on one line, cut after so many characters as a person may read."""
-    line = " ".join(message.split())
-    return line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}..."
+    return _figures(lowered, target, memory, refusal=quote(message))
 
 
 def _bytes_of(number: str, unit: str) -> int:

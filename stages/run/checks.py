@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, StagesError
@@ -35,7 +35,6 @@ from stages.pipeline.denoise import TRANSFORMER
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph, name_videos
 
-DTYPE_BYTES: Mapping[str, int] = MappingProxyType({"bfloat16": 2, "float32": 4})  # of an entry, by a parameter's value
 _MODULE = "checks"  # of a program's package
 
 

@@ -4,12 +4,12 @@ Last use is the modification time of its run.json: its publication, each time th
 that the link of a video is made to point to it. A run that has nothing to do writes nothing, and so is no use.
 """
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from stages.machine.json_files import read_json
 from stages.store.manifest import COLLECTED, RUN
 
 _BEFORE = "wall_s_of_pieces_before"  # of a denoise that was interrupted (stages/denoise/resume.py)
@@ -34,8 +34,8 @@ def read_rebuild_s(file: Path) -> float | None:
     Downloads do not count. They can also not be known of what came from a file elsewhere: that file may be gone.
     """
     try:
-        run: Any = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (OSError, ValueError, RecursionError):
+        run: Any = read_json(file)
+    except (OSError, ValueError):
         return None
     phases = run.get("wall_s") if isinstance(run, dict) else None
     if not isinstance(phases, dict) or not phases:

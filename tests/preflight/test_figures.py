@@ -8,7 +8,8 @@ import pytest
 from jax.sharding import Sharding, SingleDeviceSharding
 
 from stages.machine.executables import Program
-from stages.preflight.figures import figures_of_compiled, figures_of_refused, shorten
+from stages.models.wording import quote
+from stages.preflight.figures import figures_of_compiled, figures_of_refused
 from stages.preflight.lowering import Lowered, Work
 from stages.preflight.target import Target
 from tests.devices import EIGHT_DEVICES, run_python
@@ -122,8 +123,8 @@ def test_of_a_program_refused_for_another_reason_the_reason_is_reported_and_no_s
 
 
 def test_a_long_message_of_the_compiler_is_cut():
-    assert shorten("a\n b") == "a b"
-    assert shorten("x" * 301) == "x" * 300 + "..."
+    assert quote("a\n b") == "a b"
+    assert quote("x" * 301) == "x" * 300 + "..."
 
 
 # Of a chunk over eight devices, in two tiles of 7 columns and one of 6.
