@@ -84,6 +84,7 @@ def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], 
                 f"{url}: what comes is not what the hub lists: its hash is another. It was thrown away; nothing of it "
                 "is in the cache. Run it again; if that does not help, what is between here and the hub changes files."
             )
+        target.flush()  # else the last of it is not on its way to the disk
         os.fsync(target.fileno())
 
 

@@ -83,18 +83,19 @@ def test_an_answer_without_a_length_that_is_too_long_is_thrown_away(repo: Repo):
     assert partial(repo).stat().st_size == 0
 
 
-def test_content_is_on_the_disk_before_it_has_its_name(repo: Repo, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("path", [WEIGHTS, CONFIG])  # larger and smaller than what Python keeps back
+def test_content_is_on_the_disk_before_it_has_its_name(repo: Repo, path: str, monkeypatch: pytest.MonkeyPatch):
     synced: list[bool] = []
-    blob = blob_path("org/model", repo.blob_id(WEIGHTS))
+    blob = blob_path("org/model", repo.blob_id(path))
     sync = os.fsync
 
     def note(descriptor: int) -> None:
-        if os.fstat(descriptor).st_size == SIZE:  # threads of other tests may sync, too
+        if os.fstat(descriptor).st_size == len(FILES[path]):  # threads of other tests may sync, too
             synced.append(blob.exists())
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
-    bring([WEIGHTS])
+    bring([path])
     assert synced == [False]
 
 

@@ -28,6 +28,7 @@ from stages.store.manifest import RUN
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of
+from tests.interrupts import interruptible_children
 from tests.run.export_jobs import export_job, ignore, job_from_file, replace_program
 
 pytestmark = pytest.mark.processes
@@ -307,9 +308,9 @@ def end(event):
         os.kill(os.getpid(), int(sys.argv[2]))
 workers.run(Job.from_json(sys.argv[1]), end)
 """
-    job = export_job(store, crf=0)
-    command = [sys.executable, "-c", program, job.to_json(), str(int(ending))]
-    ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-c", program, export_job(store, crf=1).to_json(), str(int(ending))]
+    with interruptible_children():
+        ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == -ending
     assert wait_until_gone(int(ended.stdout.split()[0]))
 
