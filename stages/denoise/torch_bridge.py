@@ -1,24 +1,14 @@
-"""The only module of this stage that uses torch: diffusers' DiT as pure functions on JAX arrays, and the initial noise.
+"""Where torch is used in this stage: diffusers' DiT as pure functions on JAX arrays, and the initial noise.
 
-Owns the module definition (on the meta device, never with weights), the use of torchax, and torch's random
-numbers. Which function runs when is said in transformer.py; attention comes in as an argument.
-
-torchax is isolated from the rest of the process: operators are changed in an environment of our own, and its modes are
-on only while a function is traced. Its import switches off a fast path of torch's attention and sets an environment
-variable, which is put back; what stays is a device `torch.jax`, and decompositions in a table that torch's compiler
-reads. No JAX device is started before the first call.
+Owns the module definition (on the meta device, never with weights) and torch's random numbers. Which function runs when
+is said in transformer.py; attention comes in as an argument. How torch's operators run under JAX is in
+torchax_environment.py.
 """
 
-import functools
-import inspect
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -34,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from stages.denoise.attention.plain import Heads, plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
+from stages.denoise.torchax_environment import torchax_environment
 from stages.geometry import LatentSize
 
 Weights: TypeAlias = Mapping[str, Array]
@@ -42,96 +33,6 @@ Module: TypeAlias = HunyuanVideo15Transformer3DModel
 
 BLOCK = "transformer_blocks.0"  # the one block of the module; it runs for all blocks, whose weights are stacked
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-
-# torchax 0.0.13 names these ATen overloads while it is imported, and torch >= 2.13 no longer has them
-# (google/torchax#101). Remove the shim when a release has the fix; tests/denoise/test_torch_bridge.py says when.
-REMOVED_OVERLOADS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "all": ("dimname", "dimname_out"),
-        "index_add": ("dimname",),
-        "index_copy": ("dimname",),
-        "index_copy_": ("dimname",),
-        "index_fill": ("Dimname_Scalar", "Dimname_Tensor"),
-        "index_fill_": ("Dimname_Scalar", "Dimname_Tensor"),
-        "norm": ("names_ScalarOpt_dim", "names_ScalarOpt_dim_dtype", "names_dtype_out", "names_out"),
-        "prod": ("dim_Dimname",),
-        "std": ("correction_names", "correction_names_out", "names_dim", "names_out"),
-        "std_mean": ("correction_names", "names_dim"),
-        "unbind": ("Dimname",),
-    }
-)
-
-
-@contextmanager
-def _placeholders_for_removed_overloads() -> Iterator[None]:
-    """Give each overload that torch does not have a placeholder that no operator equals, and take it away again."""
-    given: list[tuple[Any, str]] = []
-    for operator, overloads in REMOVED_OVERLOADS.items():
-        packet = getattr(torch.ops.aten, operator)
-        given += [(packet, overload) for overload in overloads if overload not in packet.overloads()]
-    for packet, overload in given:
-        setattr(packet, overload, object())
-    try:
-        yield
-    finally:
-        for packet, overload in given:
-            delattr(packet, overload)
-
-
-@contextmanager
-def _unchanged_process() -> Iterator[None]:
-    """Put back torch's fast path of attention and the environment variables."""
-    is_fastpath_on = torch.backends.mha.get_fastpath_enabled()
-    variables = dict(os.environ)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(is_fastpath_on)
-        for name in os.environ.keys() - variables.keys():
-            del os.environ[name]
-        os.environ.update(variables)
-
-
-with _unchanged_process(), _placeholders_for_removed_overloads():
-    from torchax import decompositions  # noqa: F401 (names removed overloads; the first Environment would import it)
-    from torchax.tensor import Environment, XLADispatchMode
-
-# torch wraps this method against torch's compiler, and the first call would import that compiler, for a second.
-XLADispatchMode.__torch_dispatch__ = inspect.unwrap(XLADispatchMode.__torch_dispatch__)
-
-
-def _layer_norm_float32(
-    hidden: Any, normalized_shape: list[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> tuple[Any, Any, Any]:
-    """aten.native_layer_norm with mean and variance in float32, as torch has them; torchax has them in bfloat16."""
-    axes = tuple(range(-len(normalized_shape), 0))
-    wide = hidden.jax().astype(jnp.float32)
-    mean = wide.mean(axes, keepdims=True)
-    scale = jax.lax.rsqrt(wide.var(axes, keepdims=True) + eps)
-    result = (wide - mean) * scale
-    if weight is not None:
-        result = result * weight.jax().astype(jnp.float32)
-    if bias is not None:
-        result = result + bias.jax().astype(jnp.float32)
-    wrapped: tuple[Any, Any, Any] = _environment().j2t_iso((result.astype(hidden.jax().dtype), mean, scale))
-    return wrapped
-
-
-def _unbind(tensor: Any, dim: int = 0) -> Any:
-    """aten.unbind; torchax runs torch's own decomposition, which first imports SymPy, for half a second."""
-    array = tensor.jax()
-    pieces = jnp.split(array, array.shape[dim], dim)
-    return _environment().j2t_iso(tuple(jnp.squeeze(piece, dim) for piece in pieces))
-
-
-@functools.cache
-def _environment() -> Environment:
-    """Torchax's state for this module. Making it starts JAX's devices, so it waits until they have been chosen."""
-    with jax.ensure_compile_time_eval():  # it makes a random key, which must not belong to the function being traced
-        environment = Environment()
-    environment.override_op_definition(torch.ops.aten.native_layer_norm, _layer_norm_float32)
-    environment.override_op_definition(torch.ops.aten.unbind.int, _unbind)
-    return environment
 
 
 @dataclass(frozen=True)
@@ -211,14 +112,14 @@ def _project(
 
 def _as_heads(projected: list[torch.Tensor]) -> Heads:
     """[b, n, t, d] for JAX of [b, t, n, d]."""
-    query, key, value = (array.swapaxes(1, 2) for array in _environment().t2j_iso(projected))
+    query, key, value = (array.swapaxes(1, 2) for array in torchax_environment().t2j_iso(projected))
     return query, key, value
 
 
 def _as_tokens(mixed: Float[Array, "b n t d"]) -> torch.Tensor:
     """[b, t, c] for the module, heads side by side."""
     batch, _, num_tokens, _ = mixed.shape
-    wrapped: torch.Tensor = _environment().j2t_iso(mixed.swapaxes(1, 2).reshape(batch, num_tokens, -1))
+    wrapped: torch.Tensor = torchax_environment().j2t_iso(mixed.swapaxes(1, 2).reshape(batch, num_tokens, -1))
     return wrapped
 
 
@@ -255,7 +156,7 @@ class _NoInitialisation(TorchFunctionMode):
 
 def _hook(change: Callable[[Array], Array]) -> Callable[[Any, Any, Any], torch.Tensor]:
     def run(_layer: Any, _inputs: Any, output: Any) -> torch.Tensor:
-        wrapped: torch.Tensor = _environment().j2t_iso(change(output.jax()))
+        wrapped: torch.Tensor = torchax_environment().j2t_iso(change(output.jax()))
         return wrapped
 
     return run
@@ -272,7 +173,7 @@ def call(module: Module, name: str, weights: Weights, *arguments: Any) -> Any:
     Returns:
         What `forward` returns, with arrays in place of tensors.
     """
-    environment = _environment()
+    environment = torchax_environment()
     with torch.no_grad(), environment:
         result = torch.func.functional_call(
             module.get_submodule(name),
