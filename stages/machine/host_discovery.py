@@ -35,8 +35,8 @@ def find_place(setting: str, *, platform: str) -> Place | None:
     """Find this host's place among those that compute together.
 
     Args:
-        setting: "one", "auto", or "<address>:<port> <index>/<count>", as params.py has checked it. "auto" asks Cloud
-            TPU and no other kind of cluster.
+        setting: "one", "auto", or "<address>:<port> <index>/<count>", as request/tables.py has checked it. "auto" asks
+            Cloud TPU and no other kind of cluster.
         platform: as in `pick_devices`; with "cpu", "auto" means "one".
     Returns:
         None when this host computes by itself.

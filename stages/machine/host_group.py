@@ -20,7 +20,7 @@ def find_group(setting: str, *, platform: str, files: Sequence[str] | None = Non
     """A name that is the same on all hosts that compute together, and "" for a host that computes by itself.
 
     Args:
-        setting: machine.hosts, as params.py has checked it.
+        setting: machine.hosts, as request/tables.py has checked it.
         platform: machine.platform.
         files: of this machine's accelerators; None: those in /dev.
     Returns:

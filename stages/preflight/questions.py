@@ -28,7 +28,8 @@ from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
-from stages.request.params import MachineParams, VideoParams
+from stages.request.params import VideoParams
+from stages.request.tables import MachineParams
 from stages.tensors.header import count_nonzero, read_header
 
 # Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800

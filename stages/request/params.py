@@ -2,25 +2,19 @@
 
 `params/<table>.toml` says what differs from the defaults in the code, `params/videos/<name>.toml` one video, the
 command line overrides both. All faults are reported at once, each with where it stands and how to fix it. The tables,
-their defaults and rules are in stages/pipeline; how files are layered and faults worded is in layers.py.
+their defaults and rules are in stages/pipeline and tables.py; how files are layered and faults worded is in layers.py.
 """
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model
-
-from stages.errors import MeshError, ParamsError
+from stages.errors import ParamsError
 from stages.keys import FROM_FILE, JsonValue
-from stages.machine.mesh_layout import AUTO, parse_layout
-from stages.models.checkpoint import Checkpoint
-from stages.models.places import resolve
-from stages.pipeline.rules import Folder, Name, Table, Text
+from stages.pipeline.rules import Table
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop
 from stages.request.layers import (
@@ -38,88 +32,14 @@ from stages.request.layers import (
     value_from_text,
 )
 from stages.request.names import near
+from stages.request.tables import MachineParams, ModelParams, model_table
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Names that are taken on the command line, besides those of the stages.
 RESERVED_NAMES = COMMAND_NAMES | {"video"}
-# Host 0's address and port, and which of how many this host is.
-_HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
-_NUMBER = re.compile(r"[0-9]{1,7}")
-_MAX_STEPS = 1_000_000  # between two saved states of a denoise
-_COMPONENT = "components."
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
 
 _T = TypeVar("_T", bound=Table)
-
-
-def _hosts(value: str) -> str:
-    match = _HOSTS.fullmatch(value)
-    if match is None or (match["index"] and int(match["index"]) >= int(match["count"])):
-        raise ValueError(
-            'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
-            '"10.0.0.2:8482 0/4" on the first of four.'
-        )
-    return value
-
-
-def _mesh(value: str) -> str:
-    if value != AUTO:
-        try:
-            parse_layout(value)
-        except MeshError as error:
-            raise ValueError(str(error)) from error
-    return value
-
-
-def _steps(value: Any) -> str:
-    """As text, which all settings of a machine are."""
-    number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
-    if value == AUTO:
-        return AUTO
-    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= _MAX_STEPS:
-        return str(number)
-    raise ValueError(f'must be "auto" or a number of steps, 1 to {_MAX_STEPS}.')
-
-
-class ModelParams(Table):
-    """Which weights. `checkpoint` is a folder, a hub id or `builtin:<name>`; `revision` is for hub ids.
-
-    `variant` is that of the weights' files. Each of a project's components has a field of its own, `components.<name>`,
-    where it is taken from; the table itself is empty.
-    """
-
-    checkpoint: Name = "builtin:shapes"
-    revision: Text = ""
-    variant: Text = ""
-    components: Annotated[dict[str, str], Field(max_length=0)] = {}  # noqa: RUF012 (pydantic copies it)
-
-    @property
-    def elsewhere(self) -> Mapping[str, str]:
-        """Where single components are taken from, by their names."""
-        fields = [name for name in type(self).model_fields if name.startswith(_COMPONENT)]
-        return {name.removeprefix(_COMPONENT): getattr(self, name) for name in fields if getattr(self, name)}
-
-    def resolve(self, root: Path) -> Checkpoint:
-        """Find the checkpoint. Raises CheckpointError."""
-        return resolve(self.checkpoint, self.revision, root, variant=self.variant, components=self.elsewhere)
-
-
-@cache
-def _model_table(components: Collection[str]) -> type[ModelParams]:
-    """The table [model] of a project whose stages read these components."""
-    fields: dict[str, Any] = {f"{_COMPONENT}{name}": (Text, "") for name in components}
-    return create_model("ModelParams", __base__=ModelParams, **fields)
-
-
-class MachineParams(Table):
-    """Settings of the machine. They are written to run.json and are part of no key."""
-
-    platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
-    mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
-    hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
-    artifacts: Folder = "artifacts"
-    start_ahead: Literal["auto", "never"] = "auto"
-    checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
 
 
 @dataclass(frozen=True)
@@ -191,7 +111,7 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     """
     faults = Faults(root)
     video_tables: dict[str, type[Table]] = {
-        "model": _model_table(tuple(dict.fromkeys(each.name for stage in pipeline for each in stage.components))),
+        "model": model_table(tuple(dict.fromkeys(each.name for stage in pipeline for each in stage.components))),
         **{stage.name: stage.parameters for stage in pipeline},
     }
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}

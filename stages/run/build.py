@@ -20,7 +20,8 @@ from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.graph import Graph, build_graph
-from stages.request.params import MachineParams, load_params
+from stages.request.params import load_params
+from stages.request.tables import MachineParams
 from stages.run.answers import Answer
 from stages.run.checks import Reader, check_videos
 from stages.run.demand import Demand

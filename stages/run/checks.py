@@ -63,7 +63,7 @@ class Chain:
     Attributes:
         nodes: of each stage that it needs, in their order.
         checkpoint: its model.
-        machine: the machine's settings (see params.MachineParams).
+        machine: the machine's settings (see request/tables.py).
         reader: reads what several videos have in common.
     """
 

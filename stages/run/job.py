@@ -53,7 +53,7 @@ class Job:
         checkpoint: where the model is.
         store: root folder of the artifact store.
         code: fingerprint of the stage's code, for the manifest.
-        machine: the machine's settings (see params.MachineParams).
+        machine: the machine's settings (see request/tables.py).
         from_file: the file that holds the result already, for a node that is made from one.
         preflight: the command that says what the programs of its videos need; "" where there is none.
         number: of the job among those of its process, from 1; the process counts (program.py).

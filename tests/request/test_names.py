@@ -4,7 +4,7 @@ import pytest
 
 from stages.pipeline.stages import Pipeline
 from stages.request.names import near
-from stages.request.params import MachineParams, ModelParams
+from stages.request.tables import MachineParams, ModelParams
 
 TABLES = {"model": ModelParams, "machine": MachineParams, **{stage.name: stage.parameters for stage in Pipeline()}}
 DOTTED = [f"{table}.{name}" for table, model in TABLES.items() for name in model.model_fields]

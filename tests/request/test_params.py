@@ -18,7 +18,8 @@ from stages.errors import ParamsError
 from stages.geometry import is_valid_num_frames
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.stages import Pipeline
-from stages.request.params import RESERVED_NAMES, MachineParams, ModelParams, load_params, read_overrides
+from stages.request.params import RESERVED_NAMES, load_params, read_overrides
+from stages.request.tables import MachineParams, ModelParams
 from tests.project import PROJECT, copy_params
 
 STEPS_RULE = 'must be "auto" or a number of steps, 1 to 1000000.'
