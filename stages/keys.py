@@ -23,6 +23,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 
 # Names become names of folders and files in a store.
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+KEY_NAME = re.compile(r"[0-9a-f]{32}")
 PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002

@@ -46,7 +46,7 @@ doit pin denoise:3f9ac1d2e0b4
         },
         DEBUG,
     )
-    takes_names = "videos, tasks or keys"
+    takes_names = True
     takes_parameters = True
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:
@@ -75,7 +75,7 @@ Takes pins away, and deletes nothing. The name of a video means all pins that we
 is now. `doit pins` lists them.
 """
     cmd_options = (DEBUG,)
-    takes_names = "names of pins"
+    takes_names = True
     takes_parameters = True
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""What the commands on the whole store share: `gc`, `pin`, `unpin`, `pins` and `du`."""
+"""What the commands on the store share: `gc`, `pin`, `unpin`, `pins`, `du` and `verify`."""
 
 import sys
 import traceback
@@ -30,12 +30,14 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
     """A command that looks at a store, and at what the present parameters need of it; runs no task.
 
     Attributes:
-        takes_names: what its arguments are; "" where it takes none.
+        takes_names: whether it takes arguments.
         takes_parameters: whether parameters may be overridden, besides settings of the machine.
+        interrupted: what is true after Ctrl-C.
     """
 
-    takes_names = ""
+    takes_names = False
     takes_parameters = False
+    interrupted = "What was deleted before stays deleted, and nothing is half-made."
 
     def parse_execute(self, in_args: Sequence[str]) -> int:
         """As CommandLine's; `--help` is `doit help`."""
@@ -55,7 +57,7 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
             if isinstance(error, OSError):
                 message = f"{error.filename or 'the store'}: {error.strerror}. Fix that and run it again."
         except KeyboardInterrupt:
-            message = "interrupted. What was deleted before stays deleted, and nothing is half-made."
+            message = f"interrupted. {self.interrupted}"
         print(message, file=sys.stderr)
         return _FAILURE
 

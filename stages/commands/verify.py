@@ -4,17 +4,15 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import Command
-
-from stages.commands.command_line import DEBUG, CommandLine, read_overrides
+from stages.commands.command_line import DEBUG
+from stages.commands.store_command import StoreCommand, names_of
 from stages.errors import ParamsError, StagesError
 from stages.keys import Node
 from stages.models.wording import name_some
 from stages.request.selection import select_nodes
-from stages.run.build import Build, load_build
+from stages.run.build import Build
 from stages.run.byte_progress import show_bytes, size, speed
 from stages.run.display import duration, open_display
 from stages.run.rebuild import Rebuilt, rebuild
@@ -25,8 +23,12 @@ from stages.store.verification import DAMAGED_RUN, Damage, Verified, find_artifa
 _EQUAL, _FAILURE = 0, 1  # exit codes
 
 
-class Verify(CommandLine, Command):  # type: ignore[misc] # doit has no types
-    """Reads the store and the parameters; no task is run."""
+class Verify(StoreCommand):
+    """Reads artifacts, or makes them again elsewhere."""
+
+    takes_names = True
+    takes_parameters = True
+    interrupted = "Nothing was changed."
 
     doc_purpose = "read artifacts and compare their bytes with what was published"
     doc_usage = "[TASK ...] [--all] [--rebuild] [stage.name=value ...]"
@@ -68,35 +70,18 @@ doit verify --rebuild denoise
         DEBUG,
     )
 
-    def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
+    def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:
         """Print what was found; the exit code."""
-        try:
-            if opt_values["all"] and (pos_args or opt_values["rebuild"]):
-                raise ParamsError("doit verify: --all is everything in the store. Leave the names, or --rebuild, out.")
-            build = _load()
-            if opt_values["rebuild"]:
-                return _rebuild_all(build, select_nodes(build.graph, pos_args), is_debug=opt_values["debug"])
-            code = _verify(build, pos_args, is_all=opt_values["all"])
-        except StagesError as error:
-            if opt_values["debug"]:
-                traceback.print_exc()
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            return _FAILURE
-        except KeyboardInterrupt:
-            print("interrupted. Nothing was changed.", file=sys.stderr)
-            return _FAILURE
-        if pos_args or opt_values["all"]:
+        if options["all"] and (names or options["rebuild"]):
+            raise ParamsError("doit verify: --all is everything in the store. Leave the names, or --rebuild, out.")
+        if options["rebuild"]:
+            return _rebuild_all(build, select_nodes(build.graph, names), is_debug=options["debug"])
+        code = _verify(build, names, is_all=options["all"])
+        if names or options["all"]:
             return code
         for fault in dict.fromkeys(map(str, build.graph.faults.values())):
             print(fault, file=sys.stderr)
         return code or int(bool(build.graph.faults))
-
-
-def _load() -> Build:
-    root = Path.cwd()
-    if not (root / "params").is_dir():
-        raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
-    return load_build(root, read_overrides(), is_read_only=True)
 
 
 def _verify(build: Build, names: Sequence[str], *, is_all: bool) -> int:
@@ -107,7 +92,7 @@ def _verify(build: Build, names: Sequence[str], *, is_all: bool) -> int:
         found = verify(store, artifacts, observe)
     seconds = time.monotonic() - start
     refused = mark(store, found.damaged)
-    videos = {node.artifact: build.graph.videos_of(node) for node in build.graph.all_nodes()} if found.damaged else {}
+    videos = names_of(build) if found.damaged else {}
     for damage in found.damaged:
         print(_describe(damage, videos.get(damage.artifact, ()), refused.get(damage.artifact)))
     print(_summarize(found, seconds))

@@ -15,17 +15,15 @@ from stages.store.collector import Collected, Collector, Uses
 from stages.store.inventory import ANSWERS, Inventory, artifacts_of_stage, read_entry, take_inventory
 from stages.store.leftovers import (
     File,
-    Partial,
     beyond,
     delete_files,
-    delete_partial,
     links_to_artifacts,
     list_logs,
-    list_partial,
     list_unfinished,
     sweep_drafts,
     unlink_dangling,
 )
+from stages.store.partial import KeptState, PartialStates
 from stages.store.pins import Pins
 from stages.store.quantities import Limit
 
@@ -95,7 +93,7 @@ def collect_garbage(
     pinned = [artifact for pin in Pins(root).read() for artifact in pin.artifacts]
     inventory = take_inventory(root)
     kept = inventory.ancestors([*wanted, *pinned, *uses.in_use()])
-    partials, limit = choose_partials(inventory, list_partial(root), kept, limits.rest, now=now)
+    partials, limit = choose_partials(inventory, PartialStates(root).find_all(), kept, limits.rest, now=now)
     plan = plan_collection(inventory, kept, limit, now=now) if are_all_known else Plan()
     work = _Work(root, uses, now, is_dry_run)
     collected = work.delete_artifacts(inventory, plan)
@@ -112,8 +110,8 @@ def collect_garbage(
 
 
 def choose_partials(
-    inventory: Inventory, partials: Sequence[Partial], kept: Set[ArtifactId], limit: Limit | None, *, now: float
-) -> tuple[list[Partial], Limit | None]:
+    inventory: Inventory, partials: Sequence[KeptState], kept: Set[ArtifactId], limit: Limit | None, *, now: float
+) -> tuple[list[KeptState], Limit | None]:
     """Partial states that go, and the limit that is left for artifacts.
 
     Those of nodes that nobody needs are part of the rest, and go before its artifacts, the oldest first. Where the
@@ -122,7 +120,7 @@ def choose_partials(
     rest = [partial for partial in partials if partial.artifact not in kept]
     entries = inventory.entries
     going = [each for each in rest if each.artifact in entries and entries[each.artifact].payload_bytes is not None]
-    staying = [each for each in rest if each not in going]
+    staying = sorted((each for each in rest if each not in going), key=lambda kept: kept.last_use)
     if limit is None:
         return going, None
     if limit.age_s is not None:
@@ -154,12 +152,13 @@ class _Work:
         collector.mend()
         return collector.carry_out(plan)
 
-    def delete_partials(self, partials: Iterable[Partial]) -> None:
+    def delete_partials(self, partials: Iterable[KeptState]) -> None:
         for partial in partials:
-            if self.is_dry_run or delete_partial(self.root, partial):
-                self._count("partial states", partial.size_bytes)
-            else:
-                self.notes.append(f"{partial.folder}: cannot be deleted")
+            try:
+                if self.is_dry_run or PartialStates(self.root).remove(partial.artifact):
+                    self._count("partial states", partial.size_bytes)
+            except OSError as error:
+                self.notes.append(f"{partial.path}: cannot be deleted ({error.strerror})")
 
     def delete_answers(self, limit: Limit) -> None:
         answers = take_answers(self.root)

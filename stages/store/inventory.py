@@ -4,7 +4,6 @@ Reads the folders themselves, because most of what a store holds is part of no p
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,11 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 
-from stages.keys import FROM_FILE, STAGE_NAME, ArtifactId, Key
+from stages.keys import FROM_FILE, KEY_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, OWN_FILES, RUN, Manifest
 from stages.store.usage import read_rebuild_s, run_file
 
-KEY = re.compile(r"[0-9a-f]{32}")
 ANSWERS = "preflight"  # the folder of `doit preflight`'s answers: artifacts of no video, with a limit of their own
 # Folders of a store that are no stage's.
 _OTHERS = frozenset({"videos", "logs", "partial", "pins", ANSWERS})
@@ -155,7 +153,7 @@ def list_artifacts(root: Path) -> Iterator[tuple[Path, ArtifactId]]:
 def artifacts_of_stage(stage: Path) -> Iterator[tuple[Path, ArtifactId]]:
     """The same of one folder of the root."""
     for folder in _folders(stage):
-        if KEY.fullmatch(folder.name):
+        if KEY_NAME.fullmatch(folder.name):
             yield folder, ArtifactId(stage.name, Key(folder.name))
 
 

@@ -5,21 +5,21 @@ Only what carries the names that this project gives is touched; a person's own f
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.keys import PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
+from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
-from stages.store.inventory import KEY, artifacts_of_stage
 from stages.store.quantities import Limit
 
-LOGS, VIDEOS, DRAFTS, PARTIAL = "logs", "videos", ".drafts", "partial"  # folders in a store
+LOGS, VIDEOS, DRAFTS = "logs", "videos", ".drafts"  # folders in a store
 _LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
-_LINK = re.compile(rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})")
+_LINK = re.compile(
+    rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})"
+)
 _UNFINISHED = re.compile(r"\..+-[0-9a-f]{16}")  # files that are renamed when they are whole
 _UNFINISHED_FOLDERS = ("", "pins")
 _UNFINISHED_S = 24 * 3600.0  # such a file is written in less than a second
@@ -69,35 +69,6 @@ def delete_files(files: Iterable[File]) -> int:
             file.path.unlink()
             freed += file.size_bytes
     return freed
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What is kept of a node that was not finished: its folder, the bytes in it, and when it was written."""
-
-    artifact: ArtifactId
-    folder: Path
-    size_bytes: int
-    last_use: float
-
-
-def list_partial(root: Path) -> list[Partial]:
-    """Partial states, the oldest first."""
-    found = []
-    with suppress(OSError):
-        for stage in (root / PARTIAL).iterdir():
-            for folder, artifact in artifacts_of_stage(stage):
-                with suppress(OSError):
-                    last_use = max(path.lstat().st_mtime for path in (folder, *folder.iterdir()))
-                    found.append(Partial(artifact, folder, size_of_folder(folder), last_use))
-    return sorted(found, key=lambda partial: (partial.last_use, partial.folder))
-
-
-def delete_partial(root: Path, partial: Partial) -> bool:
-    """Delete a partial state; whether it could be."""
-    with Drafts(root).exclusive():  # so that nobody who writes a new one finds half of a folder
-        shutil.rmtree(partial.folder, ignore_errors=True)
-    return not partial.folder.exists()
 
 
 def sweep_drafts(root: Path) -> int:

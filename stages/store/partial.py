@@ -8,6 +8,7 @@ before or the new one. (Folders would take two renames, with nothing between the
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId, JsonValue, Key, canonical_json, digest_bytes
+from stages.keys import KEY_NAME, STAGE_NAME, ArtifactId, JsonValue, Key, canonical_json, digest_bytes
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.sharing import make_folder
 
@@ -28,6 +29,7 @@ _FORMAT = 1  # of the file
 _SEAL_BYTES = 32  # XXH3-128 in hex of all that follows
 _MAX_HEADER_BYTES = 1 << 20
 _LINE_END = b"\n"
+_ANY = re.compile(".*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ class KeptState:
         artifact: that it will become.
         path: of its folder.
         size_bytes: of all that is in the folder.
-        saved_ns: when it was written, in nanoseconds since 1970, by the clock of the file system.
+        last_use: when it was written, in seconds since 1970, by the clock of the file system.
     """
 
     artifact: ArtifactId
     path: Path
     size_bytes: int
-    saved_ns: int
+    last_use: float
 
 
 class PartialStates:
@@ -164,8 +166,8 @@ class PartialStates:
         return sorted(self._find(), key=lambda kept: kept.path)
 
     def _find(self) -> Iterator[KeptState]:
-        for stage in _entries(self._root / PARTIAL):
-            for entry in _entries(stage.path) if stage.is_dir(follow_symlinks=False) else ():
+        for stage in _entries(self._root / PARTIAL, STAGE_NAME):
+            for entry in _entries(stage.path, KEY_NAME) if stage.is_dir(follow_symlinks=False) else ():
                 is_folder = entry.is_dir(follow_symlinks=False)
                 files = [entry, *_entries(entry.path)] if is_folder else [entry]
                 with suppress(OSError):
@@ -174,13 +176,14 @@ class PartialStates:
                         ArtifactId(stage.name, Key(entry.name)),
                         Path(entry.path),
                         sum(status.st_size for status in statuses[is_folder:]),
-                        max(status.st_mtime_ns for status in statuses),
+                        max(status.st_mtime for status in statuses),
                     )
 
 
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str | Path, pattern: re.Pattern[str] = _ANY) -> list[os.DirEntry[str]]:
+    """What has a name that matches; others are somebody's own."""
     with suppress(OSError), os.scandir(folder) as entries:
-        return [*entries]
+        return [entry for entry in entries if pattern.fullmatch(entry.name)]
     return []
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StoreError
-from stages.keys import STAGE_NAME, ArtifactId, Key
+from stages.keys import KEY_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts, sync
-from stages.store.inventory import KEY
 from stages.store.sharing import make_folder, share
 
 PINS = "pins"  # the folder in a store
@@ -182,6 +181,8 @@ def who_and_when() -> dict[str, str]:
 
 def _read_artifact(fields: Any) -> ArtifactId:
     stage, key = fields["stage"], fields["key"]
-    if not (isinstance(stage, str) and STAGE_NAME.fullmatch(stage) and isinstance(key, str) and KEY.fullmatch(key)):
+    if not (
+        isinstance(stage, str) and STAGE_NAME.fullmatch(stage) and isinstance(key, str) and KEY_NAME.fullmatch(key)
+    ):
         raise ValueError("it names no artifact")
     return ArtifactId(stage, Key(key))

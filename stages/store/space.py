@@ -8,7 +8,8 @@ from types import MappingProxyType
 from stages.keys import ArtifactId, JsonValue
 from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.store.inventory import ANSWERS, Inventory, take_inventory
-from stages.store.leftovers import DRAFTS, LOGS, PARTIAL, VIDEOS, size_of_folder
+from stages.store.leftovers import DRAFTS, LOGS, VIDEOS, size_of_folder
+from stages.store.partial import PARTIAL
 from stages.store.pins import PINS
 
 WANTED, PINNED, REST, UNREADABLE = "wanted", "pinned", "rest", "unreadable"

@@ -6,7 +6,6 @@ is compared with in every run is in payloads.py.
 
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +15,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stages.errors import StoreError
-from stages.keys import STAGE_NAME, ArtifactId, Key, digest_bytes
+from stages.keys import ArtifactId, digest_bytes
 from stages.machine.regular_files import digest_file
 from stages.store.artifacts import Store, forget_artifact
+from stages.store.inventory import ANSWERS, artifacts_of_stage, list_artifacts
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Stamp, keep_note, read_note, stamp_of
 
 DAMAGED_RUN = "run.damaged.json"  # where a damaged run.json is put aside: nothing depends on it
-_KEY = re.compile(r"[0-9a-f]{32}")
 _MAX_THREADS = 8  # more than disks that are read at a time gain from
 _MAX_LOOKS = 3  # at an artifact that is replaced while it is read
 
@@ -76,16 +75,8 @@ class Verified:
 
 
 def find_artifacts(root: Path) -> list[ArtifactId]:
-    """All artifacts in a store's folder, whatever made them."""
-    return sorted(_find(root), key=lambda artifact: (artifact.stage, artifact.key))
-
-
-def _find(root: Path) -> Iterator[ArtifactId]:
-    with suppress(OSError):
-        for stage in root.iterdir():
-            if STAGE_NAME.fullmatch(stage.name) and stage.is_dir():
-                names = [folder.name for folder in stage.iterdir()]
-                yield from (ArtifactId(stage.name, Key(name)) for name in names if _KEY.fullmatch(name))
+    """All artifacts in a store's folder, whatever made them, also answers of `doit preflight`. Raises OSError."""
+    return [artifact for _, artifact in (*list_artifacts(root), *artifacts_of_stage(root / ANSWERS))]
 
 
 def verify(

@@ -1,19 +1,17 @@
 """The links by which a person finds videos: `videos/<name>.mp4` in the store points to the newest choice of a video."""
 
 import os
-import re
 from functools import cached_property
 from pathlib import Path
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId
+from stages.keys import KEY_NAME, ArtifactId
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
 from stages.store.sharing import make_folder
 from stages.store.usage import record_use
 
 _FOLDER = "videos"
-_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class VideoLinks:
@@ -113,4 +111,4 @@ class VideoLinks:
             return False  # not there, or no link
         parts = place.parts
         root = self._store.root.resolve().parts
-        return parts[:-3] == root and len(parts) == len(root) + 3 and _KEY.fullmatch(parts[-2]) is not None
+        return parts[:-3] == root and len(parts) == len(root) + 3 and KEY_NAME.fullmatch(parts[-2]) is not None

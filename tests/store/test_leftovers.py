@@ -10,10 +10,8 @@ from stages.store.leftovers import (
     File,
     beyond,
     delete_files,
-    delete_partial,
     links_to_artifacts,
     list_logs,
-    list_partial,
     list_unfinished,
     size_of_folder,
     sweep_drafts,
@@ -22,7 +20,7 @@ from stages.store.leftovers import (
 from stages.store.quantities import Limit
 from stages.store.video_links import VideoLinks
 from tests.builders import build_node, collect, publish
-from tests.store.inventories import DAY, NOW, key
+from tests.store.inventories import DAY, NOW
 
 HEX = "0123456789abcdef"
 
@@ -82,24 +80,6 @@ def test_of_deleted_files_the_bytes_count_and_one_that_is_gone_counts_nothing(tm
     files = [File(write(tmp_path / "one"), 7, NOW), File(tmp_path / "gone", 7, NOW)]
     assert delete_files(files) == 7
     assert [*tmp_path.iterdir()] == []
-
-
-def test_partial_states_are_listed_the_oldest_first_with_their_bytes(tmp_path: Path):
-    for digit, days in (("a", 1), ("b", 3)):
-        write(tmp_path / f"partial/denoise/{key(digit)}/state", "x" * 100, age_s=days * DAY)
-        os.utime(tmp_path / f"partial/denoise/{key(digit)}", (NOW - days * DAY, NOW - days * DAY))
-    write(tmp_path / "partial/denoise/notes.txt")
-    found = list_partial(tmp_path)
-    assert [partial.artifact.key for partial in found] == [key("b"), key("a")]
-    assert [(partial.size_bytes, partial.last_use) for partial in found] == [(100, NOW - 3 * DAY), (100, NOW - DAY)]
-    assert list_partial(tmp_path / "nowhere") == []
-
-
-def test_a_partial_state_is_deleted_with_its_folder(tmp_path: Path):
-    write(tmp_path / f"partial/denoise/{key('a')}/state")
-    (partial,) = list_partial(tmp_path)
-    assert delete_partial(tmp_path, partial)
-    assert [*(tmp_path / "partial/denoise").iterdir()] == []
 
 
 def test_of_a_killed_writers_draft_the_bytes_count(store: Store):

@@ -228,12 +228,13 @@ def test_a_state_is_removed_without_room_for_anything_new(states: PartialStates,
     assert states.remove(ARTIFACT)
 
 
-def test_all_states_are_found_with_their_bytes_also_what_is_none(states: PartialStates):
+def test_all_states_are_found_with_their_bytes_also_what_is_none_but_no_file_of_a_persons_own(states: PartialStates):
     assert states.find_all() == []
     states.write(OTHER, STATE)
     states.folder(ARTIFACT).mkdir(parents=True)
     states.folder(ArtifactId("denoise", Key("c" * 32))).symlink_to("nowhere")
     (states.folder(ARTIFACT).parents[1] / "a file").touch()
+    (states.folder(ARTIFACT).parent / "notes.txt").touch()
     found = states.find_all()
     assert [kept.artifact.key[0] for kept in found] == ["a", "b", "c"]
     size_bytes = file_of(states).parent.with_name("b" * 32).joinpath("state").stat().st_size
