@@ -11,7 +11,7 @@ from tests.project import PROJECT
 
 EIGHT_DEVICES: Mapping[str, str] = MappingProxyType({
     "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false",
 })  # fmt: skip
 # The TPU compiler without a TPU, as fast as it goes: a fourth of the time for a denoise step on v5e. What a chip holds
 # and what chips send each other is as in a run; temporaries take more room (of that step 0.73 GiB in place of 0.57).

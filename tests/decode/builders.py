@@ -1,8 +1,7 @@
 """Toy VAEs with random weights, and a way to run them here."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from stages.models.settings import read_settings
 from stages.pipeline.decode import VAE
 from stages.tensors.weight_files import WeightFiles
 from tests.components import weights_of
+from tests.quick_compiler import QUICK
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {
@@ -40,15 +40,6 @@ SMALL: dict[str, Any] = {
     "spatial_compression_ratio": 4,
     "temporal_compression_ratio": 4,
 }
-
-
-@contextmanager
-def quick_compiler() -> Iterator[None]:
-    """Compile in half the time, for tests that compile several programs and run each for milliseconds."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def build_vae(**changes: Any) -> AutoencoderKLHunyuanVideo15:
@@ -100,9 +91,13 @@ def compile_here(
 
 
 @cache
-def _compile_once(plan: ChunkPlan, *, is_quick: bool) -> FramePrograms:  # noqa: ARG001 (programs of both kinds differ)
+def _compile_once(plan: ChunkPlan, *, is_quick: bool) -> FramePrograms:
     """The programs for a size, which several tests decode."""
-    return compile_programs(plan, devices=[DEVICE], compile_program=Program.compile)
+    return compile_programs(plan, devices=[DEVICE], compile_program=_compile_quickly if is_quick else Program.compile)
+
+
+def _compile_quickly(program: Program) -> jax.stages.Compiled:
+    return program.lowered.compile(compiler_options=dict(QUICK))
 
 
 def decode_here(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jax
 import pytest
 
-from tests.decode.builders import quick_compiler
+from tests.quick_compiler import quick_compiler
 
 
 @pytest.fixture(autouse=True)

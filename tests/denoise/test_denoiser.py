@@ -15,10 +15,10 @@ from stages.denoise.denoiser import Denoiser
 from stages.denoise.sharding.mesh import AXES, build_mesh
 from stages.errors import ContractError, MeshError, ParamsError, StageError
 from stages.models.checkpoint import Checkpoint
-from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import embeddings, write_whole_checkpoint
 from tests.loads import Compiler
+from tests.quick_compiler import quick_compiler
 
 SETTINGS: dict[str, Any] = {
     "num_frames": 1,

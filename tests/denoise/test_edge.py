@@ -25,10 +25,10 @@ from stages.run.report import Report
 from stages.store.partial import PartialStates
 from stages.store.stat_cache import StatCache
 from stages.tensors.files import read_tensors
-from tests.decode.builders import quick_compiler
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.loads import watch_loads
+from tests.quick_compiler import quick_compiler
 from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles

@@ -10,8 +10,9 @@ from diffusers import AutoencoderKLHunyuanVideo15
 
 import stages
 from stages.decode.tiling import plan_tiles
-from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, quick_compiler, random_latents
+from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, random_latents
 from tests.fork import in_dtype
+from tests.quick_compiler import quick_compiler
 
 pytestmark = pytest.mark.compiles
 

@@ -11,6 +11,7 @@ from stages.denoise.attention.plain import plain_attention, window_start
 from stages.denoise.attention.splash import TILES, Tiles, _Window, _WindowMask, splash_attention, tiles_of
 from stages.errors import MeshError
 from tests.products import list_precisions
+from tests.quick_compiler import QUICK
 
 pytestmark = pytest.mark.compiles
 
@@ -30,7 +31,8 @@ def run_both(inputs, *, window_size: int = 0) -> tuple[np.ndarray, np.ndarray]:
     splash = functools.partial(splash_attention, window_size=window_size, tiles=SMALL, interpret=True)
     mask = inputs[3]
     exists = jnp.concatenate([jnp.ones((mask.shape[0], inputs[0].shape[2] - mask.shape[1]), bool), mask], axis=1)
-    results = (jax.jit(splash)(*inputs), plain_attention(*inputs, window_size=window_size))
+    compiled = jax.jit(splash).lower(*inputs).compile(compiler_options=dict(QUICK))
+    results = (compiled(*inputs), plain_attention(*inputs, window_size=window_size))
     ours, twin = (np.where(exists[:, None, :, None], result.astype(jnp.float32), 0) for result in results)
     return ours, twin
 
