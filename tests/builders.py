@@ -18,6 +18,7 @@ from stages.pipeline.stages import Pipeline
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.store.artifacts import Published, Store
+from stages.store.inputs import check_inputs
 from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache
 from tests.project import PROJECT
@@ -82,7 +83,7 @@ def publish(store: Store, node: Node, payload: bytes = b"payload", code: Digest 
     """Put an artifact into the store the way a stage does."""
     name = payload_of(node.stage)
     with store.draft() as draft:
-        inputs = store.check_inputs(node)
+        inputs = check_inputs(store, node)
         (draft / name).write_bytes(payload)
         return store.publish(node, draft, payload=name, inputs=inputs, code=code, run={"host": "here"})
 

@@ -5,9 +5,7 @@ synced to disk, then renamed. Any number of processes may use one store at a tim
 forgetting and removing; knows nothing of doit.
 """
 
-import errno
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,13 +13,14 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node
-from stages.machine.regular_files import digest_file, read_regular, reason_of
+from stages.machine.regular_files import digest_file
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.manifests import Manifests
 from stages.store.partial import PartialStates
 from stages.store.payloads import Payloads, Stamp, is_still, note_published, stamp_of
+from stages.store.removal import delete_artifact, forget_artifact
 from stages.store.sharing import make_folder, share
-from stages.store.usage import record_use
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -55,9 +54,7 @@ class Store:
         """
         self.root = root
         self._drafts = Drafts(root)
-        # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
-        # manifest has another inode, because it is written elsewhere and renamed.
-        self._manifests: dict[str, tuple[Stamp, Manifest]] = {}
+        self._manifests = Manifests(root)
         self._seen: dict[Path, Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
         self._payloads = Payloads(notify)
 
@@ -79,7 +76,7 @@ class Store:
         Raises:
             StoreError: the manifest is damaged, or that of another artifact.
         """
-        return self._read_manifest(artifact, MANIFEST)
+        return self._manifests.find(artifact)
 
     def present_manifest(self, artifact: ArtifactId) -> Manifest:
         """The manifest of an artifact whose payload is there, also of one that is to be made again.
@@ -87,7 +84,7 @@ class Store:
         Raises:
             StoreError: as `manifest`, or there is no such artifact.
         """
-        manifest = self.manifest(artifact) or self._read_manifest(artifact, FORGOTTEN)
+        manifest = self._manifests.find_present(artifact)
         if manifest is None:
             raise StoreError(f"{self.folder(artifact)}: was removed while it was in use. Run `doit` again.")
         return manifest
@@ -95,21 +92,6 @@ class Store:
     def exclusive(self) -> AbstractContextManager[None]:
         """No artifact is renamed by others meanwhile: for what was seen between two renames."""
         return self._drafts.exclusive()
-
-    def check_inputs(self, node: Node) -> dict[ArtifactId, Digest]:
-        """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
-
-        A damaged artifact is forgotten: the next `doit` makes it again. A collected one stays a record.
-
-        Returns:
-            The payloads' digests, for `publish`.
-        Raises:
-            StoreError: an artifact has been removed or is damaged.
-        """
-        digests = {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
-        for artifact in digests:
-            record_use(self.folder(artifact))
-        return digests
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         """Whether the node's artifact can stay, from the store alone.
@@ -194,7 +176,7 @@ class Store:
         Args:
             draft: holds the payload; given by `draft`.
             payload: name of the payload's file.
-            inputs: what `check_inputs` gave before they were read.
+            inputs: digests of their payloads, as `inputs.check_inputs` or `hold_inputs` gave them.
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
         Returns:
@@ -245,7 +227,7 @@ class Store:
         folder = self.folder(artifact)
         try:
             had_partial_state = PartialStates(self.root).remove(artifact)
-            return (folder.is_dir() and _delete_artifact(folder, self._drafts.exclusive())) or had_partial_state
+            return (folder.is_dir() and delete_artifact(folder, self._drafts.exclusive())) or had_partial_state
         except OSError as error:
             raise StoreError(
                 f"{folder}: cannot be removed ({error.strerror}). Fix its permissions, or ask whoever owns it."
@@ -255,60 +237,9 @@ class Store:
         """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
         self._drafts.sweep()
 
-    def _read_manifest(self, artifact: ArtifactId, name: str) -> Manifest | None:
-        path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
-        try:
-            known, stamp = self._manifests.get(path), stamp_of(path)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            manifest = Manifest.from_json(read_regular(path).decode())  # as it is: no translated line breaks
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
-        if manifest.node.artifact != artifact:
-            raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
-        if stamp is not None:
-            self._manifests[path] = stamp, manifest
-        return manifest
-
-    def _check_payload(self, artifact: ArtifactId) -> Digest:
-        with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
-            return self._matching_digest(artifact)
-        with self._drafts.exclusive():
-            try:
-                return self._matching_digest(artifact)
-            except StoreError:
-                if not self.is_collected(artifact):
-                    self.forget(artifact)
-                raise
-
-    def _matching_digest(self, artifact: ArtifactId) -> Digest:
-        """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
-        manifest = self.present_manifest(artifact)
-        path = self.folder(artifact) / manifest.payload
-        try:
-            digest = digest_file(path)
-        except FileNotFoundError as error:
-            if self.is_collected(artifact):
-                raise StoreError(
-                    f"{path}: was deleted by `doit gc`. Run `doit {artifact.title}`: it is made again."
-                ) from error
-            raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise  # its bytes may be right
-            raise StoreError(f"{path}: is damaged ({error.strerror}). Run `doit` again: it is made anew.") from error
-        if digest != manifest.digest:
-            raise StoreError(
-                f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
-                "Run `doit` again: it is made anew."
-            )
-        return digest
-
     def _before(self, node: Node) -> Manifest | None:
         try:
-            return self.manifest(node.artifact) or self._read_manifest(node.artifact, FORGOTTEN)
+            return self._manifests.find_present(node.artifact)
         except StoreError:
             return None  # damaged, which is why it was made again
 
@@ -337,35 +268,3 @@ class Store:
             with suppress(FileNotFoundError):
                 old.rename(final)
             raise
-
-
-def _delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bool:
-    """As `Store.remove`; an artifact that is put in its place meanwhile stays, since this one is held open."""
-    with exclusive:
-        if folder.is_symlink():
-            folder.unlink()  # what it leads to is somebody's own
-            return True
-        try:
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        for name in (MANIFEST, FORGOTTEN):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=opened)
-    try:
-        for name in os.listdir(opened):  # noqa: PTH208 (of an open folder)
-            os.unlink(name, dir_fd=opened)
-    finally:
-        os.close(opened)
-    with suppress(OSError):
-        folder.rmdir()
-    return True
-
-
-def forget_artifact(folder: Path) -> bool:
-    """`Store.forget` of the artifact in `folder`."""
-    try:
-        (folder / MANIFEST).replace(folder / FORGOTTEN)
-    except FileNotFoundError:
-        return False
-    return True

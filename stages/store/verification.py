@@ -17,10 +17,11 @@ from typing import TypeAlias
 from stages.errors import StoreError
 from stages.keys import ArtifactId, digest_bytes
 from stages.machine.regular_files import digest_file
-from stages.store.artifacts import Store, forget_artifact
+from stages.store.artifacts import Store
 from stages.store.inventory import ANSWERS, artifacts_of_stage, list_artifacts
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Stamp, keep_note, read_note, stamp_of
+from stages.store.removal import forget_artifact
 
 DAMAGED_RUN = "run.damaged.json"  # where a damaged run.json is put aside: nothing depends on it
 _MAX_THREADS = 8  # more than disks that are read at a time gain from
