@@ -1,7 +1,7 @@
 """Removes artifacts, or un-seals them: steps that nobody sees half done, and that need no room on the disk."""
 
 import os
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 from stages.store.manifest import FORGOTTEN, MANIFEST
@@ -25,22 +25,21 @@ def delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bo
         folder: the artifact's; of one that is a link to another place, only the link is deleted.
         exclusive: within it, nobody renames artifacts.
     """
-    with exclusive:
-        if folder.is_symlink():
-            folder.unlink()  # what it leads to is somebody's own
-            return True
-        try:
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        for name in (MANIFEST, FORGOTTEN):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=opened)
-    try:
+    with ExitStack() as stack:
+        with exclusive:
+            if folder.is_symlink():
+                folder.unlink()  # what it leads to is somebody's own
+                return True
+            try:
+                opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return False
+            stack.callback(os.close, opened)
+            for name in (MANIFEST, FORGOTTEN):
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=opened)
         for name in os.listdir(opened):  # noqa: PTH208 (of an open folder)
             os.unlink(name, dir_fd=opened)
-    finally:
-        os.close(opened)
     with suppress(OSError):
         folder.rmdir()
     return True

@@ -1,19 +1,16 @@
 """Removing and forgetting: never seen half done."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stages.errors import StoreError
 from stages.store.artifacts import Store
-from tests.builders import CODE, build_node, files_below, publish
+from tests.builders import build_node, files_below, publish
+from tests.store.moments import states_after
 
 pytestmark = pytest.mark.processes
-
-PATHS = [str(Path(__file__).parents[2]), *sys.path]  # of another process
 
 
 @pytest.fixture
@@ -45,34 +42,8 @@ def test_removing_makes_no_draft_for_which_a_full_disk_has_no_room(store: Store)
     assert list((store.root / "encode").iterdir()) == []
 
 
-def test_a_removal_that_was_killed_leaves_an_artifact_or_none_and_can_be_repeated(store: Store, tmp_path: Path):
-    program = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event in ("open", "os.remove", "os.rmdir", "os.listdir", "fcntl.flock"):
-        left -= 1
-        if left < 0:
-            os._exit(9)
-store, artifact = Store(Path(sys.argv[1])), build_node().artifact
-sys.addaudithook(count)
-store.remove(artifact)
-"""
-    node, states = build_node(), []
-    for moment in range(100):
-        publish(store, node)
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path)
-        states.append(store.verdict(node, CODE).state)
-        store.remove(node.artifact)
-        assert not store.folder(node.artifact).exists()
-        if ended.returncode == 0:
-            break
+def test_a_removal_that_was_killed_leaves_an_artifact_or_none_and_can_be_repeated(tmp_path: Path):
+    states = states_after("kill_remover", tmp_path / "artifacts")
     assert {*states} == {"fresh", "absent"}
     assert states == sorted(states, reverse=True)
 
@@ -97,3 +68,16 @@ def test_what_cannot_be_removed_is_one_message(store: Store):
         f"{store.folder(node.artifact)}: cannot be removed (Is a directory). Fix its permissions, or ask whoever owns "
         "it."
     )
+
+
+def test_what_cannot_be_removed_leaves_no_file_open(store: Store):
+    node = build_node()
+    publish(store, node)
+    manifest = store.folder(node.artifact) / "manifest.json"
+    manifest.unlink()
+    manifest.mkdir()
+    num_open = len([*Path("/dev/fd").iterdir()])
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            store.remove(node.artifact)
+    assert len([*Path("/dev/fd").iterdir()]) == num_open
