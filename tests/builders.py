@@ -1,11 +1,13 @@
 """Small things that several tests build."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache
 from tests.project import PROJECT
 
+NOBODY = 65534
 CODE = Digest("c" * 32)
 PIPELINE = Pipeline()
 
@@ -107,6 +110,33 @@ def let_others_in(path: Path) -> None:
         if folder in (temporary, *temporary.parents):
             return
         folder.chmod(0o755)
+
+
+@contextmanager
+def acting_as_nobody(path: Path) -> Iterator[None]:
+    """In the block, this process has no rights on files but those of everybody; `path` is in a test's folder."""
+    let_others_in(path)
+    if os.geteuid():
+        yield  # it has none on a file with mode 0 as it is
+        return
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(os.getgid())
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """In the block, this process can open no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def as_another_user(user_id: int) -> list[str]:
