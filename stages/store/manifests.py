@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stages.errors import StoreError
+from stages.errors import StoreError, UnreadableError
 from stages.keys import ArtifactId
-from stages.machine.regular_files import read_regular, reason_of
+from stages.machine.regular_files import is_damage, read_regular, reason_of
 from stages.store.manifest import FORGOTTEN, MANIFEST, Manifest
 from stages.store.payloads import Stamp, stamp_of
 
@@ -23,7 +23,8 @@ class Manifests:
         """The artifact's manifest, or None when there is no such artifact.
 
         Raises:
-            StoreError: the manifest is damaged, or that of another artifact.
+            UnreadableError: it cannot be read, and may be whole.
+            StoreError: it is damaged, or that of another artifact.
         """
         return self._read(artifact, MANIFEST)
 
@@ -41,6 +42,8 @@ class Manifests:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and not is_damage(error):
+                raise UnreadableError(path, error) from error
             raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
         if manifest.node.artifact != artifact:
             raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")

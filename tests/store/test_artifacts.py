@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -17,7 +16,8 @@ from stages.store.artifacts import Store
 from stages.store.inputs import check_inputs
 from stages.store.manifest import MANIFEST, NOTE, RUN
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_chain, build_node, collect, files_below, payload_of, publish
+from tests.builders import CODE, acting_as_nobody, build_chain, build_node, collect, files_below, payload_of, publish
+from tests.store.moments import states_after
 
 pytestmark = pytest.mark.processes
 
@@ -148,74 +148,18 @@ def test_a_corrupt_artifact_is_replaced(store: Store):
     assert store.verdict(node, CODE).is_fresh
 
 
-def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(store: Store, tmp_path: Path):
+def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(tmp_path: Path):
     """The process ends without warning at the n-th operation on the file system, for every n."""
-    program = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node, publish
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event in ("open", "os.rename", "os.mkdir", "os.remove", "shutil.rmtree", "fcntl.flock"):
-        left -= 1
-        if left < 0:
-            os._exit(9)
-store = Store(Path(sys.argv[1]))
-sys.addaudithook(count)
-publish(store, build_node())
-"""
-    node = build_node()
-    states = []
-    for moment in range(100):
-        shutil.rmtree(store.root, ignore_errors=True)
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path)
-        states.append(store.verdict(node, CODE).state)
-        store.sweep_drafts()
-        assert list(store.root.glob(".drafts/*")) == []
-        if ended.returncode == 0:
-            break
+    states = states_after("kill_writer", tmp_path / "artifacts")
     assert set(states[:-1]) <= {"absent", "fresh"}
     assert states[0] == "absent"
     assert states[-1] == "fresh"
     assert len(states) > 8  # the payload, two JSON files, four syncs, the rename: all moments were tried
 
 
-def test_a_disk_that_is_full_at_any_moment_leaves_the_old_artifact_or_the_new_one(store: Store, tmp_path: Path):
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_artifact_or_the_new_one(tmp_path: Path):
     """The n-th operation on the file system fails, for every n."""
-    program = """
-import errno, os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node, publish
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def fail(event, arguments):
-    global left
-    if event in ("open", "os.rename", "os.mkdir"):
-        left -= 1
-        if left == -1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-store = Store(Path(sys.argv[1]))
-sys.addaudithook(fail)
-try:
-    publish(store, build_node(), b"other")
-finally:
-    print(left)
-"""
-    node, digests = build_node(), []
-    for moment in range(100):
-        publish(store, node, b"payload")
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
-        assert store.verdict(node, CODE).is_fresh, moment
-        digests.append(digest_bytes(store.payload(node.artifact).read_bytes()))
-        assert check_inputs(store, build_node("denoise", inputs={"encode": node.key})) == {node.artifact: digests[-1]}
-        if int(ended.stdout) >= 0:  # there was no such operation
-            break
+    digests = states_after("fill_disk", tmp_path / "artifacts")
     assert set(digests[:-1]) == {digest_bytes(b"payload"), digest_bytes(b"other")}  # before and after the renames
     assert digests[-1] == digest_bytes(b"other")
     assert len(digests) > 8
@@ -477,3 +421,32 @@ def test_an_unwritable_store_is_reported(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written"), Store(tmp_path / "file" / "store").draft():
         pass
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["in a store", "in a new one"])
+def test_what_lies_above_a_store_need_not_be_readable(tmp_path: Path, *, is_there: bool):
+    above, node = tmp_path / "above", build_node()
+    above.mkdir()
+    store = Store(above / "artifacts")
+    if is_there:
+        store.root.mkdir()
+        store.root.chmod(0o777)
+    above.chmod(0o333)
+    with acting_as_nobody(above):
+        publish(store, node)
+    assert store.verdict(node, CODE).is_fresh
+
+
+def test_publishing_does_not_throw_away_work_because_what_was_there_cannot_be_read(store: Store):
+    node = build_node()
+    publish(store, node)
+    store.forget(node.artifact)
+    path = store.payload(node.artifact)
+    path.chmod(0)
+    store.folder(node.artifact).chmod(0o777)
+    for folder in (store.root, store.root / "encode", store.root / ".drafts", store.root / ".lock"):
+        folder.chmod(0o777)
+    with acting_as_nobody(store.root):
+        again = publish(store, node)
+    assert (again.is_same_as_before, again.was_damaged) == (None, False)
+    assert store.verdict(node, CODE).is_fresh

@@ -1,17 +1,20 @@
 """What a node is made from: compared with its manifest, and kept while it is read."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stages.errors import StoreError
-from stages.keys import ArtifactId, digest_bytes
+from stages.errors import StoreError, UnreadableError
+from stages.keys import ArtifactId, Digest, Node, digest_bytes
+from stages.machine.file_lock import try_lock
+from stages.store import inputs
 from stages.store.artifacts import Store
 from stages.store.inputs import check_inputs, hold_inputs
 from stages.store.manifest import Manifest
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_chain, build_node, collect, publish
+from tests.builders import CODE, acting_as_nobody, build_chain, build_node, collect, no_more_files, publish
 
 ENCODE, DENOISE = build_chain()
 
@@ -21,6 +24,11 @@ def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "artifacts")
     publish(store, ENCODE, b"one")
     return store
+
+
+def hold(store: Store, node: Node) -> None:
+    with hold_inputs(store, node):
+        pass
 
 
 CHANGES: dict[str, Callable[[Store], object]] = {
@@ -48,10 +56,11 @@ class Replacing(Store):
     """A store in which another run makes an artifact again at the worst moment: it is open, and not yet checked."""
 
     num_looks = 0
+    first_bad = last_bad = 2  # the first look is to open it, and two more are the check
 
     def present_manifest(self, artifact: ArtifactId) -> Manifest:
         self.num_looks += 1
-        if self.num_looks == 2:  # the first is to open it
+        if self.first_bad <= self.num_looks <= self.last_bad:
             publish(Store(self.root), ENCODE, b"two")
         return super().present_manifest(artifact)
 
@@ -61,7 +70,93 @@ def test_what_is_held_is_what_was_checked_though_it_was_replaced_in_between(stor
     with hold_inputs(replacing, DENOISE) as held:
         (two,) = held.values()
         assert (two.path.read_bytes(), two.digest) == (b"two", digest_bytes(b"two"))
-    assert replacing.num_looks == 4
+    assert replacing.num_looks == 6
+
+
+def test_a_payload_that_is_another_file_each_time_is_one_message(store: Store):
+    replacing = Replacing(store.root)
+    replacing.last_bad = 100
+    with pytest.raises(StoreError) as refused, hold_inputs(replacing, DENOISE):
+        pass
+    assert str(refused.value) == (
+        f"{store.payload(ENCODE.artifact)}: was another file 3 times while it was read. Run `doit` again when nobody "
+        "else makes it. If nobody does, its file system gives one file several numbers: set `artifacts` in "
+        "params/machine.toml to a folder on another one."
+    )
+
+
+@pytest.mark.parametrize("ask", [hold, check_inputs], ids=["hold", "check"])
+def test_what_may_not_be_read_is_named_and_not_forgotten(store: Store, ask: Callable[[Store, Node], object]):
+    path = store.payload(ENCODE.artifact)
+    path.chmod(0)
+    with acting_as_nobody(path), pytest.raises(UnreadableError) as refused:
+        ask(store, DENOISE)
+    assert str(refused.value) == f"{path}: cannot be read (Permission denied). Fix that and run it again."
+    path.chmod(0o644)
+    assert store.verdict(ENCODE, CODE).is_fresh
+
+
+@pytest.mark.parametrize("ask", [hold, check_inputs], ids=["hold", "check"])
+def test_for_want_of_descriptors_nothing_is_forgotten(store: Store, ask: Callable[[Store, Node], object]):
+    store.present_manifest(ENCODE.artifact)
+    with no_more_files(), pytest.raises(UnreadableError, match=r"cannot be read \(Too many open files\)"):
+        ask(store, DENOISE)
+    assert store.verdict(ENCODE, CODE).is_fresh
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Path.mkdir, "is damaged (Is a directory)"),
+        (os.mkfifo, "is damaged (is a FIFO, not a file)"),
+        (lambda path: path.symlink_to(path), "is damaged (Too many levels of symbolic links)"),
+        (lambda path: path.symlink_to("nowhere"), "is not there"),
+    ],
+    ids=["folder", "fifo", "loop", "dangling"],
+)
+def test_what_is_no_file_is_made_again(store: Store, make: Callable[[Path], None], message: str):
+    path = store.payload(ENCODE.artifact)
+    path.unlink()
+    make(path)
+    with pytest.raises(StoreError) as refused, hold_inputs(store, DENOISE):
+        pass
+    assert str(refused.value) == f"{path}: {message}. Run `doit` again: it is made anew."
+    assert store.verdict(ENCODE, CODE) == Verdict("forgotten")
+
+
+def test_nobody_waits_for_the_lock_while_a_damaged_payload_is_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.payload(ENCODE.artifact).write_bytes(b"eno")
+    digest_file, was_free = inputs.digest_file, []
+
+    def watch(path: Path) -> Digest:
+        with (store.root / ".lock").open() as lock:
+            was_free.append(try_lock(lock.fileno()))
+        return digest_file(path)
+
+    monkeypatch.setattr(inputs, "digest_file", watch)
+    with pytest.raises(StoreError, match="xxh3 is"):
+        check_inputs(store, DENOISE)
+    assert was_free == [True]
+    assert store.verdict(ENCODE, CODE) == Verdict("forgotten")
+
+
+def test_what_is_made_again_after_it_was_found_damaged_is_read_again_and_not_forgotten(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    store.payload(ENCODE.artifact).write_bytes(b"eno")
+    digest_file, read = inputs.digest_file, []
+
+    def repair_afterwards(path: Path) -> Digest:
+        digest = digest_file(path)
+        read.append(digest)
+        if len(read) == 1:
+            publish(Store(store.root), ENCODE, b"one")
+        return digest
+
+    monkeypatch.setattr(inputs, "digest_file", repair_afterwards)
+    assert check_inputs(store, DENOISE) == {ENCODE.artifact: digest_bytes(b"one")}
+    assert read == [digest_bytes(b"eno"), digest_bytes(b"one")]
+    assert store.verdict(ENCODE, CODE).is_fresh
 
 
 def test_a_damaged_artifact_is_refused(store: Store):

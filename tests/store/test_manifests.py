@@ -1,6 +1,7 @@
 """Reading the manifests of a store: what is no manifest is never followed."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +11,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.errors import StoreError
+from stages.errors import StoreError, UnreadableError
 from stages.keys import Node
 from stages.store.artifacts import Store
 from stages.store.manifest import MANIFEST, Manifest
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_chain, build_node, publish
+from tests.builders import CODE, acting_as_nobody, build_chain, build_node, publish
+
+ENCODE, DENOISE = build_chain()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def chain(store: Store) -> Store:
+    """With two artifacts, the second of which is made from the first."""
+    publish(store, ENCODE)
+    publish(store, DENOISE)
+    return store
 
 
 def test_a_manifest_cut_at_any_length_is_corrupt(store: Store):
@@ -87,14 +98,16 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
 @given(field=st.sampled_from(sorted(Manifest.__dataclass_fields__)), value=JSON)
-def test_a_manifest_with_any_other_value_is_corrupt(store: Store, field: str, value: object):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    publish(store, denoise)
-    before = json.loads((store.folder(denoise.artifact) / MANIFEST).read_text(encoding="utf-8"))[field]
-    edit_manifest(store, denoise, lambda fields: fields.update({field: value}))
-    is_equal = json.dumps(value) == json.dumps(before)
-    assert store.verdict(denoise, CODE).state == ("fresh" if is_equal else "corrupt")
+def test_a_manifest_with_any_other_value_is_corrupt(chain: Store, field: str, value: object):
+    path = chain.folder(DENOISE.artifact) / MANIFEST
+    whole = path.read_bytes()
+    try:
+        before = json.loads(whole)[field]
+        edit_manifest(chain, DENOISE, lambda fields: fields.update({field: value}))
+        is_equal = json.dumps(value) == json.dumps(before)
+        assert Store(chain.root).verdict(DENOISE, CODE).state == ("fresh" if is_equal else "corrupt")
+    finally:
+        path.write_bytes(whole)
 
 
 def test_a_manifest_that_thousands_of_nodes_read_is_parsed_once_and_again_when_it_changes(
@@ -116,3 +129,28 @@ def test_a_manifest_that_thousands_of_nodes_read_is_parsed_once_and_again_when_i
     assert len(parsed) == 2
     publish(store, encode, b"two")
     assert fresh.verdict(denoise, CODE).state == "stale"
+
+
+def test_a_manifest_that_may_not_be_read_is_no_damaged_one(chain: Store):
+    path = chain.folder(DENOISE.artifact) / MANIFEST
+    path.chmod(0)
+    message = f"{path}: cannot be read (Permission denied). Fix that and run it again."
+    with acting_as_nobody(path):
+        for ask in (
+            lambda store: store.verdict(DENOISE, CODE),
+            lambda store: store.manifest(DENOISE.artifact),
+            lambda store: store.present_manifest(DENOISE.artifact),
+        ):
+            with pytest.raises(UnreadableError) as refused:
+                ask(Store(chain.root))
+            assert str(refused.value) == message
+    path.chmod(0o644)
+    assert Store(chain.root).verdict(DENOISE, CODE).is_fresh
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_what_is_in_the_place_of_a_manifest_and_no_file_is_corrupt(chain: Store, make: Callable[[Path], None]):
+    path = chain.folder(DENOISE.artifact) / MANIFEST
+    path.unlink()
+    make(path)
+    assert Store(chain.root).verdict(DENOISE, CODE).state == "corrupt"
