@@ -78,6 +78,7 @@ doit verify --rebuild denoise
         if options["all"] and (names or options["rebuild"]):
             raise ParamsError("doit verify: --all is everything in the store. Leave the names, or --rebuild, out.")
         if options["rebuild"]:
+            self.interrupted = "Nothing was published."
             return _rebuild_all(build, select_nodes(build.graph, names), is_debug=options["debug"])
         code = self._verify(build, names, is_all=options["all"])
         if names or options["all"]:

@@ -19,8 +19,8 @@ import xxhash
 from stages.keys import Digest
 
 MAX_TEXT_BYTES: Final = 64 << 20  # of a file that is read as a whole; the largest known, a tokenizer's, have 20 MB
-# At once, of a file that is compared: they stay in a core's cache. 3.3 GiB/s of a cached file, as xxhsum; of 16 KiB 3.0,
-# of 4 MiB 2.9.
+# At once, of a file that is compared: they stay in a core's cache. 3.3 GiB/s of a cached file, as xxhsum; with 16 KiB
+# 3.0, with 4 MiB 2.9.
 _READ_BYTES = 1 << 18
 # Why a file cannot be read of which the bytes are lost: the disk does not have them, or there is no regular file.
 _DAMAGE: Final = frozenset({

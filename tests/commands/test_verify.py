@@ -292,19 +292,25 @@ def test_what_is_collected_is_not_yet_to_be_made(
     assert capsys.readouterr().out.endswith(f"/s. {said}\n")
 
 
-def test_ctrl_c_while_it_marks_what_is_damaged_says_what_may_have_been_done(
-    here: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "Some of what is damaged may be marked, so that `doit` makes it again."),
+        (["--rebuild", "encode"], "Nothing was published."),
+    ],
+    ids=["marks", "rebuilds"],
+)
+def test_ctrl_c_says_what_may_have_been_done(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], what: str
 ):
     damage(here, "export")
     with (here / "artifacts/.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiter = threading.Thread(target=interrupt_who_waits_for_a_lock)
         waiter.start()
-        assert run_command("verify") == 1
+        assert run_command("verify", *arguments) == 1
         waiter.join()
-    assert capsys.readouterr().err == (
-        "interrupted. Some of what is damaged may be marked, so that `doit` makes it again.\n"
-    )
+    assert capsys.readouterr().err == f"interrupted. {what}\n"
 
 
 def interrupt_who_waits_for_a_lock() -> None:

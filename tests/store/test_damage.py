@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.store.artifacts import Store
+from stages.store.collector import collect_payload, drop_record
 from stages.store.damage import Damage, mark
 from stages.store.manifest import COLLECTED, DAMAGED_RUN, FORGOTTEN, MANIFEST, RUN
 from stages.store.verification import find_artifacts, verify
@@ -95,3 +96,11 @@ def test_what_may_not_be_marked_is_said(store: Store):
     with acting_as_nobody(store.root):
         assert mark(store, damaged) == {DENOISE.artifact: "Permission denied"}
     assert store.manifest(DENOISE.artifact) is not None
+
+
+def test_a_run_json_that_was_put_aside_goes_with_the_record(store: Store):
+    (store.folder(DENOISE.artifact) / RUN).write_text("{")
+    mark(store, find_damage(store))
+    collect_payload(store.folder(DENOISE.artifact), store.payload(DENOISE.artifact).name)
+    drop_record(store.folder(DENOISE.artifact))
+    assert not store.folder(DENOISE.artifact).exists()
