@@ -1,12 +1,14 @@
 """`doit verify` as it is typed."""
 
 import fcntl
+import io
 import os
 import re
 import shutil
 import signal
 import threading
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,10 @@ def damage(root: Path, stage: str, name: str = "", **overrides: str) -> tuple[No
 
 def verify(root: Path, *arguments: str) -> tuple[int, list[str], str]:
     """Exit code, lines of stdout, stderr."""
-    done = run_doit(root, "verify", *arguments)
-    return done.returncode, done.stdout.splitlines(), done.stderr
+    printed, errors = io.StringIO(), io.StringIO()
+    with chdir(root), redirect_stdout(printed), redirect_stderr(errors):
+        code = run_command("verify", *arguments)
+    return code, printed.getvalue().splitlines(), errors.getvalue()
 
 
 def assert_like(line: str, start: str) -> None:
