@@ -209,7 +209,7 @@ class _Reading:
         try:
             return digest_file(path, count)
         finally:
-            if uncounted:
+            if uncounted and not self._is_stopped:
                 self.observe_bytes(uncounted)
 
 
