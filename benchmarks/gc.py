@@ -19,6 +19,7 @@ from pathlib import Path
 from stages.keys import Node
 from stages.run.build import Build, load_build
 from stages.store.artifacts import Store
+from stages.store.inputs import check_inputs
 
 _NUM_ARTIFACTS = 2000
 _PROJECT = Path(__file__).parent.parent
@@ -67,7 +68,7 @@ def fill(build: Build, num_artifacts: int) -> int:
                         node,
                         draft,
                         payload=payload,
-                        inputs=store.check_inputs(node),
+                        inputs=check_inputs(store, node),
                         code=build.code[build.program_of(node).package],
                         run={"wall_s": {stage: 1.0}},
                     )

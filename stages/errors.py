@@ -17,6 +17,14 @@ class StoreError(StagesError):
     """An artifact in the store cannot be read or written."""
 
 
+class UnreadableError(StoreError):
+    """A file in the store cannot be read at present; it may be whole, and nothing is made again because of it."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        """`path` names the file, and `error` is why."""
+        super().__init__(f"{path}: cannot be read ({error.strerror or error}). Fix that and run it again.")
+
+
 class ContractError(StagesError):
     """A file passed between two stages does not hold what the contract says."""
 

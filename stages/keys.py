@@ -27,7 +27,6 @@ KEY_NAME = re.compile(r"[0-9a-f]{32}")
 PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SHORT = 12  # hex digits shown to people; 48 bits, two of a million nodes collide with probability 0.002
-# At once from a file, into memory that stays in a core's cache: 4.0 GiB/s of a cached file, 2.7 in new pieces of 1 MiB.
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 )

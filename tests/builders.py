@@ -1,11 +1,13 @@
 """Small things that several tests build."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +20,12 @@ from stages.pipeline.stages import Pipeline
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.store.artifacts import Published, Store
+from stages.store.inputs import check_inputs
 from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache
 from tests.project import PROJECT
 
+NOBODY = 65534
 CODE = Digest("c" * 32)
 PIPELINE = Pipeline()
 
@@ -82,7 +86,7 @@ def publish(store: Store, node: Node, payload: bytes = b"payload", code: Digest 
     """Put an artifact into the store the way a stage does."""
     name = payload_of(node.stage)
     with store.draft() as draft:
-        inputs = store.check_inputs(node)
+        inputs = check_inputs(store, node)
         (draft / name).write_bytes(payload)
         return store.publish(node, draft, payload=name, inputs=inputs, code=code, run={"host": "here"})
 
@@ -106,6 +110,33 @@ def let_others_in(path: Path) -> None:
         if folder in (temporary, *temporary.parents):
             return
         folder.chmod(0o755)
+
+
+@contextmanager
+def acting_as_nobody(path: Path) -> Iterator[None]:
+    """In the block, this process has no rights on files but those of everybody; `path` is in a test's folder."""
+    let_others_in(path)
+    if os.geteuid():
+        yield  # it has none on a file with mode 0 as it is
+        return
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(os.getgid())
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """In the block, this process can open no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def as_another_user(user_id: int) -> list[str]:

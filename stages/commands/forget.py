@@ -9,7 +9,7 @@ from doit.cmd_forget import Forget as DoitForget
 
 from stages.commands.faulty import explain_faults
 from stages.commands.one_message import OneMessage
-from stages.store.artifacts import forget_artifact
+from stages.store.removal import forget_artifact
 
 
 class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types

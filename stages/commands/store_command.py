@@ -12,6 +12,7 @@ from stages.commands.command_line import CommandLine, read_overrides
 from stages.errors import ParamsError, StagesError
 from stages.keys import ArtifactId
 from stages.run.build import Build, load_build
+from stages.run.text_streams import find_fault_of_stdout
 
 _FAILURE = 1
 _MACHINE = "machine."
@@ -50,12 +51,15 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
         """Do it; the exit code. What stops it is one message."""
         try:
             return self.act(self._load(pos_args), opt_values, pos_args)
+        except BrokenPipeError:
+            find_fault_of_stdout()  # the rest is dropped: who reads it has seen enough
+            return _FAILURE
         except (StagesError, OSError) as error:
             if opt_values["debug"]:
                 traceback.print_exc()
-            message = f"{type(error).__name__}: {error}"
-            if isinstance(error, OSError):
-                message = f"{error.filename or 'the store'}: {error.strerror}. Fix that and run it again."
+            message = find_fault_of_stdout(error) or f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError) and error.filename:
+                message = f"{error.filename}: {error.strerror}. Fix that and run it again."
         except KeyboardInterrupt:
             message = f"interrupted. {self.interrupted}"
         print(message, file=sys.stderr)

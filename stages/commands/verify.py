@@ -9,7 +9,7 @@ from typing import Any
 from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand, names_of
 from stages.errors import ParamsError, StagesError
-from stages.keys import Node
+from stages.keys import ArtifactId, Node
 from stages.models.wording import name_some
 from stages.request.selection import select_nodes
 from stages.run.build import Build
@@ -17,8 +17,9 @@ from stages.run.byte_progress import show_bytes, size, speed
 from stages.run.display import duration, open_display
 from stages.run.rebuild import Rebuilt, rebuild
 from stages.store.artifacts import Store
-from stages.store.manifest import RUN
-from stages.store.verification import DAMAGED_RUN, Damage, Verified, find_artifacts, mark, verify
+from stages.store.damage import Damage, mark
+from stages.store.manifest import DAMAGED_RUN, RUN
+from stages.store.verification import Verified, find_artifacts, verify
 
 _EQUAL, _FAILURE = 0, 1  # exit codes
 
@@ -28,7 +29,7 @@ class Verify(StoreCommand):
 
     takes_names = True
     takes_parameters = True
-    interrupted = "Nothing was changed."
+    interrupted = "No artifact was changed."
 
     doc_purpose = "read artifacts and compare their bytes with what was published"
     doc_usage = "[TASK ...] [--all] [--rebuild] [stage.name=value ...]"
@@ -40,6 +41,8 @@ disk's speed; `doit` would read each file when it first needs it.
 With --rebuild it makes each of them again, in a folder that is deleted afterwards, by the present code and on this
 machine, and compares: to the bit, or by the largest difference and the PSNR of tensors, or of a video's pictures.
 Nothing is published.
+
+What cannot be read, for want of permission or because a file server does not answer, is named and stays as it is.
 
 Exit code: 0 when all files are what they were, or equal to the bit what was made again; 1 otherwise, also where they
 differ in the last bits.
@@ -75,54 +78,74 @@ doit verify --rebuild denoise
         if options["all"] and (names or options["rebuild"]):
             raise ParamsError("doit verify: --all is everything in the store. Leave the names, or --rebuild, out.")
         if options["rebuild"]:
+            self.interrupted = "Nothing was published."
             return _rebuild_all(build, select_nodes(build.graph, names), is_debug=options["debug"])
-        code = _verify(build, names, is_all=options["all"])
+        code = self._verify(build, names, is_all=options["all"])
         if names or options["all"]:
             return code
         for fault in dict.fromkeys(map(str, build.graph.faults.values())):
             print(fault, file=sys.stderr)
         return code or int(bool(build.graph.faults))
 
+    def _verify(self, build: Build, names: Sequence[str], *, is_all: bool) -> int:
+        store, start = Store(build.store.root), time.monotonic()
+        nodes = [] if is_all else select_nodes(build.graph, names)
+        artifacts = find_artifacts(store.root) if is_all else [node.artifact for node in nodes]
+        with show_bytes("verify") as observe:
+            found = verify(store, artifacts, observe)
+        seconds = time.monotonic() - start
+        if found.damaged:
+            self.interrupted = "Some of what is damaged may be marked, so that `doit` makes it again."
+        refused = mark(store, found.damaged)
+        videos = names_of(build) if found.damaged or found.unread else {}
+        for damage in found.damaged:
+            print(f"{_name(videos, damage.artifact)}: {_describe(damage, videos, refused.get(damage.artifact))}")
+        for unread in found.unread:
+            print(f"{_name(videos, unread.artifact)}: {unread.message}")
+        print(_summarize(found, seconds))
+        return int(bool(found.damaged or found.unread))
 
-def _verify(build: Build, names: Sequence[str], *, is_all: bool) -> int:
-    store, start = Store(build.store.root), time.monotonic()
-    nodes = [] if is_all else select_nodes(build.graph, names)
-    artifacts = find_artifacts(store.root) if is_all else [node.artifact for node in nodes]
-    with show_bytes("verify") as observe:
-        found = verify(store, artifacts, observe)
-    seconds = time.monotonic() - start
-    refused = mark(store, found.damaged)
-    videos = names_of(build) if found.damaged else {}
-    for damage in found.damaged:
-        print(_describe(damage, videos.get(damage.artifact, ()), refused.get(damage.artifact)))
-    print(_summarize(found, seconds))
-    return int(bool(found.damaged))
+
+def _name(videos: Mapping[ArtifactId, Sequence[str]], artifact: ArtifactId) -> str:
+    """An artifact and the present videos that need it."""
+    names = videos.get(artifact, ())
+    return f"{name_some(names) if names else 'no present video'}: {artifact.title}"
 
 
-def _describe(damage: Damage, videos: Sequence[str], refusal: str | None) -> str:
-    """A damaged artifact, its videos and files, and what becomes of it."""
+def _describe(damage: Damage, videos: Mapping[ArtifactId, Sequence[str]], refusal: str | None) -> str:
+    """The damaged files of an artifact, and what becomes of it."""
     faults = "; ".join(fault.message for fault in damage.faults)
     if refusal is not None:
         end = f"It could not be marked ({refusal})"
     elif damage.is_lost:
-        end = "`doit` makes it again" if videos else "It is made again when a video needs it"
+        end = "`doit` makes it again" if videos.get(damage.artifact) else "It is made again when a video needs it"
     elif any(fault.name == RUN for fault in damage.faults):
         end = f"The result is whole, and the file is {DAMAGED_RUN} now"
     else:
         end = "The result is whole"
-    return f"{name_some(videos) if videos else 'no present video'}: {damage.artifact.title}: {faults}. {end}."
+    return f"{faults}. {end}."
 
 
 def _summarize(found: Verified, seconds: float) -> str:
     num_read = len(found.whole) + len(found.damaged)
     read = f"{size(found.size_bytes)} read in {duration(seconds)}, {speed(found.size_bytes, seconds)}"
-    num_missing = len(found.missing)
-    missing = f" {num_missing} more {'is' if num_missing == 1 else 'are'} yet to be made." if num_missing else ""
+    more = [
+        f" {len(found.unread)} more cannot be read." if found.unread else "",
+        _count_more(len(found.collected), "was", "were", "deleted by `doit gc`"),
+        _count_more(len(found.missing), "is", "are", "yet to be made"),
+    ]
     if not num_read:
-        return f"nothing to verify.{missing}"
-    if found.damaged:
-        return f"{len(found.damaged)} of {num_read} artifacts damaged: {read}.{missing}"
-    return f"{num_read} artifact{'' if num_read == 1 else 's'} whole: {read}.{missing}"
+        head = "nothing was read." if found.unread else "nothing to verify."
+    elif found.damaged:
+        head = f"{len(found.damaged)} of {num_read} artifacts damaged: {read}."
+    else:
+        head = f"{num_read} artifact{'' if num_read == 1 else 's'} whole: {read}."
+    return head + "".join(more)
+
+
+def _count_more(number: int, is_one: str, are_many: str, what: str) -> str:
+    """A sentence on further artifacts; nothing where there are none."""
+    return f" {number} more {is_one if number == 1 else are_many} {what}." if number else ""
 
 
 def _rebuild_all(build: Build, nodes: Sequence[Node], *, is_debug: bool) -> int:

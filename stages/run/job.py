@@ -28,7 +28,7 @@ from stages.pipeline.contract import Contract, check_shapes
 from stages.pipeline.stage import Program
 from stages.run.report import Report
 from stages.store.artifacts import Store
-from stages.store.held_inputs import hold_inputs
+from stages.store.inputs import hold_inputs
 from stages.store.partial import PartialStates
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.header import read_header

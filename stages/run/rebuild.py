@@ -23,6 +23,8 @@ from stages.run.runner import Event
 from stages.store.artifacts import Store
 from stages.store.drafts import Drafts
 from stages.store.lineage import read_lineage
+from stages.store.manifest import Manifest
+from stages.store.payloads import stamp_of
 from stages.store.stat_cache import STAT_CACHE
 
 _MODULE = "difference"  # of a program's package: measures what it makes; see stages/export/difference.py
@@ -77,11 +79,27 @@ def _require(store: Store, node: Node) -> None:
     manifest = store.manifest(node.artifact)
     if manifest is None:
         raise StageError(f"{node.title}: is not in the store: there is nothing to compare with. `doit` makes it.")
+    if (absence := _explain_absence(store, manifest)) is not None:
+        raise StageError(
+            f"{node.title}: {absence}: there is nothing to compare with. `doit {node.title}` makes it again."
+        )
     for artifact in node.input_artifacts:
         parent = store.manifest(artifact)
         if parent is None or parent.digest != manifest.inputs[artifact.stage].digest:
             state = "is not in the store" if parent is None else "has other bytes now"
             raise StageError(f"{node.title}: was made from {artifact.title}, which {state}. Run `doit` first.")
+        if (absence := _explain_absence(store, parent)) is not None:
+            raise StageError(
+                f"{node.title}: was made from {artifact.title}, which {absence}. Run `doit {artifact.title}` first."
+            )
+
+
+def _explain_absence(store: Store, manifest: Manifest) -> str | None:
+    """Why the payload of a manifest is not there; None when it is. Raises UnreadableError."""
+    artifact = manifest.node.artifact
+    if stamp_of(store.folder(artifact) / manifest.payload) is not None:
+        return None
+    return "was deleted by `doit gc`" if store.is_collected(artifact) else f"has lost its file {manifest.payload}"
 
 
 def _compare(build: Build, node: Node, stored: Path, made: Path) -> Rebuilt:

@@ -5,23 +5,23 @@ synced to disk, then renamed. Any number of processes may use one store at a tim
 forgetting and removing; knows nothing of doit.
 """
 
-import errno
 import json
-import os
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.errors import StoreError
-from stages.keys import FORMAT, ArtifactId, Digest, JsonValue, Node
-from stages.machine.regular_files import digest_file, read_regular, reason_of
+from stages.errors import StoreError, UnreadableError
+from stages.keys import ArtifactId, Digest, JsonValue, Node
+from stages.machine.regular_files import digest_file
 from stages.store.drafts import Drafts, make_durable, sync
-from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Input, Manifest
+from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Manifest
+from stages.store.manifests import Manifests
 from stages.store.partial import PartialStates
-from stages.store.payloads import Payloads, Stamp, is_still, note_published, stamp_of
+from stages.store.payloads import Clock, Payloads, Stamp, is_still, note_published, stamp_of
+from stages.store.removal import delete_artifact, forget_artifact
 from stages.store.sharing import make_folder, share
-from stages.store.usage import record_use
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
@@ -34,7 +34,7 @@ class Published:
     Attributes:
         manifest: its own.
         is_same_as_before: whether its bytes are those of the artifact that it replaced, by the manifest and by the
-            file; None when it replaced none.
+            file; None when it replaced none, or one whose file cannot be read.
         was_damaged: whether that file had other bytes than its manifest said, which are the new ones.
     """
 
@@ -46,20 +46,24 @@ class Published:
 class Store:
     """The artifacts below one folder. Verdicts create nothing."""
 
-    def __init__(self, root: Path, notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None,
+        clock: Clock = time.time_ns,
+    ) -> None:
         """Open nothing.
 
         Args:
             root: is created when the first artifact is published.
             notify: called with a file and its bytes before a verdict reads one that takes long.
+            clock: says what is too young to be remembered.
         """
         self.root = root
         self._drafts = Drafts(root)
-        # Those that have been read, by path, with the stamp of the file: thousands of nodes can have one input. Another
-        # manifest has another inode, because it is written elsewhere and renamed.
-        self._manifests: dict[str, tuple[Stamp, Manifest]] = {}
+        self._manifests = Manifests(root)
         self._seen: dict[Path, Stamp | None] = {}  # by draft: what was in its artifact's place when it was begun
-        self._payloads = Payloads(notify)
+        self._payloads = Payloads(notify, clock)
 
     def folder(self, artifact: ArtifactId) -> Path:
         """Where the artifact is or will be."""
@@ -77,9 +81,10 @@ class Store:
         """The artifact's manifest, or None when there is no such artifact.
 
         Raises:
-            StoreError: the manifest is damaged, or that of another artifact.
+            UnreadableError: it cannot be read, and may be whole.
+            StoreError: it is damaged, or that of another artifact.
         """
-        return self._read_manifest(artifact, MANIFEST)
+        return self._manifests.find(artifact)
 
     def present_manifest(self, artifact: ArtifactId) -> Manifest:
         """The manifest of an artifact whose payload is there, also of one that is to be made again.
@@ -87,7 +92,7 @@ class Store:
         Raises:
             StoreError: as `manifest`, or there is no such artifact.
         """
-        manifest = self.manifest(artifact) or self._read_manifest(artifact, FORGOTTEN)
+        manifest = self._manifests.find_present(artifact)
         if manifest is None:
             raise StoreError(f"{self.folder(artifact)}: was removed while it was in use. Run `doit` again.")
         return manifest
@@ -96,43 +101,37 @@ class Store:
         """No artifact is renamed by others meanwhile: for what was seen between two renames."""
         return self._drafts.exclusive()
 
-    def check_inputs(self, node: Node) -> dict[ArtifactId, Digest]:
-        """Read all payloads that a node is made from and compare them with their manifests, byte for byte.
-
-        A damaged artifact is forgotten: the next `doit` makes it again. A collected one stays a record.
-
-        Returns:
-            The payloads' digests, for `publish`.
-        Raises:
-            StoreError: an artifact has been removed or is damaged.
-        """
-        digests = {artifact: self._check_payload(artifact) for artifact in node.input_artifacts}
-        for artifact in digests:
-            record_use(self.folder(artifact))
-        return digests
-
     def verdict(self, node: Node, code: Digest) -> Verdict:
         """Whether the node's artifact can stay, from the store alone.
 
         Bytes of the payload are read only if it is not the file that was published, by its size, times and inode.
+
+        Raises:
+            UnreadableError: a file that this depends on cannot be read, and may be whole.
         """
-        verdict = self._judge(node, code)
-        if not verdict.is_fresh:  # perhaps seen between a writer's two renames: looked at again when nobody renames
-            with suppress(OSError), self._drafts.shared():  # what cannot be locked stays as it was seen
-                verdict = self._judge(node, code)
-        return verdict
+        with suppress(UnreadableError):
+            verdict = self._judge(node, code)
+            if verdict.is_fresh:
+                return verdict
+        # Perhaps it was seen between a writer's two renames: looked at again when nobody renames.
+        with ExitStack() as stack:
+            with suppress(OSError):  # what cannot be locked is looked at as it is
+                stack.enter_context(self._drafts.shared())
+            return self._judge(node, code)
 
     def _judge(self, node: Node, code: Digest) -> Verdict:
         try:
             manifest = self.manifest(node.artifact)
             if manifest is None:
-                forgotten = self.folder(node.artifact) / FORGOTTEN
-                return Verdict("forgotten" if forgotten.is_file() else "absent")
+                is_forgotten = stamp_of(f"{self.root}/{node.stage}/{node.key}/{FORGOTTEN}") is not None
+                return Verdict("forgotten" if is_forgotten else "absent")
             size_bytes = self._payload_size(node.artifact, manifest)
             is_collected = size_bytes is None and self.is_collected(node.artifact)
             if size_bytes != manifest.size_bytes and not is_collected:
                 return Verdict("corrupt", (Reason("payload", manifest.size_bytes, size_bytes),))
             reasons = self._changes(node, manifest, code)
+        except UnreadableError:
+            raise
         except StoreError as error:
             return Verdict("corrupt", (Reason("manifest", None, str(error)),))
         if reasons:
@@ -144,8 +143,12 @@ class Store:
         return Verdict("fresh") if fault is None else Verdict("corrupt", (fault,))
 
     def is_collected(self, artifact: ArtifactId) -> bool:
-        """Whether `doit gc` has deleted the payload, or was about to; otherwise, one that is missing is a fault."""
-        return (self.folder(artifact) / COLLECTED).is_file()
+        """Whether `doit gc` has deleted the payload, or was about to; otherwise, one that is missing is a fault.
+
+        Raises:
+            UnreadableError: that cannot be known.
+        """
+        return stamp_of(self.folder(artifact) / COLLECTED) is not None
 
     def _payload_size(self, artifact: ArtifactId, manifest: Manifest) -> int | None:
         """Bytes of the payload; None where it is not there."""
@@ -194,7 +197,7 @@ class Store:
         Args:
             draft: holds the payload; given by `draft`.
             payload: name of the payload's file.
-            inputs: what `check_inputs` gave before they were read.
+            inputs: digests of their payloads, as `inputs.check_inputs` or `hold_inputs` gave them.
             code: fingerprint of the code that made it.
             run: what run.json shall say of this run.
         Returns:
@@ -202,33 +205,26 @@ class Store:
             the inputs meanwhile does not count: the manifest says what was read, and the next verdict looks at it.
         """
         file = draft / payload
-        manifest = Manifest(
-            format=FORMAT,
-            stage=node.stage,
-            key=node.key,
-            parameters=node.parameters,
-            components=node.components,
-            inputs={artifact.stage: Input(artifact.key, inputs[artifact]) for artifact in node.input_artifacts},
-            code=code,
-            payload=payload,
-            size_bytes=file.stat().st_size,
-            digest=digest_file(file),
-        )
-        (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        make_durable(draft)
-        note_published(draft, manifest)
-        with self._drafts.exclusive():
-            before = self._before(node)
-            is_there = before == manifest and self._payload_size(node.artifact, manifest) == manifest.size_bytes
-            if not is_there or not self._has_appeared(draft, node.artifact):
-                self._replace(draft, self.folder(node.artifact))
-        for folder in (self.root / node.stage, self.root, self.root.parent):  # whichever of them was just made
+        size_bytes, digest = file.stat().st_size, digest_file(file)
+        manifest = Manifest.of(node, inputs, code=code, payload=payload, size_bytes=size_bytes, digest=digest)
+        _complete(draft, manifest, run)
+        before = self._put_in_place(draft, manifest)
+        for folder in (self.root / node.stage, self.root):  # the first may have been made just now
             sync(folder)
         if before is None or before.digest != manifest.digest:
             return Published(manifest, None if before is None else False)
         is_same = is_still(draft.with_name(_OLD) / payload, manifest.digest)  # where it was replaced
-        return Published(manifest, is_same, was_damaged=not is_same)
+        return Published(manifest, is_same, was_damaged=is_same is False)
+
+    def _put_in_place(self, draft: Path, manifest: Manifest) -> Manifest | None:
+        """Give a whole draft its name, unless an equal one has appeared there; the manifest of what was there."""
+        artifact = manifest.node.artifact
+        with self._drafts.exclusive():
+            before = self._before(artifact)
+            is_there = before == manifest and self._payload_size(artifact, manifest) == manifest.size_bytes
+            if not is_there or not self._has_appeared(draft, artifact):
+                self._replace(draft, self.folder(artifact))
+        return before
 
     def forget(self, artifact: ArtifactId) -> bool:
         """Un-seal an artifact: the next run makes it again and compares the bytes. False when there is none."""
@@ -245,7 +241,7 @@ class Store:
         folder = self.folder(artifact)
         try:
             had_partial_state = PartialStates(self.root).remove(artifact)
-            return (folder.is_dir() and _delete_artifact(folder, self._drafts.exclusive())) or had_partial_state
+            return (folder.is_dir() and delete_artifact(folder, self._drafts.exclusive())) or had_partial_state
         except OSError as error:
             raise StoreError(
                 f"{folder}: cannot be removed ({error.strerror}). Fix its permissions, or ask whoever owns it."
@@ -255,60 +251,9 @@ class Store:
         """Delete what writers that are gone have left unfinished. Never raises: the rest waits for another time."""
         self._drafts.sweep()
 
-    def _read_manifest(self, artifact: ArtifactId, name: str) -> Manifest | None:
-        path = f"{self.root}/{artifact.stage}/{artifact.key}/{name}"
+    def _before(self, artifact: ArtifactId) -> Manifest | None:
         try:
-            known, stamp = self._manifests.get(path), stamp_of(path)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            manifest = Manifest.from_json(read_regular(path).decode())  # as it is: no translated line breaks
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: not a manifest ({reason_of(error)}). Run `doit`: it is made again.") from error
-        if manifest.node.artifact != artifact:
-            raise StoreError(f"{path}: is the manifest of {manifest.node.title}. Run `doit`: it is made again.")
-        if stamp is not None:
-            self._manifests[path] = stamp, manifest
-        return manifest
-
-    def _check_payload(self, artifact: ArtifactId) -> Digest:
-        with suppress(StoreError):  # perhaps it was just being replaced: looked at again when nobody can
-            return self._matching_digest(artifact)
-        with self._drafts.exclusive():
-            try:
-                return self._matching_digest(artifact)
-            except StoreError:
-                if not self.is_collected(artifact):
-                    self.forget(artifact)
-                raise
-
-    def _matching_digest(self, artifact: ArtifactId) -> Digest:
-        """Digest of an artifact's payload. Raises StoreError when it is not the one in the manifest."""
-        manifest = self.present_manifest(artifact)
-        path = self.folder(artifact) / manifest.payload
-        try:
-            digest = digest_file(path)
-        except FileNotFoundError as error:
-            if self.is_collected(artifact):
-                raise StoreError(
-                    f"{path}: was deleted by `doit gc`. Run `doit {artifact.title}`: it is made again."
-                ) from error
-            raise StoreError(f"{path}: is not there. Run `doit` again: it is made anew.") from error
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise  # its bytes may be right
-            raise StoreError(f"{path}: is damaged ({error.strerror}). Run `doit` again: it is made anew.") from error
-        if digest != manifest.digest:
-            raise StoreError(
-                f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}; the file was cut or edited. "
-                "Run `doit` again: it is made anew."
-            )
-        return digest
-
-    def _before(self, node: Node) -> Manifest | None:
-        try:
-            return self.manifest(node.artifact) or self._read_manifest(node.artifact, FORGOTTEN)
+            return self._manifests.find_present(artifact)
         except StoreError:
             return None  # damaged, which is why it was made again
 
@@ -339,33 +284,9 @@ class Store:
             raise
 
 
-def _delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bool:
-    """As `Store.remove`; an artifact that is put in its place meanwhile stays, since this one is held open."""
-    with exclusive:
-        if folder.is_symlink():
-            folder.unlink()  # what it leads to is somebody's own
-            return True
-        try:
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        for name in (MANIFEST, FORGOTTEN):
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=opened)
-    try:
-        for name in os.listdir(opened):  # noqa: PTH208 (of an open folder)
-            os.unlink(name, dir_fd=opened)
-    finally:
-        os.close(opened)
-    with suppress(OSError):
-        folder.rmdir()
-    return True
-
-
-def forget_artifact(folder: Path) -> bool:
-    """`Store.forget` of the artifact in `folder`."""
-    try:
-        (folder / MANIFEST).replace(folder / FORGOTTEN)
-    except FileNotFoundError:
-        return False
-    return True
+def _complete(draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> None:
+    """Write what belongs to a payload beside it, and all of it to the disk."""
+    (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    make_durable(draft)
+    note_published(draft, manifest)

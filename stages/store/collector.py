@@ -14,7 +14,7 @@ from stages.keys import ArtifactId
 from stages.store.collection import Plan
 from stages.store.drafts import Drafts, sync
 from stages.store.inventory import Entry, Inventory, list_artifacts, read_entry
-from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, RUN
+from stages.store.manifest import COLLECTED, DAMAGED_RUN, FORGOTTEN, MANIFEST, NOTE, RUN
 from stages.store.pins import Pins
 
 _PER_LOCK = 100  # records that are deleted while others wait for the lock: some milliseconds
@@ -172,7 +172,7 @@ def collect_payload(folder: Path, payload: str) -> None:
 def drop_record(folder: Path) -> None:
     """Delete what is left of a collected artifact. The caller has the store's lock. Other files in its folder stay."""
     notes = [path.name for path in folder.glob(f"{NOTE}*")]
-    for name in (MANIFEST, FORGOTTEN, *notes, COLLECTED):
+    for name in (DAMAGED_RUN, MANIFEST, FORGOTTEN, *notes, COLLECTED):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # somebody keeps files of his own there
         folder.rmdir()

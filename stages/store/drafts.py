@@ -58,7 +58,10 @@ class Drafts:
         lock = drafts / f"{secrets.token_hex(8)}{_LOCK_SUFFIX}"
         with ExitStack() as stack:
             try:
-                make_folder(drafts, self._root)
+                if not drafts.is_dir():
+                    make_folder(drafts, self._root)
+                    with suppress(PermissionError):  # a folder that may not be read cannot be synced
+                        sync(self._root.parent)  # in which the store may have been made just now
                 with self.exclusive():  # so that no sweep meets the lock file before it is locked
                     wait_for_lock(stack.enter_context(_closing(open_lock(lock, mode=lock_mode(self._root)))))
                     stack.callback(_delete, lock)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.store.drafts import Drafts, sync
+from stages.store.sharing import make_folder
 
 # An empty folder, which may be there: of several runs each can put its own in its place.
 _PROBE = ".probe"
@@ -38,12 +39,13 @@ def find_folder_faults(
             with Drafts(root).new() as space:
                 if fault := _attempt(root, space.parent, lambda: _write(space)):
                     return [fault]  # then nothing else can be tried
-                faults += [_attempt(root, root / stage, _publishing(space, root / stage)) for stage in stages]
+                faults.append(_attempt(root, root, lambda: sync(root)))
+                faults += [_attempt(root, root / stage, _publishing(space, root, stage)) for stage in stages]
         except StoreError as error:
             return [str(error)]
     faults += map(_explain_kept, replaced)
     if links is not None:
-        faults.append(_attempt(root, links, lambda: _link(links)))
+        faults.append(_attempt(root, links, lambda: _link(root, links)))
     return [fault for fault in faults if fault]
 
 
@@ -63,10 +65,12 @@ def _write(space: Path) -> None:
     file.unlink()
 
 
-def _publishing(space: Path, folder: Path) -> Callable[[], None]:
+def _publishing(space: Path, root: Path, stage: str) -> Callable[[], None]:
+    folder = root / stage
+
     def publish() -> None:
         (space / _PROBE).mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder, root)
         (space / _PROBE).rename(folder / _PROBE)
         sync(folder)
         with suppress(FileNotFoundError):  # another run's probe took its place and is gone
@@ -75,8 +79,8 @@ def _publishing(space: Path, folder: Path) -> Callable[[], None]:
     return publish
 
 
-def _link(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _link(root: Path, folder: Path) -> None:
+    make_folder(folder, root)
     link = folder / f"{_PROBE}-{secrets.token_hex(8)}"
     link.symlink_to(_PROBE)
     link.unlink()

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, Digest, JsonValue, Key, Node, digest_bytes
+from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Digest, JsonValue, Key, Node, digest_bytes
 from stages.machine.json_files import parse_json
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
 # Beside the payload: what it is, how it was made, the first under its name while the artifact is to be made again, and
 # the second under its name once `doit gc` has deleted the payload.
 MANIFEST, RUN, FORGOTTEN, COLLECTED = "manifest.json", "run.json", "manifest.forgotten.json", "run.collected.json"
+DAMAGED_RUN = "run.damaged.json"  # where a damaged run.json is put aside: nothing depends on it
 NOTE = ".checked"  # that the payload's file was whole (payloads.py)
-OWN_FILES = (MANIFEST, RUN, FORGOTTEN, COLLECTED, NOTE)
+OWN_FILES = (MANIFEST, RUN, FORGOTTEN, COLLECTED, DAMAGED_RUN, NOTE)
 # How the file begins: the checksum is XXH3-128 of all of its text but the line in which it stands.
 _OPENING = '{\n  "checksum": "'
 _CLOSING = '",'
@@ -53,6 +54,24 @@ class Manifest:
     payload: str
     size_bytes: int
     digest: Digest
+
+    @staticmethod
+    def of(
+        node: Node, inputs: Mapping[ArtifactId, Digest], *, code: Digest, payload: str, size_bytes: int, digest: Digest
+    ) -> "Manifest":
+        """The manifest of what was made for a node, from inputs with these digests."""
+        return Manifest(
+            format=FORMAT,
+            stage=node.stage,
+            key=node.key,
+            parameters=node.parameters,
+            components=node.components,
+            inputs={artifact.stage: Input(artifact.key, inputs[artifact]) for artifact in node.input_artifacts},
+            code=code,
+            payload=payload,
+            size_bytes=size_bytes,
+            digest=digest,
+        )
 
     @property
     def node(self) -> Node:

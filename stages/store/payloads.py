@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from stages.errors import UnreadableError
 from stages.keys import Digest, digest_bytes
-from stages.machine.regular_files import digest_file
+from stages.machine.regular_files import digest_file, is_damage
 from stages.store.manifest import NOTE, RUN, Manifest
 from stages.store.verdict import Reason
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime and ctime in ns, inode
+Clock: TypeAlias = Callable[[], int]  # ns since 1970
 
 # A file written again within the clock's granularity of its reading could keep its stamp; so young files are read each
 # time. Two seconds covers file systems that keep whole seconds.
@@ -69,15 +71,26 @@ class Note:
 class Payloads:
     """The payloads of a store. Remembers for its life what has been read; may be used by several threads."""
 
-    def __init__(self, notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None) -> None:
-        """Nothing has been read. `notify` is called with a file and its bytes, before one that takes long is read."""
+    def __init__(
+        self, notify: Callable[[Path, int], None] = lambda _path, _size_bytes: None, clock: Clock = time.time_ns
+    ) -> None:
+        """Nothing has been read.
+
+        Args:
+            notify: called with a file and its bytes, before one that takes long is read.
+            clock: says what is young.
+        """
         self._notify = notify
-        self._known: dict[str, tuple[Stamp, Digest | None]] = {}  # by path; None: it cannot be read
+        self._clock = clock
+        self._known: dict[str, tuple[Stamp, Digest | None]] = {}  # by path; None: it is lost
 
     def find_fault(self, folder: str, manifest: Manifest) -> Reason | None:
         """Why the bytes of the payload in an artifact's folder are not those of its manifest; None when they are.
 
         They are read only if it is not the file that was published, and then once.
+
+        Raises:
+            UnreadableError: that cannot be known.
         """
         path = f"{folder}/{manifest.payload}"
         stamp = stamp_of(path)
@@ -94,39 +107,48 @@ class Payloads:
             if stamp[0] >= _LARGE_BYTES:
                 self._notify(Path(path), stamp[0])
             digest = _read(Path(path))
-            if _is_young(stamp):
+            if _is_young(stamp, self._clock):
                 return digest
             if digest == manifest.digest and stamp_of(path) == stamp:
-                keep_note(Path(folder), digest, stamp)
+                keep_note(Path(folder), digest, stamp, self._clock)
         self._known[path] = stamp, digest
         return digest
 
 
 def stamp_of(path: str | Path) -> Stamp | None:
-    """What identifies a file's present content as far as it can be known without reading it; None if it is no file."""
+    """What identifies a file's present content as far as it can be known without reading it; None if it is no file.
+
+    Raises:
+        UnreadableError: whether there is one cannot be known.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116 (a Path for each of thousands would take longer than all else here)
-    except OSError:
+    except OSError as error:
+        if not is_damage(error):
+            raise UnreadableError(path, error) from error
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def is_still(path: Path, digest: Digest) -> bool:
-    """Whether a file has this digest, which its manifest says; true also of one that is not there."""
+def is_still(path: Path, digest: Digest) -> bool | None:
+    """Whether a file has this digest, which its manifest says; true also of one that is not there; None: not known."""
     try:
         return digest_file(path) == digest
     except FileNotFoundError:
         return True
-    except OSError:
-        return False
+    except OSError as error:
+        return False if is_damage(error) else None
 
 
 def read_note(folder: Path) -> Note | None:
-    """The note on an artifact's payload; None where there is none. Raises ValueError when it is damaged."""
+    """The note on an artifact's payload; None where there is none. Raises ValueError when it is damaged.
+
+    An empty file is none: a crash can leave one, because notes are not synced to disk.
+    """
     content = _read_small(f"{folder}/{NOTE}")
-    return None if content is None else Note.from_text(content.decode())
+    return Note.from_text(content.decode()) if content else None
 
 
 def note_published(folder: Path, manifest: Manifest) -> None:
@@ -136,7 +158,7 @@ def note_published(folder: Path, manifest: Manifest) -> None:
     Where that takes too long, because the clock is coarse, nothing is noted.
     """
     path = folder / NOTE
-    with suppress(OSError):
+    with suppress(OSError, UnreadableError):
         stamp = stamp_of(folder / manifest.payload)
         if stamp is None:
             return
@@ -149,12 +171,12 @@ def note_published(folder: Path, manifest: Manifest) -> None:
         path.unlink()
 
 
-def keep_note(folder: Path, digest: Digest, stamp: Stamp) -> None:
+def keep_note(folder: Path, digest: Digest, stamp: Stamp, clock: Clock = time.time_ns) -> None:
     """Note that a payload with this stamp has been read and has this digest. Never raises OSError.
 
     What is noted already is not written again; of a young file nothing is noted.
     """
-    if _is_young(stamp) or _is_noted(folder, digest, stamp):
+    if _is_young(stamp, clock) or _is_noted(folder, digest, stamp):
         return
     new = folder / f"{NOTE}-{secrets.token_hex(8)}"
     with suppress(OSError):
@@ -182,9 +204,9 @@ def _is_noted(folder: str | Path, digest: Digest, stamp: Stamp) -> bool:
     return b" %s %d %d %d %d " % (digest.encode(), *stamp) in content
 
 
-def _is_young(stamp: Stamp) -> bool:
+def _is_young(stamp: Stamp, clock: Clock) -> bool:
     """Whether a file could be changed without a change of its stamp."""
-    return abs(time.time_ns() - stamp[2]) <= _TOO_YOUNG_NS
+    return abs(clock() - stamp[2]) <= _TOO_YOUNG_NS
 
 
 def _read_small(path: str) -> bytes | None:
@@ -202,8 +224,10 @@ def _read_small(path: str) -> bytes | None:
 
 
 def _read(path: Path) -> Digest | None:
-    """A file's digest; None when it cannot be read."""
+    """A file's digest; None when it is lost. Raises UnreadableError when it may be whole."""
     try:
         return digest_file(path)
-    except OSError:
+    except OSError as error:
+        if not is_damage(error):
+            raise UnreadableError(path, error) from error
         return None

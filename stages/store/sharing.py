@@ -35,8 +35,17 @@ def lock_mode(root: Path) -> int | None:
 
 
 def make_folder(path: Path, root: Path) -> None:
-    """Make a folder of a store, with those above it, unless it is there. Raises OSError."""
+    """Make a folder of a store, with those above it that are not there, and share each. Raises OSError.
+
+    Args:
+        path: in the store; if it is there, it is left as it is.
+        root: the store's folder, which is made with the permissions that the umask leaves.
+    """
     if path.is_dir():
         return
-    path.mkdir(parents=True, exist_ok=True)
-    share(path, root)
+    root.mkdir(parents=True, exist_ok=True)
+    depth = len(path.relative_to(root).parts)
+    for folder in reversed([path, *path.parents][:depth]):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)  # another process may make it at the same time
+            share(folder, root)

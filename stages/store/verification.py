@@ -1,60 +1,42 @@
 """Verification of a store: every file of artifacts is read and compared with what was noted when it was published.
 
-Owns what is read, in threads, and how what is damaged is marked, so that the next run makes it again. What a payload
-is compared with in every run is in payloads.py.
+Owns what is read, in threads. How what is damaged is marked is in damage.py, and what a payload is compared with in
+every run in payloads.py.
 """
 
-import json
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from stages.errors import StoreError
-from stages.keys import ArtifactId, digest_bytes
-from stages.machine.regular_files import digest_file
-from stages.store.artifacts import Store, forget_artifact
+from stages.errors import StoreError, UnreadableError
+from stages.keys import ArtifactId, Digest, digest_bytes
+from stages.machine.json_files import decode_json, parse_json
+from stages.machine.regular_files import digest_file, is_damage, read_regular
+from stages.store.artifacts import Store
+from stages.store.damage import Damage, Fault, Seen, see
 from stages.store.inventory import ANSWERS, artifacts_of_stage, list_artifacts
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
-from stages.store.payloads import Stamp, keep_note, read_note, stamp_of
+from stages.store.payloads import Clock, Stamp, keep_note, read_note, stamp_of
 
-DAMAGED_RUN = "run.damaged.json"  # where a damaged run.json is put aside: nothing depends on it
 _MAX_THREADS = 8  # more than disks that are read at a time gain from
 _MAX_LOOKS = 3  # at an artifact that is replaced while it is read
-
-Seen: TypeAlias = tuple[Stamp | None, ...]
+_BYTES_PER_CALL = 1 << 24  # of the progress observer: some milliseconds of reading
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What is wrong with a file of an artifact: its name, and a sentence without a full stop."""
+class Unread:
+    """An artifact that cannot be read at present and may be whole, and the message that says why."""
 
-    name: str
+    artifact: ArtifactId
     message: str
 
 
-@dataclass(frozen=True)
-class Damage:
-    """What is wrong with an artifact.
-
-    Attributes:
-        artifact: which one.
-        faults: one for each damaged file.
-        seen: what the files were when they were read.
-    """
-
-    artifact: ArtifactId
-    faults: tuple[Fault, ...]
-    seen: Seen
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the result is damaged; otherwise only what says how it was made, or that it was read."""
-        return any(fault.name not in (RUN, NOTE) for fault in self.faults)
+_Finding: TypeAlias = Damage | Unread | Literal["whole", "collected", "missing"]
 
 
 @dataclass(frozen=True)
@@ -63,13 +45,17 @@ class Verified:
 
     Attributes:
         whole: artifacts of which every file is what it was.
-        damaged: the others.
-        missing: artifacts that are not there, that `doit gc` has collected, or that are to be made again anyway.
+        damaged: those of which one is not.
+        unread: those of which one cannot be read.
+        collected: those of which `doit gc` has deleted the payload.
+        missing: those that are not there, or that are to be made again anyway.
         size_bytes: that were read of payloads.
     """
 
     whole: tuple[ArtifactId, ...]
     damaged: tuple[Damage, ...]
+    unread: tuple[Unread, ...]
+    collected: tuple[ArtifactId, ...]
     missing: tuple[ArtifactId, ...]
     size_bytes: int
 
@@ -83,6 +69,7 @@ def verify(
     store: Store,
     artifacts: Collection[ArtifactId],
     observe: Callable[[int, int], None] = lambda _done, _total: None,
+    clock: Clock = time.time_ns,
 ) -> Verified:
     """Read artifacts and compare them, several at a time.
 
@@ -91,65 +78,31 @@ def verify(
     Args:
         store: where they are.
         artifacts: which ones.
-        observe: called with bytes of payloads that have been read, and that will be; by any thread, one at a time.
+        observe: called from time to time, and at the end, with bytes of payloads that have been read, and that will be;
+            by any thread, one at a time.
+        clock: says what is too young to be noted.
     """
-    reading = _Reading(store, observe)
+    reading = _Reading(store, observe, clock)
     sizes = {artifact: reading.size_bytes(artifact) for artifact in artifacts}
-    present = [artifact for artifact in artifacts if sizes[artifact] is not None]
-    present.sort(key=lambda artifact: -(sizes[artifact] or 0))  # so that no large one is begun when all else is done
-    reading.total_bytes = sum(sizes[artifact] or 0 for artifact in present)
+    reading.total_bytes = sum(sizes.values())
     reading.observe_bytes(0)
+    ordered = sorted(sizes, key=lambda artifact: -sizes[artifact])  # no large one is begun when all else is done
     with ThreadPoolExecutor(min(_MAX_THREADS, 2 * (os.cpu_count() or 1))) as pool:
         try:
-            found = dict(zip(present, pool.map(reading.look, present), strict=True))
+            found = dict(zip(ordered, pool.map(reading.look, ordered), strict=True))
         except BaseException:
             reading.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    findings = [found[artifact] for artifact in artifacts]
     return Verified(
-        whole=tuple(artifact for artifact in artifacts if artifact in found and found[artifact] is None),
-        damaged=tuple(damage for artifact in artifacts if (damage := found.get(artifact)) is not None),
-        missing=tuple(artifact for artifact in artifacts if artifact not in found),
+        whole=tuple(artifact for artifact in artifacts if found[artifact] == "whole"),
+        damaged=tuple(finding for finding in findings if isinstance(finding, Damage)),
+        unread=tuple(finding for finding in findings if isinstance(finding, Unread)),
+        collected=tuple(artifact for artifact in artifacts if found[artifact] == "collected"),
+        missing=tuple(artifact for artifact in artifacts if found[artifact] == "missing"),
         size_bytes=reading.done_bytes,
     )
-
-
-def mark(store: Store, damaged: Collection[Damage]) -> dict[ArtifactId, str]:
-    """Have damaged artifacts made again by the next run, and put aside what only says how they were made.
-
-    Returns:
-        Why, of those that could not be marked.
-    """
-    refused = {}
-    for damage in damaged:
-        try:
-            with store.exclusive():
-                if damage.seen == _see(store, damage.artifact):  # else it was made again meanwhile
-                    _mark(store.folder(damage.artifact), damage)
-        except OSError as error:
-            refused[damage.artifact] = error.strerror or type(error).__name__
-    return refused
-
-
-def _mark(folder: Path, damage: Damage) -> None:
-    names = {fault.name for fault in damage.faults}
-    if names - {MANIFEST, RUN, NOTE}:
-        forget_artifact(folder)  # a damaged manifest needs no mark: it counts as none
-        return
-    with suppress(FileNotFoundError):
-        if RUN in names:
-            (folder / RUN).replace(folder / DAMAGED_RUN)
-    (folder / NOTE).unlink(missing_ok=True)  # it is written anew when the payload is read
-
-
-def _see(store: Store, artifact: ArtifactId) -> Seen:
-    """What an artifact's files are at present."""
-    folder = store.folder(artifact)
-    names = [MANIFEST, RUN, NOTE]
-    with suppress(StoreError):
-        if manifest := store.manifest(artifact):
-            names.append(manifest.payload)
-    return tuple(stamp_of(folder / name) for name in names)
 
 
 class _StoppedError(Exception):
@@ -159,9 +112,10 @@ class _StoppedError(Exception):
 class _Reading:
     """One verification, shared by its threads."""
 
-    def __init__(self, store: Store, observe: Callable[[int, int], None]) -> None:
+    def __init__(self, store: Store, observe: Callable[[int, int], None], clock: Clock) -> None:
         self._store = store
         self._observe = observe
+        self._clock = clock
         self._lock = threading.Lock()
         self._is_stopped = False
         self.done_bytes = self.total_bytes = 0
@@ -171,48 +125,56 @@ class _Reading:
 
     def observe_bytes(self, size_bytes: int) -> None:
         """Count what a thread has read."""
-        if self._is_stopped:
-            raise _StoppedError
         with self._lock:
             self.done_bytes += size_bytes
             self._observe(self.done_bytes, max(self.total_bytes, self.done_bytes))
 
-    def size_bytes(self, artifact: ArtifactId) -> int | None:
-        """Bytes that are to be read; None of an artifact that is not there, or of which only the record is."""
+    def size_bytes(self, artifact: ArtifactId) -> int:
+        """Bytes that are to be read of an artifact, as far as is known."""
         try:
             manifest = self._store.manifest(artifact)
+            is_there = manifest is not None and stamp_of(self._store.folder(artifact) / manifest.payload) is not None
         except StoreError:
             return 0
-        if manifest is None:
-            return None
-        is_there = stamp_of(self._store.folder(artifact) / manifest.payload) is not None
-        return manifest.size_bytes if is_there or not self._store.is_collected(artifact) else None
+        return manifest.size_bytes if manifest is not None and is_there else 0
 
-    def look(self, artifact: ArtifactId) -> Damage | None:
-        """What is wrong with an artifact."""
+    def look(self, artifact: ArtifactId) -> _Finding:
+        """What there is to say of an artifact."""
         for _ in range(_MAX_LOOKS):
-            seen = _see(self._store, artifact)
-            damage = self._look_once(artifact, seen)
-            if damage is None or _see(self._store, artifact) == seen:
-                break
-        return damage
+            try:
+                seen = see(self._store, artifact)
+                finding = self._look_once(artifact, seen)
+                if not isinstance(finding, Damage) or see(self._store, artifact) == seen:
+                    break
+            except UnreadableError as error:  # perhaps it was just being replaced, over a network
+                finding = Unread(artifact, str(error))
+        return finding
 
-    def _look_once(self, artifact: ArtifactId, seen: Seen) -> Damage | None:
+    def _look_once(self, artifact: ArtifactId, seen: Seen) -> _Finding:
         folder = self._store.folder(artifact)
         try:
             manifest = self._store.manifest(artifact)
+        except UnreadableError:
+            raise
         except StoreError as error:
             return Damage(artifact, (Fault(MANIFEST, str(error).partition(". Run `doit`")[0]),), seen)
         if manifest is None:
-            return None  # removed or forgotten meanwhile
+            return "missing"
         path = folder / manifest.payload
         stamp = stamp_of(path)
-        faults = [*self._find_fault(path, stamp, manifest), *_find_faults_of_notes(folder, manifest)]
+        if stamp is None and self._store.is_collected(artifact):
+            return "collected"
+        faults = [*self._find_fault(path, stamp, manifest)]
+        try:
+            faults += _find_faults_of_notes(folder, manifest)
+        except UnreadableError:
+            if not faults:
+                raise
         if faults:
             return Damage(artifact, tuple(faults), seen)
         if stamp is not None and stamp_of(path) == stamp:
-            keep_note(folder, manifest.digest, stamp)
-        return None
+            keep_note(folder, manifest.digest, stamp, self._clock)
+        return "whole"
 
     def _find_fault(self, path: Path, stamp: Stamp | None, manifest: Manifest) -> Iterator[Fault]:
         """What is wrong with a payload, all of which is read."""
@@ -222,16 +184,37 @@ class _Reading:
             yield Fault(path.name, f"{path}: has {stamp[0]} bytes, the manifest says {manifest.size_bytes}")
         else:
             try:
-                digest = digest_file(path, self.observe_bytes)
+                digest = self._digest(path)
             except OSError as error:
+                if not is_damage(error):
+                    raise UnreadableError(path, error) from error
                 yield Fault(path.name, f"{path}: cannot be read ({error.strerror})")
                 return
             if digest != manifest.digest:
                 yield Fault(path.name, f"{path}: xxh3 is {digest}, the manifest says {manifest.digest}")
 
+    def _digest(self, path: Path) -> Digest:
+        """A file's digest; what is read is counted in large pieces, because all threads wait for the count."""
+        uncounted = 0
+
+        def count(size_bytes: int) -> None:
+            nonlocal uncounted
+            if self._is_stopped:
+                raise _StoppedError
+            uncounted += size_bytes
+            if uncounted >= _BYTES_PER_CALL:
+                counted, uncounted = uncounted, 0
+                self.observe_bytes(counted)
+
+        try:
+            return digest_file(path, count)
+        finally:
+            if uncounted and not self._is_stopped:
+                self.observe_bytes(uncounted)
+
 
 def _find_faults_of_notes(folder: Path, manifest: Manifest) -> Iterator[Fault]:
-    """What is wrong with the files that nothing depends on."""
+    """What is wrong with the files that nothing depends on. Raises UnreadableError."""
     note = None
     try:
         note = read_note(folder)
@@ -241,9 +224,11 @@ def _find_faults_of_notes(folder: Path, manifest: Manifest) -> Iterator[Fault]:
     if stamp_of(path) is None:
         return  # somebody has taken it away
     try:
-        content = path.read_bytes()
-        is_whole = isinstance(json.loads(content), dict)
-    except (OSError, ValueError, RecursionError):
+        content = read_regular(path)
+        is_whole = isinstance(parse_json(decode_json(content)), dict)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise UnreadableError(path, error) from error
         is_whole = False
     else:
         if note is not None and note.digest == manifest.digest:

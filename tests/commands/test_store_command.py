@@ -1,12 +1,14 @@
 """What the commands on the whole store share."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.commands.store_commands import build_project, run_command
+from tests.project import DOIT, copy_project, environment
 
-COMMANDS = ("gc", "du", "pin", "unpin", "pins")
+COMMANDS = ("gc", "du", "pin", "unpin", "pins", "verify")
 
 
 @pytest.fixture
@@ -53,4 +55,23 @@ def test_a_wrong_option_is_one_message(capsys: pytest.CaptureFixture[str]):
     assert run_command("du", "--jsn") == 1
     assert capsys.readouterr().err == (
         "doit du: option --jsn not recognized. Did you mean `--json`? `doit help du` says what there is.\n"
+    )
+
+
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_a_stdout_that_takes_nothing_is_one_message(tmp_path: Path, *, is_buffered: bool):
+    settings = environment() | ({} if is_buffered else {"PYTHONUNBUFFERED": "1"})
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*DOIT, "verify"],
+            cwd=copy_project(tmp_path),
+            env=settings,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "what is printed cannot be written (No space left on device). Send it to a file with room, or to /dev/null.\n"
     )

@@ -1,8 +1,14 @@
 """`doit verify` as it is typed."""
 
+import fcntl
+import io
 import os
 import re
 import shutil
+import signal
+import threading
+import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +18,10 @@ from safetensors.numpy import save, save_file
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.run.build import Build, load_build
+from stages.store.artifacts import Store
 from stages.store.manifest import NOTE, RUN
-from tests.builders import publish
+from tests.builders import acting_as_nobody, collect, publish
+from tests.commands.store_commands import run_command
 from tests.project import copy_built, copy_project, list_made, run_doit
 
 pytestmark = pytest.mark.processes
@@ -54,8 +62,10 @@ def damage(root: Path, stage: str, name: str = "", **overrides: str) -> tuple[No
 
 def verify(root: Path, *arguments: str) -> tuple[int, list[str], str]:
     """Exit code, lines of stdout, stderr."""
-    done = run_doit(root, "verify", *arguments)
-    return done.returncode, done.stdout.splitlines(), done.stderr
+    printed, errors = io.StringIO(), io.StringIO()
+    with chdir(root), redirect_stdout(printed), redirect_stderr(errors):
+        code = run_command("verify", *arguments)
+    return code, printed.getvalue().splitlines(), errors.getvalue()
 
 
 def assert_like(line: str, start: str) -> None:
@@ -231,11 +241,87 @@ def test_a_changed_byte_of_a_finished_video_costs_its_export_and_nothing_else(
     assert verify(root)[0] == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
-def test_what_may_not_be_read_is_named(root: Path):
-    build, node = node_of(root, "export")
+@pytest.fixture
+def here(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """The project, as the working folder of this process, which has imported all that it needs: nobody may not."""
+    monkeypatch.chdir(root)
+    assert run_command("verify") == 0
+    capsys.readouterr()
+    return root
+
+
+def test_what_may_not_be_read_is_named_and_stays(here: Path, capsys: pytest.CaptureFixture[str]):
+    build, node = node_of(here, "export")
     path = build.store.payload(node.artifact)
     path.chmod(0)
-    code, lines, _ = verify(root)
-    assert code == 1
-    assert lines[0].startswith(f"demo: {node.title}: {path}: cannot be read (Permission denied)")
+    with acting_as_nobody(path):
+        assert run_command("verify") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (f"demo: {node.title}: {path}: cannot be read (Permission denied). Fix that and run it again.")
+    assert lines[1].startswith("3 artifacts whole: ")
+    assert lines[1].endswith(" 1 more cannot be read.")
+    path.chmod(0o644)
+    assert build.verdict(node).is_fresh
+
+
+def test_where_nothing_can_be_read_that_is_said(here: Path, capsys: pytest.CaptureFixture[str]):
+    build, node = node_of(here, "export")
+    path = build.store.payload(node.artifact)
+    path.chmod(0)
+    with acting_as_nobody(path):
+        assert run_command("verify", "export") == 1
+    assert capsys.readouterr().out.splitlines()[1] == "nothing was read. 1 more cannot be read."
+
+
+def test_a_stage_that_may_not_be_read_is_one_message(here: Path, capsys: pytest.CaptureFixture[str]):
+    stage = here / "artifacts/denoise"
+    stage.chmod(0)
+    with acting_as_nobody(stage):
+        assert run_command("verify", "--all") == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"{stage}: Permission denied. Fix that and run it again.\n")
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [(("decode",), "1 more was deleted by `doit gc`."), (("encode", "decode"), "2 more were deleted by `doit gc`.")],
+)
+def test_what_is_collected_is_not_yet_to_be_made(
+    here: Path, capsys: pytest.CaptureFixture[str], stages: tuple[str, ...], said: str
+):
+    build = load_build(here, {})
+    for stage in stages:
+        collect(Store(build.store.root), build.graph.videos["demo"][stage])
+    assert run_command("verify") == 0
+    assert capsys.readouterr().out.endswith(f"/s. {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "Some of what is damaged may be marked, so that `doit` makes it again."),
+        (["--rebuild", "encode"], "Nothing was published."),
+    ],
+    ids=["marks", "rebuilds"],
+)
+def test_ctrl_c_says_what_may_have_been_done(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], what: str
+):
+    damage(here, "export")
+    with (here / "artifacts/.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiter = threading.Thread(target=interrupt_who_waits_for_a_lock)
+        waiter.start()
+        assert run_command("verify", *arguments) == 1
+        waiter.join()
+    assert capsys.readouterr().err == f"interrupted. {what}\n"
+
+
+def interrupt_who_waits_for_a_lock() -> None:
+    """Send this process a SIGINT as soon as it waits for a lock."""
+    for _ in range(3_000):
+        waiting = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+        if any(str(os.getpid()) in fields for fields in waiting):
+            break
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)

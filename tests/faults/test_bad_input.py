@@ -25,6 +25,7 @@ from stages.preflight.answers import _read_json
 from stages.run.build import Build, load_build
 from stages.store.artifacts import Store
 from stages.store.drafts import Drafts
+from stages.store.inputs import check_inputs
 from stages.store.manifest import MANIFEST
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.tensors.files import TensorReader, read_tensors
@@ -257,7 +258,7 @@ def test_a_payload_that_is_no_file_is_one_message_and_its_artifact_is_forgotten(
     path = store.payload(ENCODE.artifact)
     replace(path, put)
     with pytest.raises((StoreError, OSError)) as error:
-        store.check_inputs(DENOISE)
+        check_inputs(store, DENOISE)
     assert str(path) in str(error.value)
 
 

@@ -1,5 +1,6 @@
 """Files are opened without waiting, and only regular ones."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from stages.keys import digest_bytes
 from stages.machine.regular_files import (
     digest_file,
+    is_damage,
     open_descriptor,
     open_regular,
     read_regular,
@@ -130,3 +132,20 @@ def test_what_reads_a_file_tells_how_much_was_read(tmp_path: Path):
     digest_file(tmp_path / "file", sizes.append)
     assert len(sizes) > 1
     assert sum(sizes) == 1_000_000
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_folder, make_socket, make_device, make_loop, lambda _path: None])
+def test_what_is_no_regular_file_is_lost(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "file")
+    with pytest.raises(OSError, match=r".") as refused:
+        digest_file(tmp_path / "file")
+    assert is_damage(refused.value)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EINTR])
+def test_what_cannot_be_read_at_present_is_not_lost(code: int):
+    assert not is_damage(OSError(code, os.strerror(code)))
+
+
+def test_what_the_disk_cannot_give_is_lost():
+    assert is_damage(OSError(errno.EIO, os.strerror(errno.EIO)))

@@ -22,7 +22,7 @@ from stages.pipeline.denoise import GUIDER, SCHEDULER, TRANSFORMER
 from stages.run.job import Job, perform
 from stages.run.report import Report
 from stages.store.artifacts import Store
-from stages.store.held_inputs import hold_inputs
+from stages.store.inputs import hold_inputs
 from stages.store.partial import PartialState, PartialStates
 from stages.store.stat_cache import StatCache
 from stages.store.verdict import Reason, Verdict

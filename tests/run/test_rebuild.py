@@ -17,7 +17,8 @@ from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
 from stages.run.build import Build, load_build
 from stages.run.rebuild import Rebuilt, rebuild
-from tests.builders import files_below, publish
+from stages.store.artifacts import Store
+from tests.builders import collect, files_below, publish
 from tests.project import copy_params
 
 pytestmark = pytest.mark.processes
@@ -143,6 +144,49 @@ def test_what_it_was_made_from_must_be_there(root: Path, change: Callable[[Build
     with pytest.raises(StageError) as error:
         rebuild(build, node, ignore)
     assert str(error.value) == f"{node.title}: was made from {decode.title}, which {state}. Run `doit` first."
+
+
+def lose(store: Store, node: Node) -> None:
+    store.payload(node.artifact).unlink()
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [(collect, "was deleted by `doit gc`"), (lose, "has lost its file video.mp4")],
+    ids=["collected", "lost"],
+)
+def test_without_its_payload_nothing_is_made_that_cannot_be_compared(
+    root: Path, end: Callable[[Store, Node], None], why: str
+):
+    build = load_build(root, FROM_FILE)
+    node = publish_frames(build)
+    publish(build.store, node)
+    end(build.store, node)
+    with pytest.raises(StageError) as error:
+        rebuild(build, node, ignore)
+    assert str(error.value) == (
+        f"{node.title}: {why}: there is nothing to compare with. `doit {node.title}` makes it again."
+    )
+    assert not (build.store.root / "logs").exists()  # no process was started
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [(collect, "was deleted by `doit gc`"), (lose, "has lost its file frames.safetensors")],
+    ids=["collected", "lost"],
+)
+def test_without_the_payload_of_an_input_nothing_is_made(root: Path, end: Callable[[Store, Node], None], why: str):
+    build = load_build(root, FROM_FILE)
+    node = publish_frames(build)
+    publish(build.store, node)
+    decode = build.graph.videos["demo"]["decode"]
+    end(build.store, decode)
+    with pytest.raises(StageError) as error:
+        rebuild(build, node, ignore)
+    assert str(error.value) == (
+        f"{node.title}: was made from {decode.title}, which {why}. Run `doit {decode.title}` first."
+    )
+    assert not (build.store.root / "logs").exists()
 
 
 def test_a_damaged_input_is_reported_and_made_again_by_the_next_run(root: Path):

@@ -2,24 +2,22 @@
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from stages.errors import StoreError
 from stages.keys import ArtifactId, Digest, Node, digest_bytes
 from stages.store.artifacts import Store
-from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
+from stages.store.inputs import check_inputs
+from stages.store.manifest import MANIFEST, NOTE, RUN
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_chain, build_node, collect, files_below, payload_of, publish
+from tests.builders import CODE, acting_as_nobody, build_chain, build_node, collect, files_below, payload_of, publish
+from tests.store.moments import states_after
 
 pytestmark = pytest.mark.processes
 
@@ -113,84 +111,6 @@ def test_what_is_said_of_the_bytes_before_is_said_of_the_file(
     assert (again.is_same_as_before, again.was_damaged) == (is_same, was_damaged)
 
 
-def test_forgetting_and_removing_what_is_not_there_does_nothing(store: Store):
-    node = build_node()
-    assert not store.forget(node.artifact)
-    assert not store.remove(node.artifact)
-
-
-def test_removing_leaves_every_other_artifact(store: Store):
-    one, other = build_node(prompt="one"), build_node(prompt="other")
-    publish(store, one)
-    before = files_below(store.root)
-    publish(store, other)
-    assert store.remove(other.artifact)
-    assert files_below(store.root) == before
-
-
-def test_removing_makes_no_draft_for_which_a_full_disk_has_no_room(store: Store):
-    node = build_node()
-    publish(store, node)
-    shutil.rmtree(store.root / ".drafts")
-    assert store.remove(node.artifact)
-    assert {path.name for path in store.root.iterdir()} == {".lock", "encode"}
-    assert list((store.root / "encode").iterdir()) == []
-
-
-def test_a_removal_that_was_killed_leaves_an_artifact_or_none_and_can_be_repeated(store: Store, tmp_path: Path):
-    program = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event in ("open", "os.remove", "os.rmdir", "os.listdir", "fcntl.flock"):
-        left -= 1
-        if left < 0:
-            os._exit(9)
-store, artifact = Store(Path(sys.argv[1])), build_node().artifact
-sys.addaudithook(count)
-store.remove(artifact)
-"""
-    node, states = build_node(), []
-    for moment in range(100):
-        publish(store, node)
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path)
-        states.append(store.verdict(node, CODE).state)
-        store.remove(node.artifact)
-        assert not store.folder(node.artifact).exists()
-        if ended.returncode == 0:
-            break
-    assert {*states} == {"fresh", "absent"}
-    assert states == sorted(states, reverse=True)
-
-
-def test_of_an_artifact_that_is_a_link_to_another_place_only_the_link_is_removed(store: Store, tmp_path: Path):
-    node = build_node()
-    publish(store, node)
-    store.folder(node.artifact).rename(tmp_path / "elsewhere")
-    store.folder(node.artifact).symlink_to(tmp_path / "elsewhere")
-    assert store.remove(node.artifact)
-    assert not store.remove(node.artifact)
-    assert (tmp_path / "elsewhere/manifest.json").is_file()
-
-
-def test_what_cannot_be_removed_is_one_message(store: Store):
-    node = build_node()
-    publish(store, node)
-    (store.folder(node.artifact) / "mine").mkdir()
-    with pytest.raises(StoreError) as refused:
-        store.remove(node.artifact)
-    assert str(refused.value) == (
-        f"{store.folder(node.artifact)}: cannot be removed (Is a directory). Fix its permissions, or ask whoever owns "
-        "it."
-    )
-
-
 def test_a_draft_that_fails_leaves_nothing(store: Store):
     def fail() -> None:
         with store.draft() as draft:
@@ -213,16 +133,6 @@ def test_a_payload_cut_at_any_length_is_corrupt(store: Store, length: int):
     assert verdict.reasons == (Reason("payload", 7, length),)
 
 
-def test_a_manifest_cut_at_any_length_is_corrupt(store: Store):
-    node = build_node()
-    publish(store, node)
-    path = store.folder(node.artifact) / MANIFEST
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        assert store.verdict(node, CODE).state == "corrupt", length
-
-
 def test_a_missing_payload_is_corrupt(store: Store):
     node = build_node()
     publish(store, node)
@@ -238,74 +148,18 @@ def test_a_corrupt_artifact_is_replaced(store: Store):
     assert store.verdict(node, CODE).is_fresh
 
 
-def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(store: Store, tmp_path: Path):
+def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(tmp_path: Path):
     """The process ends without warning at the n-th operation on the file system, for every n."""
-    program = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node, publish
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event in ("open", "os.rename", "os.mkdir", "os.remove", "shutil.rmtree", "fcntl.flock"):
-        left -= 1
-        if left < 0:
-            os._exit(9)
-store = Store(Path(sys.argv[1]))
-sys.addaudithook(count)
-publish(store, build_node())
-"""
-    node = build_node()
-    states = []
-    for moment in range(100):
-        shutil.rmtree(store.root, ignore_errors=True)
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path)
-        states.append(store.verdict(node, CODE).state)
-        store.sweep_drafts()
-        assert list(store.root.glob(".drafts/*")) == []
-        if ended.returncode == 0:
-            break
+    states = states_after("kill_writer", tmp_path / "artifacts")
     assert set(states[:-1]) <= {"absent", "fresh"}
     assert states[0] == "absent"
     assert states[-1] == "fresh"
     assert len(states) > 8  # the payload, two JSON files, four syncs, the rename: all moments were tried
 
 
-def test_a_disk_that_is_full_at_any_moment_leaves_the_old_artifact_or_the_new_one(store: Store, tmp_path: Path):
+def test_a_disk_that_is_full_at_any_moment_leaves_the_old_artifact_or_the_new_one(tmp_path: Path):
     """The n-th operation on the file system fails, for every n."""
-    program = """
-import errno, os, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[3:]
-from tests.builders import build_node, publish
-from stages.store.artifacts import Store
-left = int(sys.argv[2])
-def fail(event, arguments):
-    global left
-    if event in ("open", "os.rename", "os.mkdir"):
-        left -= 1
-        if left == -1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-store = Store(Path(sys.argv[1]))
-sys.addaudithook(fail)
-try:
-    publish(store, build_node(), b"other")
-finally:
-    print(left)
-"""
-    node, digests = build_node(), []
-    for moment in range(100):
-        publish(store, node, b"payload")
-        command = [sys.executable, "-c", program, str(store.root), str(moment), *PATHS]
-        ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
-        assert store.verdict(node, CODE).is_fresh, moment
-        digests.append(digest_bytes(store.payload(node.artifact).read_bytes()))
-        assert store.check_inputs(build_node("denoise", inputs={"encode": node.key})) == {node.artifact: digests[-1]}
-        if int(ended.stdout) >= 0:  # there was no such operation
-            break
+    digests = states_after("fill_disk", tmp_path / "artifacts")
     assert set(digests[:-1]) == {digest_bytes(b"payload"), digest_bytes(b"other")}  # before and after the renames
     assert digests[-1] == digest_bytes(b"other")
     assert len(digests) > 8
@@ -362,7 +216,7 @@ for _ in range(100):
     states = {"fresh"}
     while any(writer.poll() is None for writer in writers):
         states.add(store.verdict(node, CODE).state)
-        store.check_inputs(build_node("denoise", inputs={"encode": node.key}))
+        check_inputs(store, build_node("denoise", inputs={"encode": node.key}))
         store.sweep_drafts()
     assert [writer.returncode for writer in writers] == [0, 0]
     assert states == {"fresh"}
@@ -417,14 +271,6 @@ def test_two_writers_of_one_node_leave_one_whole_artifact(store: Store):
             store.publish(node, draft, payload=payload_of(node.stage), inputs={}, code=CODE, run={})
     assert store.verdict(node, CODE).is_fresh
     assert list((store.root / ".drafts").iterdir()) == []
-
-
-def test_an_input_removed_in_the_middle_of_a_run_is_reported(store: Store):
-    encode, denoise = build_chain()
-    with pytest.raises(StoreError, match=r"was removed while it was in use. Run `doit` again."):
-        publish(store, denoise)
-    assert store.verdict(denoise, CODE).state == "absent"
-    assert store.verdict(encode, CODE).state == "absent"
 
 
 def test_of_a_node_from_a_file_it_is_the_code_that_reads_files_that_changes(store: Store):
@@ -482,19 +328,6 @@ def test_a_collected_artifact_that_is_made_again_is_compared_with_what_it_was(st
     assert publish(store, node, b"two").is_same_as_before is False
 
 
-def test_an_input_that_was_collected_is_an_error_that_says_how_to_have_it_again(store: Store):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    publish(store, denoise)
-    collect(store, encode)
-    with pytest.raises(StoreError) as caught:
-        store.check_inputs(denoise)
-    assert str(caught.value) == (
-        f"{store.payload(encode.artifact)}: was deleted by `doit gc`. Run `doit {encode.title}`: it is made again."
-    )
-    assert store.verdict(encode, CODE) == Verdict("collected")  # still a record, and not forgotten
-
-
 def test_what_is_collected_while_it_is_made_again_is_there_afterwards(store: Store):
     """Its manifest is that of equal bytes, and younger than the draft: but its payload is gone."""
     node = build_node()
@@ -513,7 +346,7 @@ def remake_while_in_use(store: Store, payload: bytes) -> Node:
     encode, denoise = build_chain()
     publish(store, encode, b"one")
     with store.draft() as draft:
-        inputs = store.check_inputs(denoise)
+        inputs = check_inputs(store, denoise)
         publish(store, encode, payload)
         (draft / payload_of("denoise")).write_bytes(b"made from one")
         store.publish(denoise, draft, payload=payload_of(denoise.stage), inputs=inputs, code=CODE, run={})
@@ -537,7 +370,7 @@ def test_a_result_is_published_when_what_it_was_made_from_is_gone(
     encode, denoise = build_chain()
     publish(store, encode)
     with store.draft(denoise) as draft:
-        inputs = store.check_inputs(denoise)
+        inputs = check_inputs(store, denoise)
         end(store, encode.artifact)
         (draft / payload_of("denoise")).write_bytes(b"an hour's work")
         store.publish(denoise, draft, payload=payload_of(denoise.stage), inputs=inputs, code=CODE, run={})
@@ -546,110 +379,8 @@ def test_a_result_is_published_when_what_it_was_made_from_is_gone(
     assert store.verdict(denoise, CODE).is_fresh
 
 
-def test_a_forgotten_artifact_can_still_be_read_by_who_began_before(store: Store):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    store.forget(encode.artifact)
-    assert store.payload(encode.artifact).read_bytes() == b"payload"
-    assert store.check_inputs(denoise) == {encode.artifact: digest_bytes(b"payload")}
-
-
 def test_an_input_that_was_made_again_with_equal_bytes_does_no_harm(store: Store):
     assert store.verdict(remake_while_in_use(store, b"one"), CODE).is_fresh
-
-
-@pytest.mark.parametrize("position", range(len(b"payload")))
-def test_a_flipped_bit_of_an_input_is_reported_and_the_next_run_fixes_it(store: Store, position: int):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    path = store.payload(encode.artifact)
-    damaged = b"payload"[:position] + bytes([b"payload"[position] ^ 1]) + b"payload"[position + 1 :]
-    path.write_bytes(damaged)
-    digests = digest_bytes(b"payload"), digest_bytes(damaged)
-    assert store.verdict(encode, CODE) == Verdict("corrupt", (Reason("digest", *digests),))
-    with pytest.raises(StoreError) as error:
-        store.check_inputs(denoise)
-    assert str(error.value) == (
-        f"{path}: xxh3 is {digest_bytes(damaged)}, the manifest says {digest_bytes(b'payload')}; "
-        "the file was cut or edited. Run `doit` again: it is made anew."
-    )
-    assert store.verdict(encode, CODE) == Verdict("forgotten")
-    again = publish(store, encode)
-    assert (again.is_same_as_before, again.was_damaged) == (False, True)
-    assert store.check_inputs(denoise) == {encode.artifact: digest_bytes(b"payload")}
-
-
-def test_an_input_without_its_payload_is_reported_and_forgotten(store: Store):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    store.payload(encode.artifact).unlink()
-    with pytest.raises(StoreError, match=r"embeddings.safetensors: is not there. Run `doit` again: it is made anew.$"):
-        store.check_inputs(denoise)
-    assert store.verdict(encode, CODE) == Verdict("forgotten")
-
-
-def test_an_artifact_copied_under_another_key_is_corrupt(store: Store):
-    one, other = build_node(prompt="one"), build_node(prompt="other")
-    publish(store, one)
-    shutil.copytree(store.folder(one.artifact), store.folder(other.artifact))
-    path = store.folder(other.artifact) / MANIFEST
-    assert store.verdict(other, CODE) == Verdict(
-        "corrupt", (Reason("manifest", None, f"{path}: is the manifest of {one.title}. Run `doit`: it is made again."),)
-    )
-
-
-def edit_manifest(store: Store, node: Node, edit: Callable[[dict[str, Any]], None]) -> None:
-    """Write another manifest in its place, of the kind that has no checksum."""
-    path = store.folder(node.artifact) / MANIFEST
-    fields = json.loads(path.read_text(encoding="utf-8"))
-    del fields["checksum"]
-    edit(fields)
-    path.write_text(json.dumps(fields), encoding="utf-8")
-
-
-EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "no inputs": lambda fields: fields.update(inputs={}),
-    "itself as input": lambda fields: fields["inputs"]["encode"].update(key=fields["key"]),
-    "a spare input": lambda fields: fields["inputs"].update(decode=fields["inputs"]["encode"]),
-    "a payload elsewhere": lambda fields: fields.update(payload="../x"),
-    "another file as payload": lambda fields: fields.update(payload="run.json"),
-    "another stage": lambda fields: fields.update(stage="upscale"),
-    "a parameter": lambda fields: fields["parameters"].update(seed=1),
-    "a size that is text": lambda fields: fields.update(size_bytes="7"),
-    "a digest of another kind": lambda fields: fields.update(digest="sha256:0"),
-    "another format": lambda fields: fields.update(format=2),
-    "a missing field": lambda fields: fields.pop("code"),
-}
-
-
-@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_an_edited_manifest_is_corrupt_and_never_followed(store: Store, edit: Callable[[dict[str, Any]], None]):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    publish(store, denoise)
-    edit_manifest(store, denoise, edit)
-    assert store.verdict(denoise, CODE).state == "corrupt"
-    with pytest.raises(StoreError, match=r"not a manifest \(.+\). Run `doit`: it is made again.$"):
-        store.present_manifest(denoise.artifact)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
-    max_leaves=5,
-)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
-@given(field=st.sampled_from(sorted(Manifest.__dataclass_fields__)), value=JSON)
-def test_a_manifest_with_any_other_value_is_corrupt(store: Store, field: str, value: object):
-    encode, denoise = build_chain()
-    publish(store, encode)
-    publish(store, denoise)
-    before = json.loads((store.folder(denoise.artifact) / MANIFEST).read_text(encoding="utf-8"))[field]
-    edit_manifest(store, denoise, lambda fields: fields.update({field: value}))
-    is_equal = json.dumps(value) == json.dumps(before)
-    assert store.verdict(denoise, CODE).state == ("fresh" if is_equal else "corrupt")
 
 
 @pytest.mark.parametrize(("umask", "folder", "file"), [(0o022, 0o755, 0o644), (0o027, 0o750, 0o640), (0, 0o777, 0o666)])
@@ -692,22 +423,30 @@ def test_an_unwritable_store_is_reported(tmp_path: Path):
         pass
 
 
-def test_a_manifest_that_thousands_of_nodes_read_is_parsed_once_and_again_when_it_changes(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
-    encode, denoise = build_chain()
-    publish(store, encode, b"one")
-    publish(store, denoise)
-    parsed: list[str] = []
-    from_json = Manifest.from_json
+@pytest.mark.parametrize("is_there", [True, False], ids=["in a store", "in a new one"])
+def test_what_lies_above_a_store_need_not_be_readable(tmp_path: Path, *, is_there: bool):
+    above, node = tmp_path / "above", build_node()
+    above.mkdir()
+    store = Store(above / "artifacts")
+    if is_there:
+        store.root.mkdir()
+        store.root.chmod(0o777)
+    above.chmod(0o333)
+    with acting_as_nobody(above):
+        publish(store, node)
+    assert store.verdict(node, CODE).is_fresh
 
-    def watch(text: str) -> Manifest:
-        parsed.append(text)
-        return from_json(text)
 
-    monkeypatch.setattr(Manifest, "from_json", watch)
-    fresh = Store(store.root)
-    assert [fresh.verdict(denoise, CODE).state for _ in range(5)] == ["fresh"] * 5
-    assert len(parsed) == 2
-    publish(store, encode, b"two")
-    assert fresh.verdict(denoise, CODE).state == "stale"
+def test_publishing_does_not_throw_away_work_because_what_was_there_cannot_be_read(store: Store):
+    node = build_node()
+    publish(store, node)
+    store.forget(node.artifact)
+    path = store.payload(node.artifact)
+    path.chmod(0)
+    store.folder(node.artifact).chmod(0o777)
+    for folder in (store.root, store.root / "encode", store.root / ".drafts", store.root / ".lock"):
+        folder.chmod(0o777)
+    with acting_as_nobody(store.root):
+        again = publish(store, node)
+    assert (again.is_same_as_before, again.was_damaged) == (None, False)
+    assert store.verdict(node, CODE).is_fresh

@@ -14,6 +14,7 @@ from stages.keys import ArtifactId, Node
 from stages.store.artifacts import Store
 from stages.store.collection import Plan, plan_collection
 from stages.store.collector import Collected, Collector
+from stages.store.inputs import check_inputs
 from stages.store.inventory import Inventory, take_inventory
 from stages.store.manifest import COLLECTED, MANIFEST, RUN
 from stages.store.pins import Pin, Pins
@@ -158,7 +159,7 @@ def test_what_was_used_or_made_again_after_the_plan_was_made_stays(store: Store,
     set_age(store, node, 0.0)
     inventory = take_inventory(store.root)
     if act == "used":
-        store.check_inputs(build_node("denoise", inputs={"encode": node.key}))
+        check_inputs(store, build_node("denoise", inputs={"encode": node.key}))
     elif act == "made again":
         publish(store, node, b"other bytes")
     else:

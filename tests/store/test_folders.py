@@ -1,6 +1,7 @@
 """Whether a store's folders can take what a run will write."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -10,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from stages.store.folders import find_folder_faults
-from tests.builders import as_another_user
+from tests.builders import NOBODY, acting_as_nobody, as_another_user
 from tests.mounts import fill, mounted, use_up_inodes
 
 STAGES = ("encode", "denoise")
-NOBODY = 65534
 ELSEWHERE = "set `artifacts` in params/machine.toml to another folder."
 
 
@@ -32,6 +32,27 @@ def test_a_new_store_gets_its_empty_folders_and_nothing_else(root: Path):
         assert find(root) == []
         assert {path.name for path in root.iterdir()} == {".lock", ".drafts", "encode", "denoise", "videos"}
         assert [*root.glob("*/*")] == []
+
+
+def test_in_a_store_of_several_users_all_folders_are_for_all_of_them(root: Path):
+    root.mkdir()
+    root.chmod(0o777)
+    before = os.umask(0o022)
+    try:
+        assert find(root) == []
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in root.iterdir() if path.is_dir()}
+    assert modes == dict.fromkeys((".drafts", "encode", "denoise", "videos"), 0o777)
+
+
+def test_a_store_that_cannot_be_synced_is_named(root: Path):
+    root.mkdir()
+    root.chmod(0o333)
+    with acting_as_nobody(root):
+        assert find(root) == [
+            f"{root}: cannot be written (Permission denied). Make room or fix its permissions, or {ELSEWHERE}"
+        ]
 
 
 def test_where_nothing_will_be_made_nothing_is_tried(root: Path):

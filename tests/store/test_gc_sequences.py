@@ -19,6 +19,7 @@ from stages.run.build import load_build
 from stages.run.demand import Demand
 from stages.store.artifacts import Store
 from stages.store.housekeeping import Limits, collect_garbage
+from stages.store.inputs import check_inputs
 from stages.store.inventory import take_inventory
 from stages.store.leases import Leases
 from stages.store.pins import Pin, Pins
@@ -97,7 +98,7 @@ class World:
 
     def make(self, node: Node) -> None:
         with self.store.draft(node) as draft:
-            inputs = self.store.check_inputs(node)
+            inputs = check_inputs(self.store, node)
             name = Pipeline()[node.stage].makes.payload
             (draft / name).write_bytes(payload_of(node))
             self.store.publish(node, draft, payload=name, inputs=inputs, code=CODE, run={})

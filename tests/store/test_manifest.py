@@ -84,6 +84,7 @@ def test_the_file_is_sorted_and_ends_with_a_line_break():
         (edited(more=1), "wrong, missing or unknown: more"),
         (edited(payload="../x"), "wrong, missing or unknown: payload"),
         (edited(payload="run.json"), "wrong, missing or unknown: payload"),
+        (edited(payload="run.damaged.json"), "wrong, missing or unknown: payload"),
         (edited(inputs={}), "its key is not that of its stage, parameters, components and inputs"),
         (edited(parameters={}), "its key is not that of its stage, parameters, components and inputs"),
         (edited(key="a" * 32), "its key is not that of its stage, parameters, components and inputs"),

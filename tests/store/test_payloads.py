@@ -3,20 +3,21 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stages.errors import UnreadableError
 from stages.keys import Digest, Node, digest_bytes
 from stages.store import payloads
 from stages.store.artifacts import Store
 from stages.store.manifest import NOTE, RUN
 from stages.store.payloads import Note, is_still, keep_note, note_published, read_note, stamp_of
 from stages.store.verdict import Reason, Verdict
-from tests.builders import CODE, build_node, publish
+from tests.builders import CODE, acting_as_nobody, build_node, no_more_files, publish
 
 NODE = build_node(prompt="x")
-YOUNG_S = 2.1  # after which a file is old enough
 
 
 @pytest.fixture
@@ -41,9 +42,14 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return paths
 
 
-def judge(store: Store, node: Node = NODE) -> Verdict:
+def later() -> int:
+    """The time in three seconds, when files of the present are old enough."""
+    return time.time_ns() + 3_000_000_000
+
+
+def judge(store: Store, node: Node = NODE, clock: Callable[[], int] = time.time_ns) -> Verdict:
     """As another process would."""
-    return Store(store.root).verdict(node, CODE)
+    return Store(store.root, clock=clock).verdict(node, CODE)
 
 
 def damage(path: Path) -> bytes:
@@ -64,17 +70,15 @@ def test_what_was_just_published_is_not_read(store: Store, read: list[Path]):
 def test_one_that_was_touched_is_read_once(store: Store, read: list[Path]):
     path = store.payload(NODE.artifact)
     path.touch()
-    time.sleep(YOUNG_S)
-    assert [judge(store).state for _ in range(3)] == ["fresh"] * 3
+    assert [judge(store, clock=later).state for _ in range(3)] == ["fresh"] * 3
     assert read == [path]
 
 
 @pytest.mark.parametrize("copy", [shutil.copy, shutil.copy2])
 def test_a_store_that_was_copied_is_read_once(store: Store, read: list[Path], tmp_path: Path, copy: object):
     shutil.copytree(store.root, tmp_path / "copy", copy_function=copy)
-    time.sleep(YOUNG_S)
     there = Store(tmp_path / "copy")
-    assert [judge(there).state for _ in range(3)] == ["fresh"] * 3
+    assert [judge(there, clock=later).state for _ in range(3)] == ["fresh"] * 3
     assert read == [there.payload(NODE.artifact)]
     assert judge(store).is_fresh
     assert len(read) == 1
@@ -114,8 +118,7 @@ def test_a_store_that_has_seen_a_payload_sees_that_it_changes(store: Store):
 
 def test_a_damaged_payload_is_read_once_by_one_process(store: Store, read: list[Path]):
     damage(store.payload(NODE.artifact))
-    time.sleep(YOUNG_S)
-    here = Store(store.root)
+    here = Store(store.root, clock=later)
     assert [here.verdict(NODE, CODE).state for _ in range(3)] == ["corrupt"] * 3
     assert len(read) == 1
 
@@ -168,8 +171,7 @@ def test_a_note_is_of_its_payload_alone(store: Store):
     path = store.payload(other.artifact)
     path.unlink()
     path.hardlink_to(store.payload(NODE.artifact))
-    time.sleep(YOUNG_S)
-    keep_note(store.folder(NODE.artifact), digest_bytes(b"payload"), stamp_of(path) or (0, 0, 0, 0))
+    keep_note(store.folder(NODE.artifact), digest_bytes(b"payload"), stamp_of(path) or (0, 0, 0, 0), later)
     assert judge(store).is_fresh
     shutil.copy(store.folder(NODE.artifact) / NOTE, store.folder(other.artifact) / NOTE)
     assert judge(store, other).state == "corrupt"
@@ -188,8 +190,7 @@ def test_what_is_read_later_leaves_what_was_noted_of_run_json(store: Store):
     before = read_note(folder)
     path.touch()
     (folder / RUN).write_text("damaged")
-    time.sleep(YOUNG_S)
-    assert judge(store).is_fresh
+    assert judge(store, clock=later).is_fresh
     after = read_note(folder)
     assert before is not None
     assert after is not None
@@ -238,4 +239,40 @@ def test_a_file_that_is_gone_counts_as_what_its_manifest_says(tmp_path: Path):
     assert is_still(tmp_path / "file", digest_bytes(b"one"))
     assert not is_still(tmp_path / "file", digest_bytes(b"two"))
     assert is_still(tmp_path / "gone", digest_bytes(b"two"))
-    assert not is_still(tmp_path, digest_bytes(b"two"))
+    assert is_still(tmp_path, digest_bytes(b"two")) is False
+
+
+def test_of_a_file_that_may_not_be_read_nobody_knows_what_it_is(store: Store):
+    path = store.payload(NODE.artifact)
+    path.chmod(0)
+    with acting_as_nobody(path):
+        assert is_still(path, digest_bytes(b"payload")) is None
+
+
+def test_a_payload_that_may_not_be_read_is_no_damaged_one(store: Store):
+    path = store.payload(NODE.artifact)
+    path.touch()
+    path.chmod(0)
+    with acting_as_nobody(path), pytest.raises(UnreadableError) as refused:
+        judge(store)
+    assert str(refused.value) == f"{path}: cannot be read (Permission denied). Fix that and run it again."
+    path.chmod(0o644)
+    assert judge(store).is_fresh
+
+
+def test_a_payload_in_a_folder_that_may_not_be_searched_is_no_missing_one(store: Store):
+    folder = store.folder(NODE.artifact)
+    folder.parent.chmod(0)
+    with acting_as_nobody(folder.parent), pytest.raises(UnreadableError) as refused:
+        judge(store)
+    assert str(refused.value) == (
+        f"{folder / 'manifest.json'}: cannot be read (Permission denied). Fix that and run it again."
+    )
+    folder.parent.chmod(0o755)
+
+
+def test_what_cannot_be_opened_for_want_of_descriptors_is_no_damaged_payload(store: Store):
+    store.payload(NODE.artifact).touch()
+    with no_more_files(), pytest.raises(UnreadableError, match=r"cannot be read \(Too many open files\)"):
+        judge(store)
+    assert judge(store).is_fresh

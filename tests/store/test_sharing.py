@@ -50,3 +50,15 @@ def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path):
     tmp_path.chmod(0o777)
     make_folder(tmp_path / "encode", tmp_path)
     assert mode_of(tmp_path / "encode") == 0o700
+
+
+def test_each_folder_that_is_made_is_shared(tmp_path: Path):
+    tmp_path.chmod(0o777)
+    make_folder(tmp_path / "partial/denoise/key", tmp_path)
+    made = ("partial", "partial/denoise", "partial/denoise/key")
+    assert [mode_of(tmp_path / name) for name in made] == [0o777] * 3
+
+
+def test_a_store_that_is_made_with_its_first_folder_has_what_the_umask_leaves(tmp_path: Path):
+    make_folder(tmp_path / "a/artifacts/encode", tmp_path / "a/artifacts")
+    assert [mode_of(tmp_path / name) for name in ("a", "a/artifacts", "a/artifacts/encode")] == [0o755] * 3

@@ -4,15 +4,18 @@ import os
 import random
 import shutil
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stages.keys import ArtifactId, digest_bytes
+from stages.keys import ArtifactId, Node, digest_bytes
 from stages.store.artifacts import Store
-from stages.store.manifest import FORGOTTEN, MANIFEST, NOTE, RUN
-from stages.store.verification import DAMAGED_RUN, Damage, find_artifacts, mark, verify
-from tests.builders import CODE, build_chain, build_node, publish
+from stages.store.damage import Damage, mark
+from stages.store.manifest import MANIFEST, NOTE, RUN
+from stages.store.verification import Unread, find_artifacts, verify
+from tests.builders import CODE, acting_as_nobody, build_chain, build_node, collect, no_more_files, publish
 from tests.project import ALL
 
 NUM_FLIPS = 1_000
@@ -108,22 +111,6 @@ def test_whatever_is_in_the_place_of_a_payload_is_named(store: Store, harm: obje
     assert [fault.message for fault in damage.faults] == [f"{path}: {message}"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"host": "there"}', "[" * 100_000])
-def test_a_damaged_run_json_is_named_and_costs_no_result(store: Store, content: str):
-    path = store.folder(DENOISE.artifact) / RUN
-    path.write_text(content)
-    (damage,) = find_damage(store)
-    assert not damage.is_lost
-    assert [fault.message for fault in damage.faults] == [
-        f"{path}: is not what was written; it only says how the result was made"
-    ]
-    assert Store(store.root).verdict(DENOISE, CODE).is_fresh
-    assert mark(store, [damage]) == {}
-    assert path.with_name(DAMAGED_RUN).read_text() == content
-    assert find_damage(store) == []
-    assert Store(store.root).verdict(DENOISE, CODE).is_fresh
-
-
 @pytest.mark.parametrize("kind", ["gone", "fifo", "folder"])
 def test_without_a_run_json_everything_works(store: Store, kind: str):
     path = store.folder(DENOISE.artifact) / RUN
@@ -140,34 +127,6 @@ def test_of_artifacts_without_notes_run_json_must_be_json(store: Store):
     assert find_damage(store) == []
     (store.folder(DENOISE.artifact) / RUN).write_text("{")
     assert [damage.artifact for damage in find_damage(store)] == [DENOISE.artifact]
-
-
-def test_what_is_marked_is_made_again_and_the_bytes_are_compared(store: Store):
-    path = store.payload(DENOISE.artifact)
-    flip(path)
-    assert mark(store, find_damage(store)) == {}
-    assert Store(store.root).verdict(DENOISE, CODE).state == "forgotten"
-    again = publish(store, DENOISE, b"latents")
-    assert (again.is_same_as_before, again.was_damaged) == (False, True)
-    assert find_damage(store) == []
-
-
-def test_a_damaged_manifest_needs_no_mark(store: Store):
-    folder = store.folder(DENOISE.artifact)
-    flip(folder / MANIFEST, 40)
-    (damage,) = find_damage(store)
-    assert damage.is_lost
-    assert mark(store, [damage]) == {}
-    assert not (folder / FORGOTTEN).exists()
-    assert Store(store.root).verdict(DENOISE, CODE).state == "corrupt"
-
-
-def test_what_was_made_again_since_it_was_read_is_not_marked(store: Store):
-    flip(store.payload(DENOISE.artifact))
-    damaged = find_damage(store)
-    publish(store, DENOISE, b"latents")
-    assert mark(store, damaged) == {}
-    assert Store(store.root).verdict(DENOISE, CODE).is_fresh
 
 
 def test_what_is_replaced_while_it_is_read_is_looked_at_again(store: Store):
@@ -187,8 +146,7 @@ def test_a_copied_store_is_not_read_again_after_it_was_verified(store: Store, tm
     notes = {artifact: (there.folder(artifact) / NOTE).read_bytes() for artifact in ARTIFACTS}
     for artifact in ARTIFACTS:
         assert notes[artifact] == (store.folder(artifact) / NOTE).read_bytes()
-    threading.Event().wait(2.1)  # until the files are no longer young
-    assert verify(there, ARTIFACTS).damaged == ()
+    assert verify(there, ARTIFACTS, clock=lambda: time.time_ns() + 3_000_000_000).damaged == ()  # no longer young
     for artifact in ARTIFACTS:
         status = there.payload(artifact).stat()
         assert f" {status.st_ctime_ns} {status.st_ino} " in (there.folder(artifact) / NOTE).read_text()
@@ -199,6 +157,76 @@ def test_progress_ends_with_all_that_was_read(store: Store):
     verify(store, ARTIFACTS, lambda done_bytes, total_bytes: seen.append((done_bytes, total_bytes)))
     assert (seen[0], seen[-1]) == ((0, 14), (14, 14))
     assert seen == sorted(seen)
+
+
+def test_progress_is_shown_every_sixteen_mebibytes(store: Store):
+    big = build_node(prompt="big")
+    publish(store, big, bytes(40 << 20))
+    seen: list[int] = []
+    verify(store, [big.artifact], lambda done_bytes, _total_bytes: seen.append(done_bytes >> 20))
+    assert seen == [0, 16, 32, 40]
+
+
+def collect_first(store: Store, node: Node) -> Callable[[int, int], None]:
+    """An observer during whose first call `doit gc` deletes a payload."""
+    is_collected: list[bool] = []
+
+    def observe(_done_bytes: int, _total_bytes: int) -> None:
+        if not is_collected:
+            is_collected.append(True)
+            collect(Store(store.root), node)
+
+    return observe
+
+
+def test_what_is_collected_before_it_is_read_is_not_damaged(store: Store):
+    found = verify(store, ARTIFACTS, collect_first(store, ENCODE))
+    assert (found.damaged, found.collected, found.whole) == ((), (ENCODE.artifact,), (DENOISE.artifact,))
+    assert mark(store, found.damaged) == {}
+    states = [Store(store.root).verdict(node, CODE).state for node in (ENCODE, DENOISE)]
+    assert states == ["collected", "fresh"]
+
+
+@pytest.mark.parametrize("name", ["payload", MANIFEST, RUN])
+def test_what_may_not_be_read_is_no_damage(store: Store, name: str):
+    path = store.payload(DENOISE.artifact) if name == "payload" else store.folder(DENOISE.artifact) / name
+    path.chmod(0)
+    with acting_as_nobody(path):
+        found = verify(Store(store.root), ARTIFACTS)
+    assert (found.whole, found.damaged) == ((ENCODE.artifact,), ())
+    message = f"{path}: cannot be read (Permission denied). Fix that and run it again."
+    assert found.unread == (Unread(DENOISE.artifact, message),)
+    path.chmod(0o644)
+    assert verify(Store(store.root), ARTIFACTS).whole == tuple(ARTIFACTS)
+
+
+def test_for_want_of_descriptors_nothing_is_damaged(store: Store):
+    with no_more_files():
+        found = verify(Store(store.root), ARTIFACTS)
+    assert (found.damaged, [each.artifact for each in found.unread]) == ((), ARTIFACTS)
+
+
+def test_a_damaged_payload_is_named_though_its_run_json_may_not_be_read(store: Store):
+    flip(store.payload(DENOISE.artifact))
+    path = store.folder(DENOISE.artifact) / RUN
+    path.chmod(0)
+    with acting_as_nobody(path):
+        (damage,) = find_damage(store)
+    assert [fault.name for fault in damage.faults] == [store.payload(DENOISE.artifact).name]
+
+
+def test_an_empty_note_which_a_power_cut_can_leave_is_none(store: Store):
+    (store.folder(DENOISE.artifact) / NOTE).write_bytes(b"")
+    assert verify(Store(store.root), ARTIFACTS).whole == tuple(ARTIFACTS)
+
+
+def test_a_stage_that_may_not_be_read_is_an_error(store: Store):
+    stage = store.root / "denoise"
+    stage.chmod(0)
+    with acting_as_nobody(stage), pytest.raises(PermissionError) as refused:
+        find_artifacts(store.root)
+    assert refused.value.filename == str(stage)
+    stage.chmod(0o755)
 
 
 def test_whoever_interrupts_it_does_not_wait(store: Store):
