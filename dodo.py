@@ -10,7 +10,7 @@ from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
 from stages.keys import Node
 from stages.run.answers import Fault
-from stages.run.build import load_build
+from stages.run.loading import load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()
@@ -25,7 +25,8 @@ def begin(names: Sequence[str], typed: Sequence[str]) -> Mapping[str, str]:
     """Look at what tasks with these names need, before the first runs; of videos that cannot be made, the reasons."""
     DEMAND.select(names, typed)
     AHEAD.select(names)
-    return {legal_name(video): str(Fault(error)) for video, error in BUILD.check(set(names), DEMAND.is_due).items()}
+    faults = BUILD.precheck.check(set(names), DEMAND.is_due)
+    return {legal_name(video): str(Fault(error)) for video, error in faults.items()}
 
 
 def finish() -> None:
@@ -59,7 +60,7 @@ def make(node: Node) -> None:
     if not DEMAND.is_due(node):
         return
     verdict = BUILD.verdict(node)
-    reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
+    reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.freshness.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
         view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
 
@@ -98,7 +99,7 @@ def _node_task(node: Node) -> dict[str, Any]:
         "actions": [(make, [node])],
         "task_dep": [artifact.title for artifact in node.input_artifacts],
         "targets": [f"{folder}/{name}" for name in BUILD.files_of(node)],
-        "uptodate": [BUILD.freshness(node, DEMAND)],
+        "uptodate": [BUILD.freshness.of_node(node, DEMAND)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
         "meta": {
@@ -125,7 +126,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
             "actions": [(link, [name, node.artifact])],
-            "uptodate": [BUILD.link_freshness(name)],
+            "uptodate": [BUILD.freshness.of_link(name)],
             "clean": [(unlink, [name])],
             "meta": {"video": str(BUILD.links.path(name)), "videos": (name,)},
         }

@@ -17,10 +17,11 @@ from stages.errors import ParamsError, StageError, StagesError
 from stages.keys import Node
 from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
-from stages.run.build import Build, load_build
+from stages.run.build import Build
 from stages.run.display import Display
 from stages.run.job import Run, perform
 from stages.run.lifetime import Lifetime
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import find_fault_of_stdout
@@ -90,9 +91,10 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
         verdict = build.verdict(parent)
         if not verdict.is_fresh:
             command = shlex.join(["doit", parent.title, *overrides])
-            state = f"{verdict.state} ({build.explain(parent, verdict)})" if verdict.reasons else verdict.state
+            why = build.freshness.explain(parent, verdict)
+            state = f"{verdict.state} ({why})" if verdict.reasons else verdict.state
             raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
-    build.require_room([(node, video)])
+    build.precheck.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         job, run, report = build.job(node), load(), Report(shown)
         with _saved_when_asked_to_end(report):

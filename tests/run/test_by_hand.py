@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.run.build import load_build
 from stages.run.by_hand import run_by_hand
 from stages.run.job import Job
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.store.artifacts import Store
 from tests.builders import publish
