@@ -1,7 +1,7 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,16 @@ DEMAND = BUILD.demand(is_always=INVOCATION.is_always)
 AHEAD = BUILD.lookahead(DEMAND.is_due)
 
 
-def begin(names: Sequence[str], typed: Sequence[str]) -> Mapping[str, str]:
-    """Look at what tasks with these names need, before the first runs; of videos that cannot be made, the reasons."""
+def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str], Collection[str]]:
+    """Look at what tasks with these names need, before the first runs.
+
+    Returns:
+        Of videos that cannot be made, the reasons; and the names that are left without them.
+    """
     DEMAND.select(names, typed)
-    AHEAD.select(names)
-    faults = BUILD.precheck.check(set(names), DEMAND.is_due)
-    return {legal_name(video): str(Fault(error)) for video, error in faults.items()}
+    faults, left = BUILD.check(names, DEMAND)
+    AHEAD.select(left)
+    return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
 
 def finish() -> None:
@@ -57,12 +61,13 @@ DOIT_CONFIG = {
 @as_task_action
 def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
-    if not DEMAND.is_due(node):
+    verdict = DEMAND.find_due(node)
+    if verdict is None:
         return
-    verdict = BUILD.verdict(node)
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.freshness.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
+        ahead = AHEAD.after(node)
+        view.finish(BUILD.run(node, view, was_fresh=verdict.is_fresh, ahead=ahead, waits=INVOCATION.waits))
 
 
 @as_task_action

@@ -1,12 +1,13 @@
 """Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stages.errors import StageError, StoreError
+from stages.errors import StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.machine.host_group import find_group
@@ -20,17 +21,21 @@ from stages.run.demand import Demand
 from stages.run.freshness import Freshness
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
-from stages.run.next_steps import command_for, name_artifact, preflight_of, with_what_stays
+from stages.run.next_steps import command_for, name_artifact, with_what_stays
 from stages.run.one_maker import find_ancestors, hold_node
-from stages.run.precheck import Precheck
 from stages.run.runner import Event, Runner
 from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
-from stages.store.verdict import Verdict
+from stages.store.verdict import State, Verdict
 from stages.store.video_links import VideoLinks
 
+if TYPE_CHECKING:
+    from stages.run.precheck import Precheck
+
+# States of an artifact that can be read, or of which the stage that reads it says what is wrong.
+_READABLE: tuple[State, ...] = ("stale", "corrupt")
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
 
@@ -83,13 +88,33 @@ class Build:
         return Freshness(self.graph, self.store, self.links, self.verdict)
 
     @cached_property
-    def precheck(self) -> Precheck:
+    def precheck(self) -> "Precheck":
         """What is looked at before anything is made."""
+        from stages.run.precheck import Precheck  # noqa: PLC0415 (of no use when nothing is to be made)
+
         return Precheck(self.graph, self.machine.model_dump(), self.store, self.freshness)
 
     def demand(self, *, is_always: bool = False) -> Demand:
         """Which nodes of a run are to be made."""
         return Demand(self.graph, self.verdict, is_always=is_always)
+
+    def check(self, names: Collection[str], demand: Demand) -> tuple[Mapping[str, StagesError], Collection[str]]:
+        """What keeps videos from being made, as far as it can be known before anything runs.
+
+        In a run that makes nothing, no task is asked again whether it is as needed.
+
+        Args:
+            names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
+            demand: of this run; of videos that cannot be made, it forgets what is for no other.
+        Returns:
+            The faults, by their videos; and the names of the tasks that are left without those.
+        Raises:
+            StoreError: the store cannot take what would be made.
+        """
+        if due := self.freshness.find_due(names, demand):
+            return self.precheck.check(names, due, demand)
+        self.freshness.settle(names)
+        return {}, names
 
     def files_of(self, node: Node) -> tuple[str, str]:
         """Names of the files by which a node's artifact is known: payload and manifest."""
@@ -115,7 +140,7 @@ class Build:
             code=self._code_of(node),
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
-            preflight=preflight_of(self.graph.videos_of(node), self.overrides),
+            preflight=command_for(self.graph.videos_of(node), self.overrides, "preflight"),
             waits=waits,
         )
 
@@ -124,13 +149,20 @@ class Build:
         return Lookahead(self.graph.all_nodes(), self.program_of, is_due)
 
     def run(
-        self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None, waits: bool = True
+        self,
+        node: Node,
+        observe: Callable[[Event], None],
+        *,
+        was_fresh: bool = False,
+        ahead: Program | None = None,
+        waits: bool = True,
     ) -> Event:
         """Make a node's artifact in its program's process, unless another run makes it meanwhile.
 
         Args:
             node: what to make.
             observe: sees all events but the last.
+            was_fresh: whether it was fresh when this was asked for; then it is made again all the same.
             ahead: the program that is needed next. Its process is started meanwhile, if the machine's settings and its
                 memory allow.
             waits: whether to wait for what another process has, the node or an accelerator, in place of an error.
@@ -144,11 +176,11 @@ class Build:
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
-        was_fresh = self.verdict(node).is_fresh  # then it is to be made again all the same
         try:
             with self.lease(node, observe, waits=waits) as before:
                 if not was_fresh and self.verdict(node).is_fresh:
                     return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
+                self.require_inputs(node, but=_READABLE)
                 ahead = ahead if self._has_room_ahead() else None
                 ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
             self._look_back(node, observe)
@@ -157,6 +189,21 @@ class Build:
             raise self._with_what_stays(error, node) from error
         finally:
             self.store.sweep_drafts()
+
+    def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
+        """Find out whether what a node reads is there; `but` names states in which it need not be fresh.
+
+        Raises:
+            StageError: something is not.
+        """
+        chain = self.graph.videos[self.graph.videos_of(node)[0]]
+        for parent in (chain[stage] for stage in node.inputs):
+            verdict = self.verdict(parent)
+            if not verdict.is_fresh and verdict.state not in but:
+                why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
+                state = "has not been made" if verdict.state == "absent" else f"is {verdict.state}{why}"
+                command = command_for([parent.title], self.overrides)
+                raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
     def lease(
         self, node: Node, observe: Callable[[Event], None], *, waits: bool = True

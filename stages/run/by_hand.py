@@ -2,7 +2,6 @@
 
 import logging
 import pdb as debugger
-import shlex
 import signal
 import sys
 import traceback
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stages.errors import ParamsError, StageError, StagesError
+from stages.errors import ParamsError, StagesError
 from stages.keys import Node
 from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
@@ -86,14 +85,7 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
     build = load_build(root, read_overrides(overrides))
     node = _find_node(build, package, video)
-    for stage in node.inputs:
-        parent = build.graph.videos[video][stage]
-        verdict = build.verdict(parent)
-        if not verdict.is_fresh:
-            command = shlex.join(["doit", parent.title, *overrides])
-            why = build.freshness.explain(parent, verdict)
-            state = f"{verdict.state} ({why})" if verdict.reasons else verdict.state
-            raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
+    build.require_inputs(node)
     build.precheck.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         job, run, report = build.job(node), load(), Report(shown)

@@ -1,6 +1,6 @@
 """Which nodes and links are as needed: what doit asks about tasks, and what it shows of them in `doit info`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +12,17 @@ from stages.run.reasons import explain_verdict
 from stages.store.interface import ArtifactStore
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a run has to make: nodes, stage by stage, and the links of these videos."""
+
+    nodes: Sequence[Node]
+    links: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.links)
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,11 @@ class Freshness:
     links: VideoLinks
     verdict: Callable[[Node], Verdict]
     _settled: set[str] = field(default_factory=set, repr=False)  # titles of nodes, and names of videos
+
+    def find_due(self, names: Collection[str], demand: Demand) -> Due:
+        """What of the tasks with these names, titles of nodes and videos, is to be made."""
+        nodes = [node for node in self.graph.all_nodes() if node.title in names and demand.is_due(node)]
+        return Due(nodes, [video for video in self.graph.videos if video in names and not self.is_linked(video)])
 
     def settle(self, names: Iterable[str]) -> None:
         """Take note of nodes and links that are as needed, in a run that makes nothing: they are not asked again."""

@@ -7,19 +7,13 @@ from pathlib import Path
 
 from stages.errors import StageError
 
-_MAX_NAMED = 3  # videos in a command line; of more, all are asked for
+_MAX_NAMED = 3  # names in a command line; of more, all there are are asked for
 
 
-def command_for(videos: Sequence[str], overrides: Mapping[str, str]) -> str:
-    """The command line that makes these videos, as they were asked for here."""
+def command_for(names: Sequence[str], overrides: Mapping[str, str], *words: str) -> str:
+    """The command line `doit` that asks for these tasks, as they were asked for here; `words` are of its command."""
     changes = (f"{name}={value}" for name, value in overrides.items())
-    return shlex.join(["doit", *(videos if len(videos) <= _MAX_NAMED else ()), *changes])
-
-
-def preflight_of(videos: Sequence[str], overrides: Mapping[str, str]) -> str:
-    """The command line that says what videos need, as they were asked for here."""
-    changes = (f"{name}={value}" for name, value in overrides.items())
-    return shlex.join(["doit", "preflight", *videos, *changes])
+    return shlex.join(["doit", *words, *(names if len(names) <= _MAX_NAMED else ()), *changes])
 
 
 def name_artifact(text: str, *, store: Path, folder: Path) -> str:

@@ -1,13 +1,14 @@
 """What is looked at before a run makes anything: its videos (checks.py), then its store (room.py)."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stages.errors import StagesError
-from stages.keys import ArtifactId, JsonValue, Node
+from stages.keys import JsonValue, Node
 from stages.request.graph import Graph
 from stages.run.checks import Reader, check_videos
-from stages.run.freshness import Freshness
+from stages.run.demand import Demand
+from stages.run.freshness import Due, Freshness
 from stages.store.interface import ArtifactStore
 
 
@@ -28,26 +29,29 @@ class Precheck:
     freshness: Freshness
     _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
 
-    def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
-        """What keeps videos from being made, by their names, as far as it can be known before anything runs.
+    def check(self, names: Collection[str], due: Due, demand: Demand) -> tuple[dict[str, StagesError], Collection[str]]:
+        """Look at all that can be known before anything runs.
 
         Args:
-            names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
-            is_due: whether a node is to be made.
+            names: of the tasks of this run: titles of nodes, and videos.
+            due: what of them is to be made.
+            demand: of this run; of videos that cannot be made, it forgets what is for no other.
+        Returns:
+            What keeps videos from being made, by their names; and the names of the tasks that are left without them.
         Raises:
             StoreError: the store cannot take what would be made.
         """
-        nodes = [node for node in self.graph.all_nodes() if node.title in names]
-        due = {node.artifact for node in nodes if is_due(node)}
-        reader = Reader()
-        faults = self.find_faults(self._find_first(names, due), reader) if due else {}
-        links = [name for name in self.graph.videos if name in names and name not in faults]
-        has_links = not all(self.freshness.is_linked(name) for name in links)
-        wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
-        self.require_room([(node, video) for node, video in wanted if video], reader, has_links=has_links)
-        if not due and not has_links:
-            self.freshness.settle([*(node.title for node in nodes), *links])
-        return faults
+        reader, videos = Reader(), self._find_videos(names)
+        faults = self.find_faults(self._find_first(videos, due, demand), reader)
+        if faults:
+            sound = {*videos} - faults.keys()
+            lost = {node.title for node in self.graph.all_nodes() if sound.isdisjoint(self.graph.videos_of(node))}
+            names = [name for name in names if name not in lost and name not in faults]
+            demand.keep(names)
+            due = self.freshness.find_due(names, demand)
+        wanted = [(node, self._first_sound(node, faults)) for node in due.nodes]
+        self.require_room(wanted, reader, has_links=bool(due.links))
+        return faults, names
 
     def find_faults(self, first: Mapping[str, str], reader: Reader | None = None) -> dict[str, StagesError]:
         """What keeps videos from being made, by their names; `first` names the stage from which on each is checked."""
@@ -74,14 +78,25 @@ class Precheck:
         require_room(self.graph, self.machine, self.store, nodes, reader or Reader(), links=links)
 
     def _first_sound(self, node: Node, faults: Collection[str]) -> str:
-        """The first video of a node that can be made, or ""."""
-        return next((name for name in self.graph.videos_of(node) if name not in faults), "")
+        """The first video of a node that can be made."""
+        return next(name for name in self.graph.videos_of(node) if name not in faults)
 
-    def _find_first(self, names: Collection[str], due: Set[ArtifactId]) -> dict[str, str]:
-        """Of each video that is to be checked, the stage of its first node that is due."""
+    def _find_videos(self, names: Collection[str]) -> Sequence[str]:
+        """The videos that a run of tasks with these names is for; of a node for none of those named, all of its own."""
+        found = {name for name in self.graph.videos if name in names}
+        for node in self.graph.all_nodes():
+            if node.title in names and found.isdisjoint(videos := self.graph.videos_of(node)):
+                found.update(videos)
+        return [name for name in self.graph.videos if name in found]
+
+    def _find_first(self, videos: Sequence[str], due: Due, demand: Demand) -> dict[str, str]:
+        """Of each video, the stage of its first node that is due, and not only for what others make of it."""
+        artifacts = {node.artifact for node in due.nodes}
         first: dict[str, str] = {}
-        for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
-            stages = (stage for stage, node in self.graph.videos[name].items() if node.artifact in due)
+        for name in videos:
+            chain = self.graph.videos[name]
+            own = {node.title for node in chain.values()}
+            stages = (stage for stage, node in chain.items() if node.artifact in artifacts and demand.is_due(node, own))
             if stage := next(stages, None):
                 first[name] = stage
         return first

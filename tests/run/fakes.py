@@ -12,15 +12,16 @@ from stages.run.job import Job
 from stages.run.loading import load_build
 from stages.run.runner import Event
 from stages.store.leases import Leases
-from stages.store.verdict import Verdict
+from stages.store.verdict import State, Verdict
 
 
 @dataclass
 class FakeStore:
-    """A store of which a test says what is fresh; keeps nothing."""
+    """A store of which a test says what is fresh, or in another state; all else is absent. Keeps nothing."""
 
     root: Path = Path("artifacts")
     fresh: set[ArtifactId] = field(default_factory=set)
+    others: dict[ArtifactId, State] = field(default_factory=dict)
     num_sweeps: int = 0
 
     def folder(self, artifact: ArtifactId) -> Path:
@@ -31,7 +32,7 @@ class FakeStore:
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         assert code
-        return Verdict("fresh" if node.artifact in self.fresh else "absent")
+        return Verdict("fresh" if node.artifact in self.fresh else self.others.get(node.artifact, "absent"))
 
     def forget(self, artifact: ArtifactId) -> bool:
         return self.remove(artifact)

@@ -14,6 +14,7 @@ from stages.errors import StageError, StoreError
 from stages.machine.holder import Holder
 from stages.run.runner import Event
 from stages.store.leases import Leases
+from stages.store.verdict import State
 from tests.fork import is_fork_installed
 from tests.project import copy_params
 from tests.run.fakes import Forgetting, fake_build, ignore, quick
@@ -97,7 +98,7 @@ def test_what_is_asked_for_again_though_it_is_fresh_is_made(root: Path):
     build, store, runner = fake_build(root, {})
     node = build.graph.videos["demo"]["encode"]
     store.fresh.add(node.artifact)
-    assert "made_by" not in build.run(node, ignore)
+    assert "made_by" not in build.run(node, ignore, was_fresh=True)
     assert len(runner.jobs) == 1
 
 
@@ -203,7 +204,7 @@ def test_with_little_memory_nothing_is_started_ahead(root: Path, monkeypatch: py
     for available, ahead in ((1 << 31, ["encode"]), ((1 << 31) - 1, [None])):
         monkeypatch.setattr("stages.run.build.available_memory_bytes", lambda available=available: available)
         runner.ahead.clear()
-        build.run(node, lambda _: None, ahead=build.program_of(node))
+        build.run(node, lambda _: None, was_fresh=True, ahead=build.program_of(node))
         assert [program and program.name for program in runner.ahead] == ahead
 
 
@@ -221,7 +222,8 @@ def test_a_stage_that_fails_names_what_stays_and_the_command_that_goes_on_from_t
 
 
 def test_of_inputs_that_are_damaged_it_is_not_said_that_they_stay(root: Path):
-    build, _, runner = fake_build(root, {})
+    build, store, runner = fake_build(root, {})
+    store.others[build.graph.videos["demo"]["denoise"].artifact] = "corrupt"
     runner.fails = "the file was cut or edited."
     with pytest.raises(StageError) as failed:
         build.run(build.graph.videos["demo"]["decode"], lambda _: None)
@@ -231,6 +233,7 @@ def test_of_inputs_that_are_damaged_it_is_not_said_that_they_stay(root: Path):
 def test_an_error_about_a_draft_names_the_artifact(root: Path):
     build, store, runner = fake_build(root, {})
     node = build.graph.videos["demo"]["export"]
+    store.others[build.graph.videos["demo"]["decode"].artifact] = "stale"
     runner.fails = f"StoreError: {store.root}/.drafts/0123456789abcdef/new/video.mp4: libx264 cannot encode."
     with pytest.raises(StageError) as failed:
         build.run(node, lambda _: None)
@@ -243,3 +246,40 @@ def test_the_traceback_of_a_stage_is_kept_with_its_error(root: Path):
     with pytest.raises(StageError) as failed:
         build.run(build.graph.videos["demo"]["encode"], lambda _: None)
     assert isinstance(failed.value.__cause__, StageError)  # where the note with the traceback is (worker.py)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("absent", "has not been made"), ("forgotten", "is forgotten"), ("collected", "is collected")],
+)
+def test_what_a_node_reads_must_be_there_and_what_makes_it_is_named(root: Path, state: State, words: str):
+    build, store, runner = fake_build(root, {"export.fps": "7"})
+    nodes = build.graph.videos["demo"]
+    store.others[nodes["encode"].artifact] = state
+    with pytest.raises(StageError) as failed:
+        build.run(nodes["denoise"], ignore)
+    title = nodes["encode"].title
+    assert str(failed.value) == (
+        f"{nodes['denoise'].title} reads {title}, which {words}. Make it first: `doit {title} export.fps=7`"
+    )
+    assert runner.jobs == []
+
+
+def test_what_a_node_reads_may_be_stale_where_its_maker_was_not_asked_for(root: Path):
+    build, store, runner = fake_build(root, {})
+    encode = build.graph.videos["demo"]["encode"]
+    store.others[encode.artifact] = "stale"
+    with pytest.raises(StageError, match="no result"):
+        build.run(build.graph.videos["demo"]["denoise"], ignore)
+    assert len(runner.jobs) == 1
+
+
+def test_a_run_asks_the_store_once_about_a_node_before_it_makes_it_and_once_after(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    build, store, _ = fake_build(root, {})
+    asked: list[str] = []
+    verdict = store.verdict
+    monkeypatch.setattr(store, "verdict", lambda node, code: asked.append(node.stage) or verdict(node, code))
+    build.run(build.graph.videos["demo"]["encode"], ignore)
+    assert asked == ["encode", "encode"]

@@ -57,7 +57,7 @@ def test_what_it_reads_must_have_been_made(root: Path):
     result = run(root, "export", "--video", "demo", "export.fps=7")
     assert result.returncode == 1
     assert result.stderr == (
-        f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which is absent. "
+        f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which has not been made. "
         f"Make it first: `doit {nodes['decode'].title} export.fps=7`\n"
     )
 

@@ -125,7 +125,7 @@ def test_what_videos_have_in_common_is_read_once(tmp_path: Path, monkeypatch: py
             return function(checkpoint, what)
 
         monkeypatch.setattr(checks, name, note)
-    assert build.precheck.check({node.title for node in build.graph.all_nodes()}, lambda _: True) == {}
+    assert build.check([node.title for node in build.graph.all_nodes()], build.demand())[0] == {}
     assert len(build.graph.videos) == 6
     assert {name for name, _ in read} == {"read_component_settings", "find_local_files", "require_components"}
     assert len(read) == len(set(read))

@@ -26,11 +26,12 @@ def test_a_run_that_makes_nothing_asks_the_store_once_per_node_and_another_one_a
     build, store, _ = fake_build(root, {})
     nodes = build.graph.videos["demo"].values()
     store.fresh |= {node.artifact for node in nodes}
-    assert build.precheck.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh) == {}
+    names = [node.title for node in nodes]
+    assert build.check(names, build.demand()) == ({}, names)
     store.fresh.clear()
     assert all(build.freshness.of_node(node, build.demand())() for node in nodes)  # as it was when the run began
     build, store, _ = fake_build(root, {})
-    build.precheck.check({node.title for node in nodes}, lambda node: not build.verdict(node).is_fresh)
+    build.check(names, build.demand())
     store.fresh |= {node.artifact for node in nodes}
     assert all(build.freshness.of_node(node, build.demand())() for node in nodes)
     store.fresh.clear()

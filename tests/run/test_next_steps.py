@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.run.next_steps import command_for, name_artifact, preflight_of, with_what_stays
+from stages.run.next_steps import command_for, name_artifact, with_what_stays
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,11 @@ def test_a_command_names_its_videos_unless_there_are_many(videos: list[str], com
 def test_a_command_has_what_was_changed_here_so_that_a_shell_takes_it():
     overrides = {"denoise.num_frames": "13", "encode.prompt": "A red circle."}
     assert command_for(["demo"], overrides) == "doit demo denoise.num_frames=13 'encode.prompt=A red circle.'"
-    assert (
-        preflight_of(["demo"], overrides) == "doit preflight demo denoise.num_frames=13 'encode.prompt=A red circle.'"
-    )
+
+
+def test_a_command_of_another_name_is_that_of_the_same_videos():
+    assert command_for(["demo"], {"export.fps": "7"}, "preflight") == "doit preflight demo export.fps=7"
+    assert command_for(list("abcd"), {}, "preflight") == "doit preflight"
 
 
 def test_a_failure_says_what_stays_and_what_goes_on_from_there():
