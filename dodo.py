@@ -139,7 +139,7 @@ def task_video() -> Iterator[dict[str, Any]]:
         fault = Fault(error)
         yield {
             "basename": legal_name(name),
-            "doc": f"cannot be made: {fault.summary}",
+            "doc": f"cannot be made: {fault.line}",
             "actions": [(refuse, [error])],
             "uptodate": [fault],
             "clean": [(refuse, [error])],

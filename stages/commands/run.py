@@ -41,11 +41,23 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     sel_tasks: list[str] | None
     sel_default_tasks: bool  # whether nobody has named tasks
 
+    doc_usage = "[TASK ...] [stage.name=value ...] [video=NAME]"
     doc_description = """\
-Makes what is missing or has changed of the selected stages and videos (default: all), and of what they are made of.
+Makes what is missing or has changed of the selected tasks (default: all), and of what they are made of. A task is a
+stage, a video or a single artifact; `doit list --all` names them.
+
+`stage.name=value` gives a parameter another value for this run, in all videos or, with `video=NAME`, in one.
 
 With --always-execute it makes all of that again, whether it is fresh or not, and says whether the bytes are the same;
 with --single it looks only at what is selected. With --continue a failure stops only what depends on it.
+
+Examples:
+doit
+doit demo
+doit encode
+doit demo denoise.seed=7 export.fps=12
+doit denoise.seed=7 video=demo
+doit demo 'encode.prompt=A blue square moves up.'
 """
 
     def get_reporters(self) -> dict[str, Any]:
