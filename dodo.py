@@ -1,7 +1,7 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
 from stages.keys import Node
 from stages.run.answers import Fault
-from stages.run.build import load_build
+from stages.run.loading import load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()
@@ -21,11 +21,16 @@ DEMAND = BUILD.demand(is_always=INVOCATION.is_always)
 AHEAD = BUILD.lookahead(DEMAND.is_due)
 
 
-def begin(names: Sequence[str], typed: Sequence[str]) -> Mapping[str, str]:
-    """Look at what tasks with these names need, before the first runs; of videos that cannot be made, the reasons."""
+def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str], Collection[str]]:
+    """Look at what tasks with these names need, before the first runs.
+
+    Returns:
+        Of videos that cannot be made, the reasons; and the names that are left without them.
+    """
     DEMAND.select(names, typed)
-    AHEAD.select(names)
-    return {legal_name(video): str(Fault(error)) for video, error in BUILD.check(set(names), DEMAND.is_due).items()}
+    faults, left = BUILD.check(names, DEMAND)
+    AHEAD.select(left)
+    return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
 
 def finish() -> None:
@@ -56,12 +61,13 @@ DOIT_CONFIG = {
 @as_task_action
 def make(node: Node) -> None:
     """Make a node's artifact unless it is there. Answers within milliseconds when it is."""
-    if not DEMAND.is_due(node):
+    verdict = DEMAND.find_due(node)
+    if verdict is None:
         return
-    verdict = BUILD.verdict(node)
-    reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
+    reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.freshness.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
+        ahead = AHEAD.after(node)
+        view.finish(BUILD.run(node, view, was_fresh=verdict.is_fresh, ahead=ahead, waits=INVOCATION.waits))
 
 
 @as_task_action
@@ -98,7 +104,7 @@ def _node_task(node: Node) -> dict[str, Any]:
         "actions": [(make, [node])],
         "task_dep": [artifact.title for artifact in node.input_artifacts],
         "targets": [f"{folder}/{name}" for name in BUILD.files_of(node)],
-        "uptodate": [BUILD.freshness(node, DEMAND)],
+        "uptodate": [BUILD.freshness.of_node(node, DEMAND)],
         "clean": [(remove, [node])],
         "io": {"capture": False},  # a running node draws on the terminal itself
         "meta": {
@@ -125,7 +131,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "doc": f"the video of params/videos/{name}.toml",
             "task_dep": [node.title],
             "actions": [(link, [name, node.artifact])],
-            "uptodate": [BUILD.link_freshness(name)],
+            "uptodate": [BUILD.freshness.of_link(name)],
             "clean": [(unlink, [name])],
             "meta": {"video": str(BUILD.links.path(name)), "videos": (name,)},
         }
@@ -133,7 +139,7 @@ def task_video() -> Iterator[dict[str, Any]]:
         fault = Fault(error)
         yield {
             "basename": legal_name(name),
-            "doc": f"cannot be made: {fault.summary}",
+            "doc": f"cannot be made: {fault.line}",
             "actions": [(refuse, [error])],
             "uptodate": [fault],
             "clean": [(refuse, [error])],

@@ -23,8 +23,9 @@ from diffusers import ClassifierFreeGuidance, HunyuanVideo15Pipeline
 from stages.decode import edge as decode
 from stages.denoise import edge as denoise
 from stages.keys import JsonValue, Node
-from stages.run.build import Build, load_build
+from stages.run.build import Build
 from stages.run.job import Job, Run
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.tensors.files import read_tensors
 

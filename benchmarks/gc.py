@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stages.keys import Node
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from stages.store.inputs import check_inputs
 

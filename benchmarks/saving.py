@@ -22,7 +22,7 @@ from stages.geometry import VideoSize, latent_size
 from stages.keys import ArtifactId, Key
 from stages.machine.host_protocol import Hosts
 from stages.machine.mesh_layout import AUTO
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.store.partial import PartialStates
 

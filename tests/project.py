@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.warm_doit import warm_doit
+
 PROJECT = Path(__file__).parent.parent
 SHAPES = PROJECT / "stages/models/builtin/shapes"
 ALL = ["encode", "denoise", "decode", "export"]
@@ -66,6 +68,8 @@ def copy_built(built: Path, root: Path) -> Path:
 
 def run_doit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """How `doit` with these arguments ended in a project's folder."""
+    if warm_doit().can_run(root, environment()):
+        return warm_doit().run(root, arguments)
     return subprocess.run([*DOIT, *arguments], cwd=root, env=environment(), capture_output=True, text=True, check=False)
 
 

@@ -17,8 +17,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.machine.regular_files import digest_file
-from stages.run.build import load_build
 from stages.run.checks import Chain, payload_bytes
+from stages.run.loading import load_build
 from stages.tensors.files import read_tensors
 from tests.builders import files_below
 from tests.from_file.builders import write_reference_embeddings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from tests.builders import files_below, publish
 from tests.mounts import fill, mounted, mounted_ext4, use_up_inodes
 from tests.project import copy_project, run_doit, set_defaults

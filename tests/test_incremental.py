@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.keys import Node, digest_bytes
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from tests.builders import PIPELINE, publish
 from tests.project import copy_params, set_defaults
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from stages.tensors.files import read_tensors
 from tests.from_file.builders import random_latents
 from tests.project import PROJECT, copy_built, copy_project, run_doit, stages_run

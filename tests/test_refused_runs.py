@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from tests.builders import publish
 from tests.chains import edit_settings
 from tests.project import copy_checkpoint, copy_project, run_doit

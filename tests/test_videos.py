@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from tests.builders import publish
 from tests.project import copy_built, copy_project, environment, run_doit
 

@@ -1,6 +1,6 @@
 """Tasks of videos that cannot be made: each has its reason in its `meta`, and fails with it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stages.models.wording import name_some
@@ -23,17 +23,6 @@ def set_fault(task: Any, reason: str) -> Any:
 def videos_of(task: Any) -> Sequence[str]:
     """Names of the videos that a task is for; none of one that is no node and no video."""
     return (task.meta or {}).get("videos", ())
-
-
-def is_video(task: Any) -> bool:
-    """Whether a task is that of a video."""
-    return "video" in (task.meta or {})
-
-
-def is_for_any(task: Any, videos: Collection[str]) -> bool:
-    """Whether a task is for one of these videos, or for none at all, as a stage's group."""
-    names = videos_of(task)
-    return not names or any(name in videos for name in names)
 
 
 def explain_faults(tasks: Iterable[Any]) -> Sequence[str]:

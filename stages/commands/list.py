@@ -1,14 +1,17 @@
 """`doit list`: the stages and videos, or every artifact's task."""
 
+import shutil
 import sys
 from typing import Any
 
 from doit.cmd_list import List as DoitList
 from doit.cmd_list import opt_list_dependencies
 
+from stages.commands.faulty import is_faulty
 from stages.commands.one_message import OneMessage
 
 _DEPENDENCIES = {**opt_list_dependencies, "help": "print below each task the tasks that it depends on"}
+_MIN_CHARS = 40  # of a reason, however narrow the terminal is
 
 
 class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
@@ -28,9 +31,21 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
         return super().execute(params, args)
 
     def _print_task(self, template: str, task: Any, status: bool, list_deps: bool, tasks: Any) -> None:
-        """As doit's, and says what `doit ignore` has ended; of dependencies doit's would print files."""
+        """As doit's, and says what `doit ignore` has ended; of dependencies doit's would print files.
+
+        On a terminal, why a video cannot be made is cut to its width.
+        """
+        if is_faulty(task) and self.outstream.isatty():
+            taken = template.format(name=task.name, doc="", **({"status": "R"} if status else {}))
+            task.doc = _cut(task.doc, shutil.get_terminal_size().columns - len(taken.rstrip("\n")))
         if self.dep_manager.status_is_ignore(task):
             task.doc = f"{task.doc} (ignored; `doit forget {task.name}` ends that)"
         super()._print_task(template, task, status, False, tasks)
         if list_deps:
             self.outstream.write("".join(f" -  {name}\n" for name in task.task_dep) + "\n")
+
+
+def _cut(text: str, num_chars: int) -> str:
+    """As much of a text as there is room for; `doit info` says the rest."""
+    room = max(num_chars, _MIN_CHARS)
+    return text if len(text) <= room else f"{text[: room - 1]}…"

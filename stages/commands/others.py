@@ -1,7 +1,8 @@
 """doit's other commands: `help`, `ignore`, `reset-dep`, `strace` and `dumpdb`."""
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from doit.cmd_base import DoitCmdBase, check_tasks_exist, subtasks_iter
 from doit.cmd_help import Help as DoitHelp
@@ -11,6 +12,18 @@ from doit.cmd_strace import Strace as DoitStrace
 from doit.exceptions import InvalidCommand
 
 from stages.commands.one_message import OneMessage
+
+_TASKS_AND_PARAMETERS: Final = """
+Tasks and parameters
+  doit                            make what is missing or has changed of all videos
+  doit demo                       of one video; params/videos/demo.toml says what it is
+  doit encode                     of one stage, for all videos; `doit list` names stages and videos
+  doit demo denoise.seed=7        with another value of a parameter, as many as you like: stage.name=value
+  doit denoise.seed=7 video=demo  with that value in one video; the others keep theirs
+  doit info demo denoise.seed=7   other commands take parameters, too
+
+  `doit help run` has more examples. params/*.toml set what is to hold from now on.
+"""
 
 
 class Help(OneMessage, DoitHelp):  # type: ignore[misc] # doit has no types
@@ -24,6 +37,11 @@ class Help(OneMessage, DoitHelp):  # type: ignore[misc] # doit has no types
             print(f"doit help: takes one name, and not {len(args)}. `doit help` names all commands.", file=sys.stderr)
             return 1
         return int(super().execute(params, args))
+
+    def print_usage(self, cmds: Mapping[str, Any]) -> None:
+        """As doit's, with how tasks are asked for and parameters are set."""
+        super().print_usage(cmds)
+        print(_TASKS_AND_PARAMETERS, end="")
 
     def _execute(self, pos_args: list[str]) -> bool:
         check_tasks_exist({task.name: task for task in self.task_list}, pos_args)

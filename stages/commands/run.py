@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from doit.cmd_base import subtasks_iter
 from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 
-from stages.commands.faulty import is_faulty, is_for_any, is_video, mention, set_fault, videos_of
+from stages.commands.faulty import is_faulty, mention, set_fault
 from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
 from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
@@ -40,11 +41,23 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     sel_tasks: list[str] | None
     sel_default_tasks: bool  # whether nobody has named tasks
 
+    doc_usage = "[TASK ...] [stage.name=value ...] [video=NAME]"
     doc_description = """\
-Makes what is missing or has changed of the selected stages and videos (default: all), and of what they are made of.
+Makes what is missing or has changed of the selected tasks (default: all), and of what they are made of. A task is a
+stage, a video or a single artifact; `doit list --all` names them.
+
+`stage.name=value` gives a parameter another value for this run, in all videos or, with `video=NAME`, in one.
 
 With --always-execute it makes all of that again, whether it is fresh or not, and says whether the bytes are the same;
 with --single it looks only at what is selected. With --continue a failure stops only what depends on it.
+
+Examples:
+doit
+doit demo
+doit encode
+doit demo denoise.seed=7 export.fps=12
+doit denoise.seed=7 video=demo
+doit demo 'encode.prompt=A blue square moves up.'
 """
 
     def get_reporters(self) -> dict[str, Any]:
@@ -62,7 +75,8 @@ with --single it looks only at what is selected. With --continue a failure stops
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
 
-        It is also given those that were typed. It gives back the reasons of videos that cannot be made, by their names.
+        It is also given those that were typed. It gives back the reasons of videos that cannot be made, by their names,
+        and the names that are left without these videos.
         """
         self._params = params  # dodo.py's configuration is added to it
         with as_interrupts():  # so that a process in the middle of a job may save it
@@ -74,11 +88,11 @@ with --single it looks only at what is selected. With --continue a failure stops
         everything = {task.name: task for task in self.task_list}
         typed = () if self.sel_default_tasks else tuple(self.sel_tasks or ())
         asked = [*self._select(is_single=options["single"])]
-        names = self.sel_tasks or self._names_of_run()
-        faults: Mapping[str, str] = self._params.get("at_start", lambda _names, _typed: {})(names, typed)
+        names = self._names_of_run()
+        faults, left = self._params.get("at_start", lambda names, _typed: ({}, names))(names, typed)
         asked += [set_fault(everything[name], fault) for name, fault in faults.items()]
         if faults:
-            self._drop(faults)
+            self._drop({*names} - {*left})
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
         options["reporter"] = report_faults(kind, asked)
@@ -99,12 +113,11 @@ with --single it looks only at what is selected. With --continue a failure stops
         ignored = [task for task in asked if task.name in left_out]
         asked = [task for task in asked if task not in ignored]
         sound = [name for name in selected if not is_faulty(control.tasks[name])]
-        if is_single and sound:
-            self.sel_tasks = sound
-            return asked
         sound += [task.name for task in ignored]  # doit says that they are
-        needed = _with_dependencies(control.tasks, sound)
+        needed = _without_groups(control.tasks, sound) if is_single else _with_dependencies(control.tasks, sound)
         self.task_list = [task for task in self.task_list if task.name in needed]
+        for task in self.task_list if is_single else ():
+            task.task_dep = []
         self.sel_tasks = None  # all, in the order of the list
         return asked
 
@@ -116,16 +129,11 @@ with --single it looks only at what is selected. With --continue a failure stops
                 left_out.add(task.name)
         return [task.name for task in self.task_list if task.name not in left_out]
 
-    def _drop(self, videos: Collection[str]) -> None:
-        """Take the tasks that are for these videos, and for no others of this run, from those that are to be run."""
-        tasks = self.task_list
-        asked = {task.name for task in tasks if is_video(task)} or {name for task in tasks for name in videos_of(task)}
-        dropped = {task.name for task in tasks if not is_for_any(task, asked - {*videos})}
-        self.task_list = [task for task in tasks if task.name not in dropped]
+    def _drop(self, dropped: Collection[str]) -> None:
+        """Take the tasks with these names from those that are to be run."""
+        self.task_list = [task for task in self.task_list if task.name not in dropped]
         for task in self.task_list:
             task.task_dep = [name for name in task.task_dep if name not in dropped]
-        if self.sel_tasks is not None:
-            self.sel_tasks = [name for name in self.sel_tasks if name not in dropped]
 
     def _open_display(self, params: Any) -> Any:
         """What opens the display: on the file for output, which doit opens later, if one is named."""
@@ -167,3 +175,8 @@ def _with_dependencies(tasks: Mapping[str, Any], names: Iterable[str]) -> set[st
             found.add(name)
             waiting += [*tasks[name].task_dep, *tasks[name].setup_tasks]
     return found
+
+
+def _without_groups(tasks: Mapping[str, Any], names: Iterable[str]) -> set[str]:
+    """Names of tasks, and in place of a group those of its tasks."""
+    return {each for name in names for each in [task.name for task in subtasks_iter(tasks, tasks[name])] or [name]}

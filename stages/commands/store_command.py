@@ -11,7 +11,8 @@ from doit.cmd_base import Command
 from stages.commands.command_line import CommandLine, read_overrides
 from stages.errors import ParamsError, StagesError
 from stages.keys import ArtifactId
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.run.text_streams import find_fault_of_stdout
 
 _FAILURE = 1

@@ -4,7 +4,7 @@ A checkpoint is named by its folder, by a Hugging Face hub id, or as `builtin:<n
 in a place is read in checkpoint.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,10 @@ from types import MappingProxyType
 from stages.errors import CheckpointError
 from stages.models import hub, hub_cache
 from stages.models.checkpoint import Checkpoint
-from stages.models.reference import Reference
+from stages.models.reference import CHECKPOINT, COMPONENTS, Reference
 
 BUILTIN_PREFIX = "builtin:"
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin"
-_FIX = "Correct the path in params/model.toml or the video's file."
 
 
 def resolve(
@@ -27,6 +26,7 @@ def resolve(
     *,
     variant: str = "",
     components: Mapping[str, str] = MappingProxyType({}),
+    typed: Collection[str] = (),
 ) -> Checkpoint:
     """Find a checkpoint.
 
@@ -38,11 +38,16 @@ def resolve(
         variant: of the weights, such as "fp16".
         components: where single components are taken from, by their names: what `checkpoint` can be, or the folder of
             the component itself; a hub id may have `@` and a revision behind it.
+        typed: the parameters that the command line names, such as "model.checkpoint"; messages say so.
     Raises:
         CheckpointError: there is no such checkpoint, the revision is not valid, or the hub does not answer.
     """
-    elsewhere = {name: resolve_reference(read_component(name, text, root), root) for name, text in components.items()}
-    return replace(resolve_reference(Reference(checkpoint, revision), root), variant=variant, elsewhere=elsewhere)
+    elsewhere = {}
+    for name, text in components.items():
+        reference = replace(read_component(name, text, root), is_typed=f"{COMPONENTS}{name}" in typed)
+        elsewhere[name] = resolve_reference(reference, root)
+    reference = Reference(checkpoint, revision, is_typed=CHECKPOINT in typed)
+    return replace(resolve_reference(reference, root), variant=variant, elsewhere=elsewhere)
 
 
 def resolve_offline(reference: Reference, root: Path) -> Checkpoint | None:
@@ -72,7 +77,7 @@ def resolve_reference(reference: Reference, root: Path) -> Checkpoint:
         folder = root / Path(place).expanduser()
         is_folder = folder.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{reference.where}: not a usable path ({error}). {_FIX}") from error
+        raise CheckpointError(f"{reference.where}: not a usable path ({error}). {reference.fix}") from error
     if is_folder:
         _refuse_revision(reference)
         return Checkpoint(folder)
@@ -85,7 +90,7 @@ def resolve_reference(reference: Reference, root: Path) -> Checkpoint:
             f"{reference.where}: a revision stands on its own. Set checkpoint = {repo!r} and "
             f"revision = {revision_behind!r}."
         )
-    raise CheckpointError(f"{reference.where}: no such folder, and not a hub id (owner/name). {_FIX}")
+    raise CheckpointError(f"{reference.where}: no such folder, and not a hub id (owner/name). {reference.fix}")
 
 
 def _is_folder(root: Path, place: str) -> bool:

@@ -1,5 +1,6 @@
 """How the answers of `doit preflight` look to people."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,8 @@ from stages.preflight.answers import GIB, Row
 from stages.preflight.survey import Survey
 from stages.run.display import duration
 
-_WIDTH = 120
+_WIDTH = 120  # of a terminal, which would break longer lines
+_UNLIMITED = 10_000  # of a file or a pipe, where nothing is cut and no line is broken
 _LEFT, _RIGHT = "left", "right"
 _COLUMNS = {
     "stage": _LEFT, "video": _LEFT, "tokens": _RIGHT, "mesh": _LEFT, "weights": _RIGHT, "state": _RIGHT,
@@ -39,7 +41,7 @@ def show_progress() -> Iterator[Callable[[str], None]]:
 
 def print_table(topology: str, found: Survey, console: Console | None = None) -> None:
     """Print the rows, what chips send each other, and settings that fit where a program does not."""
-    console = console or Console(width=_WIDTH, highlight=False)
+    console = console or Console(width=_WIDTH if sys.stdout.isatty() else _UNLIMITED, highlight=False)
     answered = [row for row in found.rows if row.figures]
     if answered:
         _print_answers(topology, answered, console)

@@ -105,7 +105,7 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
     chains = _Chains(pipeline, cache)
 
     def find(name: str, video: VideoParams) -> None:
-        checkpoint = _resolve_once(video.model, root, resolved)
+        checkpoint = _resolve_once(video.model, root, params.typed_for(name), resolved)
         chains.list_files(video, checkpoint)
         checkpoints[name] = checkpoint
 
@@ -118,26 +118,32 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
                 if name not in faults:
                     step(name, video)
             except StagesError as error:
-                if _is_typed(error, params):
+                if _is_typed(error, params.typed_for(name)):
                     raise
                 faults[name] = error
     checkpoints = {name: checkpoints[name] for name in videos}
     faults = {name: faults[name] for name in params.videos if name in faults}
-    files = {
+    return Graph(pipeline, videos, checkpoints, _find_files(videos, params), {**params.faults, **name_videos(faults)})
+
+
+def _find_files(videos: Mapping[str, Mapping[str, Node]], params: Params) -> Mapping[Key, Path]:
+    """The files from elsewhere of the nodes that are made from one."""
+    return {
         node.key: file
         for name, nodes in videos.items()
         for stage, node in nodes.items()
         if (file := params.videos[name].file_of_stage(stage))
     }
-    return Graph(pipeline, videos, checkpoints, files, {**params.faults, **name_videos(faults)})
 
 
-def _resolve_once(model: ModelParams, root: Path, resolved: dict[object, Checkpoint | CheckpointError]) -> Checkpoint:
+def _resolve_once(
+    model: ModelParams, root: Path, typed: Set[str], resolved: dict[object, Checkpoint | CheckpointError]
+) -> Checkpoint:
     """As `resolve`; `resolved` remembers the answers, so that the hub is asked once, also when it does not answer."""
-    place = tuple(model.model_dump(exclude={"components"}).items())
+    place = (frozenset(typed), *model.model_dump(exclude={"components"}).items())
     if place not in resolved:
         try:
-            resolved[place] = model.resolve(root)
+            resolved[place] = model.resolve(root, typed)
         except CheckpointError as error:
             resolved[place] = error
     answer = resolved[place]
@@ -146,11 +152,11 @@ def _resolve_once(model: ModelParams, root: Path, resolved: dict[object, Checkpo
     return answer
 
 
-def _is_typed(error: StagesError, params: Params) -> bool:
+def _is_typed(error: StagesError, typed: Set[str]) -> bool:
     """Whether the command line names what an error is about: then it stops all, as every wrong override."""
     if isinstance(error, CheckpointError):
-        return any(dotted.startswith("model.") for dotted in params.typed)
-    return any(dotted.endswith(f".{FROM_FILE}") for dotted in params.typed)
+        return any(dotted.startswith("model.") for dotted in typed)
+    return any(dotted.endswith(f".{FROM_FILE}") for dotted in typed)
 
 
 def name_videos(faults: Mapping[str, StagesError]) -> dict[str, StagesError]:

@@ -88,12 +88,18 @@ class Params:
         faults: by video, what is wrong with it and with no other. A file whose name cannot be a video's has its path
             in place of a name.
         typed: dotted names of the parameters that the command line overrides.
+        limit: the one video for which they count; "" for all.
     """
 
     videos: Mapping[str, VideoParams]
     machine: MachineParams
     faults: Mapping[str, ParamsError] = field(default_factory=dict)
     typed: Set[str] = frozenset()
+    limit: str = ""
+
+    def typed_for(self, video: str) -> Set[str]:
+        """Dotted names of the parameters that the command line overrides for a video."""
+        return self.typed if self.limit in ("", video) else frozenset()
 
 
 def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -> Params:
@@ -110,10 +116,7 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
             video; all faults of all files and overrides in one message.
     """
     faults = Faults(root)
-    video_tables: dict[str, type[Table]] = {
-        "model": model_table(tuple(dict.fromkeys(each.name for stage in pipeline for each in stage.components))),
-        **{stage.name: stage.parameters for stage in pipeline},
-    }
+    video_tables = _tables_of_video(pipeline)
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
     _refuse_unknown_files(root / "params", tables, faults)
     read = {table: _read_defaults(table, tables, faults) for table in tables}
@@ -141,7 +144,13 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     assert machine is not None  # or there was a fault
     found = faults.by_video()
     in_order = {name: found[name] for name in files if name in found}
-    return Params(videos, machine, in_order, overrides.keys() - {_LIMIT_VIDEO})
+    return Params(videos, machine, in_order, overrides.keys() - {_LIMIT_VIDEO}, limit or "")
+
+
+def _tables_of_video(pipeline: Pipeline) -> dict[str, type[Table]]:
+    """The tables that a video's file can have, by their names."""
+    components = dict.fromkeys(each.name for stage in pipeline for each in stage.components)
+    return {"model": model_table(tuple(components)), **{stage.name: stage.parameters for stage in pipeline}}
 
 
 def _read_defaults(table: str, tables: Iterable[str], faults: Faults) -> dict[str, Value] | None:

@@ -71,9 +71,11 @@ class ModelParams(Table):
         fields = [name for name in type(self).model_fields if name.startswith(_COMPONENT)]
         return {name.removeprefix(_COMPONENT): getattr(self, name) for name in fields if getattr(self, name)}
 
-    def resolve(self, root: Path) -> Checkpoint:
-        """Find the checkpoint. Raises CheckpointError."""
-        return resolve(self.checkpoint, self.revision, root, variant=self.variant, components=self.elsewhere)
+    def resolve(self, root: Path, typed: Collection[str] = ()) -> Checkpoint:
+        """Find the checkpoint; `typed` are the parameters that the command line names. Raises CheckpointError."""
+        return resolve(
+            self.checkpoint, self.revision, root, variant=self.variant, components=self.elsewhere, typed=typed
+        )
 
 
 @cache

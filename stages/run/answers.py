@@ -6,8 +6,6 @@ from inspect import Signature
 
 from stages.errors import StagesError
 
-_MAX_SUMMARY = 120  # characters
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -45,8 +43,6 @@ class Fault:
         return f"{type(self.error).__name__}: {self.error}"
 
     @property
-    def summary(self) -> str:
-        """The first of its lines, shortened, and how many more there are."""
-        first, *others = str(self.error).splitlines()
-        shown = first if len(first) <= _MAX_SUMMARY else f"{first[: _MAX_SUMMARY - 1]}…"
-        return f"{shown} (and {len(others)} more)" if others else shown
+    def line(self) -> str:
+        """Its message, on one line."""
+        return " ".join(line.strip() for line in str(self.error).splitlines())

@@ -1,15 +1,11 @@
 """Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
 
-import errno
-import os
-import re
-import shlex
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.errors import StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
@@ -18,30 +14,28 @@ from stages.machine.host_group import find_group
 from stages.machine.host_memory import available_memory_bytes
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
-from stages.pipeline.stages import Pipeline, read_pipeline
-from stages.request.graph import Graph, build_graph
-from stages.request.params import load_params
+from stages.pipeline.stages import Pipeline
+from stages.request.graph import Graph
 from stages.request.tables import MachineParams
-from stages.run.answers import Answer
-from stages.run.checks import Reader, check_videos
 from stages.run.demand import Demand
-from stages.run.fingerprint import Fingerprinter
+from stages.run.freshness import Freshness
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
+from stages.run.next_steps import command_for, name_artifact, with_what_stays
 from stages.run.one_maker import find_ancestors, hold_node
-from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
-from stages.run.worker import LOGS, Workers
-from stages.store.artifacts import Store
 from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
-from stages.store.stat_cache import STAT_CACHE, StatCache
-from stages.store.verdict import Verdict
+from stages.store.verdict import State, Verdict
 from stages.store.video_links import VideoLinks
 
-_MAX_NAMED = 3  # videos in a command line; of more, all are asked for
+if TYPE_CHECKING:
+    from stages.run.precheck import Precheck
+
+# States of an artifact that can be read, or of which the stage that reads it says what is wrong.
+_READABLE: tuple[State, ...] = ("stale", "corrupt")
 # Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
 _ROOM_BYTES = 2 << 30
 
@@ -64,8 +58,6 @@ class Build:
     runner: Runner = field(repr=False)
     leases: Leases
     overrides: Mapping[str, str] = field(default_factory=dict)
-    _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
-    _fresh: set[str] = field(default_factory=set, repr=False)  # what a run that makes nothing has: nodes, links
 
     @property
     def pipeline(self) -> Pipeline:
@@ -90,39 +82,39 @@ class Build:
         """What the store says of a node under the present code."""
         return self.store.verdict(node, self._code_of(node))
 
-    def needs_no_run(self, node: Node, demand: Demand) -> bool:
-        """Whether a node is as needed. In a run that `check` has found to make nothing, that is not asked again."""
-        return node.title in self._fresh or not demand.is_due(node)
+    @cached_property
+    def freshness(self) -> Freshness:
+        """Which nodes and links are as needed."""
+        return Freshness(self.graph, self.store, self.links, self.verdict)
 
-    def is_linked(self, video: str) -> bool:
-        """Whether a video's link points to the video of the present parameters; not asked again, as above."""
-        artifact = self.graph.videos[video][self.pipeline.last.name].artifact
-        return video in self._fresh or self.links.points_to(video, artifact)
+    @cached_property
+    def precheck(self) -> "Precheck":
+        """What is looked at before anything is made."""
+        from stages.run.precheck import Precheck  # noqa: PLC0415 (of no use when nothing is to be made)
 
-    def explain(self, node: Node, verdict: Verdict) -> str:
-        """A verdict in words: its reasons, or its state where there are none."""
-        payload = self.store.folder(node.artifact) / self.files_of(node)[0]
-        return explain_verdict(verdict, payload=payload, program=self.program_of(node).name)
+        return Precheck(self.graph, self.machine.model_dump(), self.store, self.freshness)
 
     def demand(self, *, is_always: bool = False) -> Demand:
         """Which nodes of a run are to be made."""
         return Demand(self.graph, self.verdict, is_always=is_always)
 
-    def freshness(self, node: Node, demand: Demand) -> Answer:
-        """What doit asks whether a node is up to date, and shows in `doit info`."""
+    def check(self, names: Collection[str], demand: Demand) -> tuple[Mapping[str, StagesError], Collection[str]]:
+        """What keeps videos from being made, as far as it can be known before anything runs.
 
-        def explain() -> str:
-            return f"the store: {node.title} is {self.explain(node, self.verdict(node))}"
+        In a run that makes nothing, no task is asked again whether it is as needed.
 
-        return Answer(partial(self.needs_no_run, node, demand), explain)
-
-    def link_freshness(self, name: str) -> Answer:
-        """The same for the link to a video."""
-        is_linked = partial(self.is_linked, name)
-        return Answer(
-            is_linked,
-            lambda: f"the store: the link of {name} {'points' if is_linked() else 'does not point'} to its video",
-        )
+        Args:
+            names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
+            demand: of this run; of videos that cannot be made, it forgets what is for no other.
+        Returns:
+            The faults, by their videos; and the names of the tasks that are left without those.
+        Raises:
+            StoreError: the store cannot take what would be made.
+        """
+        if due := self.freshness.find_due(names, demand):
+            return self.precheck.check(names, due, demand)
+        self.freshness.settle(names)
+        return {}, names
 
     def files_of(self, node: Node) -> tuple[str, str]:
         """Names of the files by which a node's artifact is known: payload and manifest."""
@@ -148,7 +140,7 @@ class Build:
             code=self._code_of(node),
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
-            preflight=self._preflight_of(node),
+            preflight=command_for(self.graph.videos_of(node), self.overrides, "preflight"),
             waits=waits,
         )
 
@@ -157,13 +149,20 @@ class Build:
         return Lookahead(self.graph.all_nodes(), self.program_of, is_due)
 
     def run(
-        self, node: Node, observe: Callable[[Event], None], *, ahead: Program | None = None, waits: bool = True
+        self,
+        node: Node,
+        observe: Callable[[Event], None],
+        *,
+        was_fresh: bool = False,
+        ahead: Program | None = None,
+        waits: bool = True,
     ) -> Event:
         """Make a node's artifact in its program's process, unless another run makes it meanwhile.
 
         Args:
             node: what to make.
             observe: sees all events but the last.
+            was_fresh: whether it was fresh when this was asked for; then it is made again all the same.
             ahead: the program that is needed next. Its process is started meanwhile, if the machine's settings and its
                 memory allow.
             waits: whether to wait for what another process has, the node or an accelerator, in place of an error.
@@ -173,15 +172,15 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
-        faults = self._check(dict.fromkeys(self.graph.videos_of(node), node.stage), Reader())
+        faults = self.precheck.find_faults(dict.fromkeys(self.graph.videos_of(node), node.stage))
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
-        was_fresh = self.verdict(node).is_fresh  # then it is to be made again all the same
         try:
             with self.lease(node, observe, waits=waits) as before:
                 if not was_fresh and self.verdict(node).is_fresh:
                     return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
+                self.require_inputs(node, but=_READABLE)
                 ahead = ahead if self._has_room_ahead() else None
                 ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
             self._look_back(node, observe)
@@ -190,6 +189,21 @@ class Build:
             raise self._with_what_stays(error, node) from error
         finally:
             self.store.sweep_drafts()
+
+    def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
+        """Find out whether what a node reads is there; `but` names states in which it need not be fresh.
+
+        Raises:
+            StageError: something is not.
+        """
+        chain = self.graph.videos[self.graph.videos_of(node)[0]]
+        for parent in (chain[stage] for stage in node.inputs):
+            verdict = self.verdict(parent)
+            if not verdict.is_fresh and verdict.state not in but:
+                why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
+                state = "has not been made" if verdict.state == "absent" else f"is {verdict.state}{why}"
+                command = command_for([parent.title], self.overrides)
+                raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
     def lease(
         self, node: Node, observe: Callable[[Event], None], *, waits: bool = True
@@ -234,151 +248,23 @@ class Build:
         """Say so if what has just been made cannot stay, because something else has changed meanwhile."""
         verdict = self.verdict(node)
         if not verdict.is_fresh:
-            why = self.explain(node, verdict)
+            why = self.freshness.explain(node, verdict)
             observe({"event": "warning", "message": f"was made, and is to be made again by the next `doit`: {why}"})
 
     def _with_what_stays(self, error: StageError, node: Node) -> StageError:
         """The same error, which names the artifact, not a draft of it, and says from what a next run goes on."""
-        draft = re.compile(rf"{re.escape(str(self.store.root))}/\.drafts/[0-9a-f]+/new\b")
-        folder = str(self.store.folder(node.artifact))
-        text = draft.sub(lambda _: folder, str(error))
-        video = self.graph.videos[self.graph.videos_of(node)[0]]
-        kept = [video[stage] for stage in node.inputs if self.verdict(video[stage]).is_fresh]
-        if kept:
-            payloads = ", ".join(str(self.store.payload(each.artifact)) for each in kept)
-            text += f"\n  What it is made from stays: {payloads}. `{self._command_for(node)}` goes on from there."
-        return StageError(text)
-
-    def _command_for(self, node: Node) -> str:
-        """The command line that makes what a node is for, as it was asked for here."""
         videos = self.graph.videos_of(node)
-        changes = (f"{name}={value}" for name, value in self.overrides.items())
-        return shlex.join(["doit", *(videos if len(videos) <= _MAX_NAMED else ()), *changes])
-
-    def check(self, names: Collection[str], is_due: Callable[[Node], bool]) -> dict[str, StagesError]:
-        """What keeps videos from being made, by their names, as far as it can be known before anything runs.
-
-        Args:
-            names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
-            is_due: whether a node is to be made.
-        Raises:
-            StoreError: the store cannot take what would be made.
-        """
-        nodes = [node for node in self.graph.all_nodes() if node.title in names]
-        due = {node.artifact for node in nodes if is_due(node)}
-        reader = Reader()
-        faults = self._check(self._find_first(names, due), reader) if due else {}
-        links = [name for name in self.graph.videos if name in names and name not in faults]
-        has_links = not all(self.is_linked(name) for name in links)
-        wanted = [(node, self._first_sound(node, faults)) for node in nodes if node.artifact in due]
-        self.require_room([(node, video) for node, video in wanted if video], reader, has_links=has_links)
-        if not due and not has_links:
-            self._fresh.update(node.title for node in nodes)
-            self._fresh.update(links)
-        return faults
-
-    def require_room(
-        self, nodes: Sequence[tuple[Node, str]], reader: Reader | None = None, *, has_links: bool = False
-    ) -> None:
-        """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
-
-        `reader` is one that has read what the videos have in common already, if there is one.
-
-        Raises:
-            StoreError: it cannot; all that is wrong.
-        """
-        if not nodes and not has_links:
-            return
-        from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
-
-        links = self.links.folder if has_links else None
-        require_room(self.graph, self.machine.model_dump(), self.store, nodes, reader or Reader(), links=links)
-
-    def _first_sound(self, node: Node, faults: Collection[str]) -> str:
-        """The first video of a node that can be made, or ""."""
-        return next((name for name in self.graph.videos_of(node) if name not in faults), "")
-
-    def _find_first(self, names: Collection[str], due: Set[ArtifactId]) -> dict[str, str]:
-        """Of each video that is to be checked, the stage of its first node that is due."""
-        first: dict[str, str] = {}
-        for name in [name for name in self.graph.videos if name in names] or self.graph.videos:
-            stages = (stage for stage, node in self.graph.videos[name].items() if node.artifact in due)
-            if stage := next(stages, None):
-                first[name] = stage
-        return first
-
-    def _check(self, first: Mapping[str, str], reader: Reader) -> dict[str, StagesError]:
-        unknown = {name: stage for name, stage in first.items() if name not in self._checked}
-        faults = check_videos(self.graph, self.machine.model_dump(), unknown, reader)
-        self._checked.update({name: faults.get(name) for name in unknown})
-        return {name: fault for name in first if (fault := self._checked[name])}
+        before = [self.graph.videos[videos[0]][stage] for stage in node.inputs]
+        kept = [self.store.payload(each.artifact) for each in before if self.verdict(each).is_fresh]
+        text = name_artifact(str(error), store=self.store.root, folder=self.store.folder(node.artifact))
+        return with_what_stays(text, kept, command_for(videos, self.overrides))
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""
         return self.pipeline[node.stage].components if node.components else ()
-
-    def _preflight_of(self, node: Node) -> str:
-        """The command line that says what a node's videos need, as they were asked for here."""
-        changes = (f"{name}={value}" for name, value in self.overrides.items())
-        return shlex.join(["doit", "preflight", *self.graph.videos_of(node), *changes])
 
     def _has_room_ahead(self) -> bool:
         return self.machine.start_ahead == "auto" and available_memory_bytes() >= _ROOM_BYTES
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]
-
-
-def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
-    """Read a project's stages and parameters, and work out the graph.
-
-    What is wrong with single videos is in the graph's faults. If nothing will be made (`is_read_only`), the store need
-    not be writable.
-
-    Raises:
-        StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.
-    """
-    pipeline = read_pipeline(root)
-    params = load_params(root, overrides, pipeline)
-    store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)
-    if not is_read_only:
-        _ensure_writable(store.root)
-    leases = Leases(store.root)
-    leases.sweep()
-    store.sweep_drafts()
-    cache = StatCache(store.root / STAT_CACHE)
-    graph = build_graph(params, root, cache, pipeline)
-    packages, fingerprinter = {program.package for program in pipeline.programs}, Fingerprinter(cache)
-    build = Build(
-        root=root,
-        graph=graph,
-        machine=params.machine,
-        store=store,
-        code={package: fingerprinter.fingerprint(package) for package in packages},
-        runner=Workers(root, store.root / LOGS),
-        leases=leases,
-        overrides=overrides,
-    )
-    cache.save()
-    return build
-
-
-def _tell_of_reading(path: Path, size_bytes: int) -> None:
-    """What a person sees while nothing else happens: once for each file, as after a store was copied."""
-    print(
-        f"{path}: is not the file that was published, so its {size_bytes / 2**30:.1f} GiB are read and compared. "
-        "`doit verify` reads several files at a time.",
-        file=sys.stderr,
-    )
-
-
-def _ensure_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written ({error.strerror}). "
-            "Fix its permissions, or set `artifacts` in params/machine.toml to another folder."
-        ) from error

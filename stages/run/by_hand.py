@@ -2,7 +2,6 @@
 
 import logging
 import pdb as debugger
-import shlex
 import signal
 import sys
 import traceback
@@ -13,14 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stages.errors import ParamsError, StageError, StagesError
+from stages.errors import ParamsError, StagesError
 from stages.keys import Node
 from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
-from stages.run.build import Build, load_build
+from stages.run.build import Build
 from stages.run.display import Display
 from stages.run.job import Run, perform
 from stages.run.lifetime import Lifetime
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import find_fault_of_stdout
@@ -85,14 +85,8 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
     build = load_build(root, read_overrides(overrides))
     node = _find_node(build, package, video)
-    for stage in node.inputs:
-        parent = build.graph.videos[video][stage]
-        verdict = build.verdict(parent)
-        if not verdict.is_fresh:
-            command = shlex.join(["doit", parent.title, *overrides])
-            state = f"{verdict.state} ({build.explain(parent, verdict)})" if verdict.reasons else verdict.state
-            raise StageError(f"{node.title} reads {parent.title}, which is {state}. Make it first: `{command}`")
-    build.require_room([(node, video)])
+    build.require_inputs(node)
+    build.precheck.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         job, run, report = build.job(node), load(), Report(shown)
         with _saved_when_asked_to_end(report):

@@ -34,19 +34,30 @@ class Demand:
         """Say what runs: the names of all tasks, and those that somebody has typed, which may be stages or patterns."""
         self._titles, self._named = frozenset(titles), named
 
-    def is_due(self, node: Node) -> bool:
-        """Whether a node is to be made."""
-        if self._is_always:
-            return True
-        verdict = self._verdict(node)
-        return self._is_needed(node) if verdict.state == "collected" else not verdict.is_fresh
+    def keep(self, titles: Collection[str]) -> None:
+        """Say that of what runs only these are left."""
+        self.select(titles, self._named)
 
-    def _is_needed(self, node: Node) -> bool:
-        """Whether something of this run needs the payload of a node; a video's own payload is needed as it is."""
+    def is_due(self, node: Node, among: Collection[str] | None = None) -> bool:
+        """Whether a node is to be made; with `among`, whether it were in a run of no other nodes than these titles."""
+        return self._is_always or self._is_needed(node, self._verdict(node), among)
+
+    def find_due(self, node: Node) -> Verdict | None:
+        """The store's word on a node that is to be made; None of one that is not."""
+        verdict = self._verdict(node)
+        return verdict if self._is_always or self._is_needed(node, verdict, None) else None
+
+    def _is_needed(self, node: Node, verdict: Verdict, among: Collection[str] | None) -> bool:
+        """Whether a verdict makes a node due; of a collected one, whether something of this run reads its payload.
+
+        A video's own payload is needed as it is.
+        """
+        if verdict.state != "collected":
+            return not verdict.is_fresh
         if node.stage == self._graph.pipeline.last.name or self._is_named(node):
             return True
-        readers = self._readers.get(node.artifact, ())
-        return any(self.is_due(reader) for reader in readers if self._titles is None or reader.title in self._titles)
+        readers = (each for each in self._readers.get(node.artifact, ()) if among is None or each.title in among)
+        return any(self.is_due(each, among) for each in readers if self._titles is None or each.title in self._titles)
 
     def _is_named(self, node: Node) -> bool:
         return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in self._named)

@@ -5,8 +5,8 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,33 +130,25 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
     """
     store, start = Store(job.store), time.perf_counter()
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    try:
-        with store.draft(job.node) as draft, hold_inputs(store, job.node) as held:
-            job = replace(job, held={artifact.stage: each.path for artifact, each in held.items()})
-            inputs = {artifact: each.digest for artifact, each in held.items()}
+    with _as_store_error(store.root), store.draft(job.node) as draft, hold_inputs(store, job.node) as held:
+        job = replace(job, held={artifact.stage: each.path for artifact, each in held.items()})
+        inputs = {artifact: each.digest for artifact, each in held.items()}
+        check_components(job)
+        _prepare_checkpoint(job, report)
+        try:
+            details = run(job, draft, report)
             check_components(job)
-            _prepare_checkpoint(job, report)
-            try:
-                details = run(job, draft, report)
-                check_components(job)
-                _check_payload(job, draft)
-                facts = _facts(job, started, report) | dict(details)
-                with report.completing():
-                    published = store.publish(
-                        job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
-                    )
-                    with suppress(OSError):  # gc deletes it
-                        PartialStates(job.store).remove(job.node.artifact)
-            except BaseException:
-                report.interrupt()
-                raise
-    except OSError as error:
-        if error.errno is None:
-            raise  # no error of the system: a library's, which has a text of its own
-        where = error.filename or store.root
-        raise StoreError(
-            f"{where}: {error.strerror}. Fix that and run it again; nothing half-made was kept."
-        ) from error
+            _check_payload(job, draft)
+            facts = _facts(job, started, report) | dict(details)
+            with report.completing():
+                published = store.publish(
+                    job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
+                )
+                with suppress(OSError):  # gc deletes it
+                    PartialStates(job.store).remove(job.node.artifact)
+        except BaseException:
+            report.interrupt()
+            raise
     wall_s = round(time.perf_counter() - start, 3)
     return {
         "event": "result",
@@ -164,6 +156,20 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
         "was_damaged": published.was_damaged,
         "wall_s": wall_s,
     }
+
+
+@contextmanager
+def _as_store_error(root: Path) -> Iterator[None]:
+    """What the system refuses in the block is an error of the store in `root`, and says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise  # no error of the system: a library's, which has a text of its own
+        where = error.filename or root
+        raise StoreError(
+            f"{where}: {error.strerror}. Fix that and run it again; nothing half-made was kept."
+        ) from error
 
 
 def check_components(job: Job) -> None:

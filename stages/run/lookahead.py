@@ -1,6 +1,6 @@
 """Which program comes next: its process can be started while another one works."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 
 from stages.keys import Node
@@ -21,13 +21,13 @@ class Lookahead:
             is_due: whether a node is to be made, by what is in the store now; that may change before its turn comes.
         """
         self._nodes = nodes
-        self._titles: Sequence[str] = ()
+        self._titles: Collection[str] = ()
         self._program_of = program_of
         self._is_due = is_due
         self._next: dict[Program, Program | None] = {}
 
-    def select(self, titles: Sequence[str]) -> None:
-        """Name the tasks of this run; those that are no node's do not count. Until then nothing comes next."""
+    def select(self, titles: Collection[str]) -> None:
+        """Name the tasks of this run, in order; those that are no node's do not count. Before, nothing is next."""
         self._titles, self._next = titles, {}
         self.__dict__.pop("_programs", None)
 

@@ -2,9 +2,9 @@
 
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
@@ -15,19 +15,22 @@ from tests.project import PROJECT
 
 PLUGINS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["doit"]["plugins"]
 
+# Given the names of all tasks and those that were typed: reasons of videos that cannot be made, and the names left.
+Start: TypeAlias = Callable[[Sequence[str], Sequence[str]], tuple[Mapping[str, str], Collection[str]]]
+
 
 def run_doit(
     folder: Path,
     tasks: list[Mapping[str, Any]],
     *arguments: str,
-    at_start: Callable[[Sequence[str], Sequence[str]], Mapping[str, str]] = lambda _names, _typed: {},
+    at_start: Start = lambda names, _typed: ({}, names),
     at_end: Callable[[], None] = lambda: None,
 ) -> int:
     """Exit code.
 
     Args:
         folder: the store's: takes what is ignored.
-        at_start: what a run calls before its first task, with the names of all and those that were typed.
+        at_start: what a run calls before its first task.
         at_end: what a run calls, however it ends.
         tasks: as dodo.py would yield them, in this order.
     """

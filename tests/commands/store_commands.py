@@ -6,7 +6,7 @@ from pathlib import Path
 from doit.doit_cmd import DoitMain
 
 from stages.keys import Node
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from tests.builders import publish
 from tests.project import PROJECT, copy_params

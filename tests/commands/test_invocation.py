@@ -20,7 +20,9 @@ from stages.run.job import Job
 from stages.run.runner import Event
 from stages.run.worker import Workers
 from tests.builders import publish
+from tests.chains import edit_settings
 from tests.commands.doit_here import PROJECT
+from tests.project import copy_checkpoint
 from tests.run.test_screen import RecordingScreen
 
 DEBUGGING = Invocation({}, is_debug=True)
@@ -111,9 +113,24 @@ def screen() -> RecordingScreen:
 
 
 @pytest.fixture
-def dodo(tmp_path: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def params(tmp_path: Path) -> Path:
+    """The folder of parameter files, which dodo.py reads below."""
+    return Path(shutil.copytree(PROJECT / "params", tmp_path / "params"))
+
+
+@pytest.fixture
+def broken(params: Path) -> None:
+    """A video `harbour` that cannot be made."""
+    edit_settings(
+        copy_checkpoint(params.parent / "model") / "scheduler/scheduler_config.json", _class_name="UniPCScheduler"
+    )
+    (params / "videos/harbour.toml").write_text('[model]\ncheckpoint = "model"\n[encode]\nprompt = "A boat."\n')
+
+
+@pytest.fixture
+def dodo(params: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """dodo.py, loaded by an invocation with the screen above, and without processes."""
-    shutil.copytree(PROJECT / "params", tmp_path / "params")
+    tmp_path = params.parent
     shutil.copy(PROJECT / "dodo.py", tmp_path)
     spec = spec_from_file_location("dodo", tmp_path / "dodo.py")
     assert spec is not None
@@ -127,7 +144,8 @@ def dodo(tmp_path: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatc
 
 
 def test_dodo_py_shows_a_node_on_the_screen_that_it_is_given(dodo: ModuleType, screen: RecordingScreen):
-    node = dodo.BUILD.graph.videos["demo"]["denoise"]
+    encode, node, *_ = dodo.BUILD.graph.videos["demo"].values()
+    publish(dodo.BUILD.store, encode, code=dodo.BUILD.code["stages.encode"])
     dodo.make(node)
     dodo.finish()
     assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "warning", "result", "closed"]
@@ -143,6 +161,15 @@ def test_dodo_py_makes_a_fresh_node_again_only_if_all_is(
     monkeypatch.setattr(dodo, "DEMAND", dodo.BUILD.demand(is_always=True))
     dodo.make(node)
     assert screen.shown == [(node.title, ("demo",), "fresh, but --always-execute"), "phase", "result"]
+
+
+@pytest.mark.usefixtures("broken")
+def test_for_a_video_that_cannot_be_made_dodo_py_starts_nothing_ahead(dodo: ModuleType):
+    (demo, *_), harbour = dodo.BUILD.graph.videos["demo"].values(), dodo.BUILD.graph.videos["harbour"].values()
+    names = [demo.title, *(node.title for node in harbour), "harbour"]
+    faults, left = dodo.begin(names, names)
+    assert (faults.keys(), left) == ({"harbour"}, [demo.title])
+    assert dodo.AHEAD.after(demo) is None
 
 
 def test_dodo_py_builds_what_the_overrides_say(dodo: ModuleType):

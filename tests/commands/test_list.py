@@ -1,5 +1,7 @@
 """`doit list` is doit's own; what stops it is in test_one_message.py."""
 
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,28 @@ def test_what_is_ignored_is_listed_with_how_that_ends(tmp_path: Path, capsys: py
     capsys.readouterr()
     assert run_doit(tmp_path, tasks, "list") == 0
     assert capsys.readouterr().out == "encode   the encode stage (ignored; `doit forget encode` ends that)\n"
+
+
+FAULTY = {"basename": "harbour", "actions": [], "doc": "cannot be made: " + "x" * 200, "meta": {"fault": "x" * 200}}
+
+
+def test_why_a_video_cannot_be_made_is_whole_where_there_is_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run_doit(tmp_path, [FAULTY], "list") == 0
+    assert capsys.readouterr().out == f"harbour   cannot be made: {'x' * 200}\n"
+
+
+@pytest.mark.parametrize(("options", "num_columns", "width"), [([], 60, 60), (["--status"], 60, 60), ([], 20, 50)])
+def test_on_a_terminal_it_is_cut_to_its_width_but_not_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], num_columns: int, width: int
+):
+    monkeypatch.setenv("COLUMNS", str(num_columns))
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert run_doit(tmp_path, [FAULTY], "list", *options) == 0
+    line = terminal.getvalue().removesuffix("\n")
+    assert len(line) == width
+    assert line.endswith("x…")

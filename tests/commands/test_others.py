@@ -24,6 +24,15 @@ def test_help_names_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert " preflight  " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("names", [[], ["run"]])
+@pytest.mark.parametrize("example", ["doit demo", "doit encode", "doit denoise.seed=7 video=demo", "stage.name=value"])
+def test_help_says_how_one_task_is_asked_for_and_how_a_parameter_is_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], example: str
+):
+    assert run_doit(tmp_path, [TASK], "help", *names) == 0
+    assert example in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

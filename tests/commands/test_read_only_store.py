@@ -12,7 +12,7 @@ import pytest
 from stages.pipeline.stages import Pipeline
 from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from tests.builders import files_below, publish
 from tests.preflight_builders import build_figures, publish_answer
 from tests.project import DOIT, copy_project, environment

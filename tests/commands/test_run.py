@@ -55,6 +55,48 @@ def test_without_dependencies_only_what_is_selected_is_made(tmp_path: Path):
     assert made == ["decode:a"]
 
 
+def test_without_dependencies_a_stage_is_its_tasks_and_these_are_looked_at_before(tmp_path: Path):
+    made: list[str] = []
+    asked: list[Sequence[str]] = []
+
+    def ask(names: Sequence[str], _typed: Sequence[str]) -> tuple[Mapping[str, str], Sequence[str]]:
+        asked.append(names)
+        return {}, names
+
+    assert run_doit(tmp_path, two_videos(made), "run", "--single", "decode", at_start=ask) == 0
+    assert asked == [["decode:a", "decode:b"]]
+    assert made == ["decode:a", "decode:b"]
+
+
+def test_without_dependencies_all_that_is_named_is_made(tmp_path: Path):
+    made: list[str] = []
+    assert run_doit(tmp_path, two_videos(made), "run", "--single", "export:b", "decode:a") == 0
+    assert made == ["decode:a", "export:b"]
+
+
+def test_without_dependencies_other_videos_are_not_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = [
+        {"basename": "decode", "name": video, "actions": [fail], "meta": {"videos": (video,)}} for video in ("a", "b")
+    ]
+    videos = [
+        {"basename": video, "actions": [], "task_dep": [f"decode:{video}"], "meta": {"video": "v", "videos": (video,)}}
+        for video in ("a", "b")
+    ]
+    assert run_doit(tmp_path, [*tasks, *videos], "run", "--single", "decode:a") == 1
+    assert capsys.readouterr().out == "broken\n"
+
+
+def test_tasks_that_are_not_left_before_a_run_are_not_run(tmp_path: Path):
+    made: list[str] = []
+
+    def refuse_a(names: Sequence[str], _typed: Sequence[str]) -> tuple[Mapping[str, str], Sequence[str]]:
+        return {"a": "CheckpointError: a is broken"}, [name for name in names if not name.endswith("a")]
+
+    *tasks, a, b = two_videos(made)
+    assert run_doit(tmp_path, [*tasks, {**a, "meta": {"videos": ("a",)}}, b], "run", at_start=refuse_a) == 1
+    assert made == ["encode:b", "decode:b", "export:b"]
+
+
 def test_an_unknown_name_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     made: list[str] = []
     assert run_doit(tmp_path, two_videos(made), "run", "exprot") == 1
@@ -165,9 +207,9 @@ def test_a_video_that_cannot_be_made_can_be_ignored(tmp_path: Path, capsys: pyte
 def test_what_is_made_from_what_is_ignored_is_not_looked_at_before_a_run(tmp_path: Path):
     asked: list[Sequence[str]] = []
 
-    def ask(names: Sequence[str], _typed: Sequence[str]) -> Mapping[str, str]:
+    def ask(names: Sequence[str], _typed: Sequence[str]) -> tuple[Mapping[str, str], Sequence[str]]:
         asked.append(names)
-        return {}
+        return {}, names
 
     run_doit(tmp_path, two_videos([]), "ignore", "decode:a")
     run_doit(tmp_path, two_videos([]), "run", at_start=ask)

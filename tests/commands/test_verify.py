@@ -17,7 +17,8 @@ from safetensors.numpy import save, save_file
 
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from stages.store.manifest import NOTE, RUN
 from tests.builders import acting_as_nobody, collect, publish

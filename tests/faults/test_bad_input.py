@@ -22,7 +22,8 @@ from stages.models.settings import read_settings
 from stages.pipeline.decode import VAE
 from stages.pipeline.stages import read_pipeline
 from stages.preflight.answers import _read_json
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from stages.store.drafts import Drafts
 from stages.store.inputs import check_inputs

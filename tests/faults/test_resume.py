@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from stages.keys import Node
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.store.manifest import RUN
 from stages.store.partial import PartialStates
 from tests.interrupts import interruptible_children

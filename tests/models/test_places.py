@@ -148,3 +148,20 @@ def test_a_component_whose_commit_cannot_be_kept_is_reported_by_its_parameter(
         f"{hub}/refs/main: cannot be written (File exists). Fix its folder's permissions, or set "
         f"model.components.vae = 'org/model@{server.repos['org/model'].commit}'."
     )
+
+
+def test_a_place_that_was_typed_is_corrected_on_the_command_line(tmp_path: Path):
+    places = {"vae": "./nowhere"}
+    with pytest.raises(CheckpointError) as error:
+        resolve("gone", "", tmp_path, typed={"model.checkpoint"})
+    assert str(error.value) == (
+        "model.checkpoint = 'gone': no such folder, and not a hub id (owner/name). "
+        "Correct the path on the command line."
+    )
+    for typed, where in (
+        ({"model.components.vae"}, "on the command line"),
+        ({"model.checkpoint"}, "in params/model.toml or the video's file"),
+    ):
+        with pytest.raises(CheckpointError) as error:
+            resolve("builtin:shapes", "", tmp_path, components=places, typed=typed)
+        assert str(error.value).endswith(f"Correct the path {where}.")

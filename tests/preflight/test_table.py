@@ -51,6 +51,12 @@ def test_the_table_is_no_wider_than_120_columns(rows: list[Row]):
     assert max(map(len, shown(many))) <= 120
 
 
+def test_in_a_file_or_a_pipe_each_line_is_whole(rows: list[Row], capsys: pytest.CaptureFixture[str]):
+    names = tuple(f"video-{index}" for index in range(30))
+    print_table("v5e:2x4", Survey(tuple(replace(row, videos=names) for row in rows), {}))
+    assert sum(", ".join(names) in line for line in capsys.readouterr().out.splitlines()) >= len(rows)
+
+
 def test_what_does_not_fit_stands_with_what_does(rows: list[Row]):
     figures = build_figures(temporaries=20)
     row = replace(rows[0], figures=figures, alternatives=(Alternative("denoise.num_frames=5", 15 * GIB),))

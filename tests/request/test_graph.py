@@ -418,3 +418,11 @@ def test_a_checkpoint_is_looked_up_and_its_components_are_identified_once_for_al
     monkeypatch.setattr("stages.request.graph.component_identity", identify)
     assert len(graph(root).videos) == 21
     assert len(asked) == len({*asked}) == sum(len(stage.components) for stage in STAGES)
+
+
+def test_what_is_typed_for_one_video_makes_nothing_of_another_a_fault_of_the_command_line(root: Path):
+    write_video(root, "harbour", '[model]\ncheckpoint = "gone"\n[encode]\nprompt = "x"\n')
+    overrides = {"model.checkpoint": "builtin:shapes", "video": "demo"}
+    found = build_graph(load_params(root, overrides, Pipeline()), root, StatCache(root / "cache"), Pipeline())
+    assert [*found.videos] == ["demo"]
+    assert str(found.faults["harbour"]).endswith("Correct the path in params/model.toml or the video's file.")

@@ -7,7 +7,7 @@ import pytest
 from stages.errors import ParamsError
 from stages.request.graph import Graph
 from stages.request.selection import select_nodes
-from stages.run.build import load_build
+from stages.run.loading import load_build
 from tests.builders import PIPELINE
 from tests.project import copy_params
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.run.build import load_build
 from stages.run.by_hand import run_by_hand
 from stages.run.job import Job
+from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.store.artifacts import Store
 from tests.builders import publish
@@ -57,7 +57,7 @@ def test_what_it_reads_must_have_been_made(root: Path):
     result = run(root, "export", "--video", "demo", "export.fps=7")
     assert result.returncode == 1
     assert result.stderr == (
-        f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which is absent. "
+        f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which has not been made. "
         f"Make it first: `doit {nodes['decode'].title} export.fps=7`\n"
     )
 

@@ -11,8 +11,8 @@ from stages.keys import Node
 from stages.models.checkpoint import Checkpoint
 from stages.models.places import resolve
 from stages.run import checks
-from stages.run.build import load_build
 from stages.run.checks import Reader, collect, find_faults
+from stages.run.loading import load_build
 from tests.builders import PIPELINE
 from tests.chains import build_chain, edit_settings, faults_of
 from tests.hub_repo import COMMIT
@@ -125,7 +125,7 @@ def test_what_videos_have_in_common_is_read_once(tmp_path: Path, monkeypatch: py
             return function(checkpoint, what)
 
         monkeypatch.setattr(checks, name, note)
-    assert build.check({node.title for node in build.graph.all_nodes()}, lambda _: True) == {}
+    assert build.check([node.title for node in build.graph.all_nodes()], build.demand())[0] == {}
     assert len(build.graph.videos) == 6
     assert {name for name, _ in read} == {"read_component_settings", "find_local_files", "require_components"}
     assert len(read) == len(set(read))

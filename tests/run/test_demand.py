@@ -81,3 +81,30 @@ def test_naming_a_video_does_not_make_what_it_is_made_of_due():
 
 def test_a_collected_video_is_due_because_people_look_at_it():
     assert build_demand((DEMO["export"], "collected")).is_due(DEMO["export"])
+
+
+def test_of_a_run_of_fewer_nodes_only_their_readers_count():
+    demand = build_demand((DEMO["decode"], "collected"), (SLOW["export"], "absent"))
+    assert not demand.is_due(DEMO["decode"], {node.title for node in DEMO.values()})
+    assert demand.is_due(DEMO["decode"], {node.title for node in SLOW.values()})
+
+
+def test_what_is_no_longer_part_of_the_run_does_not_count():
+    demand = build_demand((DEMO["decode"], "collected"), (SLOW["export"], "absent"))
+    demand.select(TITLES)
+    demand.keep([node.title for node in DEMO.values()])
+    assert not demand.is_due(DEMO["decode"])
+
+
+def test_what_was_named_stays_named_when_less_is_left_of_the_run():
+    demand = build_demand((DEMO["decode"], "collected"))
+    demand.select(TITLES, ["decode"])
+    demand.keep([node.title for node in DEMO.values()])
+    assert demand.is_due(DEMO["decode"])
+
+
+def test_of_what_is_due_the_verdict_is_given_and_of_what_is_not_none():
+    demand = build_demand((DEMO["denoise"], "stale"))
+    assert demand.find_due(DEMO["denoise"]) == Verdict("stale")
+    assert demand.find_due(DEMO["encode"]) is None
+    assert build_demand(is_always=True).find_due(DEMO["encode"]) == Verdict("fresh")

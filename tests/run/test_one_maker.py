@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from stages.keys import Node
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.run.one_maker import find_ancestors
 from tests.builders import publish
 from tests.project import DOIT, copy_project, environment, run_doit, set_defaults

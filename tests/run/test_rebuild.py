@@ -15,7 +15,8 @@ from stages.geometry import VideoSize
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
-from stages.run.build import Build, load_build
+from stages.run.build import Build
+from stages.run.loading import load_build
 from stages.run.rebuild import Rebuilt, rebuild
 from stages.store.artifacts import Store
 from tests.builders import collect, files_below, publish

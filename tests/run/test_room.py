@@ -6,8 +6,9 @@ import pytest
 
 from stages.errors import StoreError
 from stages.models.checkpoint import find_missing_bytes
-from stages.run.build import Build, load_build
+from stages.run.build import Build
 from stages.run.checks import Chain, Reader, payload_bytes
+from stages.run.loading import load_build
 from stages.run.room import require_room
 from tests.builders import PIPELINE, publish
 from tests.mounts import mounted
@@ -94,13 +95,14 @@ def test_by_a_check_of_the_build_a_fault_of_the_store_stops_all(root: Path):
     (root / "artifacts/decode").touch()
     nodes = build.graph.videos["demo"]
     with pytest.raises(StoreError, match=r"/artifacts/decode: is no folder\."):
-        build.check({node.title for node in nodes.values()}, lambda _: True)
-    assert build.check({nodes["encode"].title}, lambda _: True) == {}
+        build.check([node.title for node in nodes.values()], build.demand())
+    assert build.check([nodes["encode"].title], build.demand())[0] == {}
 
 
 def test_where_only_a_link_is_missing_its_folder_is_tried(root: Path):
     build = load_build(root, {})
     (root / "artifacts/videos").touch()
     with pytest.raises(StoreError, match=r"/artifacts/videos: is no folder\."):
-        build.check({"demo"}, lambda _: False)
-    assert build.check({build.graph.videos["demo"]["encode"].title}, lambda _: False) == {}
+        build.check(["demo"], build.demand())
+    publish(build.store, encode := build.graph.videos["demo"]["encode"], code=build.code["stages.encode"])
+    assert build.check([encode.title], build.demand()) == ({}, [encode.title])

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stages.keys import ArtifactId, Node, digest_bytes
 from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph
-from stages.run.build import load_build
 from stages.run.demand import Demand
+from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from stages.store.housekeeping import Limits, collect_garbage
 from stages.store.inputs import check_inputs

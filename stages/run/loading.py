@@ -1,0 +1,73 @@
+"""Reads a project's stages and parameters, and gives the build that follows from them."""
+
+import errno
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from stages.errors import StoreError
+from stages.pipeline.stages import read_pipeline
+from stages.request.graph import build_graph
+from stages.request.params import load_params
+from stages.run.build import Build
+from stages.run.fingerprint import Fingerprinter
+from stages.run.worker import LOGS, Workers
+from stages.store.artifacts import Store
+from stages.store.leases import Leases
+from stages.store.stat_cache import STAT_CACHE, StatCache
+
+
+def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
+    """Read a project's stages and parameters, and work out the graph.
+
+    What is wrong with single videos is in the graph's faults. If nothing will be made (`is_read_only`), the store need
+    not be writable.
+
+    Raises:
+        StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.
+    """
+    pipeline = read_pipeline(root)
+    params = load_params(root, overrides, pipeline)
+    store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)
+    if not is_read_only:
+        _ensure_writable(store.root)
+    leases = Leases(store.root)
+    leases.sweep()
+    store.sweep_drafts()
+    cache = StatCache(store.root / STAT_CACHE)
+    graph = build_graph(params, root, cache, pipeline)
+    packages, fingerprinter = {program.package for program in pipeline.programs}, Fingerprinter(cache)
+    build = Build(
+        root=root,
+        graph=graph,
+        machine=params.machine,
+        store=store,
+        code={package: fingerprinter.fingerprint(package) for package in packages},
+        runner=Workers(root, store.root / LOGS),
+        leases=leases,
+        overrides=overrides,
+    )
+    cache.save()
+    return build
+
+
+def _tell_of_reading(path: Path, size_bytes: int) -> None:
+    """What a person sees while nothing else happens: once for each file, as after a store was copied."""
+    print(
+        f"{path}: is not the file that was published, so its {size_bytes / 2**30:.1f} GiB are read and compared. "
+        "`doit verify` reads several files at a time.",
+        file=sys.stderr,
+    )
+
+
+def _ensure_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written ({error.strerror}). "
+            "Fix its permissions, or set `artifacts` in params/machine.toml to another folder."
+        ) from error

@@ -1,0 +1,102 @@
+"""What is looked at before a run makes anything: its videos (checks.py), then its store (room.py)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stages.errors import StagesError
+from stages.keys import JsonValue, Node
+from stages.request.graph import Graph
+from stages.run.checks import Reader, check_videos
+from stages.run.demand import Demand
+from stages.run.freshness import Due, Freshness
+from stages.store.interface import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Precheck:
+    """The checks of one run. A video is checked once.
+
+    Attributes:
+        graph: of the run.
+        machine: the machine's settings (see request/tables.py).
+        store: which is to take what is made.
+        freshness: of the nodes and links in it.
+    """
+
+    graph: Graph
+    machine: Mapping[str, JsonValue]
+    store: ArtifactStore
+    freshness: Freshness
+    _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
+
+    def check(self, names: Collection[str], due: Due, demand: Demand) -> tuple[dict[str, StagesError], Collection[str]]:
+        """Look at all that can be known before anything runs.
+
+        Args:
+            names: of the tasks of this run: titles of nodes, and videos.
+            due: what of them is to be made.
+            demand: of this run; of videos that cannot be made, it forgets what is for no other.
+        Returns:
+            What keeps videos from being made, by their names; and the names of the tasks that are left without them.
+        Raises:
+            StoreError: the store cannot take what would be made.
+        """
+        reader, videos = Reader(), self._find_videos(names)
+        faults = self.find_faults(self._find_first(videos, due, demand), reader)
+        if faults:
+            sound = {*videos} - faults.keys()
+            lost = {node.title for node in self.graph.all_nodes() if sound.isdisjoint(self.graph.videos_of(node))}
+            names = [name for name in names if name not in lost and name not in faults]
+            demand.keep(names)
+            due = self.freshness.find_due(names, demand)
+        wanted = [(node, self._first_sound(node, faults)) for node in due.nodes]
+        self.require_room(wanted, reader, has_links=bool(due.links))
+        return faults, names
+
+    def find_faults(self, first: Mapping[str, str], reader: Reader | None = None) -> dict[str, StagesError]:
+        """What keeps videos from being made, by their names; `first` names the stage from which on each is checked."""
+        unknown = {name: stage for name, stage in first.items() if name not in self._checked}
+        faults = check_videos(self.graph, self.machine, unknown, reader or Reader())
+        self._checked.update({name: faults.get(name) for name in unknown})
+        return {name: fault for name in first if (fault := self._checked[name])}
+
+    def require_room(
+        self, nodes: Sequence[tuple[Node, str]], reader: Reader | None = None, *, has_links: bool = False
+    ) -> None:
+        """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+
+        `reader` is one that has read what the videos have in common already, if there is one.
+
+        Raises:
+            StoreError: it cannot; all that is wrong.
+        """
+        if not nodes and not has_links:
+            return
+        from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
+
+        links = self.freshness.links.folder if has_links else None
+        require_room(self.graph, self.machine, self.store, nodes, reader or Reader(), links=links)
+
+    def _first_sound(self, node: Node, faults: Collection[str]) -> str:
+        """The first video of a node that can be made."""
+        return next(name for name in self.graph.videos_of(node) if name not in faults)
+
+    def _find_videos(self, names: Collection[str]) -> Sequence[str]:
+        """The videos that a run of tasks with these names is for; of a node for none of those named, all of its own."""
+        found = {name for name in self.graph.videos if name in names}
+        for node in self.graph.all_nodes():
+            if node.title in names and found.isdisjoint(videos := self.graph.videos_of(node)):
+                found.update(videos)
+        return [name for name in self.graph.videos if name in found]
+
+    def _find_first(self, videos: Sequence[str], due: Due, demand: Demand) -> dict[str, str]:
+        """Of each video, the stage of its first node that is due, and not only for what others make of it."""
+        artifacts = {node.artifact for node in due.nodes}
+        first: dict[str, str] = {}
+        for name in videos:
+            chain = self.graph.videos[name]
+            own = {node.title for node in chain.values()}
+            stages = (stage for stage, node in chain.items() if node.artifact in artifacts and demand.is_due(node, own))
+            if stage := next(stages, None):
+                first[name] = stage
+        return first
