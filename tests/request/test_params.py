@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,7 @@ from stages.pipeline.stages import Pipeline
 from stages.request.params import RESERVED_NAMES, load_params, read_overrides
 from stages.request.tables import MachineParams, ModelParams
 from tests.project import PROJECT, copy_params
-
-STEPS_RULE = 'must be "auto" or a number of steps, 1 to 1000000.'
-HOSTS_RULE = (
-    'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
-    '"10.0.0.2:8482 0/4" on the first of four.'
-)
-
+from tests.request.messages import message
 
 FPS_RULE = 'must be 1 to 240: a number such as 24 or 23.976, or a fraction such as "24000/1001".'
 SEED_RULE = (
@@ -39,16 +32,6 @@ SEED_RULE = (
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
-
-
-def message(root: Path, **overrides: str) -> str:
-    """What is said, of all videos or of the one that has faults."""
-    try:
-        params = load_params(root, {name.replace("__", "."): text for name, text in overrides.items()}, Pipeline())
-    except ParamsError as error:
-        return str(error)
-    (fault,) = params.faults.values()
-    return str(fault)
 
 
 def test_defaults_are_those_of_the_reference_scripts(root: Path):
@@ -147,26 +130,6 @@ def test_overrides_can_be_limited_to_one_video(root: Path):
     assert (videos["demo"].of_stage("denoise")["seed"], videos["other"].of_stage("denoise")["seed"]) == (42, 5)
 
 
-@pytest.mark.parametrize(
-    ("typed", "expected"), [('"auto"', "auto"), ("10", "10"), ('"10"', "10"), ("1", "1"), ("1_000_000", "1000000")]
-)
-def test_how_often_a_denoise_is_saved_is_a_number_of_steps_or_auto(root: Path, typed: str, expected: str):
-    (root / "params/machine.toml").write_text(f"checkpoint_every = {typed}\n")
-    assert load_params(root, {}, Pipeline()).machine.checkpoint_every == expected
-
-
-@pytest.mark.parametrize("typed", ["true", "0", "-1", "10.0", "[]", '"ten"'])
-def test_a_number_of_steps_in_a_file_is_checked(root: Path, typed: str):
-    (root / "params/machine.toml").write_text(f"checkpoint_every = {typed}\n")
-    assert message(root) == f"params/machine.toml, machine.checkpoint_every = {typed}: {STEPS_RULE}"
-
-
-def test_machine_settings_are_no_part_of_a_video(root: Path):
-    params = load_params(root, {"machine.platform": "cpu"}, Pipeline())
-    assert params.machine.platform == "cpu"
-    assert "machine" not in params.videos["demo"].stages
-
-
 def test_all_faults_of_all_files_are_reported_at_once(root: Path):
     (root / "params/export.toml").write_text("fps = 240.5\ncrf = 18\ncodec = 'h264'\n")
     (root / "params/videos/demo.toml").write_text(
@@ -257,29 +220,8 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ),
         ("export.crf", "18.5", "18.5: must be a whole number."),
         ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
-        ("machine.checkpoint_every", "often", f'"often": {STEPS_RULE}'),
-        ("machine.checkpoint_every", "0", f'"0": {STEPS_RULE}'),
-        ("machine.checkpoint_every", "-3", f'"-3": {STEPS_RULE}'),
-        ("machine.checkpoint_every", "1.5", f'"1.5": {STEPS_RULE}'),
-        ("machine.checkpoint_every", "1000001", f'"1000001": {STEPS_RULE}'),
-        ("machine.checkpoint_every", "9" * 5000, f'"{"9" * 500}…" (5000 characters): {STEPS_RULE}'),
-        ("machine.platform", "cuda", "\"cuda\": must be 'auto', 'cpu', 'tpu' or 'gpu'."),
-        (
-            "machine.mesh",
-            "x",
-            '"x": mesh \'x\' is not "auto" and not three sizes above 0 (cfg x sequence x heads), such as "2x4x1". '
-            "Set machine.mesh in params/machine.toml.",
-        ),
-        (
-            "machine.mesh",
-            "4x1x1",
-            '"4x1x1": mesh "4x1x1": guidance has 2 branches. Set machine.mesh in params/machine.toml to a cfg of '
-            "1 or 2.",
-        ),
         ("encode.prompt", " \t", '" \t": is only white space. Write a prompt, or "" for a video without one.'),
         ("encode.prompt", "\u3000", '"\u3000": is only white space. Write a prompt, or "" for a video without one.'),
-        ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
-        ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
     ],
 )
 def test_a_value_out_of_its_rule_is_reported_with_the_rule(root: Path, name: str, text: str, rule: str):
@@ -307,53 +249,6 @@ def test_a_misspelt_override_is_reported_with_a_near_name(root: Path):
     assert message(root, denoise__sed="1") == (
         "command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?"
     )
-
-
-def test_components_are_taken_from_where_each_layer_says(root: Path):
-    (root / "params/model.toml").write_text('[components]\nvae = "a"\nscheduler = "b"\n')
-    demo = root / "params/videos/demo.toml"
-    demo.write_text(demo.read_text() + '[model.components]\nvae = "c"\ntransformer = "d"\n')
-
-    def elsewhere(**overrides: str) -> Mapping[str, str]:
-        named = {f"model.components.{name}": text for name, text in overrides.items()}
-        return load_params(root, named, Pipeline()).videos["demo"].model.elsewhere
-
-    assert elsewhere() == {"vae": "c", "scheduler": "b", "transformer": "d"}
-    assert elsewhere(vae="e", scheduler="") == {"vae": "e", "transformer": "d"}
-
-
-@pytest.mark.parametrize("text", ["", "[components]\n", "[components]\nvae = ''\n", "components = {}\n"])
-def test_no_component_is_taken_from_elsewhere_where_none_is_named(root: Path, text: str):
-    (root / "params/model.toml").write_text(text)
-    assert load_params(root, {}, Pipeline()).videos["demo"].model.elsewhere == {}
-
-
-def test_an_unknown_component_is_reported_with_a_near_name(root: Path):
-    (root / "params/model.toml").write_text('[components]\nvea = "a"\n')
-    (root / "params/videos/demo.toml").write_text('[encode]\nprompt = "x"\n[model.components]\ntransfomer = "b"\n')
-    assert message(root, model__components__text_encode="c") == "\n  ".join(
-        [
-            "command line, model.components.text_encode = c: no such parameter. Did you mean "
-            "`model.components.text_encoder`?",
-            "params/model.toml, model.components.vea: no such parameter. Did you mean `components.vae`?",
-            "params/videos/demo.toml, model.components.transfomer: no such parameter. Did you mean "
-            "`components.transformer`?",
-        ]
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("components = 3", "model.components = 3: must be a table."),
-        ("[components]\nvae = 3", "model.components.vae = 3: must be text."),
-        ("[components.vae]\nfolder = 'a'", "model.components.vae = {'folder': 'a'}: must be text."),
-        ("[checkpoint]", "model.checkpoint = {}: must be text."),
-    ],
-)
-def test_a_component_that_is_no_text_is_reported(root: Path, text: str, fault: str):
-    (root / "params/model.toml").write_text(text)
-    assert message(root) == f"params/model.toml, {fault}"
 
 
 def test_an_unknown_video_is_reported_with_a_near_name(root: Path):
