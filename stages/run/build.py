@@ -31,10 +31,11 @@ from stages.run.lookahead import Lookahead
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.reasons import explain_verdict
 from stages.run.runner import Event, Runner
-from stages.run.worker import LOGS, Workers
+from stages.run.worker import Workers
 from stages.store.artifacts import Store
 from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
+from stages.store.layout import DRAFTS, LOGS
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
 from stages.store.stat_cache import STAT_CACHE, StatCache
@@ -239,7 +240,7 @@ class Build:
 
     def _with_what_stays(self, error: StageError, node: Node) -> StageError:
         """The same error, which names the artifact, not a draft of it, and says from what a next run goes on."""
-        draft = re.compile(rf"{re.escape(str(self.store.root))}/\.drafts/[0-9a-f]+/new\b")
+        draft = re.compile(rf"{re.escape(str(self.store.root))}/{re.escape(DRAFTS)}/[0-9a-f]+/new\b")
         folder = str(self.store.folder(node.artifact))
         text = draft.sub(lambda _: folder, str(error))
         video = self.graph.videos[self.graph.videos_of(node)[0]]

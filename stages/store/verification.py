@@ -18,7 +18,8 @@ from stages.errors import StoreError
 from stages.keys import ArtifactId, digest_bytes
 from stages.machine.regular_files import digest_file
 from stages.store.artifacts import Store, forget_artifact
-from stages.store.inventory import ANSWERS, artifacts_of_stage, list_artifacts
+from stages.store.inventory import artifacts_of_stage, list_artifacts
+from stages.store.layout import ANSWERS
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Stamp, keep_note, read_note, stamp_of
 
