@@ -101,11 +101,7 @@ def collect_garbage(
     collected = work.delete_artifacts(plan)
     if are_all_known:
         work.delete_partials(partials)
-    work.delete_answers(answers, limits.answers)
-    work.delete_programs(limits.programs)
-    work.delete_files("logs", beyond(list_logs(root), limits.logs, now=now))
-    work.delete_unfinished()
-    work.sweep_drafts()
+    work.delete_all_else(answers, limits)
     links = _dangling(root, collected.payloads) if is_dry_run else unlink_dangling(root)
     return Outcome(inventory, kept, collected, work.freed, links, work.notes)
 
@@ -170,6 +166,14 @@ class _Work:
                     self._count("partial states", partial.size_bytes)
             except OSError as error:
                 self.notes.append(f"{partial.path}: cannot be deleted ({error.strerror})")
+
+    def delete_all_else(self, answers: Inventory, limits: Limits) -> None:
+        """What nobody reads in order to make a video."""
+        self.delete_answers(answers, limits.answers)
+        self.delete_programs(limits.programs)
+        self.delete_files("logs", beyond(list_logs(self.root), limits.logs, now=self.now))
+        self.delete_unfinished()
+        self.sweep_drafts()
 
     def delete_answers(self, answers: Inventory, limit: Limit) -> None:
         done = self.delete_artifacts(plan_collection(answers, frozenset(), limit, now=self.now))
