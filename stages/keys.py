@@ -60,6 +60,15 @@ class ArtifactId:
         return f"{self.stage}:{short(self.key)}"
 
 
+def artifact_from(fields: object) -> ArtifactId:
+    """The artifact that the fields of a JSON object name, of which nothing is known. Raises ValueError: none."""
+    if isinstance(fields, dict):
+        stage, key = fields.get("stage"), fields.get("key")
+        if isinstance(stage, str) and isinstance(key, str) and STAGE_NAME.fullmatch(stage) and KEY_NAME.fullmatch(key):
+            return ArtifactId(stage, Key(key))
+    raise ValueError("it names no artifact")
+
+
 @dataclass(frozen=True)
 class Node:
     """One stage of one video: everything that decides its result.

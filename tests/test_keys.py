@@ -3,12 +3,13 @@
 import json
 import math
 import random
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.keys import Key, Node, canonical_json, digest_bytes, short
+from stages.keys import ArtifactId, Key, Node, artifact_from, canonical_json, digest_bytes, short
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("abc~é")
@@ -74,3 +75,29 @@ def test_title_shows_stage_and_twelve_digits():
     node = build_node()
     assert node.title == f"denoise:{node.key[:12]}"
     assert short(node.key) == node.key[:12]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        None,
+        [],
+        "encode",
+        {},
+        {"stage": "encode"},
+        {"stage": [], "key": []},
+        {"stage": "encode", "key": 1},
+        {"stage": "../x", "key": "e" * 32},
+        {"stage": "Encode", "key": "e" * 32},
+        {"stage": "encode", "key": "e" * 31},
+        {"stage": "encode", "key": "e" * 32 + "\n"},
+    ],
+)
+def test_what_names_no_artifact_is_refused(fields: object):
+    with pytest.raises(ValueError, match="it names no artifact"):
+        artifact_from(fields)
+
+
+def test_an_artifact_is_read_from_its_fields_whatever_else_is_among_them():
+    artifact = ArtifactId("encode", Key("e" * 32))
+    assert artifact_from({**asdict(artifact), "more": 1}) == artifact

@@ -1,5 +1,6 @@
 """The shape of the code: who imports whom, and that every module has its tests."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -71,6 +72,19 @@ def test_every_module_has_its_test_file():
     assert modules
     missing = [str(m) for m in modules if not (PROJECT / "tests" / m.parent / f"test_{m.name}").is_file()]
     assert not missing
+
+
+def find_own_readers(source: str) -> list[str]:
+    """Calls that read or parse a file whatever it is; what is in machine/ refuses a FIFO, and all that is no JSON."""
+    names = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    return [name for name in names if name.endswith((".read_text", ".read_bytes", "json.loads", "json.load"))]
+
+
+def test_what_lies_in_a_store_is_read_by_what_expects_anything():
+    assert find_own_readers("json.loads(path.read_text())") == ["json.loads", "path.read_text"]
+    modules = (PROJECT / "stages" / "store").glob("*.py")
+    found = {path.name: find_own_readers(path.read_text(encoding="utf-8")) for path in modules}
+    assert {name: readers for name, readers in found.items() if readers} == {}
 
 
 def test_no_file_is_imported_under_two_names():

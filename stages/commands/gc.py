@@ -10,6 +10,7 @@ from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand, names_of
 from stages.errors import ParamsError
 from stages.keys import ArtifactId
+from stages.machine.printable import printable
 from stages.run.answers import Fault
 from stages.run.build import Build
 from stages.store.collection import cost_to_have_again, may_go
@@ -109,7 +110,7 @@ doit gc --keep 30d
             )
         for note in outcome.notes:
             print(note, file=sys.stderr)
-        return int(bool(faults) or bool(outcome.collected.failures))
+        return int(bool(faults) or bool(outcome.notes))
 
 
 def read_limits(options: Mapping[str, Any]) -> Limits:
@@ -145,11 +146,14 @@ def report(outcome: Outcome, build: Build, *, now: float, is_dry_run: bool) -> N
         what = "it" if len(collected.payloads) == 1 else "all of it"
         cost = f", {show_seconds(cost_s)} of computing to have {what} again" if cost_s != float("inf") else ""
         print(f"{verb}: {_count(collected.payloads)}, {show_bytes(sum(collected.payloads.values()))}{cost}")
+    records = [artifact for artifact in collected.records if artifact not in collected.payloads]
+    if records:
+        print(f"{verb}: what was left of {_count(records)} after an earlier `doit gc`")
     for what, size_bytes in outcome.freed.items():
         print(f"{verb}: {what}, {show_bytes(size_bytes)}")
     for link in outcome.links:
-        print(f"{verb}: {link}, a link to a video that is gone")
-    if not (collected.payloads or outcome.freed or outcome.links):
+        print(printable(f"{verb}: {link}, a link to a video that is gone"))
+    if not (collected.payloads or records or outcome.freed or outcome.links):
         print("nothing to delete.")
 
 

@@ -9,6 +9,7 @@ from stages.commands.command_line import DEBUG
 from stages.commands.store_command import JSON, StoreCommand, print_table
 from stages.errors import ParamsError, StoreError
 from stages.keys import ArtifactId
+from stages.machine.printable import printable
 from stages.request.names import near
 from stages.run.answers import Fault
 from stages.run.build import Build
@@ -57,9 +58,9 @@ doit pin denoise:3f9ac1d2e0b4
         new = [_pin(build, inventory, name, options["note"]) for name in names]
         for pin in new:
             before = pins.add(pin)
-            missing = [each for each in pin.artifacts if not _is_there(inventory, each)]
+            missing = [each for each in pin.artifacts if not inventory.is_there(each)]
             state = "pinned" if before is None else f"pinned already, by {before.by} since {before.since}"
-            print(f"{pin.title}: {state}: {pin.artifact.title} and what it is made from.")
+            print(printable(f"{pin.title}: {state}: {pin.artifact.title} and what it is made from."))
             if missing:
                 print(f"  not there: {', '.join(each.title for each in missing)}. `doit` makes what is missing.")
         return 0
@@ -86,7 +87,8 @@ is now. `doit pins` lists them.
         found = {pin.artifact: pin for name in names for pin in _find_pins(build, pins.read(), name)}
         for pin in found.values():
             if pins.remove(pin):
-                print(f"{pin.title}: unpinned: {pin.artifact.title}{f', {pin.note!r}' if pin.note else ''}.")
+                note = f", {pin.note!r}" if pin.note else ""
+                print(printable(f"{pin.title}: unpinned: {pin.artifact.title}{note}."))
         return 0
 
 
@@ -169,14 +171,9 @@ def _find_pins(build: Build, pins: Sequence[Pin], name: str) -> Sequence[Pin]:
         or (len(key) >= _MIN_KEY and pin.artifact.key.startswith(key) and (not colon or pin.artifact.stage == stage))
     ]
     if not found:
-        known = [each for pin in pins for each in (pin.name, pin.artifact.title) if each]
+        known = [printable(each) for pin in pins for each in (pin.name, pin.artifact.title) if each]
         raise StoreError(f"{name}: is not pinned.{near(name, known)} `doit pins` lists what is.")
     return found
-
-
-def _is_there(inventory: Inventory, artifact: ArtifactId) -> bool:
-    entry = inventory.entries.get(artifact)
-    return entry is not None and entry.payload_bytes is not None
 
 
 def _size(inventory: Inventory, pin: Pin) -> int:

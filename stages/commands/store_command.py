@@ -11,6 +11,8 @@ from doit.cmd_base import Command
 from stages.commands.command_line import CommandLine, read_overrides
 from stages.errors import ParamsError, StagesError
 from stages.keys import ArtifactId
+from stages.machine.printable import printable
+from stages.machine.regular_files import reason_of
 from stages.run.build import Build
 from stages.run.loading import load_build
 from stages.run.text_streams import find_fault_of_stdout
@@ -58,9 +60,7 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
         except (StagesError, OSError) as error:
             if opt_values["debug"]:
                 traceback.print_exc()
-            message = find_fault_of_stdout(error) or f"{type(error).__name__}: {error}"
-            if isinstance(error, OSError) and error.filename:
-                message = f"{error.filename}: {error.strerror}. Fix that and run it again."
+            message = find_fault_of_stdout(error) or _explain(error)
         except KeyboardInterrupt:
             message = f"interrupted. {self.interrupted}"
         print(message, file=sys.stderr)
@@ -88,13 +88,20 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
         return load_build(root, overrides, is_read_only=True)
 
 
+def _explain(error: StagesError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the store'}: {reason_of(error)}. Fix that and run it again."
+    return f"{type(error).__name__}: {error}"
+
+
 def names_of(build: Build) -> dict[ArtifactId, tuple[str, ...]]:
     """The present videos of each artifact that they need."""
     return {node.artifact: build.graph.videos_of(node) for node in build.graph.all_nodes()}
 
 
 def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, num_texts: int = 1) -> None:
-    """Columns as wide as their content; the first `num_texts` hold texts, the others figures."""
+    """Columns as wide as their content; the first `num_texts` hold texts, whoever wrote them, the others figures."""
+    rows = [[*map(printable, row)] for row in rows]
     widths = [max(len(row[place]) for row in (heading, *rows)) for place in range(len(heading))]
     for row in (heading, *rows):
         cells = [

@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stages.machine.printable import printable
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TEXTS = ("user", "host", "machine", "since", "token")
 
@@ -67,7 +69,7 @@ class Holder:
         since = self.since
         with suppress(ValueError):
             since = f"{datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M:%S}"
-        return f"{self.user} on {self.host} (process {self.process}, since {since})"
+        return printable(f"{self.user} on {self.host} (process {self.process}, since {since})")
 
 
 def read_holder(text: bytes) -> Holder | None:

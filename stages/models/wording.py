@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from stages.machine.printable import printable
+
 COPY_AGAIN: Final = "Download or copy it again."
 MAX_QUOTED: Final = 300  # characters of what somebody else's program says
 _MAX_NAMES = 3  # that are listed; a checkpoint can have hundreds of shards
@@ -17,5 +19,5 @@ def name_some(names: Sequence[str]) -> str:
 
 def quote(text: str) -> str:
     """What another program says, on one line, cut where it is long."""
-    line = " ".join(text.split())
+    line = printable(text)
     return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}..."

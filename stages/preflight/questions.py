@@ -30,12 +30,13 @@ from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
 from stages.request.params import VideoParams
 from stages.request.tables import MachineParams
+from stages.store.layout import ANSWERS
 from stages.tensors.header import count_nonzero, read_header
 
 # Text tokens of a prompt, which encode alone can count: more than most prompts have, and half a percent of the 46,800
 # video tokens of 49 frames of 720p.
 NUM_PROMPT_TOKENS = 256
-PREFLIGHT = "preflight"  # the stage of its nodes, which are of no video: what a program needs on given chips
+PREFLIGHT = ANSWERS  # the stage of its nodes, which are of no video: what a program needs on given chips
 PROGRAM = Program("stages.preflight", ACCELERATOR)
 FIGURES = Contract("figures", "figures.json")
 _VERSIONS_OF = ("jax", "jaxlib", "libtpu", "torch", "torchax", "diffusers")

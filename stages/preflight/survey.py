@@ -22,8 +22,9 @@ from stages.request.tables import MachineParams
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Runner
-from stages.run.worker import LOGS, Workers
+from stages.run.worker import Workers
 from stages.store.artifacts import Store
+from stages.store.layout import LOGS
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
 _MAX_TRIES = 3  # programs that are compiled to find one alternative

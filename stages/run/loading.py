@@ -12,8 +12,9 @@ from stages.request.graph import build_graph
 from stages.request.params import load_params
 from stages.run.build import Build
 from stages.run.fingerprint import Fingerprinter
-from stages.run.worker import LOGS, Workers
+from stages.run.worker import Workers
 from stages.store.artifacts import Store
+from stages.store.layout import LOGS
 from stages.store.leases import Leases
 from stages.store.stat_cache import STAT_CACHE, StatCache
 

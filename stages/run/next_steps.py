@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.errors import StageError
+from stages.store.layout import DRAFTS
 
 _MAX_NAMED = 3  # names in a command line; of more, all there are are asked for
 
@@ -18,7 +19,7 @@ def command_for(names: Sequence[str], overrides: Mapping[str, str], *words: str)
 
 def name_artifact(text: str, *, store: Path, folder: Path) -> str:
     """A message about a draft of an artifact as one about the artifact, which is in `folder` of the store."""
-    draft = re.compile(rf"{re.escape(str(store))}/\.drafts/[0-9a-f]+/new\b")
+    draft = re.compile(rf"{re.escape(str(store))}/{re.escape(DRAFTS)}/[0-9a-f]+/new\b")
     return draft.sub(lambda _: str(folder), text)
 
 

@@ -15,7 +15,6 @@ from stages.run.runner import Event
 from stages.run.turns import Turns
 from stages.run.worker_process import WorkerProcess
 
-LOGS = "logs"  # the folder in a store
 _STOPPED = ("T", "t")  # states of a process in /proc
 
 

@@ -54,8 +54,8 @@ def plan_collection(inventory: Inventory, kept: Set[ArtifactId], limit: Limit | 
 
 
 def may_go(entry: Entry, kept: Set[ArtifactId]) -> bool:
-    """Whether an artifact is part of the rest: it need not be kept, and it is known what it is."""
-    return entry.artifact not in kept and entry.manifest is not None
+    """Whether an artifact is part of the rest: it need not be kept, is in the store, and it is known what it is."""
+    return entry.artifact not in kept and entry.manifest is not None and not entry.is_link
 
 
 def cost_to_have_again(
@@ -81,14 +81,9 @@ def cost_to_have_again(
             return math.inf
         seconds += max(own, _NOTHING_S)
         waiting += [
-            each for each in inventory.entries[artifact].inputs if each in absent or not _is_there(inventory, each)
+            each for each in inventory.entries[artifact].inputs if each in absent or not inventory.is_there(each)
         ]
     return seconds
-
-
-def _is_there(inventory: Inventory, artifact: ArtifactId) -> bool:
-    entry = inventory.entries.get(artifact)
-    return entry is not None and entry.payload_bytes is not None
 
 
 def _until(max_bytes: int, inventory: Inventory, rest: Collection[Entry]) -> Iterator[ArtifactId]:
@@ -134,5 +129,6 @@ def _find_needless(inventory: Inventory, kept: Set[ArtifactId], going: Set[Artif
     for artifact in reversed(inventory.in_order):
         entry = inventory.entries[artifact]
         is_record = artifact in going or (entry.is_marked and entry.payload_bytes is None)
-        if entry.is_remnant or (is_record and artifact not in needed and may_go(entry, kept)):
+        is_needless = is_record and artifact not in needed and may_go(entry, kept)
+        if is_needless or (entry.is_remnant and not entry.is_link):
             yield artifact

@@ -14,7 +14,9 @@ from stages.keys import ArtifactId
 from stages.store.collection import Plan
 from stages.store.drafts import Drafts, sync
 from stages.store.inventory import Entry, Inventory, list_artifacts, read_entry
+from stages.store.leases import InUse
 from stages.store.manifest import COLLECTED, DAMAGED_RUN, FORGOTTEN, MANIFEST, NOTE, RUN
+from stages.store.partial import KeptState, PartialStates
 from stages.store.pins import Pins
 
 _PER_LOCK = 100  # records that are deleted while others wait for the lock: some milliseconds
@@ -24,11 +26,11 @@ _PER_LOCK = 100  # records that are deleted while others wait for the lock: some
 class Uses(Protocol):
     """Who is at work in a store: what `leases.Leases` says."""
 
-    def in_use(self) -> Collection[ArtifactId]:
-        """Artifacts that are made or read at present. May take seconds."""
+    def look(self) -> InUse:
+        """What is made or read at present. May take seconds. Raises StoreError or OSError: that cannot be known."""
 
     def files(self) -> Collection[Path]:
-        """A file for each node that somebody makes, or made when he was killed; at once."""
+        """A file for each node that somebody makes, or made when he was killed; at once. Raises OSError."""
 
 
 @dataclass
@@ -62,8 +64,9 @@ class Collector:
         self._uses = uses
         self._pins = Pins(root)
         self._drafts = Drafts(root)
-        self._known: frozenset[Path] | None = None  # files of uses and pins that `_kept` takes into account
-        self._kept: set[ArtifactId] = set()
+        self._kept: set[ArtifactId] = set()  # because of who is at work and what is pinned, by these files:
+        self._known_leases: set[Path] = set()
+        self._known_pins: set[tuple[Path, int, int]] = set()
         self._new: dict[ArtifactId, Entry | None] = {}  # artifacts that have appeared since the inventory
 
     def carry_out(self, plan: Plan) -> Collected:
@@ -85,15 +88,26 @@ class Collector:
                         self._drop(artifact, needed, done)
         return done
 
+    def delete_partial(self, state: KeptState) -> bool:
+        """Delete a partial state as it was found; False where it was written since, or somebody is at work on it.
+
+        Raises:
+            StoreError: as `carry_out`.
+            OSError: likewise, or it cannot be deleted.
+        """
+        states = PartialStates(self._root)
+        with self._locked():
+            is_as_found = states.find(state.artifact) == state
+            return is_as_found and state.artifact not in self._kept and states.remove(state.artifact)
+
     def mend(self) -> None:
         """Give artifacts that are whole their run.json back, where a gc was ended before it deleted the payload."""
         for artifact, entry in self._inventory.entries.items():
             if entry.is_marked and entry.payload_bytes is not None:
-                folder = self._folder(artifact)
                 with self._drafts.exclusive(), suppress(OSError):
-                    entry_now = read_entry((folder, artifact))
+                    entry_now = self._look_at(artifact)
                     if entry_now is not None and entry_now.payload_bytes is not None:
-                        _unmark(folder)
+                        _unmark(self._folder(artifact))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -104,38 +118,39 @@ class Collector:
         while True:
             self._look()
             with self._drafts.exclusive():
-                if self._known is not None and self._files() <= self._known:
+                if self._is_known():
                     yield
                     return
 
     def _look(self) -> None:
-        files = self._files()
-        if self._known is None or not files <= self._known:
+        if not self._is_known():
+            versions = self._pins.versions()  # before they are read: what is written meanwhile is another version
             pinned = [artifact for pin in self._pins.read() for artifact in pin.artifacts]
-            self._kept |= self._inventory.ancestors([*pinned, *self._uses.in_use()])
-            self._known = files
+            in_use = self._uses.look()
+            self._kept |= self._inventory.ancestors([*pinned, *in_use.users])
+            self._known_pins.update(versions)
+            # Only leases that somebody has: one that was nobody's is gone, and under its name is a new one
+            self._known_leases.update(in_use.leases)
 
-    def _files(self) -> frozenset[Path]:
-        return frozenset(self._pins.files()) | frozenset(self._uses.files())
+    def _is_known(self) -> bool:
+        return self._known_pins.issuperset(self._pins.versions()) and self._known_leases.issuperset(self._uses.files())
 
     def _collect(self, artifact: ArtifactId, done: Collected) -> None:
-        entry, folder = self._inventory.entries[artifact], self._folder(artifact)
-        entry_now = read_entry((folder, artifact))
+        entry, entry_now = self._inventory.entries[artifact], self._look_at(artifact)
         if artifact in self._kept or entry_now is None or entry_now.stamp != entry.stamp:
             return
         assert entry.manifest is not None  # or it would not be planned
-        collect_payload(folder, entry.manifest.payload)
+        collect_payload(self._folder(artifact), entry.manifest.payload)
         done.payloads[artifact] = entry.payload_bytes or 0
 
     def _drop(self, artifact: ArtifactId, needed: Collection[ArtifactId], done: Collected) -> None:
-        folder = self._folder(artifact)
-        entry_now = read_entry((folder, artifact))
+        entry_now = self._look_at(artifact)
         readers = self._inventory.readers.get(artifact, ())  # those that may go have gone before
         if artifact in needed or entry_now is None or any((self._folder(each) / MANIFEST).exists() for each in readers):
             return
         is_record = entry_now.is_marked and entry_now.payload_bytes is None
         if is_record or entry_now.is_remnant:
-            drop_record(folder)
+            drop_record(self._folder(artifact))
             done.records.append(artifact)
 
     def _find_needed(self) -> set[ArtifactId]:
@@ -146,6 +161,11 @@ class Collector:
         return self._kept | self._inventory.ancestors(
             read for entry in self._new.values() if entry is not None for read in entry.inputs
         )
+
+    def _look_at(self, artifact: ArtifactId) -> Entry | None:
+        """What it is now; None where it is gone, or its folder is a link, through which nothing is touched."""
+        entry = read_entry((self._folder(artifact), artifact))
+        return None if entry is None or entry.is_link else entry
 
     def _folder(self, artifact: ArtifactId) -> Path:
         return self._root / artifact.stage / artifact.key

@@ -14,10 +14,10 @@ from pathlib import Path
 from stages.errors import StoreError
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock, wait_for_lock
 from stages.machine.regular_files import open_descriptor
+from stages.store.layout import DRAFTS
 from stages.store.sharing import lock_mode, make_folder, share
 
 _LOCK = ".lock"  # held for renames and for looks that must not fall between two of them, never for long work
-_DRAFTS = ".drafts"
 _LOCK_SUFFIX = ".lock"
 
 
@@ -54,7 +54,7 @@ class Drafts:
         Raises:
             StoreError: it cannot be written.
         """
-        drafts = self._root / _DRAFTS
+        drafts = self._root / DRAFTS
         lock = drafts / f"{secrets.token_hex(8)}{_LOCK_SUFFIX}"
         with ExitStack() as stack:
             try:
@@ -80,7 +80,7 @@ class Drafts:
         On a file system without locks nothing tells a writer that is gone from one that writes, and all stays.
         """
         with suppress(OSError):
-            locks = [*(self._root / _DRAFTS).glob(f"*{_LOCK_SUFFIX}")]
+            locks = [*(self._root / DRAFTS).glob(f"*{_LOCK_SUFFIX}")]
             if not locks:
                 return
             with _closing(open_present_lock(self._root / _LOCK)) as all_names:

@@ -5,6 +5,7 @@ Knows no parameters: it is given the artifacts that they need. The order in whic
 
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from stages.errors import StoreError
@@ -12,7 +13,8 @@ from stages.keys import ArtifactId
 from stages.machine.kept_programs import trim_programs
 from stages.store.collection import Plan, may_go, plan_collection
 from stages.store.collector import Collected, Collector, Uses
-from stages.store.inventory import ANSWERS, Inventory, artifacts_of_stage, read_entry, take_inventory
+from stages.store.inventory import Inventory, artifacts_of_stage, read_entry, take_inventory
+from stages.store.layout import ANSWERS
 from stages.store.leftovers import (
     File,
     beyond,
@@ -91,22 +93,17 @@ def collect_garbage(
         OSError: the store cannot be read, or not be locked.
     """
     pinned = [artifact for pin in Pins(root).read() for artifact in pin.artifacts]
-    inventory = take_inventory(root)
-    kept = inventory.ancestors([*wanted, *pinned, *uses.in_use()])
+    inventory, answers = take_inventory(root), take_answers(root)
+    kept = inventory.ancestors([*wanted, *pinned, *uses.look().users])
     partials, limit = choose_partials(inventory, PartialStates(root).find_all(), kept, limits.rest, now=now)
     plan = plan_collection(inventory, kept, limit, now=now) if are_all_known else Plan()
-    work = _Work(root, uses, now, is_dry_run)
-    collected = work.delete_artifacts(inventory, plan)
+    work = _Work(root, Inventory({**inventory.entries, **answers.entries}), uses, now, is_dry_run)
+    collected = work.delete_artifacts(plan)
     if are_all_known:
         work.delete_partials(partials)
-    work.delete_answers(limits.answers)
-    work.delete_programs(limits.programs)
-    work.delete_files("logs", beyond(list_logs(root), limits.logs, now=now))
-    work.delete_files("files that were never finished", list_unfinished(root, now=now))
-    work.sweep_drafts()
+    work.delete_all_else(answers, limits)
     links = _dangling(root, collected.payloads) if is_dry_run else unlink_dangling(root)
-    failures = [f"{artifact.title}: cannot be deleted ({why})" for artifact, why in collected.failures.items()]
-    return Outcome(inventory, kept, collected, work.freed, links, [*failures, *work.notes])
+    return Outcome(inventory, kept, collected, work.freed, links, work.notes)
 
 
 def choose_partials(
@@ -135,34 +132,51 @@ def choose_partials(
 
 @dataclass
 class _Work:
-    """Deletes one kind of things after the other, or only counts them, and adds up what was freed."""
+    """Deletes one kind of things after the other, or only counts them, and adds up what was freed.
+
+    `inventory` is of all artifacts, answers of `doit preflight` among them.
+    """
 
     root: Path
+    inventory: Inventory
     uses: Uses
     now: float
     is_dry_run: bool
     freed: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def delete_artifacts(self, inventory: Inventory, plan: Plan) -> Collected:
-        if self.is_dry_run:
-            sizes = {artifact: inventory.entries[artifact].payload_bytes or 0 for artifact in plan.payloads}
-            return Collected(sizes, [*plan.records])
-        collector = Collector(self.root, inventory, self.uses)
+    @cached_property
+    def _collector(self) -> Collector:
+        collector = Collector(self.root, self.inventory, self.uses)
         collector.mend()
-        return collector.carry_out(plan)
+        return collector
+
+    def delete_artifacts(self, plan: Plan) -> Collected:
+        if self.is_dry_run:
+            sizes = {artifact: self.inventory.entries[artifact].payload_bytes or 0 for artifact in plan.payloads}
+            return Collected(sizes, [*plan.records])
+        done = self._collector.carry_out(plan)
+        self.notes += [f"{artifact.title}: cannot be deleted ({why})" for artifact, why in done.failures.items()]
+        return done
 
     def delete_partials(self, partials: Iterable[KeptState]) -> None:
         for partial in partials:
             try:
-                if self.is_dry_run or PartialStates(self.root).remove(partial.artifact):
+                if self.is_dry_run or self._collector.delete_partial(partial):
                     self._count("partial states", partial.size_bytes)
             except OSError as error:
                 self.notes.append(f"{partial.path}: cannot be deleted ({error.strerror})")
 
-    def delete_answers(self, limit: Limit) -> None:
-        answers = take_answers(self.root)
-        done = self.delete_artifacts(answers, plan_collection(answers, frozenset(), limit, now=self.now))
+    def delete_all_else(self, answers: Inventory, limits: Limits) -> None:
+        """What nobody reads in order to make a video."""
+        self.delete_answers(answers, limits.answers)
+        self.delete_programs(limits.programs)
+        self.delete_files("logs", beyond(list_logs(self.root), limits.logs, now=self.now))
+        self.delete_unfinished()
+        self.sweep_drafts()
+
+    def delete_answers(self, answers: Inventory, limit: Limit) -> None:
+        done = self.delete_artifacts(plan_collection(answers, frozenset(), limit, now=self.now))
         self._count("answers of `doit preflight`", sum(done.payloads.values()))
 
     def delete_programs(self, limit: Limit) -> None:
@@ -178,6 +192,11 @@ class _Work:
 
     def delete_files(self, what: str, files: Sequence[File]) -> None:
         self._count(what, sum(file.size_bytes for file in files) if self.is_dry_run else delete_files(files))
+
+    def delete_unfinished(self) -> None:
+        entries = self.inventory.entries.values()
+        folders = [self.root / each.artifact.stage / each.artifact.key for each in entries if not each.is_link]
+        self.delete_files("files that were never finished", list_unfinished(self.root, folders, now=self.now))
 
     def sweep_drafts(self) -> None:
         if not self.is_dry_run:

@@ -5,14 +5,14 @@ decision of a person, which nothing else in the store repeats: so a file that ca
 """
 
 import json
-import os
-import secrets
-import stat
 from collections.abc import Collection, Set
 from pathlib import Path
 
 from stages.errors import StoreError
-from stages.store.drafts import Drafts, sync
+from stages.machine.json_files import read_json
+from stages.machine.regular_files import reason_of
+from stages.store.drafts import Drafts
+from stages.store.replace_file import write_file
 
 IGNORED = ".ignored.json"
 
@@ -32,17 +32,13 @@ class IgnoredTasks:
             StoreError: the file cannot be read, or holds something else.
         """
         try:
-            if not stat.S_ISREG(self._file.stat().st_mode):  # reading a pipe would wait for ever
-                raise ValueError("it is no file")
-            names = json.loads(self._file.read_text(encoding="utf-8"))
+            names = read_json(self._file)
             if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
                 raise ValueError("it is no list of names of tasks")
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
-        except RecursionError as error:
-            raise self._refusal("it is nested too deeply") from error
         except (OSError, ValueError) as error:
-            raise self._refusal(getattr(error, "strerror", None) or str(error)) from error
+            raise self._refusal(reason_of(error)) from error
         return frozenset(names)
 
     def change(self, *, add: Collection[str] = (), remove: Collection[str] = ()) -> None:
@@ -75,13 +71,4 @@ class IgnoredTasks:
         if not names:
             self._file.unlink()
             return
-        new = self._file.with_name(f"{IGNORED}-{secrets.token_hex(8)}")
-        try:
-            with new.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(names, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-            sync(self._root)
-        finally:
-            new.unlink(missing_ok=True)
+        write_file(self._file, json.dumps(names, indent=1) + "\n", is_synced=True)

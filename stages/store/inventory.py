@@ -13,12 +13,11 @@ from pathlib import Path
 from statistics import median
 
 from stages.keys import FROM_FILE, KEY_NAME, STAGE_NAME, ArtifactId, Key
+from stages.machine.regular_files import read_regular
+from stages.store.layout import NO_STAGES
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, OWN_FILES, RUN, Manifest
 from stages.store.usage import read_rebuild_s, run_file
 
-ANSWERS = "preflight"  # the folder of `doit preflight`'s answers: artifacts of no video, with a limit of their own
-# Folders of a store that are no stage's.
-_OTHERS = frozenset({"videos", "logs", "partial", "pins", ANSWERS})
 _MAX_MANIFEST_BYTES = 1 << 26  # far more than parameters and a prompt take; a larger file is none
 
 
@@ -31,9 +30,10 @@ class Entry:
         manifest: what it is; None of one that cannot be read, of which nothing is known.
         is_forgotten: whether it is to be made again anyway.
         is_marked: whether a gc has deleted the payload, or was about to.
+        is_link: whether the folder is a link: what it leads to is somebody's own, and counts, but nothing of it goes.
         is_remnant: whether there is nothing but what a gc leaves that was ended while it deleted a whole artifact.
         payload_bytes: of its payload, None where that is not there.
-        size_bytes: of all its files.
+        size_bytes: of all its files; of a link, 0.
         rebuild_s: seconds that it took; None where run.json does not say.
         last_use: seconds since 1970, of itself.
         stamp: differs when it was published again or used.
@@ -43,6 +43,7 @@ class Entry:
     manifest: Manifest | None
     is_forgotten: bool
     is_marked: bool
+    is_link: bool
     is_remnant: bool
     payload_bytes: int | None
     size_bytes: int
@@ -66,6 +67,11 @@ class Inventory:
     """The artifacts of a store, as they were when it was taken."""
 
     entries: Mapping[ArtifactId, Entry] = field(default_factory=dict)
+
+    def is_there(self, artifact: ArtifactId) -> bool:
+        """Whether it can be read: its payload is there."""
+        entry = self.entries.get(artifact)
+        return entry is not None and entry.payload_bytes is not None
 
     def ancestors(self, artifacts: Iterable[ArtifactId]) -> set[ArtifactId]:
         """These, and all that they were made from as far as the manifests say."""
@@ -146,7 +152,7 @@ def take_inventory(root: Path) -> Inventory:
 def list_artifacts(root: Path) -> Iterator[tuple[Path, ArtifactId]]:
     """Folders whose names are those of artifacts; nothing in them is looked at."""
     for stage in _folders(root):
-        if STAGE_NAME.fullmatch(stage.name) and stage.name not in _OTHERS:
+        if STAGE_NAME.fullmatch(stage.name) and stage.name not in NO_STAGES:
             yield from artifacts_of_stage(stage)
 
 
@@ -172,6 +178,7 @@ def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:
     try:
         with os.scandir(folder) as scan:
             files = {entry.name: entry.stat(follow_symlinks=False) for entry in scan}
+        is_link = folder.is_symlink()
     except OSError:
         return None
     if not all(name.startswith(NOTE) for name in files) and not files.keys() & {*OWN_FILES}:
@@ -186,9 +193,10 @@ def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:
         manifest=manifest,
         is_forgotten=not sealed,
         is_marked=COLLECTED in files,
+        is_link=is_link,
         is_remnant=all(name == COLLECTED or name.startswith(NOTE) for name in files),
         payload_bytes=payload.st_size if payload is not None and stat.S_ISREG(payload.st_mode) else None,
-        size_bytes=sum(status.st_size for status in files.values() if stat.S_ISREG(status.st_mode)),
+        size_bytes=0 if is_link else sum(each.st_size for each in files.values() if stat.S_ISREG(each.st_mode)),
         rebuild_s=read_rebuild_s(run_file(folder)),
         last_use=0.0 if used is None else used.st_mtime,
         stamp=stamp_of(files.get(MANIFEST), files.get(FORGOTTEN), files.get(RUN), payload),
@@ -203,9 +211,9 @@ def stamp_of(*files: os.stat_result | None) -> tuple[int, ...]:
 
 def _read_manifest(file: Path, artifact: ArtifactId, status: os.stat_result | None) -> Manifest | None:
     """None of what is no manifest, or another artifact's, or of another format: then nothing is known of it."""
-    if status is None or not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_MANIFEST_BYTES:
+    if status is None or not stat.S_ISREG(status.st_mode):
         return None
     with suppress(OSError, ValueError):
-        manifest = Manifest.from_json(file.read_text(encoding="utf-8"))
+        manifest = Manifest.from_json(read_regular(file, _MAX_MANIFEST_BYTES).decode())
         return manifest if manifest.node.artifact == artifact else None
     return None

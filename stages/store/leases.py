@@ -24,15 +24,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from stages.errors import StoreError
 from stages.keys import ArtifactId, Node
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock
 from stages.machine.holder import Holder
-from stages.store.lease_file import Lease, is_at, is_of, write_lease
+from stages.store.layout import LEASES
+from stages.store.lease_file import MAX_BYTES, Lease, give_back, is_at, is_of, size_of, write_lease
 from stages.store.sharing import lock_mode, make_folder
 
-_FOLDER = ".leases"
 _SUFFIX = ".json"
-_MAX_BYTES = 1 << 16  # of a lease; some hundred for each artifact that is read
 _BEAT_S = 2.0  # between two counts
 _LOOK_S = 0.25  # between two looks
 _PATIENCE_S = 30.0  # of looks at the same text; a holder that is stopped for less comes back to its lease
@@ -79,7 +79,7 @@ class Leases:
         Raises:
             OSError: a lease cannot be written.
         """
-        make_folder(self.root / _FOLDER, self.root)
+        make_folder(self.root / LEASES, self.root)
         lease = Lease(Holder.here(), node.artifact, tuple(reads), group, is_locked=True)
         watch, before, start = _Watch(), None, time.monotonic()
         while (held := self._take(lease, watch, is_at_work)) is None:
@@ -92,38 +92,55 @@ class Leases:
             yield before
 
     def in_use(self) -> Mapping[ArtifactId, Holder]:
-        """Artifacts that are made or read at present, and by whom.
+        """Artifacts that are made or read at present, and by whom. Takes as long, and raises the same, as `look`."""
+        return self.look().users
 
-        Where another host has left a lease behind, this takes as long as its patience, and deletes it.
+    def look(self) -> "InUse":
+        """Look at all leases, until it is known of each whether somebody has it; those that nobody has are deleted.
+
+        Where another host has left a lease behind, this takes as long as its patience.
+
+        Raises:
+            StoreError: somebody has a lease that does not say what he uses.
+            OSError: it cannot be known: a lease cannot be read, or nobody's not be deleted.
         """
         watches = {path: _Watch() for path in self.files()}
-        users: dict[ArtifactId, Holder] = {}
+        found: dict[Path, Lease] = {}
         while watches:
             for path, watch in [*watches.items()]:
                 is_alive = self._is_alive(path, watch)
-                lease = Lease.from_json(watch.text or b"")
-                if is_alive and lease:
-                    users |= dict.fromkeys((*lease.reads, lease.artifact), lease.holder)
+                if is_alive:
+                    lease = Lease.from_json(watch.text or b"")
+                    assert lease is not None  # or it would not be alive
+                    found[path] = lease
                 if is_alive is not None:
                     del watches[path]
             if watches:
                 time.sleep(self.look_s)
-        return users
+        users = {each: lease.holder for lease in found.values() for each in (*lease.reads, lease.artifact)}
+        return InUse(users, frozenset(found))
 
     def sweep(self) -> None:
         """Delete the leases of processes of this machine that have ended. Never raises, and never waits."""
-        for path in self.files():
-            self._is_alive(path, _Watch())
+        with suppress(OSError):
+            for path in self.files():
+                with suppress(OSError, StoreError):
+                    self._is_alive(path, _Watch())
 
     def _path(self, artifact: ArtifactId) -> Path:
-        return self.root / _FOLDER / f"{artifact.stage}-{artifact.key}{_SUFFIX}"
+        return self.root / LEASES / f"{artifact.stage}-{artifact.key}{_SUFFIX}"
 
     def files(self) -> list[Path]:
-        """The files of all leases, also of those whose holders have ended; at once."""
+        """The files of all leases, also of those whose holders have ended; at once. Raises OSError.
+
+        Those that say nothing are left out: they were given back, or their holders have not read anything yet.
+        """
         try:
-            return sorted((self.root / _FOLDER).glob(f"*{_SUFFIX}"))
-        except OSError:
+            with os.scandir(self.root / LEASES) as entries:
+                names = sorted(Path(entry.path) for entry in entries if entry.name.endswith(_SUFFIX))
+        except FileNotFoundError:
             return []
+        return [path for path in names if size_of(path)]
 
     def _take(
         self, lease: Lease, watch: "_Watch", is_at_work: Callable[[], bool]
@@ -131,12 +148,9 @@ class Leases:
         """The lease, to be given back; None when another has it or may have it, as `watch` has seen."""
         path = self._path(lease.artifact)
         with ExitStack() as stack:
-            descriptor = open_lock(path, mode=lock_mode(self.root))
+            descriptor, is_locked = self._open(path)
             stack.callback(os.close, descriptor)
-            is_locked = try_lock(descriptor)
-            if not is_at(path, descriptor):  # it was given back in between
-                return self._take(lease, watch, is_at_work)
-            watch.see(os.pread(descriptor, _MAX_BYTES, 0))
+            watch.see(os.pread(descriptor, MAX_BYTES, 0))
             seen = Lease.from_json(watch.text or b"")
             if seen and seen.group and seen.group == lease.group:
                 return nullcontext()
@@ -151,6 +165,19 @@ class Leases:
             stack.pop_all()
         return _Held(self.beat_s, path, descriptor, lease, is_at_work)
 
+    def _open(self, path: Path) -> tuple[int, bool | None]:
+        """The file of a lease under its name, which may be new, and whether it is locked now; as `try_lock`."""
+        while True:
+            descriptor = open_lock(path, mode=lock_mode(self.root))
+            try:
+                is_locked = try_lock(descriptor)
+                if is_at(path, descriptor):
+                    return descriptor, is_locked
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # it was given back in between
+
     def _is_free(self, watch: "_Watch", seen: Lease | None, *, is_locked: bool | None) -> bool:
         """Whether nobody has a lease, by the last look at it: whether its lock was free, and what it said."""
         if not watch.text and is_locked is not False:
@@ -160,19 +187,51 @@ class Leases:
         return bool(is_locked and seen and seen.is_locked and seen.holder.is_of_this_machine)
 
     def _is_alive(self, path: Path, watch: "_Watch") -> bool | None:
-        """Whether somebody has a lease, by one more look at it; None when more looks will tell. Deletes it if not."""
-        with suppress(OSError), ExitStack() as stack:
-            descriptor = open_present_lock(path)
+        """Whether somebody has a lease, by one more look at it; None when more looks will tell. Deletes it if not.
+
+        Only of a file that is not there it is known at once that nobody has it. Raises as `look`.
+        """
+        with ExitStack() as stack:
+            try:
+                descriptor = open_present_lock(path)
+            except FileNotFoundError:
+                return False
             stack.callback(os.close, descriptor)
             is_locked = try_lock(descriptor)
-            watch.see(os.pread(descriptor, _MAX_BYTES, 0))
-            if is_locked is False or watch.has_changed:
+            watch.see(os.pread(descriptor, MAX_BYTES, 0))
+            seen = Lease.from_json(watch.text or b"")
+            if seen and (is_locked is False or watch.has_changed):
                 return True
-            if not self._is_free(watch, Lease.from_json(watch.text or b""), is_locked=is_locked):
+            if is_locked is False:  # it is just being written, or another looks at it, too
+                self._require_text(path, watch)
+                return None
+            if not self._is_free(watch, seen, is_locked=is_locked):
                 return None
             if is_at(path, descriptor):
-                path.unlink()
+                give_back(path, descriptor)
         return False
+
+    def _require_text(self, path: Path, watch: "_Watch") -> None:
+        """Raise StoreError where a lease that somebody has locked has said nothing for so long that it never will."""
+        if watch.num_same * self.look_s >= self.patience_s:
+            raise StoreError(
+                f"{path}: is locked by a process, and does not say what that process uses. End the process that "
+                "`lsof` or `fuser` names for it, or delete the file if nothing is being made."
+            )
+
+
+@dataclass(frozen=True)
+class InUse:
+    """Who was at work when all leases had been looked at.
+
+    Attributes:
+        users: artifacts that are made or read, and by whom.
+        leases: files of the leases that say so. The key of what is made decides what is read, so whoever has a lease of
+            the same name later uses nothing else.
+    """
+
+    users: Mapping[ArtifactId, Holder]
+    leases: Collection[Path]
 
 
 @dataclass
@@ -215,14 +274,8 @@ class _Held:
         self._thread.join()
         with suppress(OSError):
             if is_of(self._path, self._lease):
-                self._give_back()
+                give_back(self._path, self._descriptor)
         os.close(self._descriptor)
-
-    def _give_back(self) -> None:
-        try:
-            self._path.unlink()
-        except PermissionError:  # another user's file in a sticky folder
-            os.ftruncate(self._descriptor, 0)
 
     def _renew(self) -> None:
         count = 0

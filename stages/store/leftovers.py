@@ -6,22 +6,21 @@ Only what carries the names that this project gives is touched; a person's own f
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
+from stages.store.layout import DRAFTS, LOGS, PINS, VIDEOS
 from stages.store.quantities import Limit
+from stages.store.replace_file import is_unfinished
 
-LOGS, VIDEOS, DRAFTS = "logs", "videos", ".drafts"  # folders in a store
 _LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
 _LINK = re.compile(
     rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})"
 )
-_UNFINISHED = re.compile(r"\..+-[0-9a-f]{16}")  # files that are renamed when they are whole
-_UNFINISHED_FOLDERS = ("", "pins")
 _UNFINISHED_S = 24 * 3600.0  # such a file is written in less than a second
 
 
@@ -36,13 +35,19 @@ class File:
 
 def list_logs(root: Path) -> list[File]:
     """What the stages' processes printed."""
-    return [file for file in _files(root / LOGS) if _LOG.fullmatch(file.path.name)]
+    return [*_files(root / LOGS, lambda name: _LOG.fullmatch(name) is not None)]
 
 
-def list_unfinished(root: Path, *, now: float) -> list[File]:
-    """Files that a process was writing when it was killed. `now` is seconds since 1970."""
-    files = (file for folder in _UNFINISHED_FOLDERS for file in _files(root / folder))
-    return [file for file in files if _UNFINISHED.fullmatch(file.path.name) and file.last_use < now - _UNFINISHED_S]
+def list_unfinished(root: Path, artifacts: Iterable[Path], *, now: float) -> list[File]:
+    """Files that a process was writing when it was killed.
+
+    Args:
+        root: the store's folder.
+        artifacts: folders of artifacts.
+        now: seconds since 1970.
+    """
+    files = (file for folder in (root, root / PINS, *artifacts) for file in _files(folder, is_unfinished))
+    return [file for file in files if file.last_use < now - _UNFINISHED_S]
 
 
 def beyond(files: Sequence[File], limit: Limit, *, now: float) -> list[File]:
@@ -110,23 +115,24 @@ def unlink_dangling(root: Path) -> list[Path]:
 
 def size_of_folder(folder: Path) -> int:
     """Bytes of all files below a folder; what cannot be read counts as nothing."""
-    total = 0
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                total += size_of_folder(Path(entry.path))
-            else:
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
                 with suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append(entry.path)
                     total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 
-def _files(folder: Path) -> Iterator[File]:
-    """Plain files of a folder, none where it is not there."""
+def _files(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[File]:
+    """Plain files of a folder by their names, none where it is not there."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    yield File(Path(entry.path), status.st_size, status.st_mtime)
+            if is_ours(entry.name):
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield File(Path(entry.path), status.st_size, status.st_mtime)

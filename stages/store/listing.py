@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from stages.keys import FROM_FILE, ArtifactId
+from stages.machine.printable import printable
 from stages.store.collection import cost_to_have_again
 from stages.store.inventory import Inventory
 from stages.store.quantities import show_bytes, show_seconds
@@ -50,7 +51,7 @@ class Group:
     def title(self) -> str:
         """What stands above the artifacts."""
         prompt = self.prompt if len(self.prompt) <= _MAX_PROMPT else f"{self.prompt[: _MAX_PROMPT - 1]}…"
-        return f"{', '.join(self.names)}: {prompt}" if self.names else prompt
+        return f"{printable(', '.join(self.names))}: {prompt}" if self.names else prompt
 
 
 def list_by_video(
@@ -96,10 +97,10 @@ def prompt_of(inventory: Inventory, artifact: ArtifactId) -> str:
     for manifest in manifests:
         prompt = manifest.parameters.get(_PROMPT)
         if isinstance(prompt, str):
-            return f'"{" ".join(prompt.split())}"'
+            return f'"{printable(prompt)}"'
     for manifest in manifests:
         if FROM_FILE in manifest.parameters:
-            return f"from a file with xxh3 {manifest.parameters[FROM_FILE]}"
+            return f"from a file with xxh3 {printable(str(manifest.parameters[FROM_FILE]))}"
     return "of an unknown prompt"
 
 

@@ -142,7 +142,7 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "payload": lambda value: (
         isinstance(value, str) and PAYLOAD_NAME.fullmatch(value) is not None and value not in OWN_FILES
     ),
-    "size_bytes": lambda value: type(value) is int and value >= 0,
+    "size_bytes": lambda value: type(value) is int and 0 <= value < 2**63,
     "digest": _is_xxh3,
 }
 

@@ -6,7 +6,6 @@ before or the new one. (Folders would take two renames, with nothing between the
 """
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -19,10 +18,12 @@ from typing import Any
 
 from stages.errors import StoreError
 from stages.keys import KEY_NAME, STAGE_NAME, ArtifactId, JsonValue, Key, canonical_json, digest_bytes
+from stages.machine.json_files import decode_json, parse_json
+from stages.machine.regular_files import open_descriptor, reason_of
 from stages.store.drafts import Drafts, make_durable, sync
+from stages.store.layout import PARTIAL
 from stages.store.sharing import make_folder
 
-PARTIAL = "partial"  # the folder in a store
 _STATE = "state"
 _NEW, _OLD = "new", "old"  # in a draft
 _FORMAT = 1  # of the file
@@ -60,10 +61,7 @@ class PartialState:
         if seal != digest_bytes(content).encode():
             raise ValueError("its digest does not match")
         header, _, payload = content.partition(_LINE_END)
-        try:
-            fields: Any = json.loads(header)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
+        fields: Any = parse_json(decode_json(header))
         if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
             raise ValueError("it is of another version")
         if (fields.get("stage"), fields.get("key")) != (artifact.stage, artifact.key):
@@ -85,12 +83,14 @@ class KeptState:
         path: of its folder.
         size_bytes: of all that is in the folder.
         last_use: when it was written, in seconds since 1970, by the clock of the file system.
+        version: differs once it was written again.
     """
 
     artifact: ArtifactId
     path: Path
     size_bytes: int
     last_use: float
+    version: tuple[tuple[int, int], ...]
 
 
 class PartialStates:
@@ -140,7 +140,7 @@ class PartialStates:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+            raise StoreError(f"{path}: cannot be read ({reason_of(error)})") from error
         except ValueError as error:
             raise StoreError(f"{path}: is damaged ({error})") from error
 
@@ -165,19 +165,29 @@ class PartialStates:
         """All states, in the order of their stages and keys. What cannot be looked at is left out."""
         return sorted(self._find(), key=lambda kept: kept.path)
 
+    def find(self, artifact: ArtifactId) -> KeptState | None:
+        """The state of a node; None where there is none, or it cannot be looked at."""
+        folder = self.folder(artifact)
+        with suppress(OSError):
+            own = folder.lstat()
+            is_folder = stat.S_ISDIR(own.st_mode)
+            files = sorted(_entries(folder), key=lambda entry: entry.name) if is_folder else []
+            below = [file.stat(follow_symlinks=False) for file in files]
+            return KeptState(
+                artifact,
+                folder,
+                sum(status.st_size for status in (below if is_folder else [own])),
+                max(status.st_mtime for status in (own, *below)),
+                tuple((status.st_ino, status.st_mtime_ns) for status in (own, *below)),
+            )
+        return None
+
     def _find(self) -> Iterator[KeptState]:
         for stage in _entries(self._root / PARTIAL, STAGE_NAME):
             for entry in _entries(stage.path, KEY_NAME) if stage.is_dir(follow_symlinks=False) else ():
-                is_folder = entry.is_dir(follow_symlinks=False)
-                files = [entry, *_entries(entry.path)] if is_folder else [entry]
-                with suppress(OSError):
-                    statuses = [file.stat(follow_symlinks=False) for file in files]
-                    yield KeptState(
-                        ArtifactId(stage.name, Key(entry.name)),
-                        Path(entry.path),
-                        sum(status.st_size for status in statuses[is_folder:]),
-                        max(status.st_mtime for status in statuses),
-                    )
+                kept = self.find(ArtifactId(stage.name, Key(entry.name)))
+                if kept is not None:
+                    yield kept
 
 
 def _entries(folder: str | Path, pattern: re.Pattern[str] = _ANY) -> list[os.DirEntry[str]]:
@@ -202,27 +212,18 @@ def _make_room(folder: Path, space: Path, root: Path) -> bool:
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
     """All bytes of a plain file in a plain folder. Raises OSError or ValueError."""
-    folder = _open(path.parent, os.O_DIRECTORY)
     try:
-        descriptor = _open(path.name, os.O_NONBLOCK, folder)  # a FIFO would wait for a writer
-    finally:
-        os.close(folder)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is not a plain file")
-        if status.st_size > max_bytes:
-            raise ValueError(f"it has {status.st_size} bytes")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(max_bytes)
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: str | Path, flags: int, folder: int | None = None) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            descriptor = open_descriptor(path.name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
             raise ValueError("it is a link, or not a plain file in a plain folder") from error
         raise
+    with os.fdopen(descriptor, "rb") as file:
+        size_bytes = os.fstat(descriptor).st_size
+        if size_bytes > max_bytes:
+            raise ValueError(f"it has {size_bytes} bytes")
+        return file.read(max_bytes)

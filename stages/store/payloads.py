@@ -7,7 +7,6 @@ cannot be written, the bytes are read.
 """
 
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from stages.errors import UnreadableError
 from stages.keys import Digest, digest_bytes
 from stages.machine.regular_files import digest_file, is_damage
 from stages.store.manifest import NOTE, RUN, Manifest
+from stages.store.replace_file import write_file
 from stages.store.verdict import Reason
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime and ctime in ns, inode
@@ -178,13 +178,8 @@ def keep_note(folder: Path, digest: Digest, stamp: Stamp, clock: Clock = time.ti
     """
     if _is_young(stamp, clock) or _is_noted(folder, digest, stamp):
         return
-    new = folder / f"{NOTE}-{secrets.token_hex(8)}"
     with suppress(OSError):
-        try:
-            new.write_text(Note(digest, stamp, _noted_run(folder)).to_text(), encoding="ascii")
-            new.replace(folder / NOTE)
-        finally:
-            new.unlink(missing_ok=True)
+        write_file(folder / NOTE, Note(digest, stamp, _noted_run(folder)).to_text(), is_synced=False)
 
 
 def _noted_run(folder: Path) -> Digest:

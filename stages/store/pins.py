@@ -7,9 +7,8 @@ that runs meanwhile sees it before it deletes anything more. A pin that cannot b
 import getpass
 import json
 import os
-import secrets
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import StoreError
-from stages.keys import KEY_NAME, STAGE_NAME, ArtifactId, Key
-from stages.store.drafts import Drafts, sync
-from stages.store.sharing import make_folder, share
-
-PINS = "pins"  # the folder in a store
+from stages.keys import ArtifactId, artifact_from
+from stages.machine.json_files import decode_json, parse_json
+from stages.machine.regular_files import read_regular, reason_of
+from stages.store.drafts import Drafts
+from stages.store.layout import PINS
+from stages.store.replace_file import write_file
+from stages.store.sharing import make_folder
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,17 @@ class Pin:
 
     def to_json(self) -> str:
         """The file's text."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return text.encode(errors="backslashreplace").decode()  # JSON's own form of what was typed and is no text
 
     @staticmethod
     def from_json(text: str) -> "Pin":
         """The inverse of `to_json`, for a text of which nothing is known. Raises ValueError: it is no pin."""
         try:
-            fields: Any = json.loads(text)
+            fields: Any = parse_json(text)
             texts = {name: fields[name] for name in ("name", "note", "by", "since")}
-            artifact, *made_from = map(_read_artifact, (fields["artifact"], *fields["made_from"]))
-        except (TypeError, KeyError, RecursionError) as error:
+            artifact, *made_from = map(artifact_from, (fields["artifact"], *fields["made_from"]))
+        except (TypeError, KeyError) as error:
             raise ValueError("it is no pin of this version") from error
         if not all(isinstance(value, str) for value in texts.values()):
             raise ValueError("it is no pin of this version")
@@ -86,13 +88,24 @@ class Pins:
         Raises:
             StoreError: one cannot be read; nothing may be deleted then, because nobody knows what it keeps.
         """
-        return sorted(map(self._read, self.files()), key=lambda pin: (pin.since, pin.title))
+        pins = []
+        for file in self.files():
+            try:
+                pins.append(self._read(file))
+            except StoreError:
+                if os.path.lexists(file):  # or it was taken away just now
+                    raise
+        return sorted(pins, key=lambda pin: (pin.since, pin.title))
 
     def files(self) -> Collection[Path]:
-        """The files of all pins."""
+        """The files of all pins. Raises StoreError: nobody can say what is pinned."""
+        return frozenset(path for path, *_ in self.versions())
+
+    def versions(self) -> Collection[tuple[Path, int, int]]:
+        """The files of all pins, each with what is another number once it was written again. Raises StoreError."""
         try:
             with os.scandir(self._folder) as found:
-                return frozenset(Path(entry.path) for entry in found if entry.name.endswith(".json"))
+                return frozenset(_versions(entry for entry in found if entry.name.endswith(".json")))
         except FileNotFoundError:
             return frozenset()
         except OSError as error:
@@ -137,29 +150,26 @@ class Pins:
 
     def _read(self, file: Path) -> Pin:
         try:
-            if not file.is_file():  # reading a pipe would wait for ever
-                raise ValueError("it is no file")
-            return Pin.from_json(file.read_text(encoding="utf-8"))
+            pin = Pin.from_json(decode_json(read_regular(file)))
+            if file != self._file(pin.artifact):  # nobody would find it to take it away
+                raise ValueError(f"it is the pin of {self._file(pin.artifact).stem}, and is not called so")
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
             raise StoreError(
-                f"{file}: cannot be read ({reason}). It says what is pinned: correct it, or delete it and pin that "
-                "again. Until then nothing is deleted."
+                f"{file}: cannot be read ({reason_of(error)}). It says what is pinned: correct it, or delete it and "
+                "pin that again. Until then nothing is deleted."
             ) from error
+        return pin
 
     def _write(self, file: Path, pin: Pin) -> None:
         make_folder(self._folder, self._root)
-        new = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
-        try:
-            with new.open("w", encoding="utf-8") as stream:
-                share(new, self._root)
-                stream.write(pin.to_json())
-                stream.flush()
-                os.fsync(stream.fileno())
-            new.replace(file)
-            sync(self._folder)
-        finally:
-            new.unlink(missing_ok=True)
+        write_file(file, pin.to_json(), is_synced=True)
+
+
+def _versions(files: Iterable[os.DirEntry[str]]) -> Iterator[tuple[Path, int, int]]:
+    for file in files:
+        with suppress(FileNotFoundError):  # it was taken away just now
+            status = file.stat(follow_symlinks=False)
+            yield Path(file.path), status.st_ino, status.st_mtime_ns
 
 
 def _merge(before: Pin, pin: Pin) -> Pin:
@@ -177,12 +187,3 @@ def who_and_when() -> dict[str, str]:
     with suppress(KeyError, OSError, ImportError):
         user = getpass.getuser()
     return {"by": f"{user}@{socket.gethostname()}", "since": datetime.now(UTC).isoformat(timespec="seconds")}
-
-
-def _read_artifact(fields: Any) -> ArtifactId:
-    stage, key = fields["stage"], fields["key"]
-    if not (
-        isinstance(stage, str) and STAGE_NAME.fullmatch(stage) and isinstance(key, str) and KEY_NAME.fullmatch(key)
-    ):
-        raise ValueError("it names no artifact")
-    return ArtifactId(stage, Key(key))

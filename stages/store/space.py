@@ -7,10 +7,9 @@ from types import MappingProxyType
 
 from stages.keys import ArtifactId, JsonValue
 from stages.machine.kept_programs import FOLDER as PROGRAMS
-from stages.store.inventory import ANSWERS, Inventory, take_inventory
-from stages.store.leftovers import DRAFTS, LOGS, VIDEOS, size_of_folder
-from stages.store.partial import PARTIAL
-from stages.store.pins import PINS
+from stages.store.inventory import Inventory, take_inventory
+from stages.store.layout import ANSWERS, DRAFTS, LOGS, PARTIAL, PINS, VIDEOS
+from stages.store.leftovers import size_of_folder
 
 WANTED, PINNED, REST, UNREADABLE = "wanted", "pinned", "rest", "unreadable"
 KINDS = (WANTED, PINNED, REST, UNREADABLE)

@@ -5,7 +5,6 @@ time only, so nothing that happens to its file is an error.
 """
 
 import json
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from stages.keys import JsonValue
 from stages.machine.json_files import parse_json
 from stages.machine.regular_files import read_regular
+from stages.store.replace_file import write_file
 
 STAT_CACHE = ".stat-cache.json"  # the cache of a store, in its root
 # A file written again within the clock's granularity of its first reading could keep its stamp: such young
@@ -59,15 +59,9 @@ class StatCache:
         return value
 
     def save(self) -> None:
-        """Write the cache if it has changed; a reader sees the old file or the new one. Never raises OSError."""
+        """Write the cache if it has changed and its folder is there, which nothing here makes. Never raises OSError."""
         if not self._changed:
             return
-        new = self._path.with_name(f"{self._path.name}-{secrets.token_hex(8)}")
         with suppress(OSError):
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                new.write_text(json.dumps(self._entries), encoding="utf-8")
-                new.replace(self._path)
-                self._changed = False
-            finally:
-                new.unlink(missing_ok=True)
+            write_file(self._path, json.dumps(self._entries), is_synced=False)
+            self._changed = False

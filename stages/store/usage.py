@@ -13,6 +13,7 @@ from stages.machine.json_files import read_json
 from stages.store.manifest import COLLECTED, RUN
 
 _BEFORE = "wall_s_of_pieces_before"  # of a denoise that was interrupted (stages/denoise/resume.py)
+_MAX_S = 1e12  # of a phase, thirty thousand years: a file that says more says nothing
 _DOWNLOAD = "download"  # a phase of a job: what it has brought is in the hub's cache, and is not brought again
 
 
@@ -42,6 +43,6 @@ def read_rebuild_s(file: Path) -> float | None:
         return None
     seconds = [value for phase, value in phases.items() if phase != _DOWNLOAD]
     seconds.append(run.get(_BEFORE, 0))
-    if not all(type(value) in (int, float) and 0 <= value < float("inf") for value in seconds):
+    if not all(type(value) in (int, float) and 0 <= value <= _MAX_S for value in seconds):
         return None
     return float(sum(seconds))

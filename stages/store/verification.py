@@ -19,7 +19,8 @@ from stages.machine.json_files import decode_json, parse_json
 from stages.machine.regular_files import digest_file, is_damage, read_regular
 from stages.store.artifacts import Store
 from stages.store.damage import Damage, Fault, Seen, see
-from stages.store.inventory import ANSWERS, artifacts_of_stage, list_artifacts
+from stages.store.inventory import artifacts_of_stage, list_artifacts
+from stages.store.layout import ANSWERS
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Clock, Stamp, keep_note, read_note, stamp_of
 

@@ -8,10 +8,9 @@ from stages.errors import StoreError
 from stages.keys import KEY_NAME, ArtifactId
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
+from stages.store.layout import VIDEOS
 from stages.store.sharing import make_folder
 from stages.store.usage import record_use
-
-_FOLDER = "videos"
 
 
 class VideoLinks:
@@ -28,7 +27,7 @@ class VideoLinks:
     @cached_property
     def folder(self) -> Path:
         """Where the links are."""
-        return self._store.root / _FOLDER
+        return self._store.root / VIDEOS
 
     def path(self, name: str) -> Path:
         """Where a person finds a video."""

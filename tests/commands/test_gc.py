@@ -1,10 +1,14 @@
 """`doit gc`: what is asked for, what is said, and the exit code."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from stages.machine.kept_programs import FOLDER as PROGRAMS
+from stages.store.artifacts import Store
 from stages.store.pins import Pins
+from tests.builders import collect
 from tests.commands.store_commands import build_project, make, run_command, states
 from tests.store.leases_held import held
 
@@ -15,8 +19,54 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("root")
-def test_where_nothing_was_made_nothing_is_done(capsys: pytest.CaptureFixture[str]):
+def test_what_is_left_of_artifacts_that_were_deleted_before_goes_and_is_said(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    make(root)
+    old = make(root, denoise_seed="7")
+    store = Store(root / "artifacts")
+    for stage in ("denoise", "decode", "export"):
+        collect(store, old[stage])
+    for arguments, verb in ((["--dry-run"], "would be deleted"), ([], "deleted")):
+        assert run_command("gc", *arguments) == 0
+        assert capsys.readouterr().out == (
+            f"{verb}: what was left of 3 artifacts after an earlier `doit gc`\n"
+            "kept: 102 kB wanted, pinned or in use, 0 B of the rest.\n"
+        )
+    assert states(root, old) == ["fresh", "absent", "absent", "absent"]
+
+
+def test_what_could_not_be_deleted_is_said_and_the_exit_code_is_1(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    (root / "artifacts" / PROGRAMS).mkdir(mode=0o777)
+    (root / "artifacts" / PROGRAMS).chmod(0o777)  # not closed to others
+    assert run_command("gc") == 1
+    assert capsys.readouterr().err.startswith(f"compiled programs stay: {root / 'artifacts' / PROGRAMS}: is not")
+
+
+def test_the_text_of_files_gives_no_orders_to_a_terminal(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    make(root, encode_prompt="\x1b[2J")
+    assert run_command("gc", "--dry-run", "--keep", "0") == 0
+    assert capsys.readouterr().out.startswith('"\\x1b[2J" (')
+
+
+@pytest.mark.parametrize("command", ["gc", "du", "pins"])
+def test_numbers_of_hundreds_of_digits_in_files_stop_nothing(root: Path, command: str):
+    old = make(root, denoise_seed="7")
+    make(root)
+    folder = root / "artifacts/decode" / old["decode"].key
+    (folder / "run.json").write_text('{"wall_s": {"decode": 1%s}}' % ("0" * 400))
+    fields = json.loads((folder / "manifest.json").read_text())
+    del fields["checksum"]
+    (folder / "manifest.json").write_text(json.dumps(fields | {"size_bytes": 10**400}))
+    assert run_command(command) == 0
+
+
+def test_where_nothing_was_made_nothing_is_done(root: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_command("gc", "--keep", "0") == 0
+    assert capsys.readouterr().out == f"{root / 'artifacts'}: nothing has been made yet.\n"
+    (root / "artifacts").mkdir()
     assert run_command("gc", "--keep", "0") == 0
     assert capsys.readouterr().out == "nothing to delete.\nkept: 0 B wanted, pinned or in use, 0 B of the rest.\n"
 

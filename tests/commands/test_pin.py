@@ -112,6 +112,31 @@ def test_unpinning_a_video_takes_all_pins_away_that_were_made_under_its_name(
     assert [pin.name for pin in pins(root)] == [""]
 
 
+def test_a_pin_whose_file_was_renamed_is_said_and_stays(root: Path, capsys: pytest.CaptureFixture[str]):
+    run_command("pin", "demo")
+    (file,) = Pins(root / "artifacts").files()
+    backup = file.rename(file.with_name("backup.json"))
+    capsys.readouterr()
+    for command in (["unpin", "demo"], ["pins"]):
+        assert run_command(*command) == 1
+        assert capsys.readouterr() == (
+            "",
+            f"StoreError: {backup}: cannot be read (it is the pin of {file.stem}, and is not called so). It says what "
+            "is pinned: correct it, or delete it and pin that again. Until then nothing is deleted.\n",
+        )
+    assert backup.exists()
+
+
+@pytest.mark.usefixtures("root")
+def test_what_a_pin_says_gives_no_orders_to_a_terminal(capsys: pytest.CaptureFixture[str]):
+    assert run_command("pin", "demo", "--note", "\x1b[2J\udce9") == 0
+    assert run_command("pins") == 0
+    assert run_command("unpin", "demo") == 0
+    said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable()
+    assert "\\x1b[2J\\udce9" in said
+
+
 def test_an_artifact_is_unpinned_by_its_task_or_its_key(root: Path):
     node = make(root)["denoise"]
     for name in (node.title, node.key):

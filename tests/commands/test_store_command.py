@@ -1,11 +1,16 @@
 """What the commands on the whole store share."""
 
+import errno
+import io
+import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.commands.store_commands import build_project, run_command
+from tests.commands.store_commands import build_project, make, run_command
 from tests.project import DOIT, copy_project, environment
 
 COMMANDS = ("gc", "du", "pin", "unpin", "pins", "verify")
@@ -44,10 +49,33 @@ def test_an_error_of_the_system_is_one_message(root: Path, capsys: pytest.Captur
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_another_store_can_be_named(root: Path):
-    assert run_command("du", "machine.artifacts=elsewhere") == 0
-    assert (root / "elsewhere").exists()
-    assert not (root / "artifacts").exists()
+def test_another_store_can_be_named(root: Path, capsys: pytest.CaptureFixture[str]):
+    make(root)
+    (root / "artifacts").rename(root / "elsewhere")
+    for name, number in (("elsewhere", "1"), ("nowhere", "0")):
+        assert run_command("du", f"machine.artifacts={name}") == 0
+        assert re.search(rf"^encode .* {number}$", capsys.readouterr().out, re.MULTILINE)
+    assert {path.name for path in root.iterdir()} == {"params", "elsewhere"}  # a command that reads creates nothing
+
+
+@pytest.mark.parametrize("command", ["gc", "du", "pins"])
+@pytest.mark.usefixtures("root")
+def test_what_stdout_cannot_take_is_no_fault_of_the_store(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", FullStream())
+        assert run_command(command) == 1
+    assert capsys.readouterr().err == (
+        "what is printed cannot be written (No space left on device). Send it to a file with room, or to /dev/null.\n"
+    )
+
+
+class FullStream(io.StringIO):
+    """As stdout of `PYTHONUNBUFFERED=1 doit > /dev/full`."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.usefixtures("root")

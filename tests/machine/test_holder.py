@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -55,3 +55,8 @@ def test_a_time_that_is_none_is_shown_as_it_stands():
 )
 def test_what_is_no_holder_is_none(text: bytes):
     assert read_holder(text) is None
+
+
+def test_what_a_file_says_of_a_holder_gives_no_orders_to_a_terminal():
+    holder = replace(HOLDER, user="\x1b[2J", host="tpu\n1", since="\x07")
+    assert str(holder) == "\\x1b[2J on tpu 1 (process 4711, since \\x07)"

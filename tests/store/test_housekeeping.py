@@ -1,6 +1,8 @@
 """What a gc does to a store as a whole."""
 
+import json
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +14,8 @@ from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.machine.private_folder import open_private
 from stages.store.artifacts import Store
 from stages.store.housekeeping import Limits, Outcome, collect_garbage
-from stages.store.inventory import take_inventory
-from stages.store.leases import Leases
+from stages.store.inventory import Entry, read_entry, take_inventory
+from stages.store.leases import InUse, Leases
 from stages.store.pins import Pin, Pins
 from stages.store.quantities import Limit
 from stages.store.video_links import VideoLinks
@@ -169,6 +171,131 @@ def test_a_partial_state_of_what_is_there_and_not_wanted_goes_without_a_limit(st
     state = write_partial(store, video["denoise"].artifact)
     gc(store, rest=None)
     assert not state.exists()
+
+
+def test_a_partial_state_that_a_run_takes_up_while_artifacts_are_deleted_stays(store: Store):
+    """It was listed when nobody was at work on it, and is minutes older than the deletion."""
+    fill(store, build_video())
+    node = build_video(seed=2)["denoise"]
+    state = write_partial(store, node.artifact, age_s=DAY)
+    leases = Leases(store.root)
+
+    class Others:
+        """Somebody begins when the first artifact is to be deleted."""
+
+        def __init__(self) -> None:
+            self.num_looks = 0
+            self.work = ExitStack()
+
+        def look(self) -> InUse:
+            return leases.look()
+
+        def files(self) -> list[Path]:
+            if not whole(store) or self.num_looks:
+                return leases.files()
+            self.num_looks = 1
+            self.work.enter_context(leases.hold(node, node.input_artifacts, wait=lambda *_: None))
+            return leases.files()
+
+    others = Others()
+    limits = replace(LIMITS, rest=NOTHING)
+    with others.work:
+        outcome = collect_garbage(store.root, frozenset(), limits, others, now=NOW)
+    assert others.num_looks == 1
+    assert "partial states" not in outcome.freed
+    assert state.exists()
+
+
+def test_what_a_partial_state_or_an_artifact_elsewhere_holds_stays_there(store: Store, tmp_path: Path):
+    """People have put folders elsewhere, and links in their places: those of artifacts are not followed."""
+    video = build_video()
+    fill(store, video)
+    state = write_partial(store, build_video(seed=2)["denoise"].artifact).parent
+    for name, folder in (("artifact", store.folder(video["decode"].artifact)), ("state", state)):
+        folder.rename(tmp_path / name)
+        folder.symlink_to(tmp_path / name)
+    before = files_below(tmp_path / "artifact") | files_below(tmp_path / "state")
+    outcome = gc(store)
+    assert outcome.notes == []
+    assert files_below(tmp_path / "artifact") | files_below(tmp_path / "state") == before
+    assert store.folder(video["decode"].artifact).is_symlink()
+    assert not os.path.lexists(state)
+
+
+def test_a_stage_may_have_its_folder_elsewhere(store: Store, tmp_path: Path):
+    """All of it is the store's, whoever has more room on another disk."""
+    video = build_video()
+    fill(store, video)
+    (store.root / "decode").rename(tmp_path / "decode")
+    (store.root / "decode").symlink_to(tmp_path / "decode")
+    assert {*gc(store).collected.payloads} == {*ids(video)}
+    assert [*(tmp_path / "decode").iterdir()] == []
+
+
+def test_a_note_that_a_killed_process_has_not_finished_goes(store: Store):
+    node = build_node()
+    publish(store, node)
+    left = store.folder(node.artifact) / ".checked-0123456789abcdef"
+    left.write_text("half")
+    os.utime(left, (NOW - 2 * DAY, NOW - 2 * DAY))
+    assert gc(store, (node.artifact,)).freed == {"files that were never finished": 4}
+    assert not left.exists()
+    assert store.verdict(node, CODE).is_fresh
+
+
+@pytest.mark.parametrize("damage", ["run.json", "manifest.json"])
+def test_a_number_of_hundreds_of_digits_stops_nothing(store: Store, damage: str):
+    video = build_video()
+    fill(store, video)
+    file = store.folder(video["decode"].artifact) / damage
+    if damage == "run.json":
+        file.write_text('{"wall_s": {"decode": 1%s}}' % ("0" * 400))
+    else:
+        fields = json.loads(file.read_text())
+        del fields["checksum"]
+        file.write_text(json.dumps(fields | {"size_bytes": 10**400}))
+    gc(store)
+    assert whole(store) == set()
+
+
+def test_what_cannot_be_deleted_is_noted(store: Store, monkeypatch: pytest.MonkeyPatch):
+    answer = build_node("preflight")
+    with store.draft() as draft:
+        (draft / "figures.json").write_text("{}")
+        store.publish(answer, draft, payload="figures.json", inputs={}, code=CODE, run={})
+    set_age(store, answer, 100 * DAY)
+    state = write_partial(store, build_video()["denoise"].artifact)
+
+    def refuse(path: Path, **_options: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr("stages.store.partial.shutil.rmtree", refuse)
+    assert gc(store).notes == [
+        f"{state.parent}: cannot be deleted (Operation not permitted)",
+        f"{answer.title}: cannot be deleted (Operation not permitted)",
+    ]
+
+
+def test_artifacts_are_read_once_also_where_answers_go(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Not again to find out whether an answer was made from one."""
+    video = build_video()
+    fill(store, video)
+    answer = build_node("preflight")
+    with store.draft() as draft:
+        (draft / "figures.json").write_text("{}")
+        store.publish(answer, draft, payload="figures.json", inputs={}, code=CODE, run={})
+    set_age(store, answer, 100 * DAY)
+    read: list[ArtifactId] = []
+
+    def count(found: tuple[Path, ArtifactId]) -> Entry | None:
+        read.append(found[1])
+        return read_entry(found)
+
+    for module in ("inventory", "collector", "housekeeping"):
+        monkeypatch.setattr(f"stages.store.{module}.read_entry", count)
+    assert gc(store, ids(video)).freed == {"answers of `doit preflight`": 2}
+    assert [artifact for artifact in read if artifact.stage != "preflight"] == [*sorted(ids(video), key=str)]
 
 
 def test_programs_answers_and_logs_have_limits_of_their_own(store: Store):

@@ -57,6 +57,13 @@ def test_commands_at_the_same_time_lose_nothing(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {IGNORED, ".lock"}
 
 
+def test_of_a_number_of_thousands_of_digits_there_is_no_advice_for_programmers(tmp_path: Path):
+    (tmp_path / IGNORED).write_text(f"[{'9' * 5000}]")
+    with pytest.raises(StoreError) as refused:
+        IgnoredTasks(tmp_path).read()
+    assert str(refused.value) == refusal(tmp_path / IGNORED, "it has a number of thousands of digits")
+
+
 def refusal(file: Path, reason: str) -> str:
     return (
         f"{file}: cannot be read ({reason}). It names the tasks that `doit ignore` leaves out: correct it, or delete "
@@ -89,8 +96,8 @@ def test_a_file_with_something_else_is_refused_and_stays(tmp_path: Path, content
 def test_a_pipe_a_folder_and_a_link_to_itself_are_refused_at_once(tmp_path: Path):
     file = tmp_path / IGNORED
     for make, undo, reason in (
-        (lambda: os.mkfifo(file), file.unlink, "it is no file"),
-        (file.mkdir, file.rmdir, "it is no file"),
+        (lambda: os.mkfifo(file), file.unlink, "is a FIFO, not a file"),
+        (file.mkdir, file.rmdir, "Is a directory"),
         (lambda: file.symlink_to(file), file.unlink, "Too many levels of symbolic links"),
     ):
         make()

@@ -57,7 +57,11 @@ def test_files_that_were_never_finished_are_known_by_their_names_and_their_age(t
     write(tmp_path / f".stat-cache.json-{HEX[::-1]}", age_s=0.5 * DAY)  # somebody may be writing it
     write(tmp_path / ".stat-cache.json", age_s=2 * DAY)
     write(tmp_path / f"notes-{HEX}", age_s=2 * DAY)
-    assert names(list_unfinished(tmp_path, now=NOW)) == {f".stat-cache.json-{HEX}", f".export-1.json-{HEX}"}
+    write(tmp_path / f"encode/1/.checked-{HEX}", age_s=2 * DAY)
+    write(tmp_path / "encode/1/.checked", age_s=2 * DAY)
+    assert names(list_unfinished(tmp_path, [tmp_path / "encode/1", tmp_path / "gone"], now=NOW)) == {
+        f".stat-cache.json-{HEX}", f".export-1.json-{HEX}", f".checked-{HEX}",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -158,3 +162,16 @@ def test_the_size_of_a_folder_is_that_of_all_files_below_it(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     assert size_of_folder(tmp_path) == 15
     assert size_of_folder(tmp_path / "nowhere") == 0
+
+
+def test_a_folder_may_be_nested_deeper_than_python_calls_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("file").write_text("x" * 10)
+    assert size_of_folder(tmp_path) == 10
+    Path("file").unlink()
+    for _ in range(1200):  # what deletes the folders of tests calls itself, too
+        os.chdir("..")
+        Path("d").rmdir()

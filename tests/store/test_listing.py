@@ -71,3 +71,9 @@ def test_an_estimate_is_called_one(store: Store):
     set_age(store, guessed["denoise"], 60.0)
     (group,) = list_by_video(take_inventory(store.root), ids(guessed, "denoise"), {})
     assert describe(group, now=NOW)[1].endswith("used 1 min ago, about 16 min 40 s to have it again")
+
+
+def test_a_prompt_gives_no_orders_to_a_terminal(store: Store):
+    video = build_video(prompt="\x1b[2Jcleared")
+    fill(store, video)
+    assert prompt_of(take_inventory(store.root), video["encode"].artifact) == '"\\x1b[2Jcleared"'

@@ -69,6 +69,7 @@ def test_the_file_is_sorted_and_ends_with_a_line_break():
         ("[" * 100_000, "it is nested too deeply"),
         (edited(size_bytes="7"), "wrong, missing or unknown: size_bytes"),
         (edited(size_bytes=True), "wrong, missing or unknown: size_bytes"),
+        (edited(size_bytes=2**63), "wrong, missing or unknown: size_bytes"),
         (edited(size_bytes=-1), "wrong, missing or unknown: size_bytes"),
         (edited(key="C" * 32, digest="d" * 31), "wrong, missing or unknown: digest, key"),
         (edited(format=2), "wrong, missing or unknown: format"),

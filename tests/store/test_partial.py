@@ -135,6 +135,7 @@ def test_a_file_that_holds_what_it_should_is_read(states: PartialStates):
         (header() + STATE.payload[1:], "it holds 8 bytes, not 9"),
         (header(), "it holds 0 bytes, not 9"),
         (b"[" * 100_000, "it is nested too deeply"),
+        (header(facts={"step": 1}).replace(b"1", b"9" * 5000), "it has a number of thousands of digits"),
         (b"", "Expecting value: line 1 column 1 (char 0)"),
     ],
 )
@@ -160,11 +161,12 @@ OBSTACLES: Mapping[str, Callable[[Path, Path], object]] = {
     "link to a whole one": lambda path, whole: path.symlink_to(whole if path.name == "state" else whole.parent),
 }
 LINK = "is damaged (it is a link, or not a plain file in a plain folder)"
-NO_FILE = "is damaged (it is not a plain file)"
+NO_FILE = "cannot be read (is a FIFO, not a file)"
+FOLDER = "cannot be read (Is a directory)"
 NO_DIGEST = "is damaged (its digest does not match)"
 FAULTS = [
     ("state", "fifo", NO_FILE),
-    ("state", "folder", NO_FILE),
+    ("state", "folder", FOLDER),
     ("state", "file", NO_DIGEST),
     ("state", "link to nothing", LINK),
     ("state", "link to itself", LINK),

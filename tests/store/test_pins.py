@@ -110,9 +110,54 @@ def test_a_pipe_in_place_of_a_pin_is_not_waited_for(pins: Pins):
     with pytest.raises(StoreError) as caught:
         pins.read()
     assert str(caught.value) == (
-        f"{file}: cannot be read (it is no file). It says what is pinned: correct it, or delete it and pin that again. "
-        "Until then nothing is deleted."
+        f"{file}: cannot be read (is a FIFO, not a file). It says what is pinned: correct it, or delete it and pin "
+        "that again. Until then nothing is deleted."
     )
+
+
+def test_of_a_number_of_thousands_of_digits_there_is_no_advice_for_programmers(pins: Pins):
+    pins.add(PIN)
+    file_of(pins).write_text('{"artifact": ' + "9" * 5000 + "}")
+    with pytest.raises(StoreError) as caught:
+        pins.read()
+    assert str(caught.value) == (
+        f"{file_of(pins)}: cannot be read (it has a number of thousands of digits). It says what is pinned: correct "
+        "it, or delete it and pin that again. Until then nothing is deleted."
+    )
+
+
+def test_a_pin_that_is_not_called_as_its_artifact_is_an_error(pins: Pins):
+    pins.add(PIN)
+    file = file_of(pins)
+    file.rename(file.with_name("backup.json"))
+    with pytest.raises(StoreError) as caught:
+        pins.read()
+    assert str(caught.value) == (
+        f"{file.with_name('backup.json')}: cannot be read (it is the pin of {file.stem}, and is not called so). It "
+        "says what is pinned: correct it, or delete it and pin that again. Until then nothing is deleted."
+    )
+
+
+def test_a_note_that_is_no_text_is_kept_as_it_was_typed(pins: Pins):
+    pins.add(replace(PIN, note="caf\udce9"))
+    assert [pin.note for pin in pins.read()] == ["caf\udce9"]
+
+
+def test_a_pin_that_is_taken_away_while_others_are_read_is_none(pins: Pins, monkeypatch: pytest.MonkeyPatch):
+    pins.add(PIN)
+    pins.add(replace(PIN, artifact=DECODE, made_from=()))
+    files = pins.files()
+    pins.remove(PIN)
+    monkeypatch.setattr(pins, "files", lambda: files)
+    assert [pin.artifact for pin in pins.read()] == [DECODE]
+
+
+def test_a_pin_that_was_written_again_is_another_version(pins: Pins):
+    versions = []
+    for note in ("one", "two", "three"):
+        pins.add(replace(PIN, note=note))
+        versions.append(pins.versions())
+    assert len({*versions}) == 3
 
 
 def test_a_pin_that_cannot_be_written_is_an_error_and_nothing_is_pinned(pins: Pins, tmp_path: Path):

@@ -130,6 +130,13 @@ def test_a_cache_that_cannot_be_written_is_no_error_and_leaves_nothing(tmp_path:
     assert {found.name for found in tmp_path.rglob("*")} <= {"file", "place", "cache.json"}
 
 
+def test_where_its_folder_is_not_there_nothing_is_created(tmp_path: Path, file: Path):
+    cache = StatCache(tmp_path / "place" / "cache.json")
+    cache.get("text", file, Counter())
+    cache.save()
+    assert [*tmp_path.iterdir()] == [file]
+
+
 def test_the_cache_is_readable_by_whom_the_umask_admits(tmp_path: Path, file: Path):
     cache = StatCache(tmp_path / "cache.json")
     cache.get("text", file, Counter())

@@ -1,0 +1,13 @@
+"""Names of the folders in a store that are no stage's. What lies in each is said where it is written."""
+
+from typing import Final
+
+DRAFTS: Final = ".drafts"  # artifacts and states that are being written (drafts.py)
+LEASES: Final = ".leases"  # who makes what (leases.py)
+PARTIAL: Final = "partial"  # states of nodes that are being made (partial.py)
+PINS: Final = "pins"  # what people want kept (pins.py)
+VIDEOS: Final = "videos"  # links to the newest choice of each video (video_links.py)
+LOGS: Final = "logs"  # what the stages' processes printed
+ANSWERS: Final = "preflight"  # answers of `doit preflight`: artifacts of no video, with a limit of their own
+# Those whose names could be a stage's.
+NO_STAGES: Final = frozenset({PARTIAL, PINS, VIDEOS, LOGS, ANSWERS})

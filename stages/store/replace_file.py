@@ -1,0 +1,45 @@
+"""Puts a small file of a store in place as a whole: a reader sees the file before or the new one, and never a part.
+
+Owns the names under which such files are written, by which `doit gc` knows what a killed process has left.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from stages.store.drafts import sync
+from stages.store.sharing import share
+
+_RANDOM_BYTES = 8
+_UNFINISHED = re.compile(rf"\..+-[0-9a-f]{{{2 * _RANDOM_BYTES}}}", re.DOTALL)
+
+
+def write_file(path: Path, text: str, *, is_synced: bool) -> None:
+    """Write a file, in place of the one that is there. Those may read and write it who may its folder.
+
+    Args:
+        path: of the file; its folder is there.
+        text: its content, written as UTF-8.
+        is_synced: whether to wait until it is on the disk, name and all; otherwise it can be lost with the power.
+    Raises:
+        OSError: it cannot be written; what was there is still there.
+    """
+    new = path.with_name(f".{path.name.removeprefix('.')}-{secrets.token_hex(_RANDOM_BYTES)}")
+    try:
+        with new.open("w", encoding="utf-8", newline="") as file:
+            share(new, path.parent)
+            file.write(text)
+            file.flush()
+            if is_synced:
+                os.fsync(file.fileno())
+        new.replace(path)
+        if is_synced:
+            sync(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file is called as one that `write_file` has not yet put in place."""
+    return _UNFINISHED.fullmatch(name) is not None

@@ -1,0 +1,32 @@
+"""What is shown of a text that somebody else may have written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.machine.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("A red circle.", "A red circle."),
+        ("  two\nlines\tof   it ", "two lines of it"),
+        ("für 中文 🎬", "für 中文 🎬"),
+        ("\x1b[2Jcleared", "\\x1b[2Jcleared"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x9b2J", "\\x9b2J"),
+        ("\u202etxt.exe", "\\u202etxt.exe"),
+        ("\udcff", "\\udcff"),
+        ("back\b\b\b\bover", "back\\x08\\x08\\x08\\x08over"),
+        ("", ""),
+    ],
+)
+def test_it_is_one_line_without_orders_to_a_terminal(text: str, shown: str):
+    assert printable(text) == shown
+
+
+@given(st.text(st.characters(codec=None)))
+def test_of_any_text_all_has_a_picture_and_can_be_encoded(text: str):
+    assert printable(text).isprintable()
+    printable(text).encode()

@@ -1,0 +1,92 @@
+"""A small file is the one before or the new one, and its temporary name is known."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from stages.store.replace_file import is_unfinished, write_file
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "file.json"
+
+
+@pytest.mark.parametrize("is_synced", [True, False])
+def test_a_file_is_written_and_replaced_and_nothing_else_stays(file: Path, is_synced: bool):
+    for text in ("one\r\n", "zwei, für Montag"):
+        write_file(file, text, is_synced=is_synced)
+        assert file.read_bytes() == text.encode()
+    assert [*file.parent.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("name", ["file.json", ".file.json", ".checked"])
+def test_until_it_is_in_place_it_has_a_name_by_which_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    class Killed(BaseException):
+        """As by SIGKILL: nothing is cleaned up."""
+
+    def kill(_path: Path, _target: Path) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Path, "replace", kill)
+    monkeypatch.setattr(Path, "unlink", lambda _path, **_options: None)
+    with pytest.raises(Killed):
+        write_file(tmp_path / name, "text", is_synced=True)
+    (left,) = tmp_path.iterdir()
+    assert is_unfinished(left.name)
+    assert left.name.startswith(f".{name.lstrip('.')}-")
+
+
+@pytest.mark.parametrize(
+    "name", ["file-0123456789abcdef", ".file-0123456789abcde", ".file-0123456789abcdeF", ".0123456789abcdef", ".file"]
+)
+def test_other_names_are_somebodys_own(name: str):
+    assert not is_unfinished(name)
+
+
+def test_when_it_cannot_be_put_in_place_what_was_there_stays_and_nothing_is_left(file: Path):
+    file.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_file(file, "text", is_synced=False)
+    assert [*file.parent.iterdir()] == [file]
+
+
+def test_no_folder_is_made_for_it(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        write_file(tmp_path / "folder" / "file", "text", is_synced=False)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_it_is_synced_before_it_has_its_name_and_the_name_after(file: Path, monkeypatch: pytest.MonkeyPatch):
+    done: list[str] = []
+    synced, replace = os.fsync, Path.replace
+
+    def sync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        synced(descriptor)
+
+    def rename(path: Path, target: Path) -> None:
+        done.append("name")
+        replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", rename)
+    write_file(file, "text", is_synced=True)
+    assert done == ["file", "name", "folder"]
+    done.clear()
+    write_file(file, "text", is_synced=False)
+    assert done == ["name"]
+
+
+def test_who_may_write_in_the_folder_may_write_the_file(file: Path):
+    file.parent.chmod(0o777)
+    before = os.umask(0o022)
+    try:
+        write_file(file, "text", is_synced=False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666
