@@ -2,7 +2,7 @@
 
 import sys
 
-from stages.run.lifetime import find_lifeline
+from stages.machine.lifeline import find_lifeline
 
 if __name__ == "__main__":
     lifeline = find_lifeline(sys.argv)

@@ -17,12 +17,13 @@ from typing import NoReturn, TextIO
 
 from stages.errors import StageError, StagesError
 from stages.keys import Digest, JsonValue
+from stages.machine.lifeline import Lifeline
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job, Run, perform
 from stages.run.lean_imports import import_program
-from stages.run.lifetime import Lifeline, Lifetime
+from stages.run.lifetime import Lifetime
 from stages.run.memory import watch_memory
 from stages.run.report import ACCEPTED, JOINING, Report
 from stages.run.signals import heard_at_once
