@@ -122,7 +122,7 @@ def _join(job: Job, report: Report) -> Hosts:
     place = find_place(job.machine["hosts"], platform=job.machine["platform"])
     if place is None:
         return Hosts()
-    report.joining_hosts()
+    report.note_joining()
     with report.phase("join"):
         return join(place)
 

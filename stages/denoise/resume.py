@@ -46,10 +46,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Work:
-    """What is interrupted.
+    """One denoise, as far as a state that was saved of it has to match it.
 
     Attributes:
-        artifact: that is to be made.
+        artifact: the result.
         made_with: what decides the bits of the result besides the node's key, by names that users know.
         size, dtype: of the latents.
         num_steps: >= 1.
@@ -67,7 +67,7 @@ class Work:
         return math.prod(self.size.shape) * DTYPES[self.dtype].itemsize
 
     def state_of(self, start: Start) -> PartialState:
-        """For the store. The start is none before the first step."""
+        """The state to store so that a later run begins at `start`, after at least one step."""
         assert start.latents is not None
         facts: dict[str, JsonValue] = {name: getattr(start, name) for name in _FACTS}
         return PartialState(self.made_with, facts, start.latents.tobytes())

@@ -35,7 +35,7 @@ def hold_accelerators(job: Job, report: Report) -> None:
         who = holder or "another process"
         if not job.waits:
             raise MeshError(f"{name} of this machine is in use by {who}. Run it again when that has ended.")
-        report.is_waiting(f"waiting for {name}, which is in use by {who}")
+        report.show_waiting(f"waiting for {name}, which is in use by {who}")
 
     hold_devices(names, wait)
-    report.holds_devices()
+    report.note_devices()

@@ -13,10 +13,10 @@ _MAX_SAVE_S = 10.0  # a disk, or who holds a lock of the store, may never answer
 
 
 class Lifetime:
-    """Whether the process is in the middle of something. May be used by several threads."""
+    """Whether this process is busy, and what it saves before it ends. May be used by several threads."""
 
     def __init__(self, lifeline: Lifeline | None = None) -> None:
-        """It is: it imports. Without a lifeline nobody is waiting for what it does."""
+        """The process is busy importing, and has nothing to save. Without a lifeline it follows no parent."""
         self._lifeline = lifeline
         self._lock = threading.Lock()
         self._save: Callable[[], None] | None = lambda: None

@@ -193,8 +193,8 @@ from stages.machine.device_lock import hold_devices
 def open_stage():
     return run
 def run(job, draft, report):
-    hold_devices(["tpu-0"], lambda name, holder: report.is_waiting(f"waits for {name}"), folder=Path.cwd())
-    report.holds_devices()
+    hold_devices(["tpu-0"], lambda name, holder: report.show_waiting(f"waits for {name}"), folder=Path.cwd())
+    report.note_devices()
     (draft / job.makes.payload).write_bytes(b"x")
     return {}
 """
