@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def make(node: Node) -> None:
     verdict = BUILD.verdict(node)
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        view.finish(BUILD.run(node, view, ahead=AHEAD.after(node), waits=INVOCATION.waits))
+        ahead, keeps_devices = AHEAD.after(node), partial(AHEAD.complete, node)
+        view.finish(BUILD.run(node, view, ahead=ahead, keeps_devices=keeps_devices, waits=INVOCATION.waits))
 
 
 @as_task_action

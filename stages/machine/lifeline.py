@@ -1,17 +1,27 @@
-"""A process that is a help to another one ends with it, however that one ends.
+"""A process that works for another one ends with it, however that one ends.
 
-Imports nothing that takes time: the first of it is needed before all else is imported.
+    python -m stages.machine.lifeline --parent-fd N MODULE ARGUMENT...
+
+runs a module that knows nothing of this. Imports nothing that takes time: the first of it is needed before all else is
+imported.
 """
 
 import fcntl
 import os
+import re
+import runpy
 import select
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 
-_OPTION = "--parent-fd"
+PARENT_OPTION = "--parent-fd"  # of a command line: the descriptor of a lifeline
+_DESCRIPTOR_OPTION = re.compile(r"--\w+-fd")
 _FAILURE = 1
 
 
@@ -55,7 +65,50 @@ class Lifeline:
         self._on_break()
 
 
-def find_lifeline(arguments: list[str]) -> Lifeline | None:
+def find_lifeline(arguments: Sequence[str]) -> Lifeline | None:
     """The lifeline whose descriptor a command line names, or None where it names none."""
-    values = [value for option, value in pairwise(arguments) if option == _OPTION]
+    values = [value for option, value in pairwise(arguments) if option == PARENT_OPTION]
     return Lifeline(int(values[0])) if values else None
+
+
+def keep_from_children(arguments: Iterable[str]) -> None:
+    """Keep what a command line's options `--*-fd` name from the processes that this one will start.
+
+    While a process of a library has the writing end of a pipe, its reader does not see that this process has ended.
+    """
+    for option, value in pairwise(arguments):
+        if _DESCRIPTOR_OPTION.fullmatch(option) and value.isdecimal():
+            with suppress(OSError):  # it is not open, which whoever uses it will say
+                os.set_inheritable(int(value), False)
+
+
+def run_module(
+    module: str, *arguments: str, cwd: Path | None = None, timeout_s: int | float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a module as a program that ends when this process does, with what it prints on stdout and stderr.
+
+    Raises:
+        OSError: it cannot be started.
+        subprocess.TimeoutExpired: it took longer, and was killed.
+    """
+    reader, writer = os.pipe()
+    try:
+        return subprocess.run(  # noqa: S603 (no shell)
+            [sys.executable, "-m", __spec__.name, PARENT_OPTION, str(reader), module, *arguments],
+            pass_fds=[reader],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+if __name__ == "__main__":
+    lifeline = find_lifeline(sys.argv)
+    keep_from_children(sys.argv)
+    module, *sys.argv[1:] = sys.argv[3:]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

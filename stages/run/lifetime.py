@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 from stages.machine.lifeline import Lifeline, end_now
 
-_MAX_SAVE_S = 10.0  # a disk, or who holds a lock of the store, may never answer
+# In which a process that is to end saves its job; then it ends all the same, or its parent kills it. A disk, or who
+# holds a lock of the store, may never answer.
+SAVE_S = 5.0
 
 
 class Lifetime:
@@ -48,7 +50,7 @@ class Lifetime:
                 return
             try:
                 if self._save is not None:
-                    limit = threading.Timer(_MAX_SAVE_S, end_now)
+                    limit = threading.Timer(SAVE_S, end_now)
                     limit.daemon = True
                     limit.start()
                     self._save()

@@ -9,6 +9,7 @@ from statistics import median
 
 from stages.keys import JsonValue
 
+EVENTS_OPTION = "--events-fd"  # of a stage's program: the descriptor of the pipe for its events
 # Names of events that the parent (worker_process.py) uses itself and does not pass on to whoever watches: the process
 # has taken the job; it is about to join the processes of other hosts; it has locked its accelerators.
 ACCEPTED, JOINING, HOLDING = "accepted", "joining", "holding"
