@@ -17,7 +17,7 @@ JOBS = (("-n", "1"), ("-n", "4"))
 NEXT_COMMANDS = (("list",), ("list", "--all"), ("info", "export"), ("help", "export"))
 # How often a run begins at each stage; those before it are there. The first ones take long.
 _BEGIN_WEIGHTS = {"encode": 2, "denoise": 3, "decode": 4, "export": 6}
-_GRACE_S = 1.0  # in which children end after `doit`
+_GRACE_S = 1.0  # in which `doit` and its children end
 _PATIENCE_S = 120.0  # for whatever should end by itself
 
 
@@ -151,7 +151,7 @@ class Killer:
             began = time.monotonic()
         if not outcome.was_killed:
             self._durations_s[attempt.begin] = began - start
-        if self._scene.wait_until_alone(_GRACE_S) is None:
+        if self._scene.wait_until_alone(_grace_s()) is None:
             outcome.orphans = len(self._scene.process_ids())
             is_alone = self._scene.wait_until_alone(_PATIENCE_S) is not None
             outcome.alone_s = time.monotonic() - began if is_alone else None
@@ -199,6 +199,11 @@ def measure(scene: Scene) -> tuple[Found, dict[str, float]]:
     assert len(found.digests) == NUM_ARTIFACTS
     assert not found.wrong
     return found, durations_s
+
+
+def _grace_s() -> float:
+    """As long as a second is to processes of which each has a core; with more of them each gets its share."""
+    return _GRACE_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _signal(process_id: int, number: int) -> bool:
