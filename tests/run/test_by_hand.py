@@ -206,4 +206,4 @@ sys.exit(run_by_hand(lambda: wait, "stages.from_file", "demo", [sys.argv[1]], de
             printed += more
     os.close(terminal)
     assert printed.count(b"\x1b[?25h") == printed.count(b"\x1b[?25l") > 0
-    assert printed.rpartition(b"\x1b[?25h")[2].strip() == b"interrupted. Nothing half-made was kept."
+    assert printed.rpartition(b"\x1b[?25h")[2].endswith(b"interrupted. Nothing half-made was kept.\r\n")
