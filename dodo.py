@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,16 @@ def make(node: Node) -> None:
         return
     reason = "fresh, but --always-execute" if verdict.is_fresh else BUILD.freshness.explain(node, verdict)
     with INVOCATION.screen.show(node, BUILD.graph.videos_of(node), reason) as view:
-        ahead = AHEAD.after(node)
-        view.finish(BUILD.run(node, view, was_fresh=verdict.is_fresh, ahead=ahead, waits=INVOCATION.waits))
+        ahead, keeps_devices = AHEAD.after(node), partial(AHEAD.complete, node)
+        ending = BUILD.run(
+            node,
+            view,
+            was_fresh=verdict.is_fresh,
+            ahead=ahead,
+            keeps_devices=keeps_devices,
+            waits=INVOCATION.waits,
+        )
+        view.finish(ending)
 
 
 @as_task_action

@@ -85,7 +85,7 @@ def describe(outcomes: Sequence[Outcome], seed: int, differing: Sequence[str]) -
         f"`python -m benchmarks.faults --kills {len(outcomes)} --seed {seed}`, {os.cpu_count()} cores, load "
         f"{os.getloadavg()[1]:.0f}, Python {platform.python_version()}, {platform.system()}. Counted are, of all "
         "kills of a row: artifacts whose bytes are not those of an undisturbed build; finished ones that were made "
-        "again or are gone; kills after which a process was alive a second after `doit` had ended, and how long one "
+        "again or are gone; kills after which a process was alive a second after the signal, and how long one "
         "lived at most; "
         "and kills after which drafts, files under temporary names or held locks were left when the next command "
         "(`doit list`, `doit list --all`, `doit info`, `doit help`) had ended.",

@@ -18,9 +18,10 @@ from stages.errors import CheckpointError, StagesError
 from stages.machine.devices import pick_devices
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
+from stages.machine.jax_internals import key_value_client
 
 HEARTBEAT_S = 10  # the shortest that JAX takes
-BEGIN_TIMEOUT_S = 5
+BEGIN_TIMEOUT_S = 3
 LOAD_S = 2
 START = bytes(range(256)) * (5 << 12)  # 5 MiB, and gRPC takes messages of 4
 
@@ -51,6 +52,16 @@ def agree(hosts: Hosts, name: str) -> None:
     show(start=name, num_bytes=len(start), is_that_of_host_0=start == START)
 
 
+def tell_host_1(name: str) -> None:
+    """Host 0 has given a job up."""
+    if jax.process_index() == 0:
+        key_value_client().key_value_set(f"test/{name}", "")
+
+
+def wait_for_host_0(name: str) -> None:
+    key_value_client().blocking_key_value_get(f"test/{name}", 60_000)
+
+
 def fail() -> None:
     raise CheckpointError("weights are missing")
 
@@ -78,14 +89,16 @@ def main() -> None:
     begin(hosts, 8, "after that")
     begin(hosts, 9, "failing start", fail_late if is_first else lambda: agree(hosts, "failing start"))
     if not is_first:
-        time.sleep(1.5 * BEGIN_TIMEOUT_S)
+        wait_for_host_0("late")
     begin(hosts, 10, "late", lambda: show(job="late", error="loading"))
+    tell_host_1("late")
     begin(hosts, 11, "after the late one")
     if is_first:
         begin(hosts, 12, "without host 1")
+        tell_host_1("without host 1")
         time.sleep(20 * HEARTBEAT_S)
     else:
-        time.sleep(1.5 * BEGIN_TIMEOUT_S)
+        wait_for_host_0("without host 1")
         os._exit(0)
 
 

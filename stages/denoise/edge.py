@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ class DenoiseStage:
             at hand from a video before, the seconds to get it and whether it was loaded.
         """
         hosts = self._join(job, report)
-        with hosts.preparing(job.node.title, job.number, lambda: _facts(job)):
+        find_facts = cache(partial(_facts, job))  # it reads the embeddings
+        with hosts.preparing(job.node.title, job.number, find_facts):
             denoiser, video = self._prepare(job, report, hosts)
             check_components(job)  # again: what is saved from now on is of the weights that the node's key means
-            work, states = _describe_work(job, denoiser, video, hosts), PartialStates(job.store)
+            work, states = _describe_work(job, find_facts(), denoiser, video, hosts), PartialStates(job.store)
             start = find_start(work, states, report.note) if hosts.index == 0 else Start()
             start = work.from_bytes(hosts.agree_on_start(work.to_bytes(start), job.node.title))
         keeper = None  # of several hosts the first one saves, for all
@@ -122,7 +124,7 @@ def _join(job: Job, report: Report) -> Hosts:
     place = find_place(job.machine["hosts"], platform=job.machine["platform"])
     if place is None:
         return Hosts()
-    report.joining_hosts()
+    report.note_joining()
     with report.phase("join"):
         return join(place)
 
@@ -140,13 +142,13 @@ def _facts(job: Job) -> Mapping[str, str]:
     }
 
 
-def _describe_work(job: Job, denoiser: Denoiser, video: PreparedVideo, hosts: Hosts) -> Work:
+def _describe_work(job: Job, facts: Mapping[str, str], denoiser: Denoiser, video: PreparedVideo, hosts: Hosts) -> Work:
     """What a state that was saved of this job, by whatever run, must have been made with to go on from."""
     devices, settings = [*denoiser.mesh.devices.flat], video.settings
     attention: Any = pick_attention(devices[0], window_size=settings.window_size)
     asked = ("machine.platform", "machine.mesh")  # what has become of these counts
     made_with = {
-        **{name: value for name, value in _facts(job).items() if name not in asked},
+        **{name: value for name, value in facts.items() if name not in asked},
         "device": devices[0].device_kind,
         "hardware": str(hardware_fingerprint(devices)),
         "processors": str(_count_processors()) if devices[0].platform == "cpu" else "",

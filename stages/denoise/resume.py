@@ -22,6 +22,7 @@ from stages.store.partial import PartialState, PartialStates
 from stages.tensors.dtypes import DTYPES
 
 _EVERY_S = 60.0  # with "auto": seconds of work between two states
+_BYTES_PER_S = 1e8  # of a slow disk, to which the bytes are synced
 _MAX_SHARE = 0.01  # with "auto": of the time, for saving
 _MAX_SHOWN = 24  # characters of a value in a message; digests are longer
 _MAX_CHANGES = 4  # in a message
@@ -46,10 +47,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Work:
-    """What is interrupted.
+    """One denoise, as far as a state that was saved of it has to match it.
 
     Attributes:
-        artifact: that is to be made.
+        artifact: the result.
         made_with: what decides the bits of the result besides the node's key, by names that users know.
         size, dtype: of the latents.
         num_steps: >= 1.
@@ -67,7 +68,7 @@ class Work:
         return math.prod(self.size.shape) * DTYPES[self.dtype].itemsize
 
     def state_of(self, start: Start) -> PartialState:
-        """For the store. The start is none before the first step."""
+        """The state to store so that a later run begins at `start`, after at least one step."""
         assert start.latents is not None
         facts: dict[str, JsonValue] = {name: getattr(start, name) for name in _FACTS}
         return PartialState(self.made_with, facts, start.latents.tobytes())
@@ -155,6 +156,7 @@ class Keeper:
         every: str,
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        bytes_per_s: float = _BYTES_PER_S,
     ) -> None:
         """The run begins now.
 
@@ -165,6 +167,8 @@ class Keeper:
             every: steps between two states; or "auto", about a minute, with at most a hundredth of the time for saving.
             warn: is called once when a state cannot be written, which stops nothing.
             clock: seconds.
+            bytes_per_s: at which the first state is expected to be saved; each later one is expected to take the time
+                of the one before it.
         """
         self._work = work
         self._start = start
@@ -176,7 +180,7 @@ class Keeper:
         self._last: tuple[int, NDArray[Any]] | None = None
         self._num_saved = start.num_done
         self._began_s = self._ended_s = clock()  # when this run began, and when it last saved
-        self._last_save_s = 0.0
+        self._last_save_s = work.num_bytes / bytes_per_s  # that the next one is expected to take
         self.saving_s = 0.0  # that all states have taken
 
     def __call__(self, num_done: int, latents: NDArray[Any]) -> None:

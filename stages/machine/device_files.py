@@ -3,6 +3,7 @@
 from pathlib import Path
 
 _PATTERNS = ("accel*", "vfio/[0-9]*", "nvidia[0-9]*", "kfd")  # of TPUs, of GPUs of NVIDIA and of AMD
+TPU_FILES, GPU_FILES = ("/dev/accel", "/dev/vfio/"), ("/dev/nvidia", "/dev/kfd")  # how their paths begin
 
 
 def find_device_files(folder: Path = Path("/dev")) -> list[str]:

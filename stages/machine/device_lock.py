@@ -7,16 +7,17 @@ not locked.
 
 import json
 import os
-import secrets
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 
 from stages.errors import MeshError
+from stages.machine.device_files import GPU_FILES, TPU_FILES
 from stages.machine.file_lock import open_lock, try_lock
 from stages.machine.holder import Holder, read_holder
 
@@ -27,10 +28,12 @@ _FOR_ALL = 0o666
 _MAX_BYTES = 1 << 12
 _LOOK_S = 0.25
 _VARIABLE = "JAX_PLATFORMS"
-_THIS_PROCESS = secrets.token_hex(8)
-# Kinds of accelerators: how their files begin, JAX's names of the platform, and the variable that limits a process to
-# some of them, by their numbers.
-_FILES: Mapping[str, tuple[str, ...]] = {TPU: ("/dev/accel", "/dev/vfio/"), GPU: ("/dev/nvidia", "/dev/kfd")}
+_DESCRIPTORS = "/dev/fd"  # those of the process that looks
+_LAST_DIGITS = re.compile(r"[0-9]+$")
+_INDEX = re.compile(r"[0-9]{1,6}")
+# Kinds of accelerators: how their files begin, JAX's names of the platform, and the variables that limit a process to
+# some of them, by their places among all.
+_FILES: Mapping[str, tuple[str, ...]] = {TPU: TPU_FILES, GPU: GPU_FILES}
 _KINDS: Mapping[str, str] = {"tpu": TPU, "gpu": GPU, "cuda": GPU, "rocm": GPU}
 _LIMITS: Mapping[str, tuple[str, ...]] = {
     TPU: ("TPU_VISIBLE_CHIPS", "TPU_VISIBLE_DEVICES"),
@@ -46,7 +49,7 @@ def name_locks(platform: str, files: Sequence[str], environment: Mapping[str, st
         files: of this machine's accelerators (device_files.py).
         environment: variables of the process.
     Returns:
-        Such as "tpu-0"; none for a CPU, or where a machine has no such device.
+        Such as "tpu-0", for /dev/accel0; none for a CPU, or where a machine has no such device.
     """
     wanted = platform if platform != "auto" else environment.get(_VARIABLE, "")
     kinds = [_KINDS.get(name, "") for name in wanted.split(",")] if wanted else [*filter(_is_installed, (TPU, GPU))]
@@ -74,17 +77,33 @@ def hold_devices(names: Iterable[str], wait: Callable[[str, Holder | None], None
 
 
 def _wait_for(name: str, descriptor: int, wait: Callable[[str, Holder | None], None]) -> None:
-    while try_lock(descriptor) is False:
-        holder = read_holder(os.pread(descriptor, _MAX_BYTES, 0))
-        if holder is not None and holder.token == _THIS_PROCESS:
-            os.close(descriptor)
-            return
-        wait(name, holder)
-        time.sleep(_LOOK_S)
-    text = json.dumps(asdict(replace(Holder.here(), token=_THIS_PROCESS)), sort_keys=True).encode() + b"\n"
+    try:
+        while try_lock(descriptor) is False:
+            if _has_opened_before(descriptor):
+                os.close(descriptor)
+                return
+            wait(name, read_holder(os.pread(descriptor, _MAX_BYTES, 0)))
+            time.sleep(_LOOK_S)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    text = json.dumps(asdict(Holder.here()), sort_keys=True).encode() + b"\n"
     with suppress(OSError):  # it is locked all the same; only its name is missing for others
         os.pwrite(descriptor, text, 0)
         os.ftruncate(descriptor, len(text))
+
+
+def _has_opened_before(descriptor: int) -> bool:
+    """Whether this process has the file of a descriptor open by another one as well: then it has the lock.
+
+    What the file says is no proof: everybody can write it, and on a full disk nobody has.
+    """
+    file = os.fstat(descriptor)
+    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208 (names of numbers)
+        with suppress(OSError):  # the descriptor of the folder, which is closed again
+            if int(name) != descriptor and os.path.samestat(os.fstat(int(name)), file):
+                return True
+    return False
 
 
 def _is_installed(kind: str) -> bool:
@@ -97,10 +116,19 @@ def _is_installed(kind: str) -> bool:
 
 
 def _number(kind: str, files: Sequence[str], environment: Mapping[str, str]) -> list[int]:
-    """Numbers of the accelerators that a process may use, as the variables count them: all, or those that one names."""
-    all_of_kind = range(sum(file.startswith(_FILES[kind]) for file in files))
+    """Numbers of the accelerators that a process may use, as in the names of their files: all, or those of a variable.
+
+    A variable counts the files that are there: where only /dev/nvidia2 is, as in a container, 0 means that one.
+    """
+    numbers = sorted({_number_of(file) for file in files if file.startswith(_FILES[kind])})
     for variable in _LIMITS[kind]:
-        chosen = environment.get(variable, "").split(",")
-        if all(number.isdecimal() and int(number) in all_of_kind for number in chosen):
-            return sorted({int(number) for number in chosen})
-    return list(all_of_kind)
+        chosen = [each.strip() for each in environment.get(variable, "").split(",")]
+        if all(_INDEX.fullmatch(index) and int(index) < len(numbers) for index in chosen):
+            return sorted({numbers[int(index)] for index in chosen})
+    return numbers
+
+
+def _number_of(file: str) -> int:
+    """The number at the end of a device file's name; 0 of one without, such as AMD's, which stands for all its GPUs."""
+    digits = _LAST_DIGITS.search(file)
+    return int(digits[0]) if digits else 0

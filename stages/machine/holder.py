@@ -3,7 +3,6 @@
 Owns the words and the fields; leases.py in stages/store/ and device_lock.py write them into files.
 """
 
-import json
 import os
 import pwd
 import secrets
@@ -14,9 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stages.machine.json_files import decode_json, parse_json
 from stages.machine.printable import printable
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MAX_TEXT = 100  # characters
+_MAX_PROCESSES = 1 << 31
 _TEXTS = ("user", "host", "machine", "since", "token")
 
 
@@ -42,8 +44,8 @@ class Holder:
     def here() -> "Holder":
         """This process, from now on."""
         return Holder(
-            user=_user(),
-            host=socket.gethostname(),
+            user=_shown(_user()),
+            host=_shown(socket.gethostname()),
             process=os.getpid(),
             machine=this_machine(),
             since=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -53,12 +55,13 @@ class Holder:
     @staticmethod
     def from_fields(fields: object) -> "Holder | None":
         """The holder that the fields of a JSON object say, whatever else is in it; None where they do not."""
-        if not isinstance(fields, dict) or type(fields.get("process")) is not int:
+        if not isinstance(fields, dict):
             return None
+        process = fields.get("process")
         texts: dict[str, Any] = {name: fields.get(name) for name in _TEXTS}
-        if not all(isinstance(text, str) for text in texts.values()):
+        if type(process) is not int or not 0 < process < _MAX_PROCESSES or not all(map(_is_shown, texts.values())):
             return None
-        return Holder(process=fields["process"], **texts)
+        return Holder(process=process, **texts)
 
     @property
     def is_of_this_machine(self) -> bool:
@@ -67,7 +70,7 @@ class Holder:
 
     def __str__(self) -> str:
         since = self.since
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):  # no time, or none of this time zone
             since = f"{datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M:%S}"
         return printable(f"{self.user} on {self.host} (process {self.process}, since {since})")
 
@@ -75,8 +78,8 @@ class Holder:
 def read_holder(text: bytes) -> Holder | None:
     """The holder that the text of a file names; None where it names none."""
     try:
-        return Holder.from_fields(json.loads(text))
-    except (ValueError, RecursionError):
+        return Holder.from_fields(parse_json(decode_json(text)))
+    except ValueError:
         return None
 
 
@@ -85,7 +88,17 @@ def this_machine() -> str:
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
-        return socket.gethostname()
+        return _shown(socket.gethostname())
+
+
+def _is_shown(text: object) -> bool:
+    """Whether a text that anybody may have written is one that can be shown on a terminal as it is."""
+    return isinstance(text, str) and text.isprintable() and len(text) <= _MAX_TEXT
+
+
+def _shown(text: str) -> str:
+    """The nearest to a text that can be shown so."""
+    return "".join(each if each.isprintable() else "?" for each in text[:_MAX_TEXT])
 
 
 def _user() -> str:

@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
@@ -46,8 +45,12 @@ def open_descriptor(path: str | Path, flags: int = os.O_RDONLY, *, dir_fd: int |
     """
     try:
         # FIFOs and devices are not opened at all: some do something then. Between the two calls it may be replaced.
-        with suppress(*[FileNotFoundError] if flags & os.O_CREAT else []):
-            _check(os.stat(path, dir_fd=dir_fd, follow_symlinks=not flags & os.O_NOFOLLOW).st_mode, path, flags)
+        try:
+            status = os.stat(path, dir_fd=dir_fd, follow_symlinks=not flags & os.O_NOFOLLOW)
+            _check(status.st_mode, path, flags)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o666, dir_fd=dir_fd)
     except ValueError as error:  # a NUL character, or half of a surrogate pair
         raise OSError(errno.EINVAL, f"is no name that a file can have: {error}", os.fspath(path)) from error

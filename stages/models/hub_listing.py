@@ -75,7 +75,7 @@ def from_json(text: str) -> Mapping[str, HubFile]:
 
 def from_tree(text: str) -> Mapping[str, HubFile]:
     """The list that the hub's library (1.31 and later) keeps of a commit. Raises ValueError for any other form."""
-    match json.loads(text):
+    match parse_json(text):
         case {"format_version": int(number), "files": dict(kept)} if number == _TREE_FORMAT:
             files: dict[str, HubFile] = {}
             for path, value in kept.items():

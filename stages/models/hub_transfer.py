@@ -5,8 +5,6 @@ a blob is whole, compared with its id and synced to disk. The library itself (2.
 sizes only.
 """
 
-import errno
-import fcntl
 import os
 import re
 import time
@@ -20,6 +18,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from stages.errors import CheckpointError
+from stages.machine.file_lock import open_lock, try_lock
 from stages.machine.regular_files import open_descriptor
 from stages.models import hub_client
 from stages.models.hub_cache import blob_path, place, repo_folder, snapshot_folder, start_hash
@@ -27,7 +26,6 @@ from stages.models.hub_listing import HubFile
 
 _CHUNK_BYTES = 2**20
 _LOOK_EVERY_S = 0.5  # at what another process has fetched meanwhile
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems that have none
 _RANGE_START = re.compile(r"bytes (\d+)-")
 
 
@@ -171,21 +169,17 @@ class _Content:
 @contextmanager
 def _excluding_others(repo: str, blob_id: str, look: Callable[[], None]) -> Iterator[None]:
     """Keep other processes from fetching the same; the hub's library takes the same lock. `look` while waiting."""
-    lock = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(repo).name / f"{blob_id}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(open_descriptor(lock, os.O_WRONLY | os.O_CREAT), "wb") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                look()
-                time.sleep(_LOOK_EVERY_S)
-            except OSError as refusal:
-                if refusal.errno not in _NO_LOCKS:
-                    raise
-                break  # it costs bytes, no more: what two write at once is the same, and it is verified
+    path = Path(constants.HF_HUB_CACHE) / ".locks" / repo_folder(repo).name / f"{blob_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = open_lock(path)
+    try:
+        # without locks it costs bytes, no more: what two write at once is the same, and it is verified
+        while try_lock(lock) is False:
+            look()
+            time.sleep(_LOOK_EVERY_S)
         yield
+    finally:
+        os.close(lock)
 
 
 def _size_of(path: Path) -> int:

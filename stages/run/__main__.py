@@ -2,9 +2,10 @@
 
 import sys
 
-from stages.run.lifetime import find_lifeline
+from stages.machine.lifeline import find_lifeline, keep_from_children
 
 if __name__ == "__main__":
+    keep_from_children(sys.argv)
     lifeline = find_lifeline(sys.argv)
     from stages.run.program import main  # takes time, in which doit may end
 

@@ -11,6 +11,7 @@ from stages.machine.devices import pick_devices
 from stages.machine.holder import Holder
 from stages.run.job import Job
 from stages.run.report import Report
+from stages.run.signals import renew_handlers
 
 
 def open_devices(job: Job, report: Report) -> list[jax.Device]:
@@ -22,7 +23,10 @@ def open_devices(job: Job, report: Report) -> list[jax.Device]:
         MeshError: as `pick_devices`; or another process has one of them, and the job does not wait.
     """
     hold_accelerators(job, report)
-    return pick_devices(job.machine["platform"])
+    try:
+        return pick_devices(job.machine["platform"])
+    finally:
+        renew_handlers()  # libtpu and drivers are loaded by now
 
 
 def hold_accelerators(job: Job, report: Report) -> None:
@@ -35,7 +39,7 @@ def hold_accelerators(job: Job, report: Report) -> None:
         who = holder or "another process"
         if not job.waits:
             raise MeshError(f"{name} of this machine is in use by {who}. Run it again when that has ended.")
-        report.is_waiting(f"waiting for {name}, which is in use by {who}")
+        report.show_waiting(f"waiting for {name}, which is in use by {who}")
 
     hold_devices(names, wait)
-    report.holds_devices()
+    report.note_devices()

@@ -155,6 +155,7 @@ class Build:
         *,
         was_fresh: bool = False,
         ahead: Program | None = None,
+        keeps_devices: Callable[[], bool] = lambda: True,
         waits: bool = True,
     ) -> Event:
         """Make a node's artifact in its program's process, unless another run makes it meanwhile.
@@ -165,6 +166,7 @@ class Build:
             was_fresh: whether it was fresh when this was asked for; then it is made again all the same.
             ahead: the program that is needed next. Its process is started meanwhile, if the machine's settings and its
                 memory allow.
+            keeps_devices: asked at the end: whether accelerators are kept for another node; else other runs get them.
             waits: whether to wait for what another process has, the node or an accelerator, in place of an error.
         Returns:
             The event that ended it. Where another run has made the artifact, its `made_by` says who, and "" where that
@@ -188,6 +190,8 @@ class Build:
         except StageError as error:
             raise self._with_what_stays(error, node) from error
         finally:
+            if not keeps_devices():
+                self.runner.give_up_devices()
             self.store.sweep_drafts()
 
     def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
@@ -220,7 +224,7 @@ class Build:
             leases=self.leases,
             runner=self.runner,
             program=program,
-            group=self._group if program.joins_hosts else "",
+            group=self._find_group(observe) if program.joins_hosts else "",
             observe=observe,
             waits=waits,
         )
@@ -240,9 +244,11 @@ class Build:
     def _users(self) -> Mapping[ArtifactId, Holder]:
         return self.leases.in_use()
 
-    @cached_property
-    def _group(self) -> str:
-        return find_group(self.machine.hosts, platform=self.machine.platform)
+    def _find_group(self, observe: Callable[[Event], None]) -> str:
+        def say(what: str) -> None:
+            observe({"event": "phase", "name": what})
+
+        return find_group(self.machine.hosts, platform=self.machine.platform, say=say)
 
     def _look_back(self, node: Node, observe: Callable[[Event], None]) -> None:
         """Say so if what has just been made cannot stay, because something else has changed meanwhile."""

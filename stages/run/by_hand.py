@@ -89,24 +89,30 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     build.precheck.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         job, run, report = build.job(node), load(), Report(shown)
-        with _saved_when_asked_to_end(report):
+        with _saved_when_asked_to_end(report, display):
             shown.finish(perform(job, run, report))
     print(build.store.payload(node.artifact))
 
 
 @contextmanager
-def _saved_when_asked_to_end(report: Report) -> Iterator[None]:
+def _saved_when_asked_to_end(report: Report, display: Display) -> Iterator[None]:
     """Save the job at once when a signal comes. SIGINT then ends it as ever; the others end the process here."""
 
     def hear(number: int) -> None:
         if number == signal.SIGINT:
             report.interrupt()
-            return
-        print(_INTERRUPTED, file=sys.stderr, flush=True)
-        lifetime.end()
+        else:
+            lifetime.end()
+
+    def save() -> None:
+        try:
+            report.interrupt()
+        finally:
+            display.close()  # which has hidden the terminal's cursor
+            print(_INTERRUPTED, file=sys.stderr, flush=True)
 
     lifetime = Lifetime()
-    lifetime.begin(report.interrupt)
+    lifetime.begin(save)
     with heard_at_once(hear):
         yield
 

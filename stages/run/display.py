@@ -11,8 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from stages.keys import Node
@@ -20,6 +19,7 @@ from stages.models.wording import name_some
 from stages.run.runner import Event
 
 _BYTES = "MiB"  # a unit of which there are many in a second
+_REPLACEMENT = "\ufffd"  # of a character that cannot be printed
 _TICK_S = 1e-9  # of the clock, within which two events can come
 
 
@@ -44,9 +44,9 @@ class NodeDisplay:
     def __call__(self, event: Event) -> None:
         """Show an event of job.py."""
         if event["event"] == "warning":
-            self._console.print(f"{self._node.title}: warning: {escape(str(event['message']))}", highlight=False)
+            _print(self._console, f"{self._node.title}: warning: {event['message']}")
         elif event["event"] == "note":
-            self._console.print(f"{self._node.title}: {escape(str(event['message']))}", highlight=False)
+            _print(self._console, f"{self._node.title}: {event['message']}")
         elif event["event"] == "phase":
             self._first = None
             self._phase = str(event["name"])
@@ -59,14 +59,14 @@ class NodeDisplay:
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
         if "made_by" in result:
-            self._console.print(f"{self._node.title}  {_describe_maker(str(result['made_by']))}", highlight=False)
+            _print(self._console, f"{self._node.title}  {_describe_maker(str(result['made_by']))}")
             return
         endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
         wall_time = duration(time.monotonic() - self._start)
         ending = endings[str(result["is_same_as_before"])]
         if result.get("was_damaged"):
             ending = ", the bytes that were there before they were damaged"
-        self._console.print(f"{self._node.title}  made in {wall_time}{ending}", highlight=False)
+        _print(self._console, f"{self._node.title}  made in {wall_time}{ending}")
 
     def _speed(self, done: int, total: int, unit: str) -> str:
         """Pace and time left, from the second unit on: the first one includes compiling, or was there before."""
@@ -82,10 +82,10 @@ class NodeDisplay:
         if self._console.is_terminal:
             (task,) = (task for task in self._bar.tasks if task.id == self._task)
             task.total = total  # to `update`, None means that the total stays
-            self._bar.update(self._task, detail=detail, completed=done or 0)
+            self._bar.update(self._task, detail=_printable(detail), completed=done or 0)
         elif time.monotonic() - self._last_line >= self._line_every_s:
             self._last_line = time.monotonic()
-            self._console.print(f"{self._node.title}: {detail}", highlight=False)
+            _print(self._console, f"{self._node.title}: {detail}")
 
 
 class _Clock(ProgressColumn):
@@ -103,7 +103,8 @@ class Display:
         """Shown on `console`; if that is no terminal, a node's progress is a line every `line_every_s` seconds."""
         self._line_every_s = line_every_s
         self._console = console
-        columns = ("  {task.fields[node]}", BarColumn(), _Clock(), "{task.fields[detail]}")
+        node = TextColumn("  {task.fields[node]}", markup=False)
+        columns = (node, BarColumn(), _Clock(), TextColumn("{task.fields[detail]}", markup=False))
         self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._lock = threading.Lock()
         self._num_shown = 0
@@ -111,7 +112,7 @@ class Display:
     @contextmanager
     def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
         """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
-        self._console.print(f"{node.title}  {name_some(videos)}  ({escape(reason)})", highlight=False)
+        _print(self._console, f"{node.title}  {name_some(videos)}  ({reason})")
         self._count(+1)
         shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
         try:
@@ -132,6 +133,16 @@ class Display:
                 self._bar.stop()
             elif change > 0:
                 self._bar.start()
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a text as it is: it may quote what other users have written, in leases, locks and names of files."""
+    console.print(_printable(text), markup=False, emoji=False, highlight=False)
+
+
+def _printable(text: str) -> str:
+    """A text without what steers a terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else _REPLACEMENT for each in text)
 
 
 def _describe_maker(maker: str) -> str:

@@ -1,72 +1,24 @@
 """When a stage's process ends, besides when doit lets it go: when doit is gone, or when a signal asks for it.
 
 The child's half of what worker.py does to end it. An idle process just ends; one in the middle of a job first saves
-what it can go on from. Imports nothing that takes time: the first of it is needed before all else is imported.
+what it can go on from. How a process notices that doit is gone is in stages/machine/lifeline.py.
 """
 
-import fcntl
-import os
-import select
-import signal
 import threading
 from collections.abc import Callable
-from itertools import pairwise
 
-_OPTION = "--parent-fd"
-_FAILURE = 1
-_MAX_SAVE_S = 10.0  # a disk, or who holds a lock of the store, may never answer
+from stages.machine.lifeline import Lifeline, end_now
 
-
-def _end() -> None:
-    os._exit(_FAILURE)  # in the middle of a computation nothing gentler is heard
-
-
-class Lifeline:
-    """A pipe that nobody writes to, and whose other end doit has: it breaks when doit ends, however it ends.
-
-    (Linux can tie a process to the thread of its parent that started it, by `prctl`; with `doit -n 4` that thread may
-    end long before doit does.)
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        """End this process at once when the pipe breaks, also while it imports; see `call_instead`."""
-        self._descriptor = descriptor
-        self._on_break: Callable[[], None] = _end
-        if hasattr(fcntl, "F_SETSIG"):  # of Linux: a signal needs no lock of Python's, which a library that is loaded
-            fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())  # may hold for a second; elsewhere the thread waits
-            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGTERM)
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_ASYNC)
-        threading.Thread(target=self._wait, daemon=True).start()
-        if self.is_broken:  # since before the kernel was asked, and the thread may have to wait for the lock
-            _end()
-
-    def call_instead(self, on_break: Callable[[], None]) -> None:
-        """Call this, in another thread, when the pipe breaks. The kernel's signal, SIGTERM, comes all the same."""
-        self._on_break = on_break
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether doit has ended."""
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def _wait(self) -> None:
-        os.read(self._descriptor, 1)
-        self._on_break()
-
-
-def find_lifeline(arguments: list[str]) -> Lifeline | None:
-    """The lifeline whose descriptor a command line names, or None where it names none."""
-    values = [value for option, value in pairwise(arguments) if option == _OPTION]
-    return Lifeline(int(values[0])) if values else None
+# In which a process that is to end saves its job; then it ends all the same, or its parent kills it. A disk, or who
+# holds a lock of the store, may never answer.
+SAVE_S = 5.0
 
 
 class Lifetime:
-    """Whether the process is in the middle of something. May be used by several threads."""
+    """Whether this process is busy, and what it saves before it ends. May be used by several threads."""
 
     def __init__(self, lifeline: Lifeline | None = None) -> None:
-        """It is: it imports. Without a lifeline nobody is waiting for what it does."""
+        """The process is busy importing, and has nothing to save. Without a lifeline it follows no parent."""
         self._lifeline = lifeline
         self._lock = threading.Lock()
         self._save: Callable[[], None] | None = lambda: None
@@ -80,7 +32,7 @@ class Lifetime:
         """
         with self._lock:
             if self._is_orphaned:
-                _end()
+                end_now()
             self._save = save
 
     def rest(self) -> None:
@@ -98,12 +50,12 @@ class Lifetime:
                 return
             try:
                 if self._save is not None:
-                    limit = threading.Timer(_MAX_SAVE_S, _end)
+                    limit = threading.Timer(SAVE_S, end_now)
                     limit.daemon = True
                     limit.start()
                     self._save()
             finally:
-                _end()
+                end_now()
 
     @property
     def _is_orphaned(self) -> bool:

@@ -1,10 +1,12 @@
 """Which program comes next: its process can be started while another one works."""
 
+import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 
 from stages.keys import Node
-from stages.pipeline.stage import Program
+from stages.pipeline.stage import ACCELERATOR, Program
 
 
 class Lookahead:
@@ -25,11 +27,14 @@ class Lookahead:
         self._program_of = program_of
         self._is_due = is_due
         self._next: dict[Program, Program | None] = {}
+        self._completed: set[str] = set()
+        self._lock = threading.Lock()  # of what `complete` notes
 
     def select(self, titles: Collection[str]) -> None:
         """Name the tasks of this run, in order; those that are no node's do not count. Before, nothing is next."""
         self._titles, self._next = titles, {}
-        self.__dict__.pop("_programs", None)
+        for name in ("_order", "_left", "_programs"):
+            self.__dict__.pop(name, None)
 
     def after(self, node: Node) -> Program | None:
         """The first program after that of `node` that has something to make, or None."""
@@ -38,14 +43,36 @@ class Lookahead:
             self._next[present] = self._find_next(present)
         return self._next[present]
 
+    def complete(self, node: Node) -> bool:
+        """Note that a node has been made, or has failed; whether an accelerator is needed for another one of this run.
+
+        A node that is found not to be due is not looked at again. If that changes, its process is started once more.
+        """
+        with self._lock:
+            self._completed.add(node.title)
+            while self._left:
+                if self._left[0].title not in self._completed and self._is_due(self._left[0]):
+                    return True
+                self._left.popleft()
+            return False
+
+    @cached_property
+    def _order(self) -> list[Node]:
+        """The nodes of the run in their order."""
+        by_title = {node.title: node for node in self._nodes}
+        return [by_title[title] for title in self._titles if title in by_title]
+
+    @cached_property
+    def _left(self) -> deque[Node]:
+        """Those that are made on an accelerator, and may have to be made still."""
+        return deque(node for node in self._order if self._program_of(node).device == ACCELERATOR)
+
     @cached_property
     def _programs(self) -> dict[Program, list[Node]]:
         """The nodes of the run by their programs, all in their order."""
-        by_title = {node.title: node for node in self._nodes}
         programs: dict[Program, list[Node]] = {}
-        for title in self._titles:
-            if title in by_title:
-                programs.setdefault(self._program_of(by_title[title]), []).append(by_title[title])
+        for node in self._order:
+            programs.setdefault(self._program_of(node), []).append(node)
         return programs
 
     def _find_next(self, present: Program) -> Program | None:

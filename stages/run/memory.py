@@ -73,13 +73,13 @@ def is_exhaustion(text: str) -> bool:
     return _WORDS.search(text) is not None
 
 
-def advise(job: Job, reason: str, peak_bytes: int) -> str:
+def advise(job: Job, reason: str, peak_bytes: int | None) -> str:
     """Sentences after the one that says that memory ran out: what there is, and what to do.
 
     Args:
         job: that was being done.
         reason: the library's words; "" where nobody heard them.
-        peak_bytes: the most that the process has had.
+        peak_bytes: the most that the process has had; None where it is not known.
     """
     return " ".join(filter(None, (_describe_memory(reason, peak_bytes), _advise(job), "What was finished is kept.")))
 
@@ -89,12 +89,11 @@ def shorten(message: str) -> str:
     return quote(message.rstrip(". \n"))
 
 
-def _describe_memory(reason: str, peak_bytes: int) -> str:
-    device = _describe_device() if _OF_A_DEVICE in reason else ""
-    return device or (
-        f"The process had {_gib(peak_bytes)} GiB; this machine offers {_gib(host_memory_bytes())} GiB, of which "
-        f"{_gib(available_memory_bytes())} are free."
-    )
+def _describe_memory(reason: str, peak_bytes: int | None) -> str:
+    if device := _describe_device() if _OF_A_DEVICE in reason else "":
+        return device
+    offer = f"his machine offers {_gib(host_memory_bytes())} GiB, of which {_gib(available_memory_bytes())} are free."
+    return f"T{offer}" if peak_bytes is None else f"The process had {_gib(peak_bytes)} GiB; t{offer}"
 
 
 def _describe_device() -> str:

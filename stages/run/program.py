@@ -17,14 +17,15 @@ from typing import NoReturn, TextIO
 
 from stages.errors import StageError, StagesError
 from stages.keys import Digest, JsonValue
+from stages.machine.lifeline import PARENT_OPTION, Lifeline
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job, Run, perform
 from stages.run.lean_imports import import_program
-from stages.run.lifetime import Lifeline, Lifetime
+from stages.run.lifetime import Lifetime
 from stages.run.memory import watch_memory
-from stages.run.report import ACCEPTED, JOINING, Report
+from stages.run.report import ACCEPTED, EVENTS_OPTION, JOINING, Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import accept_any_text, from_command_line, open_standard_streams
 from stages.store.stat_cache import StatCache
@@ -97,13 +98,13 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
     parser.add_argument("overrides", nargs="*", metavar="stage.name=value", help="parameters that override the files'")
     parser.add_argument("--pdb", action="store_true", help="on an error, start the debugger where it happened")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
-    parser.add_argument("--events-fd", type=int, metavar="N", help="with doit: write events to this file descriptor")
-    parser.add_argument("--parent-fd", type=int, metavar="N", help="with doit: end when this file descriptor does")
+    parser.add_argument(EVENTS_OPTION, type=int, metavar="N", help="with doit: write events to this file descriptor")
+    parser.add_argument(PARENT_OPTION, type=int, metavar="N", help="with doit: end when this file descriptor does")
     options = parser.parse_intermixed_args(arguments)
     if options.video is None and (options.overrides or options.pdb or options.debug):
         parser.error("these options go with --video")
     if options.video is not None and options.events_fd is not None:
-        parser.error("--events-fd does not go with --video")
+        parser.error(f"{EVENTS_OPTION} does not go with --video")
     return options
 
 

@@ -4,10 +4,7 @@ Elsewhere is a store of its own in a draft of the real one, which ends with it: 
 artifacts that the node is made from, and nothing else of the real one.
 """
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +14,8 @@ from typing import TypeAlias
 
 from stages.errors import StageError
 from stages.keys import Node
+from stages.machine.json_files import parse_json
+from stages.machine.lifeline import run_module
 from stages.machine.regular_files import digest_file
 from stages.run.build import Build
 from stages.run.runner import Event
@@ -112,9 +111,25 @@ def _compare(build: Build, node: Node, stored: Path, made: Path) -> Rebuilt:
         module = _OF_TENSORS
     else:
         return Rebuilt(is_equal=False, fault=f"no program measures the difference of {stored.suffix} files")
-    command = [sys.executable, "-m", module, str(stored), str(made)]
-    ended = subprocess.run(command, cwd=build.root, capture_output=True, text=True, check=False)  # noqa: S603 (no shell)
+    ended = run_module(module, str(stored), str(made), cwd=build.root)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or [f"{module} ended with exit code {ended.returncode}"]
         return Rebuilt(is_equal=False, fault=lines[-1])
-    return Rebuilt(is_equal=False, differences=json.loads(ended.stdout))
+    try:
+        return Rebuilt(is_equal=False, differences=_read_differences(ended.stdout))
+    except ValueError as error:
+        return Rebuilt(is_equal=False, fault=f"{module} has to print one JSON object and nothing else: {error}")
+
+
+def _read_differences(printed: str) -> Differences:
+    """What a measuring program has printed. Raises ValueError for what is not by name, and then by name a number."""
+    differences = parse_json(printed)
+    if not isinstance(differences, dict) or not all(map(_is_difference, differences.values())):
+        raise ValueError("it is not a table of tables of numbers, or of texts")
+    return differences
+
+
+def _is_difference(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(number, int | float) for number in value.values())
+    return isinstance(value, str)

@@ -9,8 +9,9 @@ from statistics import median
 
 from stages.keys import JsonValue
 
-# Events that worker.py keeps to itself: the process has taken the job; it is about to join those of other hosts; it has
-# accelerators.
+EVENTS_OPTION = "--events-fd"  # of a stage's program: the descriptor of the pipe for its events
+# Names of events that the parent (worker_process.py) uses itself and does not pass on to whoever watches: the process
+# has taken the job; it is about to join the processes of other hosts; it has locked its accelerators.
 ACCEPTED, JOINING, HOLDING = "accepted", "joining", "holding"
 _MIB = 2**20
 
@@ -56,15 +57,15 @@ class Report:
         """`progress` in MiB."""
         self.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
 
-    def joining_hosts(self) -> None:
+    def note_joining(self) -> None:
         """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""
         self._send({"event": JOINING})
 
-    def holds_devices(self) -> None:
+    def note_devices(self) -> None:
         """From now on the process has accelerators that no other process on this machine can have."""
         self._send({"event": HOLDING})
 
-    def is_waiting(self, what: str) -> None:
+    def show_waiting(self, what: str) -> None:
         """Shown in place of the phase until the next event."""
         self._send({"event": "phase", "name": what})
 

@@ -6,13 +6,15 @@ Python's own handlers run between two bytecodes of the main thread, and a step o
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 # What ends a process unless it says otherwise, and is sent for that: by supervisors, and by a terminal that is closed.
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTS = (*ENDINGS, signal.SIGINT)
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
@@ -20,23 +22,26 @@ def heard_at_once(hear: Callable[[int], None]) -> Iterator[None]:
     """Call `hear` with the number of each of ENDINGS that comes, and of SIGINT, at once and in a thread of its own.
 
     SIGINT keeps its handler besides; the others then have no other effect. What the process was started to ignore (as
-    `nohup` does with SIGHUP) stays ignored. To be used in the main thread.
+    `nohup` does with SIGHUP) stays ignored. Other signals that Python handles are none of this. To be used in the main
+    thread.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
 
     def listen() -> None:
         while numbers := os.read(reader, 1):
-            hear(numbers[0])
+            if numbers[0] in _INTERRUPTS:  # the pipe has the numbers of all signals that have a handler of Python's
+                hear(numbers[0])
         os.close(reader)
 
     listener = threading.Thread(target=listen, daemon=True)
     before_writer = signal.set_wakeup_fd(writer)  # Python's handler in C writes the number, whatever Python is doing
     listener.start()
+    before = _install(lambda _number, _frame: None, ENDINGS)
     try:
-        with _handled(lambda _number, _frame: None):
-            yield
+        yield
     finally:
+        _restore(before)
         signal.set_wakeup_fd(before_writer)
         os.close(writer)
         listener.join()
@@ -44,23 +49,48 @@ def heard_at_once(hear: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def as_interrupts() -> Iterator[None]:
-    """In the block, ENDINGS raise KeyboardInterrupt, as Ctrl-C does; but for those that the process ignores.
+    """In the block, the first of ENDINGS and SIGINT raises KeyboardInterrupt; but for those that are ignored already.
 
-    To be used in the main thread.
+    From then on all of them are ignored until the process ends: supervisors and terminals send two at a time, and what
+    is saved because of the first must not be lost by the second. To be used in the main thread.
     """
-    with _handled(signal.default_int_handler):
-        yield
+    was_interrupted = False
 
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal was_interrupted
+        was_interrupted = True
+        for number in _INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
-@contextmanager
-def _handled(handler: Callable[[int, FrameType | None], Any], numbers: Sequence[int] = ENDINGS) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] != signal.SIG_IGN:
-            signal.signal(number, handler)
+    before = _install(interrupt, _INTERRUPTS)
     try:
         yield
     finally:
-        for number in numbers:
-            if before[number] != signal.SIG_IGN:
-                signal.signal(number, before[number])
+        if not was_interrupted:
+            _restore(before)
+
+
+def renew_handlers() -> None:
+    """Install the handlers of ENDINGS and SIGINT again, in case a library's C code has put its own in their place.
+
+    To be used in the main thread.
+    """
+    for number in _INTERRUPTS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            signal.signal(number, handler)
+
+
+def _install(handler: _Handler, numbers: Sequence[int]) -> dict[int, Any]:
+    """Handle signals, but for those that the process ignores; what has handled them before."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    return before
+
+
+def _restore(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -5,7 +5,7 @@ The parent's half; program.py is the child's. Loads nothing heavy. May be called
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from stages.errors import StageError
@@ -27,7 +27,8 @@ class Workers:
         self._logs = logs
         self._running: dict[Program, WorkerProcess] = {}
         self._turns: dict[str, Turns] = {}  # by device
-        self._lock = threading.Lock()
+        self._is_closed = False
+        self._lock = threading.Lock()  # of these three
 
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
@@ -73,12 +74,11 @@ class Workers:
 
         Who waits for what another run makes must not keep from that run what it needs for it.
         """
-        for program, worker in [*self._running.items()]:
+        for program, worker in self._find_running():
             if worker.holds_devices and not worker.is_busy:
                 with self._turns[program.device].take_if_free() as is_taken:
-                    if is_taken and self._running.get(program) is worker:
-                        self._running.pop(program).leave()
-                        worker.wait()
+                    if is_taken:
+                        self._discard(worker)
 
     def _accept(self, job: Job, observe: Callable[[Event], None], ahead: Program | None) -> WorkerProcess:
         """The process that has taken the job: one that waited for it, or a new one."""
@@ -87,7 +87,7 @@ class Workers:
         try:
             if ahead is not None:
                 with suppress(OSError):  # when it is its turn it is tried again, and reported
-                    self._start(ahead)
+                    self.start(ahead)
             if worker.accept(job):
                 return worker
             if worker is not waiting:
@@ -97,29 +97,40 @@ class Workers:
             raise
         how = worker.how_it_ended()
         self._discard(worker)
+        self._require_open(job.program)
         observe({"event": "warning", "message": f"a process that waited for it {how}; another one is started."})
         return self._accept(job, observe, None)
 
     def _discard(self, worker: WorkerProcess) -> None:
         """End a process that no job will be given to any more."""
-        with self._lock:
-            if self._running.get(worker.program) is worker:
-                del self._running[worker.program]
+        self._take(worker)
         worker.leave()
         worker.wait()
+
+    def _take(self, worker: WorkerProcess) -> bool:
+        """Give a process no more jobs; False when that has been done before."""
+        with self._lock:
+            is_there = self._running.get(worker.program) is worker
+            if is_there:
+                del self._running[worker.program]
+            return is_there
+
+    def _find_running(self) -> list[tuple[Program, WorkerProcess]]:
+        with self._lock:
+            return [*self._running.items()]
 
     def _worker(self, job: Job) -> WorkerProcess:
         """The process of a job's program, started if need be, when others of its device have ended."""
         program = job.program
         leaving = [
-            self._running.pop(other)
-            for other, worker in [*self._running.items()]
-            if other != program and other.device == program.device and worker.has_device
+            worker
+            for other, worker in self._find_running()
+            if other != program and other.device == program.device and worker.has_device and self._take(worker)
         ]
         for worker in leaving:
             worker.leave()
         try:
-            return self._start(program)
+            return self.start(program)
         except OSError as refusal:
             raise StageError(
                 f"{job.node.title}: its process cannot be started ({refusal}). Look for room for its log, in "
@@ -129,24 +140,36 @@ class Workers:
             for worker in leaving:  # while the new process imports its libraries
                 worker.wait()
 
-    def _start(self, program: Program) -> WorkerProcess:
-        """The program's process, started if there is none."""
-        with self._lock:  # another thread may want it at the same time
+    def start(self, program: Program) -> WorkerProcess:
+        """The program's process, started if there is none: it imports its libraries, and waits for a job.
+
+        Raises:
+            OSError: it cannot be started.
+            StageError: all processes have been ended.
+        """
+        with self._lock:
+            self._require_open(program)
             if program not in self._running:
                 self._running[program] = WorkerProcess(program, self._root, self._logs)
             return self._running[program]
 
+    def _require_open(self, program: Program) -> None:
+        if self._is_closed:
+            raise StageError(f"{program.name}: its process is not started, because this run is ending.")
+
     @property
     def process_ids(self) -> dict[str, int]:
         """Process id of each program that is running or waits for a job, by its name."""
-        return {program.name: worker.process_id for program, worker in self._running.items()}
+        return {program.name: worker.process_id for program, worker in self._find_running()}
 
     def close(self) -> None:
-        """End all processes, and wait until they have ended. One in the middle of a job may save it first."""
-        ending = []
-        while self._running:
-            ending.append(self._running.popitem()[1])
+        """End all processes, wait until they have ended, and start no more. One in the middle of a job may save it."""
+        with self._lock:
+            self._is_closed = True
+            ending = [*self._running.values()]
+            self._running.clear()
         for worker in ending:
             worker.leave()
-        for worker in ending:
-            worker.wait()
+        with ExitStack() as stack:  # whatever happens meanwhile
+            for worker in ending:
+                stack.callback(worker.wait)

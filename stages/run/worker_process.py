@@ -2,11 +2,11 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import IO
 
 from stages.errors import StageError
+from stages.machine.lifeline import PARENT_OPTION
 from stages.models.wording import MAX_QUOTED
 from stages.pipeline.stage import Program
 from stages.run.job import PEAK_UNIT, Job
+from stages.run.lifetime import SAVE_S
 from stages.run.memory import advise, is_exhaustion
-from stages.run.report import ACCEPTED, HOLDING, JOINING
+from stages.run.report import ACCEPTED, EVENTS_OPTION, HOLDING, JOINING
 from stages.run.runner import Event
 from stages.store.sharing import make_folder
 
 _MEMORY_RAN_OUT = ", perhaps because memory ran out"  # what ends a process by SIGKILL, besides people
-_PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed
-_PATIENCE_TO_SAVE_S = 5.0  # for one that was asked to end in the middle of a job, which it may save first
+_PATIENCE_S = 10.0  # for a process that was asked to end; then it is killed. One that saves a job has SAVE_S
 # With other hosts all end together, and perhaps one still writes; they wait for 100 s (host_protocol.py).
 _PATIENCE_WITH_HOSTS_S = 120.0
+_MAX_LOG_END_BYTES = 1 << 16  # of a log, in which its last line is looked for
 
 
 class WorkerProcess:
@@ -38,7 +40,7 @@ class WorkerProcess:
         self._log = logs / f"{program.name}-{datetime.now():%Y%m%d-%H%M%S-%f}-{socket.gethostname()}-{os.getpid()}.log"
         lifeline, self._lifeline = _pipe_to_child()
         self._events, events = _pipe_from_child()
-        options = ["--events-fd", str(events.fileno()), "--parent-fd", str(lifeline.fileno())]
+        options = [EVENTS_OPTION, str(events.fileno()), PARENT_OPTION, str(lifeline.fileno())]
         try:
             with lifeline, events, self._log.open("wb") as log:
                 self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
@@ -54,6 +56,7 @@ class WorkerProcess:
             self._close_pipes()
             raise
         self._depends_on_hosts = False
+        self._peak_bytes: int | None = None  # the most memory that it had; None before it has ended, or if unknown
         self.is_busy = False
         self.program = program
         self.has_device = False  # before its first job it has only imported its libraries
@@ -92,9 +95,15 @@ class WorkerProcess:
         return json.loads(line) if line.endswith("\n") else None
 
     def leave(self) -> None:
-        """Let the process end by ending its stdin. One in the middle of a job is asked by a signal: it may save it."""
+        """Let the process end by ending its stdin.
+
+        One in the middle of a job is asked by a signal, and may save it. One that has had no job may still import its
+        libraries for seconds before it looks at its stdin, and has nothing to lose.
+        """
         if self.is_busy:
             self._process.terminate()
+        elif not self.has_device:
+            self._process.kill()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
             self._process.stdin.close()
@@ -102,14 +111,22 @@ class WorkerProcess:
     def wait(self) -> None:
         """Wait until a process that was asked to leave has ended; after some time it is killed. May be called again."""
         patience_s = _PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S
+        deadline = time.monotonic() + (SAVE_S if self.is_busy else patience_s)
         try:
-            self._process.wait(_PATIENCE_TO_SAVE_S if self.is_busy else patience_s)
-        except subprocess.TimeoutExpired:
-            pass
+            try:
+                self._wait_until(deadline)
+            except KeyboardInterrupt:  # what it saves must not be lost
+                self._wait_until(deadline)
+                raise
         finally:
             self._process.kill()
             self._process.wait()
             self._close_pipes()
+
+    def _wait_until(self, deadline: float) -> None:
+        """Wait until the process has ended, or the monotonic clock shows `deadline`."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, deadline - time.monotonic()))
 
     def _close_pipes(self) -> None:
         self._events.close()
@@ -124,20 +141,16 @@ class WorkerProcess:
     def died(self, job: Job) -> StageError:
         """The error that the process has ended and had a job to do."""
         how = self.how_it_ended()
-        advice = ""
-        if _MEMORY_RAN_OUT in how or is_exhaustion(how):
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT
-            advice = f" {advise(job, '', peak)}"
+        advice = f" {advise(job, '', self._peak_bytes)}" if _MEMORY_RAN_OUT in how or is_exhaustion(how) else ""
         return StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
 
     def how_it_ended(self) -> str:
         """What follows "its process", without a full stop."""
-        code = self._process.wait()
-        printed = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(printed) if line.strip()), "nothing was printed")[:MAX_QUOTED]
+        code = self._reap()
+        last = _last_line(self._log)
         if code >= 0:
             return f"ended with exit code {code} ({last})"  # Python's last line is the exception
-        name = signal.Signals(-code).name
+        name = _name_signal(-code)
         if name == "SIGABRT" and self._depends_on_hosts:
             return (
                 f"was ended by {name}, as JAX does when another host has ended, cannot be reached or was never started "
@@ -146,6 +159,35 @@ class WorkerProcess:
         if name == "SIGABRT":  # of C++, which has printed why
             return f"was ended by {name} ({last})"
         return f"was ended by {name}{_MEMORY_RAN_OUT if name == 'SIGKILL' else ''}"
+
+    def _reap(self) -> int:
+        """Wait until the process has ended; its exit code, or minus the number of a signal. Notes its peak of memory.
+
+        `subprocess` does not pass on what the kernel says of a single child.
+        """
+        if self._process.returncode is None:
+            try:
+                _, status, usage = os.wait4(self._process.pid, 0)
+            except ChildProcessError:  # another thread has waited for it meanwhile
+                return self._process.wait()
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self._peak_bytes = usage.ru_maxrss * PEAK_UNIT
+        return self._process.returncode
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a log that is not empty, for a message."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _MAX_LOG_END_BYTES))
+        lines = file.read(_MAX_LOG_END_BYTES).decode("utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was printed")[:MAX_QUOTED]
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _pipe_to_child() -> tuple[IO[bytes], IO[bytes]]:

@@ -18,7 +18,9 @@ from safetensors.numpy import load_file, save_file
 from stages.denoise import edge
 from stages.denoise.denoiser import Denoiser
 from stages.errors import CheckpointError
+from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import component_identity
+from stages.pipeline.contracts import EMBEDDINGS
 from stages.pipeline.denoise import TRANSFORMER
 from stages.run.job import Job, Run, perform
 from stages.run.report import Report
@@ -104,6 +106,16 @@ def weight(value: float, dtype: str = "float32") -> Callable[[Path], None]:
         save_file(tensors, checkpoint / WEIGHTS)
 
     return edit
+
+
+def test_a_platform_that_is_not_there_is_reported(stage: Stage):
+    """By a process that has not computed yet, and by one that has: that one does not start other devices."""
+    for has_computed in (False, True):
+        error = stage.run(machine={"platform": "tpu"})[-1]
+        assert (error["event"], error["kind"]) == ("error", "MeshError")
+        assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
+        assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
+        assert has_computed or stage.run()[-1]["event"] == "result"
 
 
 def test_a_job_makes_latents_and_reports_how_far_loading_and_denoising_are(stage: Stage):
@@ -205,17 +217,6 @@ def test_embeddings_of_another_width_are_reported(stage: Stage):
     }
 
 
-def test_a_platform_that_is_not_there_is_reported(process: StageProcess, stage: Stage, tmp_path: Path):
-    """In a process of its own: one that has begun to compute does not start other devices."""
-    fresh = StageProcess("denoise", tmp_path / "log")
-    for running in (fresh, process):
-        error = Stage(running, stage.folder).run(machine={"platform": "tpu"})[-1]
-        assert (error["event"], error["kind"]) == ("error", "MeshError")
-        assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
-        assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
-    fresh.close()
-
-
 def test_no_environment_stops_the_stage_or_changes_a_bit(stage: Stage, tmp_path: Path):
     """In bfloat16, whose roundings XLA's flags can change."""
     fresh = StageProcess("denoise", tmp_path / "log", {**os.environ, **HOSTILE})
@@ -276,24 +277,34 @@ class Kept:
 
     def denoise(self, checkpoint: Path, **changes: Any) -> Mapping[str, Any]:
         """What run.json would say of a job."""
-        folder = self.folder / f"job-{len(list(self.folder.iterdir()))}"
-        folder.mkdir()
-        job = denoise_job(checkpoint, folder / "artifacts", machine={"platform": "auto"}, **changes)
-        return self.run(job, folder, Report(lambda _event: None))
+        changes = {"guidance_scale": 1.0} | changes  # one branch compiles in less time
+        job = denoise_job(checkpoint, self.folder / "artifacts", machine={"platform": "auto"}, **changes)
+        return self.run(job, self.folder, Report(lambda _event: None))
 
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    (tmp_path / "jobs").mkdir()
     with quick_compiler():
-        yield Kept(edge.open_stage(), watch_loads(monkeypatch, Denoiser), tmp_path / "jobs")
+        yield Kept(edge.open_stage(), watch_loads(monkeypatch, Denoiser), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def _opened() -> Run:
+    return edge.open_stage()
+
+
+@pytest.fixture
+def warm(_opened: Run) -> Iterator[Run]:
+    """A stage in this process that may have a model from the test before."""
+    with quick_compiler():
+        yield _opened
 
 
 def test_the_next_job_of_one_model_loads_nothing_and_of_one_size_compiles_nothing(kept: Kept, template: Path):
     videos = ((0, 32), (1, 32), (0, 48), (0, 32))
     facts = [kept.denoise(template, seed=seed, height=height) for seed, height in videos]
     assert ["compile_s" in each for each in facts] == [True, False, True, True]  # of the last size only
-    assert [each.get("was_loaded") for each in facts] == [False, None, False, False]
+    assert [each.get("was_loaded") for each in facts] == [False, None, False, True]  # from the store
     assert len(kept.loaded) == 1
 
 
@@ -314,7 +325,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(kept: Kept, template: Path
     assert len(kept.loaded) == 1
 
 
-def test_hosts_join_once_for_all_jobs(kept: Kept, template: Path, monkeypatch: pytest.MonkeyPatch):
+def test_hosts_join_once_for_all_jobs(warm: Run, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings: list[str] = []
 
     def find_place(setting: str, *, platform: str) -> None:
@@ -322,15 +333,26 @@ def test_hosts_join_once_for_all_jobs(kept: Kept, template: Path, monkeypatch: p
 
     monkeypatch.setattr(edge, "find_place", find_place)
     for seed in range(2):
-        kept.denoise(template, seed=seed)
-    assert settings == ["one auto"]
+        job = denoise_job(template, tmp_path / "artifacts", machine={"platform": "auto", "hosts": "auto"}, seed=seed)
+        warm(job, tmp_path, Report(lambda _event: None))
+    assert settings == ["auto auto"]
+
+
+def test_the_bytes_of_the_embeddings_are_read_for_their_digest_once_in_a_job(
+    warm: Run, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    digested: list[Path] = []
+    monkeypatch.setattr(edge, "digest_file", lambda path: digested.append(path) or digest_file(path))
+    job = denoise_job(template, tmp_path / "artifacts")
+    warm(job, tmp_path, Report(lambda _event: None))
+    assert digested == [job.input(EMBEDDINGS)]
 
 
 class Interrupted(BaseException):
     """In place of a process that ends in the middle of a job."""
 
 
-def denoise_until(kept: Kept, job: Job, *, step: int | None = None) -> list[str]:
+def denoise_until(run: Run, job: Job, *, step: int | None = None) -> list[str]:
     """Do a job, or end it after a step; what the user is told."""
     notes = []
 
@@ -341,19 +363,19 @@ def denoise_until(kept: Kept, job: Job, *, step: int | None = None) -> list[str]
             raise Interrupted
 
     with nullcontext() if step is None else pytest.raises(Interrupted):
-        perform(job, kept.run, Report(send))
+        perform(job, run, Report(send))
     return notes
 
 
 def test_a_denoise_that_was_interrupted_again_and_again_goes_on_and_makes_the_same_bytes(
-    kept: Kept, template: Path, tmp_path: Path
+    warm: Run, template: Path, tmp_path: Path
 ):
     job, whole = (denoise_job(template, tmp_path / name, num_inference_steps=5) for name in ("artifacts", "whole"))
-    assert denoise_until(kept, whole) == []
-    assert denoise_until(kept, job, step=2) == []
-    assert denoise_until(kept, job, step=3) == ["goes on after step 2 of 5"]
-    assert denoise_until(kept, job, step=5) == ["goes on after step 3 of 5"]
-    assert denoise_until(kept, job) == ["goes on after step 5 of 5"]
+    assert denoise_until(warm, whole) == []
+    assert denoise_until(warm, job, step=2) == []
+    assert denoise_until(warm, job, step=3) == ["goes on after step 2 of 5"]
+    assert denoise_until(warm, job, step=5) == ["goes on after step 3 of 5"]
+    assert denoise_until(warm, job) == ["goes on after step 5 of 5"]
     assert latents_file(job.store).read_bytes() == latents_file(whole.store).read_bytes()
     facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
     assert (facts["resumed_after_step"], facts["num_pieces"]) == (5, 4)
@@ -362,12 +384,12 @@ def test_a_denoise_that_was_interrupted_again_and_again_goes_on_and_makes_the_sa
 
 
 def test_a_denoise_that_was_interrupted_by_another_compiler_starts_anew_and_says_so(
-    kept: Kept, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warm: Run, template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     job = denoise_job(template, tmp_path / "artifacts", num_inference_steps=3)
-    denoise_until(kept, job, step=2)
+    denoise_until(warm, job, step=2)
     monkeypatch.setenv("LIBTPU_INIT_ARGS", "--new")
-    assert denoise_until(kept, job) == [
+    assert denoise_until(warm, job) == [
         "starts anew, because step 2 of 3 was saved by a run with LIBTPU_INIT_ARGS none, not --new"
     ]
     facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
@@ -398,9 +420,9 @@ def test_of_weights_that_were_changed_while_they_were_loaded_nothing_is_saved(
     assert PartialStates(job.store).find_all() == []
 
 
-def test_a_state_counts_only_for_what_decides_the_bits(kept: Kept, template: Path, tmp_path: Path):
+def test_a_state_counts_only_for_what_decides_the_bits(warm: Run, template: Path, tmp_path: Path):
     """Which devices there are, and not how the machine was asked for them; nor how often it is saved."""
     job = denoise_job(template, tmp_path / "artifacts", num_inference_steps=3)
-    denoise_until(kept, job, step=2)
+    denoise_until(warm, job, step=2)
     machine = {**job.machine, "platform": "auto", "mesh": "1x1x1", "checkpoint_every": "1"}
-    assert denoise_until(kept, replace(job, machine=machine)) == ["goes on after step 2 of 3"]
+    assert denoise_until(warm, replace(job, machine=machine)) == ["goes on after step 2 of 3"]

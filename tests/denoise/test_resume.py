@@ -1,5 +1,6 @@
 """When a denoise is saved, and from what it goes on: with plain arrays, and a clock that the tests move."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -142,15 +143,33 @@ class States(PartialStates):
         self.written.append(int(str(state.facts["num_done"])))
 
 
-def run(root: Path, every: str, *, step_s: float = 1.0, save_s: float = 0.0, num_steps: int = 20) -> States:
-    """Do all steps; what was written, and when that ended."""
+def run(
+    root: Path,
+    every: str,
+    *,
+    step_s: float = 1.0,
+    save_s: float = 0.0,
+    num_steps: int = 20,
+    max_share: float = math.inf,
+) -> States:
+    """Do all steps on a disk that is as fast as expected; what was written, and when that ended.
+
+    After each step, saving has taken at most `max_share` of the time.
+    """
     states = States(root, save_s)
     keeper = Keeper(
-        replace(WORK, num_steps=num_steps), Start(), states, every=every, warn=pytest.fail, clock=lambda: states.now_s
+        replace(WORK, num_steps=num_steps),
+        Start(),
+        states,
+        every=every,
+        warn=pytest.fail,
+        clock=lambda: states.now_s,
+        bytes_per_s=WORK.num_bytes / save_s if save_s else math.inf,
     )
     for done in range(1, num_steps + 1):
         states.now_s += step_s
         keeper(done, LATENTS)
+        assert keeper.saving_s <= max_share * states.now_s
     assert keeper.saving_s == pytest.approx(len(states.written) * save_s)
     return states
 
@@ -168,9 +187,15 @@ def test_by_itself_it_is_saved_about_every_minute(tmp_path: Path):
 
 @pytest.mark.parametrize("save_s", [0.1, 0.7, 2.0, 10.0])
 def test_by_itself_it_is_saved_for_at_most_a_hundredth_of_the_time(tmp_path: Path, save_s: float):
-    states = run(tmp_path, "auto", step_s=5.0, save_s=save_s, num_steps=2000)
+    states = run(tmp_path, "auto", step_s=5.0, save_s=save_s, num_steps=2000, max_share=0.01)
     assert len(states.written) > 1
-    assert len(states.written) * save_s <= states.now_s / 100
+
+
+@pytest.mark.parametrize(("save_s", "expected"), [(0.1, [12, 25]), (0.7, [14, 28]), (1.4, [28]), (2.0, [])])
+def test_by_itself_a_short_run_is_not_saved_for_more_than_a_hundredth_of_its_time_either(
+    tmp_path: Path, save_s: float, expected: list[int]
+):
+    assert run(tmp_path, "auto", step_s=5.0, save_s=save_s, num_steps=30, max_share=0.01).written == expected
 
 
 def keeper_of(states: PartialStates, start: Start = BEFORE, every: str = "auto") -> tuple[Keeper, list[str]]:

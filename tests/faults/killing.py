@@ -17,7 +17,7 @@ JOBS = (("-n", "1"), ("-n", "4"))
 NEXT_COMMANDS = (("list",), ("list", "--all"), ("info", "export"), ("help", "export"))
 # How often a run begins at each stage; those before it are there. The first ones take long.
 _BEGIN_WEIGHTS = {"encode": 2, "denoise": 3, "decode": 4, "export": 6}
-_GRACE_S = 1.0  # in which children end after `doit`
+_GRACE_S = 1.0  # in which `doit` and its children end
 _PATIENCE_S = 120.0  # for whatever should end by itself
 
 
@@ -49,8 +49,9 @@ class Outcome:
     Attributes:
         attempt: which one.
         was_killed: whether it was still running; otherwise nothing else is of interest.
-        orphans: how many processes were alive a second after `doit` had ended.
-        alone_s: seconds until none was; None when some never ended by themselves.
+        orphans: how many processes, `doit` among them, were alive a second after the signal; where a child was killed,
+            after the end of `doit`, which only then begins to end the others.
+        alone_s: seconds from then until none was; None when some never ended by themselves.
         wrong: artifacts whose payload is not that of an undisturbed run, or whose files do not belong together.
         made_again: artifacts that were finished before and are others now, or gone.
         drafts, temporary, locks: what was left after the next command.
@@ -144,14 +145,19 @@ class Killer:
             process.wait(attempt.moment * self._durations_s[attempt.begin])
         except subprocess.TimeoutExpired:
             outcome.was_killed = self._strike(process, attempt)
-        process.wait(_PATIENCE_S)
+        began = time.monotonic()
+        if not outcome.was_killed or attempt.victim == "child":
+            process.wait(_PATIENCE_S)
+            began = time.monotonic()
         if not outcome.was_killed:
-            self._durations_s[attempt.begin] = time.monotonic() - start
-        outcome.alone_s = self._scene.wait_until_alone(_GRACE_S)
-        if outcome.alone_s is None:
+            self._durations_s[attempt.begin] = began - start
+        if self._scene.wait_until_alone(_grace_s()) is None:
             outcome.orphans = len(self._scene.process_ids())
-            waited_s = self._scene.wait_until_alone(_PATIENCE_S)
-            outcome.alone_s = None if waited_s is None else _GRACE_S + waited_s
+            is_alone = self._scene.wait_until_alone(_PATIENCE_S) is not None
+            outcome.alone_s = time.monotonic() - began if is_alone else None
+        else:
+            outcome.alone_s = time.monotonic() - began
+        process.wait(_PATIENCE_S)
 
     def _strike(self, process: "subprocess.Popen[bytes]", attempt: Attempt) -> bool:
         """Kill; whether the victim was there."""
@@ -193,6 +199,11 @@ def measure(scene: Scene) -> tuple[Found, dict[str, float]]:
     assert len(found.digests) == NUM_ARTIFACTS
     assert not found.wrong
     return found, durations_s
+
+
+def _grace_s() -> float:
+    """As long as a second is to processes of which each has a core; with more of them each gets its share."""
+    return _GRACE_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _signal(process_id: int, number: int) -> bool:

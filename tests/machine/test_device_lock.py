@@ -1,10 +1,12 @@
 """One process at a time on an accelerator. The locks are real; the accelerators are names."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -117,7 +119,18 @@ def test_what_is_in_the_place_of_a_lock_is_named(tmp_path: Path):
         ("cpu", [*TPUS, *GPUS], {}, []),
         ("tpu", [*TPUS, *GPUS], {}, ["tpu-0", "tpu-1", "tpu-2", "tpu-3"]),
         ("gpu", [*TPUS, *GPUS], {}, ["gpu-0", "gpu-1"]),
-        ("tpu", ["/dev/vfio/0", "/dev/vfio/7"], {}, ["tpu-0", "tpu-1"]),
+        ("tpu", ["/dev/vfio/0", "/dev/vfio/7"], {}, ["tpu-0", "tpu-7"]),
+        ("tpu", ["/dev/vfio/0", "/dev/vfio/7"], {"TPU_VISIBLE_CHIPS": "1"}, ["tpu-7"]),
+        ("gpu", ["/dev/nvidia2"], {}, ["gpu-2"]),
+        ("gpu", ["/dev/nvidia2"], {"CUDA_VISIBLE_DEVICES": "0"}, ["gpu-2"]),
+        (
+            "gpu",
+            [f"/dev/nvidia{number}" for number in (0, 10, 2)],
+            {"CUDA_VISIBLE_DEVICES": "1, 2"},
+            ["gpu-2", "gpu-10"],
+        ),
+        ("gpu", GPUS, {"CUDA_VISIBLE_DEVICES": "9" * 5000}, ["gpu-0", "gpu-1"]),
+        ("gpu", GPUS, {"CUDA_VISIBLE_DEVICES": "\u0661"}, ["gpu-0", "gpu-1"]),
         ("gpu", ["/dev/kfd"], {}, ["gpu-0"]),
         ("tpu", [], {}, []),
         ("gpu", GPUS, {"CUDA_VISIBLE_DEVICES": "1"}, ["gpu-1"]),
@@ -141,3 +154,31 @@ def test_what_jax_would_open_is_locked(platform: str, files: list[str], variable
 def test_a_tpu_is_locked_where_jax_can_open_it():
     pytest.importorskip("libtpu")
     assert name_locks("auto", TPUS, {}) == ["tpu-0", "tpu-1", "tpu-2", "tpu-3"]
+
+
+def test_a_process_does_not_wait_for_itself_whatever_the_file_says(tmp_path: Path):
+    """The file may be empty, as on a full disk, or be written by anybody."""
+    path = tmp_path / "hunyuan-stages-tpu-0.lock"
+    hold_devices(["tpu-0"], refuse_to_wait, folder=tmp_path)
+    for text in ("", json.dumps(asdict(replace(Holder.here(), user="bob", process=1)))):
+        path.write_text(text)
+        hold_devices(["tpu-0"], refuse_to_wait, folder=tmp_path)
+
+
+@pytest.mark.processes
+def test_who_gives_up_waiting_can_wait_again(tmp_path: Path):
+    """Its own open file does not count as a lock."""
+    with process(tmp_path, "tpu-0") as first:
+        assert next_line(first) == "has them"
+        for _ in range(2):
+            with pytest.raises(WaitedFor):
+                hold_devices(["tpu-0"], refuse_to_wait, folder=tmp_path)
+
+
+@pytest.mark.processes
+def test_a_lock_that_says_it_is_this_process_is_still_that_of_another(tmp_path: Path):
+    with process(tmp_path, "tpu-0") as first:
+        assert next_line(first) == "has them"
+        (tmp_path / "hunyuan-stages-tpu-0.lock").write_text(json.dumps(asdict(Holder.here())))
+        with pytest.raises(WaitedFor):
+            hold_devices(["tpu-0"], refuse_to_wait, folder=tmp_path)

@@ -34,4 +34,7 @@ def test_of_a_tpu_the_group_is_what_cloud_tpu_says_of_its_slice(monkeypatch: pyt
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert find_group("auto", platform="auto", files=TPU) == "localhost:8482/2"
+    said: list[str] = []
+    for _ in range(2):
+        assert find_group("auto", platform="auto", files=TPU, say=said.append) == "localhost:8482/2"
+    assert said == ["asking Cloud TPU which hosts compute together"]

@@ -113,7 +113,7 @@ def test_one_host_starts_where_it_says():
 def test_a_host_that_comes_when_another_has_withdrawn_does_not_load(ended):
     waited, came = errors(ended, "late")
     assert waited is not None
-    assert waited.startswith("StageError: late: host 1 of 2 did not begin this job within 5 s")
+    assert waited.startswith("StageError: late: host 1 of 2 did not begin this job within 3 s")
     assert came == f"StageError: late: host 0 cannot take part. It says: {waited}"
     assert errors(ended, "after the late one") == [None, None]
 
@@ -122,7 +122,7 @@ def test_a_host_that_does_not_come_ends_the_job(ended):
     (message,) = errors(ended, "without host 1")
     assert message is not None
     assert message.startswith(
-        "StageError: without host 1: host 1 of 2 did not begin this job within 5 s (DEADLINE_EXCEEDED"
+        "StageError: without host 1: host 1 of 2 did not begin this job within 3 s (DEADLINE_EXCEEDED"
     )
     assert message.endswith(
         f"). {FIX} parameters; where host 1 has the result already, and this one has not, copy it or `doit forget` "

@@ -124,6 +124,8 @@ def test_the_list_of_the_hubs_library_is_read():
     "kept",
     [
         "{",
+        "[" * 200_000,
+        f'{{"format_version": {"1" * 5000}}}',
         "[]",
         tree({}, version=2),
         tree([]),

@@ -1,7 +1,9 @@
 """How a job gets its devices. Here is no accelerator: its files and the folder of the locks are those of a test."""
 
 import json
-import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,7 +11,6 @@ import pytest
 
 from stages.errors import MeshError
 from stages.machine.device_lock import hold_devices
-from stages.machine.file_lock import open_lock, try_lock
 from stages.machine.holder import Holder
 from stages.models.checkpoint import Checkpoint
 from stages.run import accelerator
@@ -36,17 +37,27 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def bobs(locks: Path) -> int:
-    """The second chip is in use by somebody."""
+def bobs(locks: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of somebody who uses the second chip."""
     path = locks / "hunyuan-stages-tpu-1.lock"
-    descriptor = open_lock(path)
-    assert try_lock(descriptor)
     path.write_text(json.dumps(asdict(BOB)))
-    return descriptor
+    with (
+        path.open("rb") as file,
+        subprocess.Popen(
+            [sys.executable, "-S", "-c", "import fcntl, time; fcntl.flock(0, 2); print(flush=True); time.sleep(600)"],
+            stdin=file,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        file.close()
+        yield process
+        process.kill()
 
 
-def test_who_does_not_wait_is_told_who_has_it(job: Job, bobs: int):
-    assert bobs
+@pytest.mark.usefixtures("bobs")
+def test_who_does_not_wait_is_told_who_has_it(job: Job):
     with pytest.raises(MeshError) as error:
         hold_accelerators(replace(job, waits=False), Report(lambda _: None))
     assert str(error.value) == (
@@ -55,12 +66,13 @@ def test_who_does_not_wait_is_told_who_has_it(job: Job, bobs: int):
     )
 
 
-def test_who_waits_shows_for_whom_and_then_says_that_it_has_them(job: Job, bobs: int):
+def test_who_waits_shows_for_whom_and_then_says_that_it_has_them(job: Job, bobs: "subprocess.Popen[bytes]"):
     events: list[Event] = []
 
     def observe(event: Event) -> None:
         if not events:
-            os.close(bobs)  # the other process ends
+            bobs.kill()
+            bobs.wait()
         events.append(event)
 
     hold_accelerators(job, Report(observe))

@@ -5,7 +5,9 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -219,6 +221,18 @@ def test_a_stage_that_fails_names_what_stays_and_the_command_that_goes_on_from_t
         f"memory ran out.\n  What it is made from stays: {store.payload(nodes['denoise'].artifact)}. `doit demo "
         "decode.dtype=bfloat16` goes on from there."
     )
+
+
+@pytest.mark.parametrize("fails", ["", "no room"])
+def test_accelerators_are_given_up_when_the_run_needs_them_no_more(root: Path, fails: str):
+    build, store, runner = fake_build(root, {})
+    runner.fails = fails
+    denoise, decode = (build.graph.videos["demo"][stage] for stage in ("denoise", "decode"))
+    for node, keeps, expected in ((denoise, True, 0), (decode, False, 1)):
+        store.fresh.update(node.input_artifacts)
+        with pytest.raises(StageError) if fails else nullcontext():
+            build.run(node, ignore, keeps_devices=partial(bool, keeps))
+        assert runner.num_given_up == expected
 
 
 def test_of_inputs_that_are_damaged_it_is_not_said_that_they_stay(root: Path):

@@ -1,9 +1,12 @@
 """One node in the foreground, in a project whose latents come from a file, so that no model is needed."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 from bdb import BdbQuit
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +177,33 @@ def test_a_node_by_hand_is_saved_when_a_signal_ends_it(root: Path, number: signa
     assert process.returncode == 1
     assert set(output.splitlines()) == {"saved"}
     assert error.splitlines()[-1] == "interrupted. Nothing half-made was kept."
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_node_by_hand_gives_the_terminal_back(root: Path, number: signal.Signals):
+    """Its cursor is hidden while the bar is shown."""
+    program = """
+import sys, time
+from stages.run.by_hand import run_by_hand
+def wait(_job, _draft, report):
+    with report.phase("work"):
+        time.sleep(60)
+sys.exit(run_by_hand(lambda: wait, "stages.from_file", "demo", [sys.argv[1]], debug=False, pdb=False))
+"""
+    terminal, stderr = pty.openpty()
+    with interruptible_children():
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, FILE], cwd=root, env={**os.environ, "TERM": "xterm"}, stderr=stderr
+        )
+    os.close(stderr)
+    printed = b""
+    while b"work" not in printed:
+        printed += os.read(terminal, 1 << 12)
+    process.send_signal(number)
+    assert process.wait(30) == 1
+    with suppress(OSError):  # how Linux says that nobody writes any more
+        while more := os.read(terminal, 1 << 12):
+            printed += more
+    os.close(terminal)
+    assert printed.count(b"\x1b[?25h") == printed.count(b"\x1b[?25l") > 0
+    assert printed.rpartition(b"\x1b[?25h")[2].endswith(b"interrupted. Nothing half-made was kept.\r\n")

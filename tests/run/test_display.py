@@ -161,12 +161,34 @@ def test_a_node_after_a_pause_is_shown_again():
             wait_for(rf"{node.title} .*step 1/2", screen)
 
 
-def test_text_from_outside_is_not_markup():
-    display, screen = shown_on(is_terminal=False)
-    with display.show(NODE, ("demo",), "[bold]why[/bold]") as node:
-        node({"event": "warning", "message": "[red]cut[/red]"})
-    assert "([bold]why[/bold])" in screen.getvalue()
-    assert "warning: [red]cut[/red]" in screen.getvalue()
+OUTSIDE = "[/x] [bold]bob[/] :smile: \\"  # as a name in another user's lease, or of a file
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_text_from_outside_is_shown_as_it_is(*, is_terminal: bool):
+    display, screen = shown_on(is_terminal=is_terminal)
+    with display.show(NODE, (OUTSIDE,), OUTSIDE) as node:
+        node({"event": "warning", "message": OUTSIDE})
+        node({"event": "note", "message": OUTSIDE})
+        node({"event": "phase", "name": f"waits for {OUTSIDE}"})
+        wait_for(re.escape(f"waits for {OUTSIDE}"), screen)
+        node.finish({**ENDED, "made_by": OUTSIDE})
+    lines = [line.rstrip() for line in plain(screen.getvalue()).splitlines()]
+    assert f"{NODE.title}  {OUTSIDE}  ({OUTSIDE})" in lines
+    for text in (f"warning: {OUTSIDE}", OUTSIDE):
+        assert any(line.endswith(f"{NODE.title}: {text}") for line in lines)
+    assert any(line.endswith(f"{NODE.title}  was made meanwhile by {OUTSIDE}") for line in lines)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_text_from_outside_does_not_steer_the_terminal(*, is_terminal: bool):
+    display, screen = shown_on(is_terminal=is_terminal)
+    with display.show(NODE, ("demo",), "why\x1b[31m") as node:
+        node({"event": "warning", "message": "cut\x1b[31m\x07"})
+        node({"event": "phase", "name": "waits\x1b[31m"})
+        wait_for(r"waits\ufffd\[31m", screen)
+    assert "\x1b[31m" not in screen.getvalue()
+    assert "\x07" not in screen.getvalue()
 
 
 def test_a_display_can_be_opened_on_a_file():

@@ -1,7 +1,7 @@
 """Which program is started ahead."""
 
 from stages.keys import Node
-from stages.pipeline.stage import HOST, Program
+from stages.pipeline.stage import ACCELERATOR, HOST, Program
 from stages.run.lookahead import Lookahead
 
 STAGES = ("encode", "denoise", "decode", "export")
@@ -69,3 +69,40 @@ def test_each_node_is_asked_for_once_however_many_videos_there_are():
     lookahead = look_ahead(nodes, store)
     assert [name_after(lookahead, node) for node in nodes[:50]] == ["export"] * 50
     assert store.asked == [node.title for node in nodes[50:]]
+
+
+def accelerated(node: Node) -> Program:
+    return Program(f"stages.{node.stage}", ACCELERATOR if node.stage in ("denoise", "decode") else HOST)
+
+
+def needs_after(due: list[Node], nodes: list[Node], completed: list[Node]) -> list[bool]:
+    """Whether an accelerator is needed after each of the nodes that are completed."""
+    lookahead = Lookahead(nodes, accelerated, Store(*due))
+    lookahead.select([node.title for node in nodes])
+    return [lookahead.complete(node) for node in completed]
+
+
+def test_an_accelerator_is_needed_until_the_last_due_node_that_is_made_on_one_is_complete():
+    nodes = encode, denoise, decode, export = nodes_of(1)
+    assert needs_after(nodes, nodes, nodes) == [True, True, False, False]
+    assert needs_after([encode, denoise, export], nodes, nodes) == [True, False, False, False]
+    assert needs_after([encode, export], nodes, [encode, export]) == [False, False]
+    assert needs_after([denoise, decode], nodes, [denoise, decode]) == [True, False]
+
+
+def test_with_several_threads_an_accelerator_is_needed_for_whatever_is_not_complete():
+    nodes = nodes_of(2)
+    decodes, exports = nodes[4:6], nodes[6:]
+    assert needs_after([*decodes, *exports], nodes, [decodes[1], exports[1], decodes[0]]) == [True, True, False]
+
+
+def test_whether_an_accelerator_is_needed_asks_for_each_node_once_however_many_videos_there_are():
+    nodes = nodes_of(50)
+    store = Store(nodes[149])
+    lookahead = Lookahead(nodes, accelerated, store)
+    lookahead.select([node.title for node in nodes])
+    assert lookahead.complete(nodes[0])
+    assert store.asked == [node.title for node in nodes[50:150]]
+    for node in nodes[1:50]:
+        assert lookahead.complete(node)
+    assert len(store.asked) == 100 + 49

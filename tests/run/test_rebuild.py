@@ -15,6 +15,7 @@ from stages.geometry import VideoSize
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
+from stages.run import rebuild as rebuild_module
 from stages.run.build import Build
 from stages.run.loading import load_build
 from stages.run.rebuild import Rebuilt, rebuild
@@ -75,6 +76,27 @@ def test_other_values_are_measured(root: Path):
     assert (measured["num_unequal"], measured["max_abs"]) == (1, 0.5)
     value_range = float(other.max() - other.min())
     assert measured["psnr_db"] == pytest.approx(10 * np.log10(value_range**2 / (0.25 / LATENTS.size)))
+
+
+@pytest.mark.parametrize(
+    ("prints", "fault"),
+    [
+        ("'loading'); print('{}'", "Expecting value: line 1 column 1 (char 0)"),
+        ("'[' * 100_000", "it is nested too deeply"),
+        ("[]", "it is not a table of tables of numbers, or of texts"),
+        ('\'{"frames": {"psnr_db": "high"}}\'', "it is not a table of tables of numbers, or of texts"),
+    ],
+)
+def test_a_projects_own_measurement_that_prints_something_else_is_said_to(
+    root: Path, monkeypatch: pytest.MonkeyPatch, prints: str, fault: str
+):
+    monkeypatch.setattr(rebuild_module, "_OF_TENSORS", "own_measurement")
+    (root / "own_measurement.py").write_text(f"print({prints})\n")
+    build = load_build(root, FROM_FILE)
+    found = make_again(build, publish_latents(build, LATENTS + 1))
+    assert found == Rebuilt(
+        is_equal=False, fault=f"own_measurement has to print one JSON object and nothing else: {fault}"
+    )
 
 
 def test_a_stored_file_that_cannot_be_read_is_said_to_be(root: Path):

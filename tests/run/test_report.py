@@ -27,7 +27,7 @@ def test_a_report_sends_events_and_times_phases():
         report.progress(1, 3, "step")
     report.warn("careful")
     report.note("goes on")
-    report.joining_hosts()
+    report.note_joining()
     assert events == [
         {"event": "phase", "name": "load"},
         {"event": "progress", "done": 1, "total": 3, "unit": "step"},

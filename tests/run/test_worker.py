@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.interrupts import interruptible_children
 from tests.run.export_jobs import export_job, ignore, job_from_file, replace_program
 
 pytestmark = pytest.mark.processes
+
+IN_TIME_S = 1.0
 
 
 def test_a_job_makes_an_artifact_and_reports_its_progress(store: Store, workers: Workers):
@@ -64,12 +67,31 @@ def test_one_process_serves_all_jobs_of_a_stage(store: Store, workers: Workers, 
     assert len(list((tmp_path / "logs").iterdir())) == 1
 
 
-def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, workers: Workers):
-    workers.run(export_job(store), ignore)
-    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
-    with pytest.raises(StageError):  # it has no prompt
-        workers.run(encode, ignore)
-    assert "export" not in workers.process_ids
+_STUB = """
+import os, sys, time
+for _ in sys.stdin:
+    os.write(int(sys.argv[3]), b'{"event": "accepted"}\\n{"event": "progress"}\\n{"event": "result"}\\n')
+time.sleep(0.2)
+"""
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Iterator[Workers]:
+    """Workers whose programs do nothing, and take a moment to end."""
+    stubs = replace_program(tmp_path, _STUB)
+    yield stubs
+    stubs.close()
+
+
+def encode_job(store: Store) -> Job:
+    """Of a program that has the same device as export."""
+    return build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
+
+
+def test_a_stage_for_the_same_device_makes_the_other_leave(store: Store, stubs: Workers):
+    stubs.run(export_job(store), ignore)
+    stubs.run(encode_job(store), ignore)
+    assert stubs.process_ids.keys() == {"encode"}
 
 
 def is_running(process_id: int) -> bool:
@@ -94,26 +116,23 @@ def test_a_program_is_started_ahead_once_and_then_does_its_jobs(store: Store, wo
 
 
 def test_a_program_that_was_started_ahead_does_not_leave_for_another_of_its_device(
-    store: Store, workers: Workers, tmp_path: Path
+    store: Store, stubs: Workers, tmp_path: Path
 ):
     """It has only imported its libraries."""
-    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
-    workers.run(job_from_file(store, tmp_path), ignore, ahead=export_job(store).program)
-    ahead = workers.process_ids["export"]
-    with pytest.raises(StageError):  # it has no prompt
-        workers.run(encode, ignore)
-    assert workers.process_ids["export"] == ahead
+    stubs.run(job_from_file(store, tmp_path), ignore, ahead=export_job(store).program)
+    ahead = stubs.process_ids["export"]
+    stubs.run(encode_job(store), ignore)
+    assert stubs.process_ids["export"] == ahead
 
 
-def test_when_a_job_begins_the_other_program_of_the_device_has_ended(store: Store, workers: Workers):
-    workers.run(export_job(store), ignore)
-    before = workers.process_ids["export"]
+def test_when_a_job_begins_the_other_program_of_the_device_has_ended(store: Store, stubs: Workers):
+    stubs.run(export_job(store), ignore)
+    before = stubs.process_ids["export"]
     seen: list[bool] = []
-    encode = build_job(Node("encode", {}, {}, {}), Checkpoint(Path()), store.root, CODE, {})
-    with pytest.raises(StageError):  # it has no prompt
-        workers.run(encode, lambda event: seen.append(is_running(before)) if event.get("name") != "starting" else None)
-    assert not any(seen)
-    assert not is_running(before)
+    stubs.run(
+        encode_job(store), lambda event: seen.append(is_running(before)) if event["event"] == "progress" else None
+    )
+    assert seen == [False]
 
 
 def test_a_program_that_was_started_ahead_and_is_not_needed_ends_without_a_word(
@@ -158,7 +177,7 @@ def test_a_process_that_cannot_begin_is_started_no_more_than_once_for_a_job(
     """Besides one that was started ahead."""
     workers, job = replace_program(tmp_path, "raise SystemExit('no such library')"), export_job(store)
     if is_ahead:
-        workers._start(job.program)
+        workers.start(job.program)
     with pytest.raises(StageError) as error:
         workers.run(job, ignore)
     assert str(error.value).startswith(
@@ -168,23 +187,65 @@ def test_a_process_that_cannot_begin_is_started_no_more_than_once_for_a_job(
     assert workers.process_ids == {}
 
 
-@pytest.mark.parametrize("wait_s", [0, 3], ids=["importing", "waiting"])
-def test_a_program_that_was_started_ahead_ends_when_the_parent_is_killed(tmp_path: Path, wait_s: int):
+@pytest.mark.parametrize("then", ["time.sleep(60)", "pass"], ids=["importing", "waiting"])
+def test_a_program_that_was_started_ahead_ends_when_the_parent_is_killed(tmp_path: Path, then: str):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/__init__.py").touch()
+    edge = f"import time\nprint('imported', flush=True)\n{then}\ndef open_stage(): ...\n"
+    (tmp_path / "own/edge.py").write_text(edge)
     program = """
-import os, signal, sys, time
+import os, signal, time
 from pathlib import Path
-from stages.pipeline import export
+from stages.pipeline.stage import HOST, Program
 from stages.run.worker import Workers
 workers = Workers(Path.cwd(), Path("logs"))
-workers._start(export.STAGE.program)
-time.sleep(int(sys.argv[1]))
-print(workers.process_ids["export"], flush=True)
+workers.start(Program("own", HOST))
+while not any(log.read_text() == "imported\\n" for log in Path("logs").iterdir()):
+    time.sleep(0.01)
+print(workers.process_ids["own"], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    command = [sys.executable, "-c", program, str(wait_s)]
+    command = [sys.executable, "-c", program]
     ended = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert wait_until_gone(int(ended.stdout))
+
+
+def test_a_program_that_was_started_ahead_and_still_imports_does_not_keep_a_run_from_ending(
+    store: Store, tmp_path: Path
+):
+    workers = replace_program(tmp_path, "import time; time.sleep(60)")
+    workers.start(export_job(store).program)
+    process_id = workers.process_ids["export"]
+    began = time.monotonic()
+    workers.close()
+    assert time.monotonic() - began < IN_TIME_S
+    assert not is_running(process_id)
+
+
+def test_after_the_end_of_a_run_no_process_is_started(store: Store, stubs: Workers):
+    """Else a thread whose process has just been ended would start another one, which nobody ends."""
+    job = export_job(store)
+    stubs.run(job, ignore)
+    stubs.close()
+    with pytest.raises(StageError) as error:
+        stubs.run(job, ignore)
+    assert str(error.value) == "export: its process is not started, because this run is ending."
+    assert stubs.process_ids == {}
+
+
+def test_a_job_whose_process_is_ended_with_the_run_starts_no_other(store: Store, stubs: Workers):
+    job, events = export_job(store), []
+    stubs.start(job.program)
+
+    def end_all(event: Event) -> None:
+        events.append(event)
+        if event.get("name") == "starting":
+            stubs.close()
+
+    with pytest.raises(StageError, match=r"^export: its process is not started, because this run is ending\.$"):
+        stubs.run(job, end_all)
+    assert [event["event"] for event in events] == ["phase"]
 
 
 _HOLDING = """
@@ -193,8 +254,8 @@ from stages.machine.device_lock import hold_devices
 def open_stage():
     return run
 def run(job, draft, report):
-    hold_devices(["tpu-0"], lambda name, holder: report.is_waiting(f"waits for {name}"), folder=Path.cwd())
-    report.holds_devices()
+    hold_devices(["tpu-0"], lambda name, holder: report.show_waiting(f"waits for {name}"), folder=Path.cwd())
+    report.note_devices()
     (draft / job.makes.payload).write_bytes(b"x")
     return {}
 """
@@ -233,6 +294,19 @@ def test_an_accelerator_that_is_kept_for_the_next_job_is_given_up_for_a_run_that
         assert ending.result()["event"] == "result"
     assert workers.process_ids == {}
     other.close()
+
+
+def test_a_process_is_not_given_up_while_another_thread_looks_for_it(workers: Workers, holding: Job):
+    """With `doit -n 4` that thread would not find what it has just seen."""
+    workers.run(holding, ignore)
+    with ThreadPoolExecutor() as pool:
+        with workers._lock:
+            given_up = pool.submit(workers.give_up_devices)
+            with pytest.raises(TimeoutError):
+                given_up.result(0.2)
+            assert holding.program in workers._running
+        given_up.result(60)
+    assert workers.process_ids == {}
 
 
 def test_a_process_without_an_accelerator_is_kept(store: Store, workers: Workers):
