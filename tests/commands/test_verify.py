@@ -23,6 +23,7 @@ from stages.store.artifacts import Store
 from stages.store.manifest import NOTE, RUN
 from tests.builders import acting_as_nobody, collect, publish
 from tests.commands.store_commands import run_command
+from tests.interrupts import interruptible_children
 from tests.project import copy_built, copy_project, list_made, run_doit
 
 pytestmark = pytest.mark.processes
@@ -312,8 +313,9 @@ def test_ctrl_c_says_what_may_have_been_done(
     with (here / "artifacts/.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiter = threading.Thread(target=interrupt_who_waits_for_a_lock)
-        waiter.start()
-        assert run_command("verify", *arguments) == 1
+        with interruptible_children():  # and this process, likewise
+            waiter.start()
+            assert run_command("verify", *arguments) == 1
         waiter.join()
     assert capsys.readouterr().err == f"interrupted. {what}\n"
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -46,6 +47,13 @@ except KeyboardInterrupt:
 INTERRUPTS = (*ENDINGS, signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Whatever this process was started to ignore."""
+    with interruptible_children():
+        yield
+
+
 @pytest.mark.parametrize("number", ENDINGS)
 def test_a_process_in_the_middle_of_a_long_call_hears_a_signal_at_once_in_another_thread(number: signal.Signals):
     with subprocess.Popen([sys.executable, "-c", HEARD], stdout=subprocess.PIPE, text=True) as process:
@@ -59,9 +67,7 @@ def test_a_process_in_the_middle_of_a_long_call_hears_a_signal_at_once_in_anothe
 def test_ctrl_c_is_heard_too_and_is_still_an_interrupt():
     program = HEARD.replace("ctypes.CDLL(None).sleep(60)", "time.sleep(60)")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with interruptible_children():
-        process = subprocess.Popen([sys.executable, "-c", program], **pipes)
-    with process:
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         output, error = process.communicate(timeout=30)
@@ -103,9 +109,8 @@ def test_a_signal_is_heard_though_a_library_has_put_its_own_handler_in_its_place
 @pytest.mark.parametrize("number", INTERRUPTS)
 def test_the_first_signal_in_the_block_is_an_interrupt_and_all_that_follow_are_ignored(number: signal.Signals):
     """What is saved because of the first must not be lost by the second."""
-    with interruptible_children():
-        command = [sys.executable, "-c", INTERRUPTED, str(int(number))]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", INTERRUPTED, str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "saved\ninterrupted\n", "")
 
 
