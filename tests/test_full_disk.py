@@ -67,3 +67,13 @@ def test_clean_makes_room(root: Path):
     assert [*root.glob("disk/artifacts/*/*")] == []
     build = load_build(root, {})
     publish(build.store, build.graph.videos["demo"]["encode"])  # there is room again
+
+
+def test_a_run_that_was_found_to_have_room_keeps_it_from_its_compiled_programs(tmp_path: Path):
+    """Its artifacts take 1.1 MiB, its programs 1.8."""
+    root = copy_project(tmp_path)
+    with mounted(root / "artifacts", "size=2m"):
+        result = run_doit(root)
+        assert result.returncode == 0, result.stderr
+        assert "is not kept, so that the room stays for artifacts" in result.stdout + result.stderr
+        assert (root / "artifacts/videos/demo.mp4").exists()

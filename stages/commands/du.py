@@ -52,11 +52,16 @@ def _print(space: Space) -> None:
     ]
     rows.append(("in all", *(show_bytes(space.sum_of(kind)) for kind in KINDS), ""))
     print_table(("stage", *KINDS, "artifacts"), rows)
-    print()
     shared = [("shared by several of them", show_bytes(space.shared_bytes))] if space.shared_bytes else []
     videos = [(name, show_bytes(size_bytes)) for name, size_bytes in space.videos.items()]
-    print_table(("video", "its own"), [*videos, *shared])
-    print()
+    _print_more(("video", "its own"), [*videos, *shared])
     others = [*space.folders.items(), ("pins, leases and other records", space.record_bytes)]
     others += [("other files", space.other_bytes), ("the whole store", space.total_bytes)]
-    print_table(("besides", "bytes"), [(what, show_bytes(size_bytes)) for what, size_bytes in others if size_bytes])
+    _print_more(("besides", "bytes"), [(what, show_bytes(size_bytes)) for what, size_bytes in others if size_bytes])
+
+
+def _print_more(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A further table, unless it would be empty."""
+    if rows:
+        print()
+        print_table(heading, rows)

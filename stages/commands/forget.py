@@ -9,6 +9,7 @@ from doit.cmd_forget import Forget as DoitForget
 
 from stages.commands.faulty import explain_faults
 from stages.commands.one_message import OneMessage
+from stages.commands.work_done import print_work
 from stages.store.removal import forget_artifact
 
 
@@ -31,25 +32,30 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             selected += [tasks[name], *subtasks_iter(tasks, tasks[name])]
         selected = list({task.name: task for task in selected}.values())
         faults = explain_faults(task for task in selected if not self.dep_manager.status_is_ignore(task))
-        has_forgotten = [self._forget(task) for task in selected]
+        forgotten: list[str] = []
+        try:
+            for task in selected:
+                forgotten += self._forget(task)
+        except OSError:  # of one that cannot be forgotten: those before it are
+            self.outstream.write("".join(f"{line}\n" for line in forgotten))
+            raise
         self.dep_manager.close()
-        if not any(has_forgotten) and not faults:
-            self.outstream.write(f"nothing to forget.{_hint(selected)}\n")
-        for fault in faults:
-            self.outstream.write(f"{fault}\n")
-        return int(bool(faults))
+        lines = [*forgotten, *faults]
+        lines = lines or [f"nothing to forget.{_hint(selected)}"]
+        is_printed = print_work(
+            lambda: self.outstream.write("".join(f"{line}\n" for line in lines)), "; ".join(forgotten)
+        )
+        return int(bool(faults) or not is_printed)
 
-    def _forget(self, task: Any) -> bool:
-        """Whether there was anything: an artifact, or that the task is ignored, which is all that ends then."""
+    def _forget(self, task: Any) -> list[str]:
+        """What has ended, if anything: the artifact, or that the task is ignored, which is all that ends then."""
         is_ignored = self.dep_manager.status_is_ignore(task)
         self.dep_manager.remove(task.name)
         if is_ignored:
-            self.outstream.write(f"no longer ignored: {task.title()}\n")
-            return True
+            return [f"no longer ignored: {task.title()}"]
         if not (task.meta and "artifact" in task.meta and forget_artifact(Path(task.meta["artifact"]))):
-            return False
-        self.outstream.write(f"forgotten: {task.title()}\n")
-        return True
+            return []
+        return [f"forgotten: {task.title()}"]
 
 
 def _hint(selected: Sequence[Any]) -> str:

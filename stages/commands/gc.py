@@ -1,5 +1,6 @@
 """`doit gc`: delete what nobody needs any more."""
 
+import os
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand, names_of
+from stages.commands.work_done import print_work
 from stages.errors import ParamsError
 from stages.keys import ArtifactId
 from stages.machine.printable import printable
@@ -18,6 +20,7 @@ from stages.store.housekeeping import Limits, Outcome, collect_garbage
 from stages.store.leftovers import links_to_artifacts
 from stages.store.listing import describe, list_by_video
 from stages.store.quantities import Limit, parse_limit, show_bytes, show_seconds
+from stages.store.root_folder import require_writable
 
 # Options that are limits, each with what it limits.
 _LIMITS: Final[Mapping[str, str]] = MappingProxyType({
@@ -89,6 +92,8 @@ doit gc --keep 30d
             print(f"{root}: nothing has been made yet.")
             return 0
         faults = {} if options["skip_faulty"] else build.graph.faults
+        if not options["dry_run"]:
+            require_writable(root)
         outcome = collect_garbage(
             root,
             frozenset({*names_of(build), *_shown(build)}),
@@ -98,8 +103,12 @@ doit gc --keep 30d
             are_all_known=not faults,
             is_dry_run=options["dry_run"],
         )
-        report(outcome, build, now=now, is_dry_run=options["dry_run"])
-        _report_rest(outcome, limits.rest)
+
+        def print_all() -> None:
+            report(outcome, build, now=now, is_dry_run=options["dry_run"])
+            _report_rest(outcome, limits.rest)
+
+        is_printed = print_work(print_all, "" if options["dry_run"] else _sum_up(outcome))
         for fault in dict.fromkeys(str(Fault(error)) for error in faults.values()):
             print(fault, file=sys.stderr)
         if faults:
@@ -110,7 +119,7 @@ doit gc --keep 30d
             )
         for note in outcome.notes:
             print(note, file=sys.stderr)
-        return int(bool(faults) or bool(outcome.notes))
+        return int(bool(faults) or bool(outcome.notes) or not is_printed)
 
 
 def read_limits(options: Mapping[str, Any]) -> Limits:
@@ -151,8 +160,9 @@ def report(outcome: Outcome, build: Build, *, now: float, is_dry_run: bool) -> N
         print(f"{verb}: what was left of {_count(records)} after an earlier `doit gc`")
     for what, size_bytes in outcome.freed.items():
         print(f"{verb}: {what}, {show_bytes(size_bytes)}")
-    for link in outcome.links:
-        print(printable(f"{verb}: {link}, a link to a video that is gone"))
+    for link, target in outcome.links.items():
+        state = "goes" if is_dry_run and target in collected.payloads else "is gone"
+        print(printable(f"{verb}: {os.path.relpath(link)}, a link to a video that {state}"))
     if not (collected.payloads or records or outcome.freed or outcome.links):
         print("nothing to delete.")
 
@@ -173,6 +183,17 @@ def _report_rest(outcome: Outcome, limit: Limit | None) -> None:
             f"not touched, because it cannot be read: {_count(unreadable)}, "
             f"{show_bytes(sum(entry.size_bytes for entry in unreadable))}. `doit du --json` names them."
         )
+
+
+def _sum_up(outcome: Outcome) -> str:
+    """What was deleted, in a few words; "" where nothing was."""
+    size_bytes = sum(outcome.collected.payloads.values()) + sum(outcome.freed.values())
+    parts = [f"{_count(outcome.collected.payloads)}"] if outcome.collected.payloads else []
+    records = {*outcome.collected.records} - outcome.collected.payloads.keys()
+    parts += [f"what was left of {_count(records)}"] if records else []
+    parts += list(outcome.freed)
+    parts += [f"{len(outcome.links)} link{'' if len(outcome.links) == 1 else 's'}"] if outcome.links else []
+    return f"deleted: {', '.join(parts)} ({show_bytes(size_bytes)})" if parts else ""
 
 
 def _count(artifacts: Collection[object]) -> str:

@@ -7,17 +7,19 @@ from typing import Any
 
 from stages.commands.command_line import DEBUG
 from stages.commands.store_command import JSON, StoreCommand, print_table
+from stages.commands.work_done import print_work
 from stages.errors import ParamsError, StoreError
 from stages.keys import ArtifactId
-from stages.machine.printable import printable
+from stages.machine.printable import cut, local_time, printable
 from stages.request.names import near
-from stages.run.answers import Fault
 from stages.run.build import Build
 from stages.store.inventory import Inventory, list_artifacts, take_inventory
 from stages.store.pins import Pin, Pins, who_and_when
 from stages.store.quantities import show_bytes
+from stages.store.root_folder import require_writable
 
 _MIN_KEY = 6  # hex digits by which a key may be typed
+_MAX_NOTE = 60  # characters of a note, or of who has pinned, in a line
 
 
 class PinCommand(StoreCommand):
@@ -56,14 +58,16 @@ doit pin denoise:3f9ac1d2e0b4
             raise ParamsError("doit pin: name what to pin: videos, tasks or keys. `doit list --all` names them.")
         pins, inventory = Pins(build.store.root), take_inventory(build.store.root)
         new = [_pin(build, inventory, name, options["note"]) for name in names]
-        for pin in new:
-            before = pins.add(pin)
-            missing = [each for each in pin.artifacts if not inventory.is_there(each)]
-            state = "pinned" if before is None else f"pinned already, by {before.by} since {before.since}"
-            print(printable(f"{pin.title}: {state}: {pin.artifact.title} and what it is made from."))
-            if missing:
-                print(f"  not there: {', '.join(each.title for each in missing)}. `doit` makes what is missing.")
-        return 0
+        require_writable(build.store.root)
+        added = [(pin, pins.add(pin)) for pin in new]
+
+        def report() -> None:
+            for pin, before in added:
+                print(printable(f"{pin.title}: {_describe(pin, before)}"))
+                if missing := [each.title for each in pin.artifacts if not inventory.is_there(each)]:
+                    print(f"  not there: {', '.join(missing)}. `doit` makes what is missing.")
+
+        return int(not print_work(report, f"pinned: {', '.join(printable(pin.title) for pin in new)}"))
 
 
 class Unpin(StoreCommand):
@@ -85,11 +89,15 @@ is now. `doit pins` lists them.
             raise ParamsError("doit unpin: name what to unpin. `doit pins` lists what is pinned.")
         pins = Pins(build.store.root)
         found = {pin.artifact: pin for name in names for pin in _find_pins(build, pins.read(), name)}
-        for pin in found.values():
-            if pins.remove(pin):
-                note = f", {pin.note!r}" if pin.note else ""
+        require_writable(build.store.root)
+        removed = [pin for pin in found.values() if pins.remove(pin)]
+
+        def report() -> None:
+            for pin in removed:
+                note = f", {cut(pin.note, _MAX_NOTE)!r}" if pin.note else ""
                 print(printable(f"{pin.title}: unpinned: {pin.artifact.title}{note}."))
-        return 0
+
+        return int(not print_work(report, f"unpinned: {', '.join(printable(pin.title) for pin in removed)}"))
 
 
 class PinsCommand(StoreCommand):
@@ -100,7 +108,7 @@ class PinsCommand(StoreCommand):
     doc_usage = "[--json]"
     doc_description = """\
 Lists pins: what, its note, by whom, since when, and the bytes of all that it keeps. Artifacts that several pins keep
-are counted in each.
+are counted in each. Long notes are cut; --json prints all of them, and times in UTC.
 """
     cmd_options = (JSON, DEBUG)
 
@@ -112,18 +120,29 @@ are counted in each.
         elif not pins:
             print("nothing is pinned.")
         else:
-            rows = [
-                (pin.name, pin.artifact.title, pin.note, pin.by, pin.since, show_bytes(_size(inventory, pin)))
-                for pin in pins
-            ]
+            rows = [(*_texts(pin), show_bytes(_size(inventory, pin))) for pin in pins]
             print_table(("video", "artifact", "note", "by", "since", "bytes"), rows, num_texts=5)
         return 0
 
 
+def _texts(pin: Pin) -> tuple[str, ...]:
+    """A row of the table: what is longer than a line of it stands in full in `doit pins --json`."""
+    note, by = cut(printable(pin.note), _MAX_NOTE), cut(printable(pin.by), _MAX_NOTE)
+    return pin.name, pin.artifact.title, note, by, local_time(pin.since)
+
+
+def _describe(pin: Pin, before: Pin | None) -> str:
+    what = f"{pin.artifact.title} and what it is made from."
+    if before is None:
+        return f"pinned: {what}"
+    note = "; its note is changed" if pin.note not in ("", before.note) else ""
+    return f"pinned already, by {before.by} since {local_time(before.since)}{note}: {what}"
+
+
 def _pin(build: Build, inventory: Inventory, name: str, note: str) -> Pin:
-    """The pin of what a name means. Raises ParamsError: it means nothing, or more than one thing."""
+    """The pin of what a name means. Raises StagesError: nothing, more than one thing, or a video with a fault."""
     if name in build.graph.faults:
-        raise ParamsError(str(Fault(build.graph.faults[name])))
+        raise build.graph.faults[name]
     if name in build.graph.videos:
         *before, last = (node.artifact for node in build.graph.videos[name].values())
         return Pin(last, tuple(before), name=name, note=note, **who_and_when())

@@ -1,5 +1,6 @@
 """What the commands on the store share: `gc`, `pin`, `unpin`, `pins`, `du` and `verify`."""
 
+import getopt
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from doit.cmd_base import Command
+from doit.cmdparse import CmdParseError
 
 from stages.commands.command_line import CommandLine, read_overrides
 from stages.errors import ParamsError, StagesError
@@ -50,10 +52,30 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
             return 0
         return super().parse_execute(in_args)
 
+    def _parse(self, arguments: Sequence[str]) -> tuple[Any, list[str]]:
+        """As CommandLine's. Raises CmdParseError: also where an option has no value, or several."""
+        options, names = super()._parse(arguments)
+        parser, typed = self.cmdparser, dict[str, list[str]]()
+        for option, value in getopt.gnu_getopt(list(arguments), parser.get_short(), parser.get_long())[0]:
+            found = parser.get_option(option)[0]
+            if found.type is not bool:
+                typed.setdefault(found.long, []).append(value)
+        for option, values in typed.items():
+            if "" in values:
+                raise CmdParseError(f"doit {self.get_name()}: --{option}: has no value. Give it one, or leave it out.")
+            if len(values) > 1:
+                raise CmdParseError(
+                    f"doit {self.get_name()}: --{option} is given {len(values)} times ({', '.join(values)}). Give it "
+                    "once."
+                )
+        return options, names
+
     def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
         """Do it; the exit code. What stops it is one message."""
         try:
-            return self.act(self._load(pos_args), opt_values, pos_args)
+            code = self.act(self._load(pos_args), opt_values, pos_args)
+            sys.stdout.flush()  # a reader who has left is noticed here, however much is printed
+            return code
         except BrokenPipeError:
             find_fault_of_stdout()  # the rest is dropped: who reads it has seen enough
             return _FAILURE

@@ -3,11 +3,13 @@
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand, names_of
+from stages.commands.work_done import print_work
 from stages.errors import ParamsError, StagesError
 from stages.keys import ArtifactId, Node
 from stages.models.wording import name_some
@@ -15,7 +17,7 @@ from stages.request.selection import select_nodes
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes, size, speed
 from stages.run.display import duration, open_display
-from stages.run.rebuild import Rebuilt, rebuild
+from stages.run.rebuild import Rebuilt, rebuild, require_comparable
 from stages.store.artifacts import Store
 from stages.store.damage import Damage, mark
 from stages.store.manifest import DAMAGED_RUN, RUN
@@ -98,12 +100,17 @@ doit verify --rebuild denoise
             self.interrupted = "Some of what is damaged may be marked, so that `doit` makes it again."
         refused = mark(store, found.damaged)
         videos = names_of(build) if found.damaged or found.unread else {}
-        for damage in found.damaged:
-            print(f"{_name(videos, damage.artifact)}: {_describe(damage, videos, refused.get(damage.artifact))}")
-        for unread in found.unread:
-            print(f"{_name(videos, unread.artifact)}: {unread.message}")
-        print(_summarize(found, seconds))
-        return int(bool(found.damaged or found.unread))
+
+        def report() -> None:
+            for damage in found.damaged:
+                print(f"{_name(videos, damage.artifact)}: {_describe(damage, videos, refused.get(damage.artifact))}")
+            for unread in found.unread:
+                print(f"{_name(videos, unread.artifact)}: {unread.message}")
+            print(_summarize(found, seconds))
+
+        marked = [each.artifact.title for each in found.damaged if each.artifact not in refused]
+        is_printed = print_work(report, f"marked as damaged: {', '.join(marked)}" if marked else "")
+        return int(bool(found.damaged or found.unread) or not is_printed)
 
 
 def _name(videos: Mapping[ArtifactId, Sequence[str]], artifact: ArtifactId) -> str:
@@ -149,29 +156,63 @@ def _count_more(number: int, is_one: str, are_many: str, what: str) -> str:
 
 
 def _rebuild_all(build: Build, nodes: Sequence[Node], *, is_debug: bool) -> int:
-    """Make nodes again, one after the other; whether one is not equal, or could not be made."""
-    screen, code = open_display(), _EQUAL
+    """Make nodes again, one after the other; whether one is not equal, or could not be made.
+
+    What cannot be compared is refused before the first is made.
+    """
+    refused: list[Node] = []
+
+    @contextmanager
+    def refusing(node: Node) -> Iterator[None]:
+        try:
+            yield
+        except StagesError as error:
+            if is_debug:
+                traceback.print_exc()
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            refused.append(node)
+
+    for node in nodes:
+        with refusing(node):
+            require_comparable(build, node)
+    screen, results = open_display(), list[Rebuilt]()
     try:
-        for node in nodes:
-            try:
+        for node in [each for each in nodes if each not in refused]:
+            with refusing(node):
                 with screen.show(node, build.graph.videos_of(node), "to compare") as view:
                     result = rebuild(build, node, view)
-            except StagesError as error:
-                if is_debug:
-                    traceback.print_exc()
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-                code = _FAILURE
-                continue
-            print(f"{node.title}: {_explain(result)}")
-            code = code if result.is_equal else _FAILURE
+                print(f"{node.title}: {_explain(result, node)}")
+                results.append(result)
     finally:
         build.runner.close()
         screen.close()
         build.store.sweep_drafts()
-    return code
+    print(_count_rebuilt(results, len(refused)))
+    return _EQUAL if not refused and all(map(_is_good, results)) else _FAILURE
 
 
-def _explain(result: Rebuilt) -> str:
+def _is_good(result: Rebuilt) -> bool:
+    return result.is_equal and not result.damage
+
+
+def _count_rebuilt(results: Sequence[Rebuilt], num_refused: int) -> str:
+    """What the last line says."""
+    num_damaged = sum(bool(result.damage) for result in results)
+    num_equal = sum(map(_is_good, results))
+    num_other = len(results) - num_damaged - num_equal
+    parts = [
+        f"{num_equal} equal to the bit",
+        f"{num_other} with other bytes" if num_other else "",
+        f"{num_damaged} of which the stored file is damaged" if num_damaged else "",
+    ]
+    head = f"{len(results)} artifact{'' if len(results) == 1 else 's'} made again"
+    head += f": {', '.join(filter(None, parts))}." if results else "."
+    return head + (f" {num_refused} could not be compared." if num_refused else "")
+
+
+def _explain(result: Rebuilt, node: Node) -> str:
+    if result.damage:
+        return f"{result.damage}. {_explain_beside_damage(result)} `doit verify {node.title}` marks it as damaged."
     if result.is_equal:
         return "equal to the bit"
     found = [
@@ -180,6 +221,15 @@ def _explain(result: Rebuilt) -> str:
         if isinstance(each, str) or each["num_unequal"]
     ]
     return f"other bytes; {result.fault or '; '.join(found) or 'equal values'}"
+
+
+def _explain_beside_damage(result: Rebuilt) -> str:
+    """What the bytes that were made again are, where those that are stored are not what was published."""
+    if result.is_as_published:
+        return "What was made again is what the manifest says."
+    if result.is_equal:
+        return "What was made again has the same bytes, so that it may be the manifest that is wrong."
+    return "What was made again is neither: how far it is from what was published cannot be measured any more."
 
 
 def _measures(difference: Mapping[str, int | float]) -> str:

@@ -24,7 +24,7 @@ from stages.errors import StoreError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
 from stages.machine.host_memory import return_freed_memory
 from stages.machine.jax_internals import hardware_fingerprint, kept_arguments
-from stages.machine.kept_programs import FOLDER, MAX_BYTES
+from stages.machine.kept_programs import FOLDER, find_limit
 from stages.machine.private_folder import PrivateFolder, open_private
 from stages.machine.versions import versions_of
 
@@ -94,15 +94,15 @@ def compile_in_memory(program: Program) -> Executable:
 class Executables:
     """The compiled programs of one store. Any number of processes may use it at a time."""
 
-    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, store: Path, *, warn: Callable[[str], None], max_bytes: int | None = None) -> None:
         """Open nothing yet; the folder is created when something is compiled.
 
         Args:
             store: the store's root.
             warn: is called once for each thing that cannot be kept or loaded, with the reason and the fix.
-            max_bytes: of all files together; the least recently used are deleted first.
+            max_bytes: of all files together; the least recently used are deleted first. None: what the disk allows.
         """
-        self._path = store / FOLDER
+        self._store, self._path = store, store / FOLDER
         self._max_bytes = max_bytes
         self._send_warning = warn
         self._sent: set[str] = set()
@@ -151,8 +151,17 @@ class Executables:
     def _keep(self, folder: PrivateFolder, name: Digest, program: Program, compiled: jax.stages.Compiled) -> None:
         """Write a program's file, and delete files beyond the limit. A failure costs time and nothing else."""
         try:
-            folder.write(name, serialize_executable.serialize(compiled)[0])
-            folder.trim(self._max_bytes)
+            payload = serialize_executable.serialize(compiled)[0]
+            limit = find_limit(self._store) if self._max_bytes is None else self._max_bytes
+            if len(payload) > limit:
+                self._warn(
+                    f"the {program.name} is not kept, so that the room stays for artifacts: it has "
+                    f"{_mib(len(payload))}, and compiled programs may take {_mib(limit)} on this disk. Each process "
+                    "compiles it again."
+                )
+                return
+            folder.write(name, payload)
+            folder.trim(limit)
         except OSError as error:
             self._warn(
                 f"{self._path}: cannot be written ({error.strerror}), so that each process compiles the {program.name} "
@@ -221,6 +230,10 @@ def _explain(error: Exception) -> str:
     """One line of an error of any kind."""
     text = " ".join(str(error).split())
     return text if isinstance(error, StoreError) else f"{type(error).__name__}: {text}"
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.2f} MiB"
 
 
 def _timed(get: Callable[[], jax.stages.Compiled], *, was_loaded: bool = False) -> Executable:

@@ -33,6 +33,8 @@ def open_lock(path: Path, *, mode: int | None = None, follows_links: bool = True
         try:  # not both in one: in a sticky folder the kernel can refuse O_CREAT for a file of another user
             descriptor = open_descriptor(path, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except FileExistsError:
+            if path.is_symlink() and not path.exists():  # or it would be tried for ever
+                raise OSError(errno.EINVAL, "is a link to nothing", os.fspath(path)) from None
             continue
         if mode is not None:
             os.fchmod(descriptor, mode)

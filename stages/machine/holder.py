@@ -7,14 +7,13 @@ import os
 import pwd
 import secrets
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from stages.machine.json_files import decode_json, parse_json
-from stages.machine.printable import printable
+from stages.machine.printable import local_time, printable
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_TEXT = 100  # characters
@@ -69,10 +68,7 @@ class Holder:
         return self.machine == this_machine()
 
     def __str__(self) -> str:
-        since = self.since
-        with suppress(ValueError, OverflowError):  # no time, or none of this time zone
-            since = f"{datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M:%S}"
-        return printable(f"{self.user} on {self.host} (process {self.process}, since {since})")
+        return printable(f"{self.user} on {self.host} (process {self.process}, since {local_time(self.since)})")
 
 
 def read_holder(text: bytes) -> Holder | None:

@@ -3,12 +3,39 @@
 executables.py decides what is kept there.
 """
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from stages.machine.private_folder import open_private
 
 FOLDER = ".executables"  # in a store's root
 MAX_BYTES = 4 * 2**30  # of all files together; the least recently used are deleted first
+# Nor are they more than this part of what would be free without them: a run asks the disk for the room of its artifacts
+# before it knows how large its programs are, and losing a program costs a minute, losing an artifact's room the run.
+_PART_OF_FREE = 16
+
+
+def find_limit(store: Path) -> int:
+    """How many bytes all kept programs of a store may take at present. Raises OSError: the disk cannot be asked."""
+    disk = os.statvfs(store)
+    if not disk.f_blocks:  # a file system that does not say how large it is
+        return MAX_BYTES
+    return min(MAX_BYTES, (disk.f_bavail * disk.f_frsize + size_of_programs(store)) // _PART_OF_FREE)
+
+
+def size_of_programs(store: Path) -> int:
+    """Bytes of all kept programs. Raises OSError: the folder cannot be read."""
+    try:
+        with os.scandir(store / FOLDER) as files:
+            found = [*files]
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    size_bytes = 0
+    for file in found:
+        with suppress(FileNotFoundError):  # another process deletes files, too
+            size_bytes += file.stat(follow_symlinks=False).st_size
+    return size_bytes
 
 
 def trim_programs(

@@ -1,5 +1,20 @@
 """Text that others may have written, as it can be shown to people: on one line, and without orders to a terminal."""
 
+from contextlib import suppress
+from datetime import datetime
+
+
+def cut(text: str, max_chars: int) -> str:
+    """As much of a text as there is room for; where some is left out, the last character says so."""
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
+
+
+def local_time(text: str) -> str:
+    """A time in ISO 8601 as people here read it, by this machine's time zone; another text as it is."""
+    with suppress(ValueError, OverflowError):  # no time, or none of this time zone
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
+    return text
+
 
 def printable(text: str) -> str:
     r"""A text with single spaces in place of white space, and `\x1b` and the like in place of what has no picture.

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.machine.kept_programs import size_of_programs
+
 _FILES = 4  # an artifact: its folder, payload, manifest.json, run.json
 _DRAFT_FILES = 3  # beside one of them that is being written: the draft's folder, one in it, and its lock
 _GIB, _MIB = 2**30, 2**20
@@ -49,7 +51,7 @@ def find_shortages(store: Path, needs: Sequence[Need], *, downloads: Mapping[Pat
         faults.append(
             f"{store}: has room for {describe_bytes(disk.free_bytes)}, and this run takes at least "
             f"{describe_bytes(needed_bytes)} ({_describe(needs, here_bytes)}). Make room (`doit clean` removes "
-            f"artifacts), ask for fewer videos, or {_ELSEWHERE}."
+            f"artifacts{_describe_programs(store)}), ask for fewer videos, or {_ELSEWHERE}."
         )
     elif disk.counts_files and needed_files > disk.free_files:
         faults.append(
@@ -105,6 +107,17 @@ def _describe(needs: Iterable[Need], download_bytes: int) -> str:
             sizes.setdefault(need.stage, []).append(need.size_bytes)
     parts = [f"{len(found)} x {stage}: {describe_bytes(sum(found))}" for stage, found in sizes.items()]
     return ", ".join(parts + ([f"downloads: {describe_bytes(download_bytes)}"] if download_bytes else []))
+
+
+def _describe_programs(store: Path) -> str:
+    """What of a store can go and costs time alone."""
+    try:
+        size_bytes = size_of_programs(store)
+    except OSError:
+        return ""
+    if not size_bytes:
+        return ""
+    return f"; `doit gc --keep-programs 0` removes {describe_bytes(size_bytes)} of compiled programs"
 
 
 def _device(path: Path) -> int:

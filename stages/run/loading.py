@@ -1,12 +1,9 @@
 """Reads a project's stages and parameters, and gives the build that follows from them."""
 
-import errno
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.errors import StoreError
 from stages.pipeline.stages import read_pipeline
 from stages.request.graph import build_graph
 from stages.request.params import load_params
@@ -16,6 +13,7 @@ from stages.run.worker import Workers
 from stages.store.artifacts import Store
 from stages.store.layout import LOGS
 from stages.store.leases import Leases
+from stages.store.root_folder import require_folder, require_writable
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
 
@@ -31,8 +29,7 @@ def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool =
     pipeline = read_pipeline(root)
     params = load_params(root, overrides, pipeline)
     store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)
-    if not is_read_only:
-        _ensure_writable(store.root)
+    (require_folder if is_read_only else require_writable)(store.root)
     leases = Leases(store.root)
     leases.sweep()
     store.sweep_drafts()
@@ -60,15 +57,3 @@ def _tell_of_reading(path: Path, size_bytes: int) -> None:
         "`doit verify` reads several files at a time.",
         file=sys.stderr,
     )
-
-
-def _ensure_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written ({error.strerror}). "
-            "Fix its permissions, or set `artifacts` in params/machine.toml to another folder."
-        ) from error

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.errors import StageError
+from stages.errors import StageError, UnreadableError
 from stages.keys import Node
 from stages.machine.json_files import parse_json
 from stages.machine.lifeline import run_module
@@ -38,11 +38,16 @@ class Rebuilt:
 
     Attributes:
         is_equal: whether the files are equal to the bit.
+        is_as_published: whether what came out has the digest that the manifest says.
+        damage: what is wrong with the file in the store, in words; "" when it is what was published. Nothing is
+            measured against a damaged one.
         differences: of each tensor, or of the pictures; empty when the files are equal.
         fault: why the files could not be measured, in words; "" when they could.
     """
 
     is_equal: bool
+    is_as_published: bool
+    damage: str = ""
     differences: Differences = field(default_factory=dict)
     fault: str = ""
 
@@ -59,7 +64,7 @@ def rebuild(build: Build, node: Node, observe: Callable[[Event], None]) -> Rebui
         StoreError: an artifact is damaged, or the store cannot be written.
     """
     store = Store(build.store.root)
-    _require(store, node)
+    require_comparable(build, node)
     with Drafts(store.root).new() as space:
         elsewhere = Store(space)
         for artifact in node.input_artifacts:
@@ -71,10 +76,12 @@ def rebuild(build: Build, node: Node, observe: Callable[[Event], None]) -> Rebui
         with suppress(OSError):  # without it, the checkpoint is read once more
             shutil.copy(store.root / STAT_CACHE, space / STAT_CACHE)
         build.runner.run(replace(build.job(node), store=space), observe)
-        return _compare(build, node, store.payload(node.artifact), elsewhere.payload(node.artifact))
+        return _compare(build, store.present_manifest(node.artifact), elsewhere.payload(node.artifact))
 
 
-def _require(store: Store, node: Node) -> None:
+def require_comparable(build: Build, node: Node) -> None:
+    """Find out, before anything is made, whether a node can be made again and compared. Raises as `rebuild`."""
+    store = Store(build.store.root)
     manifest = store.manifest(node.artifact)
     if manifest is None:
         raise StageError(f"{node.title}: is not in the store: there is nothing to compare with. `doit` makes it.")
@@ -101,24 +108,43 @@ def _explain_absence(store: Store, manifest: Manifest) -> str | None:
     return "was deleted by `doit gc`" if store.is_collected(artifact) else f"has lost its file {manifest.payload}"
 
 
-def _compare(build: Build, node: Node, stored: Path, made: Path) -> Rebuilt:
-    if stored.stat().st_size == made.stat().st_size and digest_file(stored) == digest_file(made):
-        return Rebuilt(is_equal=True)
+def _compare(build: Build, manifest: Manifest, made: Path) -> Rebuilt:
+    """What was made again, beside what is stored and what the manifest says of it, which need not be the same."""
+    node = manifest.node
+    stored = build.store.folder(node.artifact) / manifest.payload
+    try:
+        digest = digest_file(stored)
+    except OSError as error:
+        raise UnreadableError(stored, error) from error
+    made_digest = digest_file(made)
+    is_equal, is_as_published = made_digest == digest, made_digest == manifest.digest
+    if digest != manifest.digest:
+        damage = f"{stored}: is damaged: xxh3 is {digest}, the manifest says {manifest.digest}"
+        return Rebuilt(is_equal, is_as_published, damage)
+    return Rebuilt(is_equal, is_as_published) if is_equal else _measure(build, node, stored, made)
+
+
+def _measure(build: Build, node: Node, stored: Path, made: Path) -> Rebuilt:
+    """How far apart two files with other bytes are."""
     own = f"{build.program_of(node).package}.{_MODULE}"
     if find_spec(own):
         module = own
     elif build.pipeline[node.stage].makes.tensors:
         module = _OF_TENSORS
     else:
-        return Rebuilt(is_equal=False, fault=f"no program measures the difference of {stored.suffix} files")
+        return _differing(fault=f"no program measures the difference of {stored.suffix} files")
     ended = run_module(module, str(stored), str(made), cwd=build.root)
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or [f"{module} ended with exit code {ended.returncode}"]
-        return Rebuilt(is_equal=False, fault=lines[-1])
+        return _differing(fault=lines[-1])
     try:
-        return Rebuilt(is_equal=False, differences=_read_differences(ended.stdout))
+        return _differing(_read_differences(ended.stdout))
     except ValueError as error:
-        return Rebuilt(is_equal=False, fault=f"{module} has to print one JSON object and nothing else: {error}")
+        return _differing(fault=f"{module} has to print one JSON object and nothing else: {error}")
+
+
+def _differing(differences: Differences | None = None, *, fault: str = "") -> Rebuilt:
+    return Rebuilt(is_equal=False, is_as_published=False, differences=differences or {}, fault=fault)
 
 
 def _read_differences(printed: str) -> Differences:

@@ -6,14 +6,14 @@ killed writer has left can be distinguished from what is being written. Nobody r
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from stages.errors import StoreError
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock, wait_for_lock
-from stages.machine.regular_files import open_descriptor
+from stages.machine.regular_files import is_damage, open_descriptor, reason_of
+from stages.store.deep_folders import delete_folder
 from stages.store.layout import DRAFTS
 from stages.store.sharing import lock_mode, make_folder, share
 
@@ -30,11 +30,27 @@ class Drafts:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep all other processes and threads from renaming anything until the block ends."""
+        """Keep all other processes and threads from renaming anything until the block ends.
+
+        Raises:
+            StoreError: what has the lock's name is no file.
+            OSError: it can neither be opened nor made.
+        """
         self._root.mkdir(parents=True, exist_ok=True)
-        with _closing(open_lock(self._root / _LOCK, mode=lock_mode(self._root))) as lock:
+        with _closing(self._open_lock()) as lock:
             wait_for_lock(lock)  # without locks, leases keep writers of one artifact apart
             yield
+
+    def _open_lock(self) -> int:
+        lock = self._root / _LOCK
+        try:
+            return open_lock(lock, mode=lock_mode(self._root))
+        except OSError as error:
+            if not is_damage(error) or not os.path.lexists(lock):
+                raise
+            raise StoreError(
+                f"{lock}: cannot be locked ({reason_of(error)}). Delete what is in its place: it is made again."
+            ) from error
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -120,6 +136,7 @@ def _closing(descriptor: int) -> Iterator[int]:
 
 def _delete(lock: Path) -> None:
     """Delete a draft. Its lock file goes last, so that a sweep finds what could not be deleted."""
-    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    with suppress(OSError):
+        delete_folder(lock.with_suffix(""))
     if not lock.with_suffix("").exists():
         lock.unlink(missing_ok=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from stages.errors import StoreError
 from stages.store.drafts import Drafts, sync
+from stages.store.layout import LOGS
+from stages.store.root_folder import require_writable
 from stages.store.sharing import make_folder
 
 # An empty folder, which may be there: of several runs each can put its own in its place.
@@ -36,11 +38,14 @@ def find_folder_faults(
     stages = dict.fromkeys(stages)
     if stages:
         try:
+            require_writable(root)
             with Drafts(root).new() as space:
                 if fault := _attempt(root, space.parent, lambda: _write(space)):
                     return [fault]  # then nothing else can be tried
                 faults.append(_attempt(root, root, lambda: sync(root)))
                 faults += [_attempt(root, root / stage, _publishing(space, root, stage)) for stage in stages]
+                if os.path.lexists(logs := root / LOGS):
+                    faults.append(_attempt(root, logs, lambda: _write_in(logs)))
         except StoreError as error:
             return [str(error)]
     faults += map(_explain_kept, replaced)
@@ -62,6 +67,12 @@ def _write(space: Path) -> None:
     file.write_bytes(b"1")
     sync(file)
     sync(space)
+    file.unlink()
+
+
+def _write_in(folder: Path) -> None:
+    file = folder / f"{_PROBE}-{secrets.token_hex(8)}"
+    file.touch()
     file.unlink()
 
 

@@ -3,7 +3,7 @@
 Knows no parameters: it is given the artifacts that they need. The order in which artifacts go is in collection.py.
 """
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +56,7 @@ class Outcome:
         kept: artifacts that had to stay.
         collected: artifacts, and what of them.
         freed: bytes of all else, by what it is.
-        links: to videos that are gone.
+        links: to videos that are gone, or would be, each with the artifact that it leads to.
         notes: what could not be done, and why.
     """
 
@@ -64,7 +64,7 @@ class Outcome:
     kept: Set[ArtifactId]
     collected: Collected
     freed: dict[str, int]
-    links: Collection[Path]
+    links: Mapping[Path, ArtifactId]
     notes: Collection[str]
 
 
@@ -213,7 +213,7 @@ def take_answers(root: Path) -> Inventory:
     return Inventory({entry.artifact: entry for entry in entries if entry is not None})
 
 
-def _dangling(root: Path, going: Collection[ArtifactId]) -> list[Path]:
+def _dangling(root: Path, going: Collection[ArtifactId]) -> dict[Path, ArtifactId]:
     """Links that would point to nothing."""
-    links = links_to_artifacts(root).items()
-    return sorted(link for link, (artifact, payload) in links if artifact in going or not payload.exists())
+    links = sorted(links_to_artifacts(root).items())
+    return {link: artifact for link, (artifact, payload) in links if artifact in going or not payload.exists()}

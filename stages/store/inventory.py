@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from stages.keys import FROM_FILE, KEY_NAME, STAGE_NAME, ArtifactId, Key
-from stages.machine.regular_files import read_regular
+from stages.machine.regular_files import is_damage, read_regular
 from stages.store.layout import NO_STAGES
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, NOTE, OWN_FILES, RUN, Manifest
 from stages.store.usage import read_rebuild_s, run_file
@@ -167,9 +167,19 @@ def _folders(folder: Path) -> list[Path]:
     """Folders in a folder, by name; none where it is not there."""
     try:
         with os.scandir(folder) as found:
-            return sorted(Path(entry.path) for entry in found if entry.is_dir())
+            return sorted(Path(entry.path) for entry in found if _is_folder(entry))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one. Raises OSError: that cannot be known."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if is_damage(error):  # a link that leads back to itself: it is somebody's, and no artifact
+            return False
+        raise
 
 
 def read_entry(found: tuple[Path, ArtifactId]) -> Entry | None:

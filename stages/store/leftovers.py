@@ -101,16 +101,19 @@ def links_to_artifacts(root: Path) -> Mapping[Path, tuple[ArtifactId, Path]]:
     return found
 
 
-def unlink_dangling(root: Path) -> list[Path]:
-    """Delete the links to payloads that are gone; which ones. The next `doit` makes those of present videos anew."""
-    deleted = []
+def unlink_dangling(root: Path) -> dict[Path, ArtifactId]:
+    """Delete the links to payloads that are gone; which ones, and what they led to.
+
+    The next `doit` makes those of present videos anew.
+    """
+    deleted = {}
     with Drafts(root).exclusive():  # so that no artifact gets its name between the look and the deletion
-        for link, (_, payload) in links_to_artifacts(root).items():
+        for link, (artifact, payload) in sorted(links_to_artifacts(root).items()):
             with suppress(OSError):
                 if not os.path.lexists(payload):
                     link.unlink()
-                    deleted.append(link)
-    return sorted(deleted)
+                    deleted[link] = artifact
+    return deleted
 
 
 def size_of_folder(folder: Path) -> int:

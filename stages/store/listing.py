@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from stages.keys import FROM_FILE, ArtifactId
-from stages.machine.printable import printable
+from stages.machine.printable import cut, printable
 from stages.store.collection import cost_to_have_again
 from stages.store.inventory import Inventory
 from stages.store.quantities import show_bytes, show_seconds
@@ -50,7 +50,7 @@ class Group:
     @property
     def title(self) -> str:
         """What stands above the artifacts."""
-        prompt = self.prompt if len(self.prompt) <= _MAX_PROMPT else f"{self.prompt[: _MAX_PROMPT - 1]}…"
+        prompt = cut(self.prompt, _MAX_PROMPT)
         return f"{printable(', '.join(self.names))}: {prompt}" if self.names else prompt
 
 
@@ -63,8 +63,8 @@ def list_by_video(
 ) -> Sequence[Group]:
     """Artifacts by video and prompt, the largest group first.
 
-    An artifact does not know of which video it was. It gets the names of those whose present artifacts, or links, share
-    its prompt.
+    An artifact does not know of which video it was. It gets the names of the videos whose present artifacts, or links,
+    were made from it; without any, those of all that share its prompt.
 
     Args:
         inventory: of the store.
@@ -73,18 +73,21 @@ def list_by_video(
         going: what is to be taken as gone.
     """
     by_prompt: dict[str, set[str]] = {}
+    by_artifact: dict[ArtifactId, set[str]] = {}
     for artifact, own in names.items():
         by_prompt.setdefault(prompt_of(inventory, artifact), set()).update(own)
-    listed = sorted(((prompt_of(inventory, artifact), artifact) for artifact in artifacts), key=lambda pair: pair[0])
+        for each in inventory.ancestors([artifact]):
+            by_artifact.setdefault(each, set()).update(own)
+
+    def heading(artifact: ArtifactId) -> tuple[str, tuple[str, ...]]:
+        prompt = prompt_of(inventory, artifact)
+        return prompt, tuple(sorted(by_artifact.get(artifact) or by_prompt.get(prompt) or ()))
+
     groups = [
-        Group(
-            prompt,
-            tuple(sorted(by_prompt.get(prompt, ()))),
-            tuple(_line(inventory, artifact, going) for _, artifact in members),
-        )
-        for prompt, members in groupby(listed, key=lambda pair: pair[0])
+        Group(prompt, own, tuple(_line(inventory, artifact, going) for artifact in members))
+        for (prompt, own), members in groupby(sorted(artifacts, key=heading), key=heading)
     ]
-    return sorted(groups, key=lambda group: (-group.size_bytes, group.prompt))
+    return sorted(groups, key=lambda group: (-group.size_bytes, group.prompt, group.names))
 
 
 def prompt_of(inventory: Inventory, artifact: ArtifactId) -> str:

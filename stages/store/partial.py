@@ -8,7 +8,6 @@ before or the new one. (Folders would take two renames, with nothing between the
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from stages.errors import StoreError
 from stages.keys import KEY_NAME, STAGE_NAME, ArtifactId, JsonValue, Key, canonical_json, digest_bytes
 from stages.machine.json_files import decode_json, parse_json
 from stages.machine.regular_files import open_descriptor, reason_of
+from stages.store.deep_folders import delete_folder
 from stages.store.drafts import Drafts, make_durable, sync
 from stages.store.layout import PARTIAL
 from stages.store.sharing import make_folder
@@ -154,7 +154,7 @@ class PartialStates:
             if stat.S_ISDIR(folder.lstat().st_mode):
                 with suppress(FileNotFoundError, IsADirectoryError, PermissionError):  # what is not whole is nothing
                     (folder / _STATE).unlink()
-                shutil.rmtree(folder)
+                delete_folder(folder)
             else:
                 folder.unlink()
         except (FileNotFoundError, NotADirectoryError):

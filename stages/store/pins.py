@@ -35,7 +35,7 @@ class Pin:
         name: of the video, as it was called when it was pinned; "" of a single artifact.
         note: the person's words.
         by: user and host.
-        since: when, ISO 8601, UTC.
+        since: when it was first pinned, ISO 8601, UTC.
     """
 
     artifact: ArtifactId
@@ -173,12 +173,9 @@ def _versions(files: Iterable[os.DirEntry[str]]) -> Iterator[tuple[Path, int, in
 
 
 def _merge(before: Pin, pin: Pin) -> Pin:
-    """What was pinned first, with what the second pin says besides."""
+    """What was pinned first, by whom and when, with what the second pin says besides."""
     made_from = tuple(dict.fromkeys((*before.made_from, *pin.made_from)))
-    merged = replace(before, name=before.name or pin.name, made_from=made_from)
-    if pin.note in ("", before.note):
-        return merged
-    return replace(merged, note=pin.note, by=pin.by, since=pin.since)
+    return replace(before, name=before.name or pin.name, note=pin.note or before.note, made_from=made_from)
 
 
 def who_and_when() -> dict[str, str]:

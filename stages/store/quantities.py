@@ -13,7 +13,8 @@ _BYTES: Final[Mapping[str, int]] = MappingProxyType({
     **{f"{letter}IB": _BINARY**power for power, letter in enumerate("KMGTP", 1)},
 })  # fmt: skip
 _SECONDS: Final[Mapping[str, int]] = MappingProxyType({"H": 3600, "D": 86_400, "W": 7 * 86_400})
-_QUANTITY = re.compile(r"(?P<number>[0-9]{1,12}(\.[0-9]{1,9})?) ?(?P<unit>[A-Za-z]{0,3})")
+_QUANTITY = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?(?P<unit>[A-Za-z]{0,3})")
+_MAX_DIGITS = 12  # far beyond every disk and every age
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -40,6 +41,8 @@ def parse_limit(text: str) -> Limit:
     match = _QUANTITY.fullmatch(text.strip())
     if match is not None:
         number, unit = float(match["number"]), match["unit"].upper()
+        if number >= 10**_MAX_DIGITS and (unit in _BYTES or unit in _SECONDS):
+            raise ValueError(f"is too large: the number may have {_MAX_DIGITS} digits")
         if unit in _BYTES:
             return Limit(size_bytes=int(number * _BYTES[unit]))
         if unit in _SECONDS:

@@ -8,6 +8,7 @@ import pytest
 from doit.exceptions import TaskFailed
 
 from tests.commands.doit_here import run_doit
+from tests.full_stream import UNPRINTED, FullStream
 
 
 def tasks(cleaned: list[str]) -> list[Mapping[str, Any]]:
@@ -47,3 +48,16 @@ def test_a_dry_run_removes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run_doit(tmp_path, tasks(cleaned), "clean", "--dry-run", "encode") == 0
     assert cleaned == []
     assert capsys.readouterr().out == "would be removed, if it is there: encode\n"
+
+
+def test_where_nothing_can_be_printed_all_is_removed_and_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    tasks = [
+        {"basename": name, "actions": [], "clean": [lambda name=name: print(f"removed: {name}")]}
+        for name in ("encode", "denoise")
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", FullStream())
+        assert run_doit(tmp_path, tasks, "clean", "encode", "denoise") == 1
+    assert capsys.readouterr().err == f"{UNPRINTED} Done all the same: removed: encode, denoise.\n"

@@ -54,3 +54,11 @@ def test_videos_that_cannot_be_read_are_noted(root: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == (
         "note: what these need is among the rest, because they cannot be read: harbour. `doit list` says why.\n"
     )
+
+
+@pytest.mark.usefixtures("root")
+def test_a_table_without_a_line_has_no_heading(capsys: pytest.CaptureFixture[str]):
+    assert run_command("du") == 0
+    stages, videos = (part.splitlines() for part in capsys.readouterr().out.split("\n\n"))
+    assert stages[-1].startswith("in all ")
+    assert videos[-1].split() == ["demo", "0", "B"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.commands.doit_here import run_doit
+from tests.full_stream import UNPRINTED, FullStream
 
 
 @pytest.fixture
@@ -85,3 +86,13 @@ def test_a_video_that_cannot_be_made_fails_after_all_others_are_forgotten(
     assert run_doit(tmp_path, tasks, "forget", *names) == 1
     assert capsys.readouterr().out.endswith("ParamsError: broken\n")
     assert forgotten(tmp_path) == (set() if names == ["harbour"] else {"encode", "decode"})
+
+
+def test_where_nothing_can_be_printed_it_is_said_what_was_forgotten(
+    tmp_path: Path, tasks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", FullStream())
+        assert run_doit(tmp_path, tasks, "forget", "encode", "decode") == 1
+    assert forgotten(tmp_path) == {"encode", "decode"}
+    assert capsys.readouterr().err == f"{UNPRINTED} Done all the same: forgotten: encode:1; forgotten: decode:1.\n"

@@ -8,8 +8,10 @@ import pytest
 from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.store.artifacts import Store
 from stages.store.pins import Pins
+from stages.store.video_links import VideoLinks
 from tests.builders import collect
 from tests.commands.store_commands import build_project, make, run_command, states
+from tests.mounts import mounted
 from tests.store.leases_held import held
 
 
@@ -223,3 +225,52 @@ def test_help_says_what_stays(root: Path, capsys: pytest.CaptureFixture[str]):
     assert run_command("gc", "--help") == 0
     assert "Always keeps what the present parameters need" in capsys.readouterr().out
     assert not (root / "artifacts").exists()
+
+
+def test_a_link_that_would_lead_nowhere_is_said_to_go_before_and_to_be_of_what_is_gone_after(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    make(root)
+    old = make(root, denoise_seed="7")
+    links = VideoLinks(Store(root / "artifacts"), suffix=".mp4")
+    links.point_to("slow", old["export"].artifact)
+    what = "artifacts/videos/slow.mp4, a link to a video that"
+    for arguments, said in ((["--dry-run"], f"would be deleted: {what} goes\n"), ([], f"deleted: {what} is gone\n")):
+        assert run_command("gc", "--keep", "0", *arguments) == 0
+        printed = capsys.readouterr().out
+        assert said in printed
+        assert ('slow: "A red circle' in printed) == bool(arguments)  # and not "demo, slow"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep", "1d", "--keep", "2d"], "doit gc: --keep is given 2 times (1d, 2d). Give it once.\n"),
+        (["--keep-logs=0", "--keep-l", "0"], "doit gc: --keep-logs is given 2 times (0, 0). Give it once.\n"),
+        (["--keep="], "doit gc: --keep: has no value. Give it one, or leave it out.\n"),
+        (["--keep-programs="], "doit gc: --keep-programs: has no value. Give it one, or leave it out.\n"),
+        (
+            ["--keep", "99999999999999999999999999d"],
+            "ParamsError: doit gc: --keep 99999999999999999999999999d: is too large: the number may have 12 digits.\n",
+        ),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_one_message_and_nothing_is_deleted(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+):
+    old = make(root, denoise_seed="7")
+    assert run_command("gc", *arguments) == 1
+    assert capsys.readouterr() == ("", message)
+    assert {*states(root, old)} <= {"fresh"}
+
+
+def test_on_a_store_that_may_only_be_read_it_says_so_and_a_dry_run_works(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    with mounted(root / "artifacts", "ro"):
+        assert run_command("gc", "--dry-run") == 0
+        assert run_command("gc") == 1
+    assert capsys.readouterr().err == (
+        f"StoreError: {root}/artifacts: is on a read-only file system. Mount it for writing, or set `artifacts` in "
+        "params/machine.toml to another folder.\n"
+    )

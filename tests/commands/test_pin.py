@@ -2,10 +2,13 @@
 
 import json
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stages.machine.printable import local_time
 from stages.store.pins import Pin, Pins
 from tests.commands.store_commands import build_project, make, run_command
 
@@ -64,6 +67,55 @@ def test_pinning_again_says_who_has_pinned_it(root: Path, capsys: pytest.Capture
     assert len(pins(root)) == 1
 
 
+def test_pinning_again_with_another_note_says_that_the_note_is_changed_and_keeps_the_time(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    nodes = make(root)
+    run_command("pin", "demo", "--note", "shown")
+    (before,) = pins(root)
+    before = replace(before, since="2026-01-02T03:04:05+00:00")
+    (file,) = Pins(root / "artifacts").files()
+    file.write_text(before.to_json())
+    capsys.readouterr()
+    since = f"pinned already, by {before.by} since {local_time(before.since)}"
+    what = f"{nodes['export'].title} and what it is made from.\n"
+    for note, said in (("other", "; its note is changed"), ("other", "")):
+        assert run_command("pin", "demo", "--note", note) == 0
+        assert capsys.readouterr().out == f"demo: {since}{said}: {what}"
+        assert pins(root) == [replace(before, note="other")]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_long_note_is_cut_in_the_table_and_whole_in_json(capsys: pytest.CaptureFixture[str]):
+    note = "line\n" * 20_000
+    assert run_command("pin", "demo", "--note", note) == 0
+    capsys.readouterr()
+    assert run_command("pins") == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    shown = f"{'line ' * 11}line…"
+    assert shown in row
+    assert row.index(shown) == heading.index("note")
+    assert len(row) < 200
+    assert run_command("pins", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["note"] == note
+
+
+@pytest.mark.usefixtures("root")
+def test_times_are_shown_as_people_here_read_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    run_command("pin", "demo")
+    (file,) = Pins(Path("artifacts")).files()
+    file.write_text(re.sub(r'"since": ".*?"', '"since": "2026-11-29T18:48:29+00:00"', file.read_text()))
+    capsys.readouterr()
+    monkeypatch.setenv("TZ", "XXX-3")
+    time.tzset()
+    try:
+        assert run_command("pins") == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "  2026-11-29 21:48:29  " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -96,7 +148,9 @@ def test_without_a_name_it_is_said_where_names_are(capsys: pytest.CaptureFixture
 def test_a_video_that_cannot_be_made_cannot_be_pinned(root: Path, capsys: pytest.CaptureFixture[str]):
     (root / "params/videos/harbour.toml").write_text("[denoise\n")
     assert run_command("pin", "harbour") == 1
-    assert "params/videos/harbour.toml: not valid TOML" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("ParamsError: params/videos/harbour.toml: not valid TOML")
+    assert said.count("ParamsError") == 1
 
 
 def test_unpinning_a_video_takes_all_pins_away_that_were_made_under_its_name(

@@ -1,7 +1,6 @@
 """Commands that only read work on a store that cannot be written; the others say so before they begin."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from stages.run.loading import load_build
 from tests.builders import files_below, publish
+from tests.mounts import mounted
 from tests.preflight_builders import build_figures, publish_answer
 from tests.project import DOIT, copy_project, environment
 
@@ -144,18 +144,18 @@ def test_what_would_make_something_is_one_message_before_anything_runs(root: Pat
     done = doit(root, *command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"StoreError: {root / 'artifacts/.drafts'}: cannot be written (Permission denied). Set `artifacts` in "
-        "params/machine.toml to a folder that can.\n"
+        f"StoreError: {root / 'artifacts'}: cannot be written (Permission denied). Fix its permissions, or set "
+        "`artifacts` in params/machine.toml to another folder.\n"
     )
 
 
-def test_a_pin_that_cannot_be_written_is_one_message(root: Path):
-    pin = doit(root, "pin", "demo")
-    assert (pin.returncode, pin.stdout) == (1, "")
-    assert re.fullmatch(
-        rf"StoreError: {root}/artifacts/pins/export-\w+.json: cannot be written \(Permission denied\). Make room "
-        "or fix its permissions; nothing was pinned.\n",
-        pin.stderr,
+@pytest.mark.parametrize("command", [["pin", "demo"], ["gc"]])
+def test_a_command_on_the_store_that_cannot_write_it_is_one_message(root: Path, command: list[str]):
+    done = doit(root, *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"StoreError: {root / 'artifacts'}: cannot be written (Permission denied). Fix its permissions, or set "
+        "`artifacts` in params/machine.toml to another folder.\n"
     )
 
 
@@ -163,8 +163,21 @@ def test_where_there_is_no_store_and_none_can_be_made_tasks_are_listed(root: Pat
     for name in ("dodo.py", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     shutil.copytree(root / "params", tmp_path / "params")
-    (tmp_path / "artifacts").write_text("in its place")
-    done = doit(tmp_path, "list", "--all", "--status")
+    with mounted(tmp_path / "disk", "ro"):
+        done = doit(tmp_path, "list", "--all", "--status", f"machine.artifacts={tmp_path}/disk/artifacts")
     assert (done.returncode, done.stderr) == (0, "")
     assert "R export:" in done.stdout
+
+
+def test_what_is_in_place_of_the_store_is_said_to_be_there_and_stays(root: Path, tmp_path: Path):
+    for name in ("dodo.py", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    shutil.copytree(root / "params", tmp_path / "params")
+    (tmp_path / "artifacts").write_text("in its place")
+    done = doit(tmp_path, "list", "--all", "--status")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"StoreError: {tmp_path}/artifacts: is a file, and not a folder. Move it away, or set `artifacts` in "
+        "params/machine.toml to another folder.\n"
+    )
     assert (tmp_path / "artifacts").read_text() == "in its place"

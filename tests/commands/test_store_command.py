@@ -1,8 +1,6 @@
 """What the commands on the whole store share."""
 
-import errno
 import io
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.store_commands import build_project, make, run_command
+from stages.store.pins import Pins
+from tests.commands.store_commands import build_project, make, run_command, states
+from tests.full_stream import UNPRINTED, FullStream, UnreadStream
 from tests.project import DOIT, copy_project, environment
 
 COMMANDS = ("gc", "du", "pin", "unpin", "pins", "verify")
@@ -66,16 +66,70 @@ def test_what_stdout_cannot_take_is_no_fault_of_the_store(
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", FullStream())
         assert run_command(command) == 1
-    assert capsys.readouterr().err == (
-        "what is printed cannot be written (No space left on device). Send it to a file with room, or to /dev/null.\n"
+    assert capsys.readouterr().err == f"{UNPRINTED}\n"
+
+
+@pytest.mark.parametrize("stream", [FullStream, UnreadStream])
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [
+        (["pin", "demo", "encode"], "pinned: demo, {encode}"),
+        (["unpin", "demo", "encode"], "unpinned: demo, {encode}"),
+        (["gc", "--keep", "0"], "deleted: 4 artifacts (102 kB)"),
+    ],
+    ids=lambda part: part[0] if isinstance(part, list) else "",
+)
+def test_what_was_done_is_said_where_the_rest_cannot_be_printed(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stream: type[io.StringIO],
+    *,
+    command: list[str],
+    done: str,
+):
+    encode = make(root)["encode"].title
+    other = make(root, encode_prompt="other")
+    command = [encode if word == "encode" else word for word in command]
+    if command[0] == "unpin":
+        assert run_command("pin", *command[1:]) == 0
+        capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream())
+        assert run_command(*command) == 1
+    fault = UNPRINTED if stream is FullStream else "what is printed cannot be written (nobody reads it)."
+    assert capsys.readouterr().err == f"{fault} Done all the same: {done.format(encode=encode)}.\n"
+    assert len(Pins(root / "artifacts").read()) == 2 * (command[0] == "pin")
+    assert {*states(root, other)} == ({"absent"} if command[0] == "gc" else {"fresh"})
+
+
+@pytest.mark.parametrize("command", ["gc", "du", "pins"])
+@pytest.mark.usefixtures("root")
+def test_a_reader_who_has_left_is_told_nothing_where_nothing_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", UnreadStream())
+        assert run_command(command) == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_strange_store_is_said_by_each_to_be_what_it_is(root: Path, capsys: pytest.CaptureFixture[str], command: str):
+    (root / "artifacts").symlink_to("nowhere")
+    assert run_command(command, *(["demo"] if command in {"pin", "unpin"} else [])) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"StoreError: {root}/artifacts: is a link to nothing: nowhere is not there. Make that folder, mount its disk, "
+        "or delete the link.\n",
     )
 
 
-class FullStream(io.StringIO):
-    """As stdout of `PYTHONUNBUFFERED=1 doit > /dev/full`."""
-
-    def write(self, _text: str) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("command", ["gc", "du", "pin", "pins"])
+def test_a_stray_link_in_the_store_stops_nothing(root: Path, command: str):
+    make(root)
+    (root / "artifacts/artifacts").symlink_to("artifacts")
+    assert run_command(command, *(["demo"] if command == "pin" else [])) == 0
 
 
 @pytest.mark.usefixtures("root")

@@ -186,20 +186,38 @@ def test_rebuild_says_whether_the_bytes_are_equal(root: Path):
     code = build.code[build.program_of(node).package]
     publish(build.store, node, save({"latents": latents}), code)
     ended, lines, errors = verify(root, "--rebuild", *names)
-    assert (ended, lines[-1], errors) == (0, f"{node.title}: equal to the bit", "")
+    assert (ended, lines[-2:], errors) == (
+        0,
+        [f"{node.title}: equal to the bit", "1 artifact made again: 1 equal to the bit."],
+        "",
+    )
     publish(build.store, node, save({"latents": latents + np.float32(0.25)}), code)
     ended, lines, errors = verify(root, *names, "--rebuild")
     assert (ended, errors) == (1, "")
-    assert lines[-1] == (
-        f"{node.title}: other bytes; latents: 1,536 of 1,536 values differ, by 0.25 at most, PSNR 24.1 dB"
-    )
+    assert lines[-2:] == [
+        f"{node.title}: other bytes; latents: 1,536 of 1,536 values differ, by 0.25 at most, PSNR 24.1 dB",
+        "1 artifact made again: 0 equal to the bit, 1 with other bytes.",
+    ]
 
 
-def test_rebuild_goes_on_after_what_cannot_be_compared(root: Path):
+def test_rebuild_says_that_the_stored_file_is_the_damaged_one(built: Path, tmp_path: Path):
+    root = copy_built(built, tmp_path / "project")
+    node, path = damage(root, "export")
+    said = (path.parent / "manifest.json").read_text().split('"digest": "')[1][:32]
+    code, lines, errors = verify(root, "--rebuild", "export")
+    assert (code, errors) == (1, "")
+    assert lines[-2:] == [
+        f"{node.title}: {path}: is damaged: xxh3 is {digest_file(path)}, the manifest says {said}. What was made again "
+        f"is what the manifest says. `doit verify {node.title}` marks it as damaged.",
+        "1 artifact made again: 0 equal to the bit, 1 of which the stored file is damaged.",
+    ]
+
+
+def test_rebuild_refuses_what_cannot_be_compared_before_it_makes_anything(root: Path):
     _, node = node_of(root, "export", export_fps="9")
     code, lines, errors = verify(root, "--rebuild", "export", "export.fps=9")
     assert code == 1
-    assert lines == [f"{node.title}  demo  (to compare)"]
+    assert lines == ["0 artifacts made again. 1 could not be compared."]
     assert errors == (
         f"StageError: {node.title}: is not in the store: there is nothing to compare with. `doit` makes it.\n"
     )

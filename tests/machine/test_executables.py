@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from jax.sharding import SingleDeviceSharding
 
 from stages.machine.executables import FOLDER, Executable, Executables, Program, compile_in_memory
 from stages.machine.private_folder import open_private
+from tests.mounts import mounted
 
 pytestmark = pytest.mark.compiles
 
@@ -186,6 +188,21 @@ def test_a_program_that_cannot_be_written_is_compiled_with_a_warning(tmp_path: P
     assert warnings[-1] == (
         f"{tmp_path / FOLDER}: cannot be written (Is a directory), so that each process compiles the double again. "
         "Make room, or set `artifacts` in params/machine.toml to a folder that can be written."
+    )
+
+
+def test_a_program_that_would_take_the_room_of_artifacts_is_not_kept(tmp_path: Path):
+    size = len(serialize_executable.serialize(double().compile())[0])
+    disk_bytes = 8 * size
+    with mounted(tmp_path / "small", f"size={disk_bytes}") as store:
+        warnings: list[str] = []
+        assert not Executables(store, warn=warnings.append).compile(double()).was_loaded
+        assert [*(store / FOLDER).iterdir()] == []
+    (warning,) = warnings
+    assert re.fullmatch(
+        rf"the double is not kept, so that the room stays for artifacts: it has {size / 2**20:.2f} MiB, and compiled "
+        r"programs may take 0\.\d\d MiB on this disk\. Each process compiles it again\.",
+        warning,
     )
 
 

@@ -71,3 +71,9 @@ def test_a_link_is_refused_where_it_is_not_to_be_followed(tmp_path: Path):
     with pytest.raises(OSError, match="symbolic links"):
         open_lock(tmp_path / "lock", follows_links=False)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_link_to_nothing_in_place_of_a_lock_is_an_error_and_is_not_tried_for_ever(tmp_path: Path):
+    (tmp_path / "lock").symlink_to("nowhere")
+    with pytest.raises(OSError, match="is a link to nothing"):
+        open_lock(tmp_path / "lock")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from stages.errors import StoreError
-from stages.machine.kept_programs import FOLDER, trim_programs
+from stages.machine.kept_programs import FOLDER, MAX_BYTES, find_limit, size_of_programs, trim_programs
 from stages.machine.private_folder import open_private
+from tests.mounts import mounted
 
 DAY_NS = 86_400 * 10**9
 
@@ -60,3 +61,22 @@ def test_a_folder_that_others_can_write_to_is_left_alone(store: Path):
     with pytest.raises(StoreError, match="is not a folder that you own with mode 0700"):
         trim_programs(store, 0)
     assert programs(store) == {"1", "2", "3"}
+
+
+def test_the_size_of_programs_is_that_of_their_files(store: Path):
+    assert size_of_programs(store) == 3 * SIZE
+    assert size_of_programs(store / "elsewhere") == 0
+
+
+def test_programs_take_a_sixteenth_at_most_of_what_would_be_free_without_them(tmp_path: Path):
+    with mounted(tmp_path / "disk", "size=4m") as disk:
+        assert find_limit(disk) == 2**22 // 16
+        (disk / "artifact").write_bytes(bytes(2**20))
+        (disk / FOLDER).mkdir()
+        (disk / FOLDER / "kept").write_bytes(bytes(2**16))
+        assert find_limit(disk) == 3 * 2**20 // 16
+
+
+def test_on_a_large_disk_programs_have_a_limit_of_their_own(tmp_path: Path):
+    with mounted(tmp_path / "disk", "size=1024g") as disk:
+        assert find_limit(disk) == MAX_BYTES

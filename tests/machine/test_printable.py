@@ -1,10 +1,12 @@
 """What is shown of a text that somebody else may have written."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.machine.printable import printable
+from stages.machine.printable import cut, local_time, printable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,25 @@ def test_it_is_one_line_without_orders_to_a_terminal(text: str, shown: str):
 def test_of_any_text_all_has_a_picture_and_can_be_encoded(text: str):
     assert printable(text).isprintable()
     printable(text).encode()
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", ""), ("abcd", "abcd"), ("abcde", "abc…")])
+def test_what_is_cut_says_so_in_its_last_character(text: str, shown: str):
+    assert cut(text, 4) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-11-29T18:48:29+00:00", "2026-11-29 21:48:29"),
+        ("2026-11-29T18:48:29-02:00", "2026-11-29 23:48:29"),
+        ("yesterday", "yesterday"),
+        ("9999-12-31T23:59:59+00:00", "9999-12-31T23:59:59+00:00"),  # in this time zone there is no such year
+    ],
+)
+def test_a_time_is_that_of_this_time_zone(monkeypatch: pytest.MonkeyPatch, text: str, shown: str):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-3")
+        time.tzset()
+        assert local_time(text) == shown
+    time.tzset()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.machine.kept_programs import FOLDER
 from stages.run.disk_space import Need, describe_bytes, find_shortages, peak_bytes
 from tests.mounts import mounted, use_up_inodes
 
@@ -45,6 +46,17 @@ def test_what_cannot_fit_is_said_with_what_takes_it(tmp_path: Path):
             f"{store}: has room for 6.00 MiB, and this run takes at least 8.00 MiB (1 x denoise: 1.00 MiB, 1 x decode: "
             "3.00 MiB, downloads: 4.00 MiB). Make room (`doit clean` removes artifacts), ask for fewer videos, or "
             f"{ELSEWHERE}"
+        ]
+
+
+def test_compiled_programs_are_named_with_their_bytes_and_what_removes_them(tmp_path: Path):
+    with mounted(tmp_path / "disk", "size=2m") as store:
+        (store / FOLDER).mkdir()
+        (store / FOLDER / "program").write_bytes(bytes(MIB))
+        assert find_shortages(store, [Need("decode", 3 * MIB)], downloads={}) == [
+            f"{store}: has room for 1.00 MiB, and this run takes at least 3.00 MiB (1 x decode: 3.00 MiB). Make room "
+            "(`doit clean` removes artifacts; `doit gc --keep-programs 0` removes 1.00 MiB of compiled programs), ask "
+            f"for fewer videos, or {ELSEWHERE}"
         ]
 
 

@@ -92,8 +92,9 @@ def test_the_store_lies_where_the_machine_settings_say(root: Path, tmp_path: Pat
 
 def test_a_store_that_cannot_be_written_is_reported(root: Path):
     (root / "artifacts").write_text("a file")
-    with pytest.raises(StoreError, match=r"artifacts: cannot be written \(.*\). Fix its permissions, or set"):
-        load_build(root, {})
+    for is_read_only in (False, True):
+        with pytest.raises(StoreError, match=r"/artifacts: is a file, and not a folder\."):
+            load_build(root, {}, is_read_only=is_read_only)
 
 
 def test_wrong_parameters_leave_no_store_behind(root: Path):

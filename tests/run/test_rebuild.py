@@ -62,7 +62,7 @@ def publish_latents(build: Build, latents: np.ndarray) -> Node:
 
 def test_what_comes_out_equal_is_equal_to_the_bit(root: Path):
     build = load_build(root, FROM_FILE)
-    assert make_again(build, publish_latents(build, LATENTS)) == Rebuilt(is_equal=True)
+    assert make_again(build, publish_latents(build, LATENTS)) == Rebuilt(is_equal=True, is_as_published=True)
 
 
 def test_other_values_are_measured(root: Path):
@@ -76,6 +76,23 @@ def test_other_values_are_measured(root: Path):
     assert (measured["num_unequal"], measured["max_abs"]) == (1, 0.5)
     value_range = float(other.max() - other.min())
     assert measured["psnr_db"] == pytest.approx(10 * np.log10(value_range**2 / (0.25 / LATENTS.size)))
+
+
+@pytest.mark.parametrize(
+    ("published", "stored", "is_equal", "is_as_published"),
+    [(0.0, 1.0, False, True), (1.0, 2.0, False, False), (1.0, 0.0, True, False)],
+    ids=["as the manifest says", "as neither says", "as it is stored"],
+)
+def test_a_damaged_file_is_told_from_a_result_that_differs(
+    root: Path, published: float, stored: float, *, is_equal: bool, is_as_published: bool
+):
+    build = load_build(root, FROM_FILE)
+    node = publish_latents(build, LATENTS + np.float32(published))
+    path = build.store.payload(node.artifact)
+    before = digest_file(path)
+    path.write_bytes(save({"latents": LATENTS + np.float32(stored)}))
+    damage = f"{path}: is damaged: xxh3 is {digest_file(path)}, the manifest says {before}"
+    assert make_again(build, node) == Rebuilt(is_equal, is_as_published, damage)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +112,9 @@ def test_a_projects_own_measurement_that_prints_something_else_is_said_to(
     build = load_build(root, FROM_FILE)
     found = make_again(build, publish_latents(build, LATENTS + 1))
     assert found == Rebuilt(
-        is_equal=False, fault=f"own_measurement has to print one JSON object and nothing else: {fault}"
+        is_equal=False,
+        is_as_published=False,
+        fault=f"own_measurement has to print one JSON object and nothing else: {fault}",
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from stages.errors import StoreError
 from stages.store.drafts import Drafts, make_durable
+from tests.trees import make_deep
 
 
 def left_in(root: Path) -> list[str]:
@@ -29,6 +30,7 @@ def test_what_a_killed_writer_has_left_is_swept_and_what_is_being_written_stays(
 import os, signal, sys
 from pathlib import Path
 from stages.store.drafts import Drafts
+from tests.trees import make_deep
 with Drafts(Path(sys.argv[1])).new() as space:
     (space / "half").write_text("x")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -80,3 +82,9 @@ def test_files_get_the_permissions_that_the_umask_asks_for(tmp_path: Path):
     (folder / "private").touch(0o600)
     make_durable(folder)
     assert stat.S_IMODE((folder / "private").stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) & 0o666
+
+
+def test_what_was_left_in_a_draft_goes_however_deep_it_is(tmp_path: Path):
+    with Drafts(tmp_path).new() as space:
+        make_deep(space / "folder", 1500)
+    assert left_in(tmp_path) == []

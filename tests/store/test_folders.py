@@ -81,13 +81,49 @@ def test_what_is_no_folder_is_named_each(root: Path, make: Callable[[Path], None
     ]
 
 
-@pytest.mark.parametrize("name", ["", ".drafts"])
-def test_a_file_in_place_of_the_store_or_its_drafts_is_one_message(root: Path, name: str):
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("")
+def test_a_file_in_place_of_the_drafts_is_one_message(root: Path):
+    root.mkdir()
+    (root / ".drafts").write_text("")
     (fault,) = find(root)
     assert fault.startswith(f"{root}/.drafts: cannot be written (")
     assert fault.endswith("). Set `artifacts` in params/machine.toml to a folder that can.")
+
+
+def test_what_is_in_place_of_the_store_is_said_once(root: Path):
+    root.write_text("")
+    assert find(root) == [f"{root}: is a file, and not a folder. Move it away, or {ELSEWHERE}"]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "is a FIFO, not a file"),
+        (Path.mkdir, "Is a directory"),
+        (lambda lock: lock.symlink_to("nowhere"), "is a link to nothing"),
+        (lambda lock: lock.symlink_to(lock.name), "Too many levels of symbolic links"),
+    ],
+    ids=["FIFO", "folder", "link to nothing", "link to itself"],
+)
+def test_what_is_no_lock_in_its_place_is_named(root: Path, make: Callable[[Path], None], reason: str):
+    root.mkdir()
+    make(root / ".lock")
+    assert find(root) == [f"{root}/.lock: cannot be locked ({reason}). Delete what is in its place: it is made again."]
+
+
+def test_a_file_in_place_of_the_logs_is_named(root: Path):
+    root.mkdir()
+    (root / "logs").write_text("")
+    assert find(root) == [f"{root}/logs: is no folder. Move away what is in its place."]
+
+
+def test_logs_that_cannot_be_written_are_named(root: Path):
+    root.mkdir()
+    with mounted(root / "logs", "ro"):
+        assert find(root) == [
+            f"{root}/logs: cannot be written (Read-only file system). Make room or fix its permissions, or {ELSEWHERE}"
+        ]
+    assert find(root) == []
+    assert [*(root / "logs").iterdir()] == []
 
 
 def test_a_stage_on_another_file_system_is_named(root: Path, tmp_path: Path):
@@ -116,10 +152,7 @@ def test_what_may_only_be_read_is_named(root: Path):
         ]
     with mounted(root, "ro"):
         (fault,) = find(root)
-    assert fault == (
-        f"{root}/.drafts: cannot be written (Read-only file system). Set `artifacts` in params/machine.toml to a "
-        "folder that can."
-    )
+    assert fault == f"{root}: is on a read-only file system. Mount it for writing, or {ELSEWHERE}"
 
 
 def test_a_file_system_without_inodes_is_named_once(root: Path):

@@ -125,7 +125,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(store: Store):
     done = gc(store)
     assert said.collected.payloads == done.collected.payloads
     assert (said.freed, said.links) == (done.freed, done.links)
-    assert done.links == [store.root / "videos/demo.mp4"]
+    assert [*done.links] == [store.root / "videos/demo.mp4"]
     assert done.freed == {"logs": len("printed")}
 
 
@@ -270,7 +270,7 @@ def test_what_cannot_be_deleted_is_noted(store: Store, monkeypatch: pytest.Monke
         raise PermissionError(1, "Operation not permitted", str(path))
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    monkeypatch.setattr("stages.store.partial.shutil.rmtree", refuse)
+    monkeypatch.setattr("stages.store.partial.delete_folder", refuse)
     assert gc(store).notes == [
         f"{state.parent}: cannot be deleted (Operation not permitted)",
         f"{answer.title}: cannot be deleted (Operation not permitted)",

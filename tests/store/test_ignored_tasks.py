@@ -11,6 +11,7 @@ import pytest
 
 from stages.errors import StoreError
 from stages.store.ignored_tasks import IGNORED, IgnoredTasks
+from tests.mounts import fill, mounted
 
 
 def test_what_was_added_and_not_removed_is_read_by_another_process(tmp_path: Path):
@@ -74,7 +75,7 @@ def refusal(file: Path, reason: str) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b"", "it is empty"),
         (b'["demo"', "Expecting ',' delimiter: line 1 column 8 (char 7)"),
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"demo": 1}', "it is no list of names of tasks"),
@@ -108,14 +109,14 @@ def test_a_pipe_a_folder_and_a_link_to_itself_are_refused_at_once(tmp_path: Path
 
 
 def test_what_cannot_be_written_is_one_message_and_the_file_stays(tmp_path: Path):
-    tasks = IgnoredTasks(tmp_path)
-    tasks.change(add=["demo"])
-    (tmp_path / ".lock").unlink()
-    (tmp_path / ".lock").mkdir()
-    with pytest.raises(StoreError) as refused:
-        tasks.change(add=["harbour"])
-    assert str(refused.value) == (
-        f"{tmp_path / IGNORED}: cannot be written (Is a directory). Make room or fix its permissions, and run it "
-        "again; nothing has changed."
-    )
-    assert json.loads((tmp_path / IGNORED).read_text()) == ["demo"]
+    with mounted(tmp_path / "disk", "size=1m") as root:
+        tasks = IgnoredTasks(root)
+        tasks.change(add=["demo"])
+        fill(root)
+        with pytest.raises(StoreError) as refused:
+            tasks.change(add=["harbour"])
+        assert str(refused.value) == (
+            f"{root / IGNORED}: cannot be written (No space left on device). Make room or fix its permissions, and run "
+            "it again; nothing has changed."
+        )
+        assert json.loads((root / IGNORED).read_text()) == ["demo"]

@@ -181,3 +181,11 @@ def test_a_use_changes_the_stamp_of_an_artifact_and_so_does_making_it_again(stor
         act()
         stamps.add(take_inventory(store.root).entries[node.artifact].stamp)
     assert len(stamps) == 3
+
+
+def test_a_link_that_leads_back_to_itself_is_no_artifact_and_stops_nothing(store: Store):
+    video = build_video()
+    before = fill(store, video)
+    (store.root / "artifacts").symlink_to("artifacts")
+    (store.root / "encode" / ("f" * 32)).symlink_to("f" * 32)
+    assert take_inventory(store.root) == before

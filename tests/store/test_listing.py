@@ -77,3 +77,16 @@ def test_a_prompt_gives_no_orders_to_a_terminal(store: Store):
     video = build_video(prompt="\x1b[2Jcleared")
     fill(store, video)
     assert prompt_of(take_inventory(store.root), video["encode"].artifact) == '"\\x1b[2Jcleared"'
+
+
+def test_what_a_video_alone_was_made_from_has_its_name_and_not_that_of_others_with_its_prompt(store: Store):
+    demo, slow = build_video(seed=1), build_video(seed=2)
+    inventory = fill(store, demo, slow)
+    names = {demo["export"].artifact: {"demo"}, slow["export"].artifact: {"slow"}}
+    groups = list_by_video(inventory, [*ids(slow, "encode", "decode"), *ids(demo, "decode")], names)
+    found = {line.artifact: group.names for group in groups for line in group.lines}
+    assert found == {
+        slow["encode"].artifact: ("demo", "slow"),  # which both were made from
+        slow["decode"].artifact: ("slow",),
+        demo["decode"].artifact: ("demo",),
+    }

@@ -204,3 +204,8 @@ def test_a_prompt_that_looks_like_a_checksum_changes_nothing():
     node = Node("encode", {"prompt": '{\n  "checksum": "' + "0" * 32 + '",\n'}, {}, {})
     manifest = replace(MANIFEST, stage="encode", key=node.key, parameters=node.parameters, components={}, inputs={})
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_an_empty_file_is_said_to_be_empty():
+    with pytest.raises(ValueError, match=r"^it is empty$"):
+        Manifest.from_json("")

@@ -18,6 +18,7 @@ from stages.keys import ArtifactId, Key, canonical_json, digest_bytes
 from stages.store.artifacts import Store
 from stages.store.partial import PartialState, PartialStates
 from tests.builders import build_node, publish
+from tests.trees import make_deep
 
 ARTIFACT = ArtifactId("denoise", Key("a" * 32))
 OTHER = ArtifactId("denoise", Key("b" * 32))
@@ -136,7 +137,7 @@ def test_a_file_that_holds_what_it_should_is_read(states: PartialStates):
         (header(), "it holds 0 bytes, not 9"),
         (b"[" * 100_000, "it is nested too deeply"),
         (header(facts={"step": 1}).replace(b"1", b"9" * 5000), "it has a number of thousands of digits"),
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b"", "it is empty"),
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(states: PartialStates, content: bytes, why: str):
@@ -266,3 +267,10 @@ def test_a_place_that_cannot_be_used_is_an_error_with_its_name(states: PartialSt
     with pytest.raises(OSError, match="partial") as error:
         states.write(ARTIFACT, STATE)
     assert str(error.value.filename).startswith(str(folder))
+
+
+def test_a_state_in_whose_place_are_folders_deeper_than_any_path_is_removed(states: PartialStates):
+    states.folder(ARTIFACT).parent.mkdir(parents=True)
+    make_deep(states.folder(ARTIFACT), 1500)
+    assert states.remove(ARTIFACT)
+    assert not states.folder(ARTIFACT).exists()

@@ -49,10 +49,10 @@ def test_what_is_pinned_already_keeps_its_pin_and_says_whose_it_is(pins: Pins):
     assert pins.read() == [PIN]
 
 
-def test_a_new_note_takes_the_place_of_the_old_one(pins: Pins):
+def test_a_new_note_takes_the_place_of_the_old_one_and_the_pin_keeps_its_time(pins: Pins):
     pins.add(PIN)
-    pins.add(replace(PIN, note="for Tuesday", by="bob@host"))
-    assert [(pin.note, pin.by) for pin in pins.read()] == [("for Tuesday", "bob@host")]
+    pins.add(replace(PIN, note="for Tuesday", by="bob@host", since="2030-01-01T00:00:00+00:00"))
+    assert pins.read() == [replace(PIN, note="for Tuesday")]
 
 
 def test_an_artifact_that_is_pinned_as_a_video_too_gets_its_name_and_keeps_its_note(pins: Pins):
@@ -100,6 +100,14 @@ def test_a_damaged_pin_is_an_error_and_not_no_pin(pins: Pins, text: str):
         StoreError, match=r"cannot be read \(.*\)\. It says what is pinned: correct it, or delete it and"
     ):
         pins.read()
+
+
+def test_an_empty_pin_is_said_to_be_empty(pins: Pins):
+    pins.add(PIN)
+    file_of(pins).write_text("")
+    with pytest.raises(StoreError) as caught:
+        pins.read()
+    assert str(caught.value).startswith(f"{file_of(pins)}: cannot be read (it is empty). It says what is pinned: ")
 
 
 def test_a_pipe_in_place_of_a_pin_is_not_waited_for(pins: Pins):

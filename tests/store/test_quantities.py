@@ -28,11 +28,23 @@ def test_a_limit_is_a_size_an_age_or_nothing(text: str, limit: Limit):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "50", "-1GB", "GB", "50 G B", "50GBB", "1e3GB", "nan", "infd", "30m", "5" * 5000, "5" * 5000 + "GB", "1\0GB"],
+    ["", "50", "-1GB", "GB", "50 G B", "50GBB", "1e3GB", "nan", "infd", "30m", "5" * 5000, "5" * 5000 + "XX", "1\0GB"],
 )
 def test_what_is_no_limit_is_refused_with_what_one_looks_like(text: str):
     with pytest.raises(ValueError, match=r"^must be a size such as 50GB, .* an age such as 12h, 30d or 8w, or 0 for"):
         parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1000000000000d", "99999999999999999999999999d", "5" * 5000 + "GB", "9" * 13 + ".5 w"]
+)
+def test_a_limit_that_is_too_large_is_called_so(text: str):
+    with pytest.raises(ValueError, match=r"^is too large: the number may have 12 digits$"):
+        parse_limit(text)
+
+
+def test_the_largest_limit_may_have_any_number_of_decimals():
+    assert parse_limit("999999999999.00000000000d") == Limit(age_s=999_999_999_999 * 86_400.0)
 
 
 @pytest.mark.parametrize(
