@@ -34,10 +34,12 @@ def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str]
     return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
 
-def finish() -> None:
-    """End all processes and give the terminal back."""
-    BUILD.runner.close()
-    INVOCATION.screen.close()
+def finish() -> str:
+    """End all processes and give the terminal back; a sentence on what was being made just then."""
+    try:
+        return BUILD.close()
+    finally:
+        INVOCATION.screen.close()
 
 
 def legal_name(video: str) -> str:
