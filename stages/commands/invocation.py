@@ -13,6 +13,7 @@ from doit.exceptions import TaskFailed
 from stages.commands.command_line import read_overrides
 from stages.errors import StagesError
 from stages.run.screen import LazyScreen, Screen
+from stages.run.text_streams import end_when_nobody_reads
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def current_invocation() -> Invocation:
     invocation = _CURRENT.get(None)
     if invocation is None:
         invocation = Invocation(read_overrides())
+        end_when_nobody_reads()
         print(_NOT_IN_PROJECT, file=sys.stderr)
     return invocation
 

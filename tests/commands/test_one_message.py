@@ -42,7 +42,7 @@ def test_an_unknown_name_gives_one_message_and_exit_code_1(
 
 @pytest.mark.parametrize("command", ["run", "list", "forget", "ignore"])
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("folder", "it is no file"), ("garbage", "it is no list of names of tasks")]
+    ("kind", "reason"), [("folder", "Is a directory"), ("garbage", "it is no list of names of tasks")]
 )
 def test_what_is_ignored_and_cannot_be_read_gives_one_message_and_exit_code_1_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, kind: str, reason: str
