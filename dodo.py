@@ -15,7 +15,12 @@ from stages.run.loading import load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()
-    BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
+    BUILD = load_build(
+        Path(__file__).parent,
+        INVOCATION.overrides,
+        is_read_only=INVOCATION.is_read_only,
+        only_shows=INVOCATION.only_shows,
+    )
 
 
 DEMAND = BUILD.demand(is_always=INVOCATION.is_always)

@@ -68,7 +68,12 @@ class OneMessage(CommandLine):
 
     def invocation(self, params: Any) -> Invocation:
         """What dodo.py is to know of the command with these options."""
-        return Invocation(read_overrides(), is_debug=params["debug"], is_read_only=self.is_read_only)
+        return Invocation(
+            read_overrides(),
+            is_debug=params["debug"],
+            is_read_only=self.is_read_only,
+            only_shows=self.is_read_only,
+        )
 
     def _explain_interrupt(self, left: str) -> str:
         if self.says_what_is_left:
