@@ -31,8 +31,10 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             selected += [tasks[name], *subtasks_iter(tasks, tasks[name])]
         selected = list({task.name: task for task in selected}.values())
         faults = explain_faults(task for task in selected if not self.dep_manager.status_is_ignore(task))
+        for task in selected:
+            self.dep_manager.remove(task.name)
+        self.dep_manager.close()  # before it is said
         has_forgotten = [self._forget(task) for task in selected]
-        self.dep_manager.close()
         if not any(has_forgotten) and not faults:
             self.outstream.write(f"nothing to forget.{_hint(selected)}\n")
         for fault in faults:
@@ -41,9 +43,7 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
 
     def _forget(self, task: Any) -> bool:
         """Whether there was anything: an artifact, or that the task is ignored, which is all that ends then."""
-        is_ignored = self.dep_manager.status_is_ignore(task)
-        self.dep_manager.remove(task.name)
-        if is_ignored:
+        if self.dep_manager.status_is_ignore(task):  # as it was read, before that ended
             self.outstream.write(f"no longer ignored: {task.title()}\n")
             return True
         if not (task.meta and "artifact" in task.meta and forget_artifact(Path(task.meta["artifact"]))):

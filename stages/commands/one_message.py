@@ -29,10 +29,12 @@ class OneMessage(CommandLine):
 
     Attributes:
         is_read_only: whether the command makes and changes nothing: then it works on a store that cannot be written.
+        states: what answers doit's questions about tasks.
         says_what_is_left: whether DOIT_CONFIG's `at_end` knows what a Ctrl-C has interrupted.
     """
 
     is_read_only = False
+    states: type[TaskStates] = TaskStates
     says_what_is_left = False
     dep_manager: Any  # what doit asks about tasks
     base_options = (DEBUG,)  # of each command, besides its own; doit's are about its database
@@ -48,7 +50,7 @@ class OneMessage(CommandLine):
         """
         is_debug, is_interrupted, left = params["debug"], False, _NOT_STARTED
         params.add_defaults({"backend": None, "check_file_uptodate": None, "codec_cls": None})  # which doit reads
-        self.dep_manager = TaskStates(params)
+        self.dep_manager = self.states(params)
         try:
             with invoking(self.invocation(params)):
                 return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
