@@ -32,8 +32,10 @@ def parse_json(text: str, **options: Any) -> Any:
     """As `json.loads`, with its options; what is wrong with any text at all is a ValueError that says what.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or has a number of thousands of digits.
+        ValueError: it is empty or no JSON, is nested too deeply, or has a number of thousands of digits.
     """
+    if not text.strip():
+        raise ValueError("it is empty")
     try:
         return json.loads(text, **options)
     except RecursionError as error:

@@ -28,6 +28,8 @@ def test_half_of_a_surrogate_pair_is_refused():
         ('{"a":' * 100_000, "it is nested too deeply"),
         ("9" * 5000, "it has a number of thousands of digits"),
         ('{"a": [-' + "9" * 5000 + "]}", "it has a number of thousands of digits"),
+        ("", "it is empty"),
+        (" \n", "it is empty"),
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ],
 )

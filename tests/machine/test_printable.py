@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.machine.printable import printable
+from stages.machine.printable import escaped, printable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_it_is_one_line_without_orders_to_a_terminal(text: str, shown: str):
 def test_of_any_text_all_has_a_picture_and_can_be_encoded(text: str):
     assert printable(text).isprintable()
     printable(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a  b", "a  b"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("a\0b", "a\\x00b"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u3000\u00a0", "\u3000\u00a0"),
+        ("\u2028", "\\u2028"),
+        ("\udcff", "\\udcff"),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_what_is_quoted_has_its_spaces(text: str, shown: str):
+    assert escaped(text) == shown

@@ -74,7 +74,7 @@ def refusal(file: Path, reason: str) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b"", "it is empty"),
         (b'["demo"', "Expecting ',' delimiter: line 1 column 8 (char 7)"),
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"demo": 1}', "it is no list of names of tasks"),
