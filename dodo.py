@@ -15,7 +15,12 @@ from stages.run.loading import load_build
 
 with exit_on_error():
     INVOCATION = current_invocation()
-    BUILD = load_build(Path(__file__).parent, INVOCATION.overrides, is_read_only=INVOCATION.is_read_only)
+    BUILD = load_build(
+        Path(__file__).parent,
+        INVOCATION.overrides,
+        is_read_only=INVOCATION.is_read_only,
+        only_shows=INVOCATION.only_shows,
+    )
 
 
 DEMAND = BUILD.demand(is_always=INVOCATION.is_always)
@@ -34,10 +39,12 @@ def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str]
     return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
 
-def finish() -> None:
-    """End all processes and give the terminal back."""
-    BUILD.runner.close()
-    INVOCATION.screen.close()
+def finish() -> str:
+    """End all processes and give the terminal back; a sentence on what was being made just then."""
+    try:
+        return BUILD.close()
+    finally:
+        INVOCATION.screen.close()
 
 
 def legal_name(video: str) -> str:

@@ -25,6 +25,10 @@ class UnreadableError(StoreError):
         super().__init__(f"{path}: cannot be read ({error.strerror or error}). Fix that and run it again.")
 
 
+class InstallationError(StagesError):
+    """The code that runs is not that of the project."""
+
+
 class ContractError(StagesError):
     """A file passed between two stages does not hold what the contract says."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -383,7 +384,19 @@ def test_ctrl_c_and_signals_that_end_end_all_processes_and_leave_nothing_half_ma
     process.send_signal(number)
     output, error = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "interrupted. Nothing half-made was kept" in error
+    left = rf"interrupted\. {stage}:[0-9a-f]{{12}}: (nothing half-made was kept|saved after step \d+ of 20)\. "
+    assert re.fullmatch(left + "`doit` goes on from here.", error.splitlines()[-1]), error
     assert "Traceback" not in output + error
     assert not list(root.glob(f"artifacts/{stage}/*"))
     assert not list(root.glob("artifacts/.drafts/*"))
+
+
+def test_before_anything_is_made_no_stage_and_no_video_is_listed_as_up_to_date(tmp_path: Path):
+    result = run_doit(copy_project(tmp_path), "list", "--status", "--template", "{status} {name}")
+    assert result.stdout.splitlines() == [f"R {name}" for name in sorted([*ALL, "demo"])]
+
+
+def test_after_a_clean_a_stage_is_listed_as_to_be_made_with_all_that_are_made_from_it(root: Path):
+    run_doit(root, "clean", "denoise")
+    result = run_doit(root, "list", "--status", "--template", "{status} {name}")
+    assert result.stdout.splitlines() == ["R decode", "R demo", "R denoise", "U encode", "R export"]

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from doit import doit_cmd
-from doit.cmd_base import DodoTaskLoader
 from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 
+from stages.commands.early_interrupt import INTERRUPTED, raise_on_interrupt
 from stages.errors import ParamsError
 from stages.request import params
 from stages.request.layers import COMMAND_LINE
@@ -53,6 +53,19 @@ class CommandLine:
 
         As doit's own, but options may stand after names, and what is wrong is one message and exit code 1.
         """
+        try:
+            raise_on_interrupt()
+            return self._parse_execute(in_args)
+        except KeyboardInterrupt:  # what the command itself does not catch, before it begins or after its end
+            print(INTERRUPTED, file=sys.stderr)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            if fault := find_fault_of_stdout(error):  # else who reads it has seen enough
+                print(fault, file=sys.stderr)
+        return _FAILURE
+
+    def _parse_execute(self, in_args: Sequence[str]) -> int:
         try:
             options, names = self._parse(in_args)
         except CmdParseError as error:
@@ -130,22 +143,20 @@ def read_overrides() -> Mapping[str, str]:
     return params.read_overrides(f"{name}={from_command_line(text)}" for name, text in typed.items())
 
 
-class TaskLoader(DodoTaskLoader):  # type: ignore[misc] # doit has no types
-    """doit's own, which reads dodo.py. It is made first of all, whatever the command."""
+def prepare() -> None:
+    """Prepare this process, whatever the command.
 
-    def __init__(self) -> None:
-        """Ends doit with one message for arguments that doit would not understand, or of which it would drop one."""
-        super().__init__()
-        if fault := open_standard_streams():
-            sys.exit(fault)
-        accept_any_text()
-        gc.set_threshold(_OBJECTS_PER_COLLECTION)
-        if "" in sys.argv[1:]:
-            sys.exit(
-                f'{COMMAND_LINE}: an argument is empty (""). Leave it out; perhaps it is a shell variable without a '
-                "value."
-            )
-        try:  # doit keeps the last of several values for one name
-            params.read_overrides(word for word in sys.argv[1:] if "=" in word and not word.startswith("-"))
-        except ParamsError as error:
-            sys.exit(f"{type(error).__name__}: {error}")
+    Ends it with one message for arguments that doit would not understand, or of which it would drop one.
+    """
+    if fault := open_standard_streams():
+        sys.exit(fault)
+    accept_any_text()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    if "" in sys.argv[1:]:
+        sys.exit(
+            f'{COMMAND_LINE}: an argument is empty (""). Leave it out; perhaps it is a shell variable without a value.'
+        )
+    try:  # doit keeps the last of several values for one name
+        params.read_overrides(word for word in sys.argv[1:] if "=" in word and not word.startswith("-"))
+    except ParamsError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

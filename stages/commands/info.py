@@ -9,6 +9,7 @@ from doit.cmd_info import Info as DoitInfo
 
 from stages.commands.faulty import explain_faults, is_faulty
 from stages.commands.one_message import OneMessage
+from stages.commands.task_states import ShownStates
 
 _FAILURE = 1
 
@@ -17,6 +18,7 @@ class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
     """As doit's own, but the store's reason reads as a sentence and an unknown name is an error message."""
 
     is_read_only = True
+    states = ShownStates
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         tasks = {task.name: task for task in self.task_list}
@@ -30,14 +32,17 @@ class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
         return self._describe_group(tasks, task, hide_status=hide_status)
 
     def _describe_group(self, tasks: Mapping[str, Any], group: Any, *, hide_status: bool) -> int:
-        """Print the tasks of a group; the exit code, as of a task: whether one of them would run."""
+        """Print the tasks of a group, and what would be made before them; the exit code: whether anything would run."""
         self.outstream.write(f"\n{group.name}\n\n{group.doc}\n\ntasks      : \n")
-        is_due = False
-        for task in subtasks_iter(tasks, group):
+        members = {task.name: task for task in subtasks_iter(tasks, group)}
+        for task in members.values():
             status = "" if hide_status else f": {self.dep_manager.get_status(task, tasks).status}"
-            is_due |= bool(status) and not status.endswith("up-to-date")
             self.outstream.write(f" - {task.name}  {task.doc}{status}\n")
-        return int(is_due)
+        due = [] if hide_status else self.dep_manager.find_due(group, tasks)
+        if before := [task for task in due if task.name not in members]:
+            self.outstream.write("\nmade before : \n")
+            self.outstream.write("".join(f" - {task.name}  {task.doc}: run\n" for task in before))
+        return int(bool(due))
 
     @staticmethod
     def get_reasons(reasons: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from doit.exceptions import TaskFailed
 from stages.commands.command_line import read_overrides
 from stages.errors import StagesError
 from stages.run.screen import LazyScreen, Screen
+from stages.run.text_streams import end_when_nobody_reads
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Invocation:
         is_debug: whether the traceback behind an error message is shown.
         is_read_only: whether the command changes nothing, or nothing before DOIT_CONFIG's `at_start`, so that the store
             need not be writable when dodo.py is read.
+        only_shows: whether the command makes and changes nothing.
         is_always: whether what is fresh is made again.
         waits: whether to wait for what another process makes, or for an accelerator that it has.
         screen: shows the nodes that run.
@@ -32,6 +34,7 @@ class Invocation:
     overrides: Mapping[str, str]
     is_debug: bool = False
     is_read_only: bool = False
+    only_shows: bool = False
     is_always: bool = False
     waits: bool = True
     screen: Screen = field(default_factory=LazyScreen)
@@ -66,6 +69,7 @@ def current_invocation() -> Invocation:
     invocation = _CURRENT.get(None)
     if invocation is None:
         invocation = Invocation(read_overrides())
+        end_when_nobody_reads()
         print(_NOT_IN_PROJECT, file=sys.stderr)
     return invocation
 

@@ -9,6 +9,7 @@ from doit.cmd_list import opt_list_dependencies
 
 from stages.commands.faulty import is_faulty
 from stages.commands.one_message import OneMessage
+from stages.commands.task_states import ShownStates
 
 _DEPENDENCIES = {**opt_list_dependencies, "help": "print below each task the tasks that it depends on"}
 _MIN_CHARS = 40  # of a reason, however narrow the terminal is
@@ -18,6 +19,7 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
     """As doit's own, with one message for what stops it."""
 
     is_read_only = True
+    states = ShownStates
     cmd_options = tuple(_DEPENDENCIES if option is opt_list_dependencies else option for option in DoitList.cmd_options)
 
     def execute(self, params: Any, args: list[str]) -> int:

@@ -19,6 +19,7 @@ from stages.request.params import RESERVED_NAMES
 from stages.run.text_streams import find_fault_of_stdout
 
 _FAILURE = 1
+_NOT_STARTED = "Nothing had been started."
 _NO_TASK = re.compile(r"'(?P<name>.*)' is not a task\.", re.DOTALL)
 _WRONG_USE = (InvalidCommand, InvalidDodoFile, InvalidTask, CmdParseError)
 
@@ -28,9 +29,13 @@ class OneMessage(CommandLine):
 
     Attributes:
         is_read_only: whether the command makes and changes nothing: then it works on a store that cannot be written.
+        states: what answers doit's questions about tasks.
+        says_what_is_left: whether DOIT_CONFIG's `at_end` knows what a Ctrl-C has interrupted.
     """
 
     is_read_only = False
+    states: type[TaskStates] = TaskStates
+    says_what_is_left = False
     dep_manager: Any  # what doit asks about tasks
     base_options = (DEBUG,)  # of each command, besides its own; doit's are about its database
 
@@ -39,15 +44,18 @@ class OneMessage(CommandLine):
         return {}
 
     def execute(self, params: Any, args: list[str]) -> int:
-        """Do the command on the tasks named in `args`, then call DOIT_CONFIG's `at_end`; the exit code, 0 or 1."""
-        is_debug = params["debug"]
+        """Do the command on the tasks named in `args`, then call DOIT_CONFIG's `at_end`; the exit code, 0 or 1.
+
+        `at_end` gives back a sentence on what was being made just then.
+        """
+        is_debug, is_interrupted, left = params["debug"], False, _NOT_STARTED
         params.add_defaults({"backend": None, "check_file_uptodate": None, "codec_cls": None})  # which doit reads
-        self.dep_manager = TaskStates(params)
+        self.dep_manager = self.states(params)
         try:
             with invoking(self.invocation(params)):
                 return min(int(super().execute(params, args) or 0), _FAILURE)  # type: ignore[misc] # of doit's command
         except KeyboardInterrupt:
-            message = "interrupted. Nothing half-made was kept; `doit` goes on from here."
+            is_interrupted = True
         except BrokenPipeError:
             find_fault_of_stdout()  # the rest is dropped: who reads it has seen enough
             return _FAILURE
@@ -56,13 +64,23 @@ class OneMessage(CommandLine):
                 traceback.print_exc()
             message = find_fault_of_stdout(error) or self._explain(error)
         finally:
-            params.get("at_end", lambda: None)()
-        print(message, file=sys.stderr)
+            left = params.get("at_end", lambda: _NOT_STARTED)()
+        print(f"interrupted. {self._explain_interrupt(left)}" if is_interrupted else message, file=sys.stderr)
         return _FAILURE
 
     def invocation(self, params: Any) -> Invocation:
         """What dodo.py is to know of the command with these options."""
-        return Invocation(read_overrides(), is_debug=params["debug"], is_read_only=self.is_read_only)
+        return Invocation(
+            read_overrides(),
+            is_debug=params["debug"],
+            is_read_only=self.is_read_only,
+            only_shows=self.is_read_only,
+        )
+
+    def _explain_interrupt(self, left: str) -> str:
+        if self.says_what_is_left:
+            return f"{left} `doit` goes on from here."
+        return "Nothing was changed." if self.is_read_only else "What was done before stays done."
 
     def _explain(self, error: Exception) -> str:
         if isinstance(error, OSError) and error.filename:

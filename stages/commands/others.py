@@ -58,12 +58,16 @@ class Ignore(OneMessage, DoitIgnore):  # type: ignore[misc] # doit has no types
             raise InvalidCommand("doit ignore: name the tasks to skip. `doit list --all` names all there are.")
         tasks = {task.name: task for task in self.task_list}
         check_tasks_exist(tasks, pos_args)
-        for name in pos_args:
-            members = [*subtasks_iter(tasks, tasks[name])] if tasks[name].has_subtask else [tasks[name]]
-            for task in members:
-                self.dep_manager.ignore(task)
-                self.outstream.write(f"ignored from now on: {task.name}. `doit forget {task.name}` ends that.\n")
+        members = {
+            task.name: task
+            for name in pos_args
+            for task in (subtasks_iter(tasks, tasks[name]) if tasks[name].has_subtask else [tasks[name]])
+        }
+        for task in members.values():
+            self.dep_manager.ignore(task)
         self.dep_manager.close()
+        for name in members:
+            self.outstream.write(f"ignored from now on: {name}. `doit forget {name}` ends that.\n")
 
 
 class ResetDep(OneMessage, DoitResetDep):  # type: ignore[misc] # doit has no types

@@ -14,6 +14,7 @@ from stages.errors import StagesError
 from stages.keys import JsonValue
 from stages.preflight.survey import Survey, survey
 from stages.preflight.table import print_table, show_progress
+from stages.run.own_code import check_own_code
 
 _FITS, _FAILURE = 0, 1  # exit codes
 
@@ -59,6 +60,7 @@ doit preflight --topology v5e:2x4 denoise.num_frames=121 --json
     def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
         """Print what was found out; the exit code."""
         try:
+            check_own_code(Path.cwd())
             with show_progress() as observe:
                 found = survey(Path.cwd(), pos_args, opt_values["topology"], read_overrides(), observe)
         except StagesError as error:

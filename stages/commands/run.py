@@ -37,6 +37,7 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     """
 
     cmd_options = (*DoitRun.cmd_options, NO_WAIT)
+    says_what_is_left = True
     task_list: list[Any]  # these three are doit's
     sel_tasks: list[str] | None
     sel_default_tasks: bool  # whether nobody has named tasks

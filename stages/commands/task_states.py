@@ -49,8 +49,8 @@ class TaskStates:
         if self._added or self._removed:
             self._file.change(add=self._added, remove=self._removed)
 
-    def get_status(self, task: Any, _tasks: object, get_log: bool = False) -> DependencyStatus:
-        """Whether a task is up to date; with `get_log` the reasons, too."""
+    def get_status(self, task: Any, tasks: Mapping[str, Any], get_log: bool = False) -> DependencyStatus:  # noqa: ARG002 (doit's)
+        """Whether a task is up to date, by itself; with `get_log` the reasons, too."""
         status = DependencyStatus(get_log)
         if not task.uptodate:
             status.set_reason("has_no_dependencies", True)
@@ -69,3 +69,45 @@ class TaskStates:
 
     def remove_success(self, task: Any) -> None:
         """A task has failed; the store knows."""
+
+
+class ShownStates(TaskStates):
+    """As `list` and `info` show them: a stage or a video is up to date when all that it is made from is, too.
+
+    A run needs no such look: what a task is made from has been made when its turn comes.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """As TaskStates."""
+        super().__init__(options)
+        self._is_due: dict[str, bool] = {}  # by name of a task: many videos share one
+
+    def get_status(self, task: Any, tasks: Mapping[str, Any], get_log: bool = False) -> DependencyStatus:
+        """Whether a task is up to date; with `get_log` the reasons, too, for each task that it waits for."""
+        status: DependencyStatus = super().get_status(task, tasks, get_log)
+        for each in self.find_due(task, tasks):
+            for reason in super().get_status(each, tasks, get_log=True).reasons["uptodate_false"]:
+                status.add_reason("uptodate_false", reason)
+        return status
+
+    def find_due(self, task: Any, tasks: Mapping[str, Any]) -> list[Any]:
+        """Of all that a stage or a video depends on, what is neither up to date nor ignored, inputs first.
+
+        Of a single artifact's task none: its own state says it.
+        """
+        if not task.has_subtask and "video" not in (task.meta or {}):
+            return []
+        found: dict[str, None] = {}
+        waiting = [*task.task_dep]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = None
+                waiting += tasks[name].task_dep
+        return [tasks[name] for name in reversed(found) if self._would_run(tasks[name], tasks)]
+
+    def _would_run(self, task: Any, tasks: Mapping[str, Any]) -> bool:
+        if task.name not in self._is_due:
+            is_fresh = super().get_status(task, tasks).status == "up-to-date"
+            self._is_due[task.name] = not is_fresh and not self.status_is_ignore(task)
+        return self._is_due[task.name]

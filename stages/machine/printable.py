@@ -1,5 +1,6 @@
 """Text that others may have written, as it can be shown to people: on one line, and without orders to a terminal."""
 
+import unicodedata
 from contextlib import suppress
 from datetime import datetime
 
@@ -22,7 +23,16 @@ def printable(text: str) -> str:
     That takes escape sequences, which can clear a screen or set its title; marks that turn the direction of writing;
     and halves of surrogate pairs, which no encoding can print.
     """
-    line = " ".join(text.split())
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    r"""The same, but each space as it is, and `\n` and the like in place of line breaks and tabs."""
+    if text.isprintable():
+        return text
+    return "".join(each if _is_shown(each) else each.encode("unicode_escape").decode() for each in text)
+
+
+def _is_shown(character: str) -> bool:
+    """Whether it has a picture or is a space, of which there are many."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"

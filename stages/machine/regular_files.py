@@ -86,6 +86,11 @@ def require_regular(path: str | Path) -> None:
     os.close(open_descriptor(path))
 
 
+def name_kind(mode: int) -> str | None:
+    """What a file with this mode is, such as "is a folder"; None of a regular file."""
+    return "is a folder" if stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode))
+
+
 def reason_of(error: Exception) -> str:
     """Why a file could not be read, for a message that names the file itself: without its name and a number."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from stages.geometry import SPATIAL_COMPRESSION
 from stages.keys import FROM_FILE, JsonValue
+from stages.machine.regular_files import name_kind
 
 MAX_PIXELS = 16384  # on a side: the most that x264 takes
 _MAX_FILE_BYTES = 16 << 30  # of a file from elsewhere, which is read as a whole; an hour of latents of 720p has 6 GB
@@ -151,15 +152,16 @@ def _existing_file(value: str, info: Any) -> str:
     if not value:
         return value
     root: Path = info.context
+    path = (root / Path(_usable_path(value)).expanduser()).absolute()
     try:
-        path = (root / Path(value).expanduser()).absolute()
-        is_file = path.is_file()
-        is_too_large = is_file and path.stat().st_size > _MAX_FILE_BYTES
-    except (OSError, RuntimeError, ValueError) as error:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(f"there is no file {path}. {_FIX_PATH}") from error
+    except OSError as error:
         raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
-    if not is_file:
-        raise ValueError(f"there is no file {path}. {_FIX_PATH}")
-    if is_too_large:
+    if kind := name_kind(status.st_mode):
+        raise ValueError(f"{path} {kind}, and must be a file. {_FIX_PATH}")
+    if status.st_size > _MAX_FILE_BYTES:
         raise ValueError(f"{path} has more than {_MAX_FILE_BYTES >> 30} GiB, which no such file has. {_FIX_PATH}")
     return str(path)
 
@@ -167,9 +169,9 @@ def _existing_file(value: str, info: Any) -> str:
 def _usable_path(value: str) -> str:
     """The same path, if a file can have such a name and the home folder in front of it is somebody's."""
     try:
-        os.fsencode(Path(value).expanduser())
         if "\0" in value:
             raise ValueError("it has a NUL character")
+        os.fsencode(Path(value).expanduser())
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"is not a usable path ({error}). {_FIX_PATH}") from error
     return value

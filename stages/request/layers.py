@@ -3,10 +3,10 @@
 Knows TOML and pydantic, but no parameter by name; those are in stages/pipeline.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import ParamsError
+from stages.machine.printable import escaped
 from stages.pipeline.toml_text import parse_toml, read_toml_text
 from stages.request.names import near
 
@@ -22,6 +23,7 @@ VIDEO_FILES = "params/videos/"
 
 _MAX_SHOWN = 500  # characters of a value in a message
 _MAX_BITS = 256  # of a number that is shown
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -61,7 +63,11 @@ class Faults:
     of_videos: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, line: str, video: str | None = None) -> None:
-        """Note a fault, of all videos or of one; the same one twice counts once, and one of all stays one of all."""
+        """Note a fault, of all videos or of one; the same one twice counts once, and one of all stays one of all.
+
+        It may quote whatever somebody has written or typed.
+        """
+        line = escaped(line)
         if line not in self.lines:
             self.lines.append(line)
         elif self.stops_all(line):
@@ -71,6 +77,7 @@ class Faults:
 
     def add_of_value(self, line: str, where: str, video: str | None) -> None:
         """Note a fault of a value that stands in `where` and was checked for one video, or for all."""
+        line = escaped(line)
         if video is None or where == COMMAND_LINE or (line in self.lines and self.stops_all(line)):
             self.add(line)
         elif where.startswith(VIDEO_FILES):
@@ -146,6 +153,8 @@ def value_from_text(model: type[BaseModel], name: str, text: str) -> Any:
     """The value that a command line's `text` means: itself for a text parameter, otherwise as TOML reads it."""
     if model.model_json_schema()["properties"][name].get("type") == "string":
         return text
+    if len(text) > _MAX_SHOWN and _WHOLE_NUMBER.fullmatch(text):
+        return int(Decimal(text))  # exact; of thousands of digits neither TOML nor `int` reads any
     try:
         found = parse_toml(f"value = {text}")
     except ValueError:
@@ -220,6 +229,8 @@ def _describe(table: str, values: Mapping[str, Value], model: type[BaseModel], f
         return f"{found.where}, {table}.{name}: no such parameter.{near(name, model.model_fields)}"
     rule = re.sub(r"^(Value error, )?(Input should be|)", lambda m: "must be" if m[2] else "", fault["msg"])
     message = _RULES.get(fault["type"], rule)
+    if fault["type"] == "float_type" and type(found.value) is int:  # which no float can hold
+        message = "is out of range"
     return f"{found.where}, {table}.{name} = {_shown(found.value)}: {message.removesuffix('.')}."
 
 
@@ -228,7 +239,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        return f"a number of {math.ceil(value.bit_length() * math.log10(2))} digits"
+        return f"a number of {Decimal(value).adjusted() + 1} digits"
     try:
         text = str(value)
     except (RecursionError, ValueError):  # of what is nested, or has such a number in it

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from stages.errors import ParamsError
 from stages.keys import FROM_FILE, JsonValue
+from stages.machine.printable import escaped
 from stages.pipeline.rules import Table
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
 from stages.request.crop_check import check_crop
@@ -184,7 +185,7 @@ def _read_videos(folder: Path, tables: Mapping[str, type[Table]], faults: Faults
     for path in paths:
         name, fault = path.stem, _find_fault_of_name(path.stem, tables)
         if fault:
-            name = str(path.relative_to(faults.root))
+            name = escaped(str(path.relative_to(faults.root)))  # a task has it
             faults.add(f"{name}: {fault}", name)
         files[name] = read_video(path, known, faults, video=name)
     return files
@@ -232,13 +233,15 @@ def read_overrides(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         name, sign, text = word.partition("=")
         if not sign:
-            raise ParamsError(f"{COMMAND_LINE}, {word}: is not of the form stage.name=value.")
+            raise ParamsError(f"{COMMAND_LINE}, {escaped(word)}: is not of the form stage.name=value.")
         if not name:
             raise ParamsError(
-                f"{COMMAND_LINE}, {word}: has no name. Write name and value as one word, such as denoise.seed=7."
+                f"{COMMAND_LINE}, {escaped(word)}: has no name. Write name and value as one word, such as "
+                "denoise.seed=7."
             )
         if name in overrides:
-            raise ParamsError(f"{COMMAND_LINE}, {name}={overrides[name]} and {word}: say two things. Leave one out.")
+            both = escaped(f"{name}={overrides[name]} and {word}")
+            raise ParamsError(f"{COMMAND_LINE}, {both}: say two things. Leave one out.")
         overrides[name] = text
     return overrides
 

@@ -19,6 +19,7 @@ from stages.request.graph import Graph
 from stages.request.tables import MachineParams
 from stages.run.demand import Demand
 from stages.run.freshness import Freshness
+from stages.run.interruption import describe_left
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
 from stages.run.next_steps import command_for, name_artifact, with_what_stays
@@ -193,6 +194,10 @@ class Build:
             if not keeps_devices():
                 self.runner.give_up_devices()
             self.store.sweep_drafts()
+
+    def close(self) -> str:
+        """End all processes; a sentence on what was being made just then, and what is kept of it."""
+        return describe_left(self.runner.close(), self.store.root)
 
     def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
         """Find out whether what a node reads is there; `but` names states in which it need not be fresh.

@@ -8,6 +8,7 @@ import traceback
 from bdb import BdbQuit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,14 +19,19 @@ from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
 from stages.run.build import Build
 from stages.run.display import Display
-from stages.run.job import Run, perform
+from stages.run.interruption import describe_left
+from stages.run.job import Job, Run, perform
 from stages.run.lifetime import Lifetime
 from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.text_streams import find_fault_of_stdout
 
-_INTERRUPTED = "interrupted. Nothing half-made was kept."
+_NOT_STARTED = "interrupted. Nothing had been started."
+
+
+class _InterruptedError(Exception):
+    """The job was interrupted; the message says what is left of it."""
 
 
 def run_by_hand(
@@ -49,8 +55,11 @@ def run_by_hand(
     try:
         _make(load, package, video, overrides, Display(console))
         sys.stdout.flush()
-    except (KeyboardInterrupt, BdbQuit):  # Ctrl-C, or `q` at a breakpoint
-        print(_INTERRUPTED, file=sys.stderr)
+    except KeyboardInterrupt:
+        print(_NOT_STARTED, file=sys.stderr)
+        return 1
+    except _InterruptedError as error:
+        print(error, file=sys.stderr)
         return 1
     except Exception as error:
         if fault := find_fault_of_stdout(error):
@@ -89,13 +98,21 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     build.precheck.require_room([(node, video)])
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
         job, run, report = build.job(node), load(), Report(shown)
-        with _saved_when_asked_to_end(report, display):
-            shown.finish(perform(job, run, report))
+        say_left = partial(_explain_interrupt, job)
+        try:
+            with _saved_when_asked_to_end(report, display, say_left):
+                shown.finish(perform(job, run, report))
+        except (KeyboardInterrupt, BdbQuit) as error:  # Ctrl-C, or `q` at a breakpoint
+            raise _InterruptedError(say_left()) from error
     print(build.store.payload(node.artifact))
 
 
+def _explain_interrupt(job: Job) -> str:
+    return f"interrupted. {describe_left([job.node], job.store)}"
+
+
 @contextmanager
-def _saved_when_asked_to_end(report: Report, display: Display) -> Iterator[None]:
+def _saved_when_asked_to_end(report: Report, display: Display, say_left: Callable[[], str]) -> Iterator[None]:
     """Save the job at once when a signal comes. SIGINT then ends it as ever; the others end the process here."""
 
     def hear(number: int) -> None:
@@ -109,7 +126,7 @@ def _saved_when_asked_to_end(report: Report, display: Display) -> Iterator[None]
             report.interrupt()
         finally:
             display.close()  # which has hidden the terminal's cursor
-            print(_INTERRUPTED, file=sys.stderr, flush=True)
+            print(say_left(), file=sys.stderr, flush=True)
 
     lifetime = Lifetime()
     lifetime.begin(save)

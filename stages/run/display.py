@@ -85,7 +85,9 @@ class NodeDisplay:
             self._bar.update(self._task, detail=_printable(detail), completed=done or 0)
         elif time.monotonic() - self._last_line >= self._line_every_s:
             self._last_line = time.monotonic()
-            _print(self._console, f"{self._node.title}: {detail}")
+            # of a phase nothing is known but when it began; its name alone is often that of the stage
+            since = "" if total is not None else f", after {duration(self._last_line - self._start)}"
+            _print(self._console, f"{self._node.title}: {detail}{since}")
 
 
 class _Clock(ProgressColumn):

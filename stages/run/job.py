@@ -167,9 +167,7 @@ def _as_store_error(root: Path) -> Iterator[None]:
         if error.errno is None:
             raise  # no error of the system: a library's, which has a text of its own
         where = error.filename or root
-        raise StoreError(
-            f"{where}: {error.strerror}. Fix that and run it again; nothing half-made was kept."
-        ) from error
+        raise StoreError(f"{where}: {error.strerror}. Fix that and run it again.") from error
 
 
 def check_components(job: Job) -> None:

@@ -9,6 +9,7 @@ from stages.request.graph import build_graph
 from stages.request.params import load_params
 from stages.run.build import Build
 from stages.run.fingerprint import Fingerprinter
+from stages.run.own_code import check_own_code
 from stages.run.worker import Workers
 from stages.store.artifacts import Store
 from stages.store.layout import LOGS
@@ -17,15 +18,19 @@ from stages.store.root_folder import require_folder, require_writable
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
 
-def load_build(root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False) -> Build:
+def load_build(
+    root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False, only_shows: bool = False
+) -> Build:
     """Read a project's stages and parameters, and work out the graph.
 
     What is wrong with single videos is in the graph's faults. If nothing will be made (`is_read_only`), the store need
-    not be writable.
+    not be writable. If something is only to be shown (`only_shows`), the code may be that of another project, which is
+    a warning.
 
     Raises:
-        StagesError: stages, parameters, checkpoint or store cannot be used; nothing has been run.
+        StagesError: code, stages, parameters, checkpoint or store cannot be used; nothing has been run.
     """
+    check_own_code(root, only_warns=only_shows)
     pipeline = read_pipeline(root)
     params = load_params(root, overrides, pipeline)
     store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from stages.store.verdict import Reason, Verdict
 
 _INPUTS = "inputs."
+_ADVICE = " Run `doit`: it is made again."  # of the store, to others than a run
 _STATES: Mapping[str, str] = MappingProxyType({"collected": "collected by `doit gc`"})
 
 
@@ -36,4 +37,4 @@ def _explain(reason: Reason, payload: Path, program: str) -> str:
     if reason.field == "digest":
         what = f"xxh3 is {reason.now}, the manifest says {reason.before}; the file was edited or damaged"
         return f"{payload}: {'cannot be read' if reason.now is None else what}"
-    return str(reason.now)
+    return str(reason.now).removesuffix(_ADVICE)

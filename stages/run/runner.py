@@ -1,9 +1,9 @@
 """What starts jobs: the protocol that a build depends on, and the events of a job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from stages.keys import JsonValue
+from stages.keys import JsonValue, Node
 from stages.pipeline.stage import Program
 from stages.run.job import Job
 
@@ -27,5 +27,5 @@ class Runner(Protocol):
     def give_up_devices(self) -> None:
         """Let others have the accelerators that are kept for a next job, unless one is being done."""
 
-    def close(self) -> None:
-        """End all that was started for jobs."""
+    def close(self) -> Sequence[Node]:
+        """End all that was started for jobs; the nodes of those jobs that were in the middle then, or before."""

@@ -1,12 +1,17 @@
 """What this process prints can be any text, whatever encoding its stdout has, and is not lost without a word."""
 
+import atexit
 import errno
 import io
 import os
+import select
+import signal
 import sys
+from types import FrameType
 from typing import Final
 
 _STANDARD: Final = (0, _STDOUT := 1, 2)  # descriptors of stdin, stdout and stderr
+_FAILURE: Final = 1
 _REDIRECT: Final = "Send it to a file with room, or to /dev/null."
 
 
@@ -71,6 +76,22 @@ def find_fault_of_stdout(error: BaseException | None = None) -> str | None:
     if isinstance(error, OSError) and error.filename is None and error.strerror and error.errno != errno.EPIPE:
         return f"what is printed cannot be written ({error.strerror}). {_REDIRECT}"
     return None
+
+
+def end_when_nobody_reads() -> None:
+    """From now on this process ends without a word once who reads its stdout has left, such as `head`.
+
+    For commands that would print a traceback of the BrokenPipeError. Other pipes raise it as ever. In the main thread.
+    """
+    signal.signal(signal.SIGPIPE, _end_if_nobody_reads)  # it runs before the error can be caught
+    atexit.register(find_fault_of_stdout)
+
+
+def _end_if_nobody_reads(_number: int, _frame: FrameType | None) -> None:
+    poll = select.poll()
+    poll.register(_STDOUT, 0)
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
+        os._exit(_FAILURE)
 
 
 def _is_open(descriptor: int) -> bool:

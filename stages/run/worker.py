@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from stages.errors import StageError
+from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.job import Job
 from stages.run.runner import Event
@@ -27,8 +28,9 @@ class Workers:
         self._logs = logs
         self._running: dict[Program, WorkerProcess] = {}
         self._turns: dict[str, Turns] = {}  # by device
+        self._cut: dict[str, Node] = {}  # by title, those whose jobs ended in the middle
         self._is_closed = False
-        self._lock = threading.Lock()  # of these three
+        self._lock = threading.Lock()  # of these four
 
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
@@ -104,8 +106,16 @@ class Workers:
     def _discard(self, worker: WorkerProcess) -> None:
         """End a process that no job will be given to any more."""
         self._take(worker)
+        self._note_cut(worker)
         worker.leave()
         worker.wait()
+
+    def _note_cut(self, worker: WorkerProcess) -> None:
+        """Take note of the job that a process is doing, and which will not be finished."""
+        node = worker.node
+        if node is not None:
+            with self._lock:
+                self._cut[node.title] = node
 
     def _take(self, worker: WorkerProcess) -> bool:
         """Give a process no more jobs; False when that has been done before."""
@@ -162,14 +172,20 @@ class Workers:
         """Process id of each program that is running or waits for a job, by its name."""
         return {program.name: worker.process_id for program, worker in self._find_running()}
 
-    def close(self) -> None:
-        """End all processes, wait until they have ended, and start no more. One in the middle of a job may save it."""
+    def close(self) -> list[Node]:
+        """End all processes, wait until they have ended, and start no more. One in the middle of a job may save it.
+
+        Returns:
+            The nodes of jobs that have ended in the middle, in this or an earlier call, or because a process died.
+        """
         with self._lock:
             self._is_closed = True
             ending = [*self._running.values()]
             self._running.clear()
         for worker in ending:
+            self._note_cut(worker)
             worker.leave()
         with ExitStack() as stack:  # whatever happens meanwhile
             for worker in ending:
                 stack.callback(worker.wait)
+        return [*self._cut.values()]

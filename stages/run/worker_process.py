@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from stages.errors import StageError
+from stages.keys import Node
 from stages.machine.lifeline import PARENT_OPTION
 from stages.models.wording import MAX_QUOTED
 from stages.pipeline.stage import Program
@@ -58,6 +59,7 @@ class WorkerProcess:
         self._depends_on_hosts = False
         self._peak_bytes: int | None = None  # the most memory that it had; None before it has ended, or if unknown
         self.is_busy = False
+        self.node: Node | None = None  # of the job that it has taken, until that has ended
         self.program = program
         self.has_device = False  # before its first job it has only imported its libraries
         self.holds_devices = False  # accelerators, which other runs wait for
@@ -73,13 +75,16 @@ class WorkerProcess:
         with suppress(BrokenPipeError):  # it has ended; there will be no event
             self._process.stdin.write(job.to_json().encode() + b"\n")
             self._process.stdin.flush()
-        return self._next_event() == {"event": ACCEPTED}
+        if self._next_event() != {"event": ACCEPTED}:
+            return False
+        self.node = job.node
+        return True
 
     def finish(self, job: Job, observe: Callable[[Event], None]) -> Event:
         """The event that ends an accepted job, a result or an error. Raises StageError when the process ends."""
         while (event := self._next_event()) is not None:
             if event["event"] in ("result", "error"):
-                self.is_busy = False
+                self.is_busy, self.node = False, None
                 return event
             if event["event"] == JOINING:
                 self._depends_on_hosts = True

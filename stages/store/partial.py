@@ -144,6 +144,15 @@ class PartialStates:
         except ValueError as error:
             raise StoreError(f"{path}: is damaged ({error})") from error
 
+    def read_facts(self, artifact: ArtifactId) -> Mapping[str, JsonValue] | None:
+        """The facts of the state of a node; None when there is none that is whole."""
+        path = self.folder(artifact) / _STATE
+        with suppress(OSError, ValueError):
+            content = _read_file(path, path.stat(follow_symlinks=False).st_size)
+            payload_bytes = len(content[_SEAL_BYTES:].partition(_LINE_END)[2])
+            return PartialState.from_bytes(content, artifact, payload_bytes).facts
+        return None
+
     def remove(self, artifact: ArtifactId) -> bool:
         """Delete the state of a node, whatever lies in its place. False when there is nothing. Raises OSError.
 

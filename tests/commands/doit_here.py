@@ -24,14 +24,14 @@ def run_doit(
     tasks: list[Mapping[str, Any]],
     *arguments: str,
     at_start: Start = lambda names, _typed: ({}, names),
-    at_end: Callable[[], None] = lambda: None,
+    at_end: Callable[[], str] = lambda: "Nothing was in the middle of being made.",
 ) -> int:
     """Exit code.
 
     Args:
         folder: the store's: takes what is ignored.
         at_start: what a run calls before its first task.
-        at_end: what a run calls, however it ends.
+        at_end: what a run calls, however it ends; it says what was being made just then.
         tasks: as dodo.py would yield them, in this order.
     """
     config = {

@@ -64,3 +64,20 @@ def test_of_a_video_that_cannot_be_made_the_whole_reason_is_said(tmp_path: Path,
     task = {"basename": "harbour", "actions": [], "meta": {"fault": "ParamsError: one\n  two"}}
     assert run_doit(tmp_path, [task], "info", "harbour") == 1
     assert capsys.readouterr().out == "\nharbour\n\ncannot be made\nParamsError: one\n  two\n"
+
+
+def test_of_a_group_what_would_be_made_before_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (stage, node), (before,) = group(True), [{"basename": "prompt", "doc": "p", "actions": [], "uptodate": [False]}]
+    assert run_doit(tmp_path, [before, stage, {**node, "task_dep": ["prompt"]}], "info", "encode") == 1
+    assert capsys.readouterr().out.endswith(
+        "tasks      : \n - encode:0  for demo: up-to-date\n\nmade before : \n - prompt  p: run\n"
+    )
+
+
+def test_the_reasons_of_a_video_are_those_of_all_that_it_is_made_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    node = {"basename": "encode", "actions": [], "uptodate": [Answer(False)]}
+    video = {"basename": "demo", "actions": [], "uptodate": [True], "task_dep": ["encode"], "meta": {"video": "x"}}
+    assert run_doit(tmp_path, [node, video], "info", "demo") == 1
+    assert "status     : run\n * the store: encode:1 is forgotten\n" in capsys.readouterr().out

@@ -14,8 +14,20 @@ def interrupt() -> None:
 
 
 def test_ctrl_c_gives_one_message_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert run_doit(tmp_path, [{"basename": "encode", "actions": [interrupt]}], "run") == 1
-    assert capsys.readouterr().err == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
+    tasks = [{"basename": "encode", "actions": [interrupt]}]
+    assert run_doit(tmp_path, tasks, "run", at_end=lambda: "Half of it was kept.") == 1
+    assert capsys.readouterr().err == "interrupted. Half of it was kept. `doit` goes on from here.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "left"), [("list", "Nothing was changed."), ("clean", "What was done before stays done.")]
+)
+def test_ctrl_c_of_another_command_says_what_is_left_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, left: str
+):
+    task = {"basename": "encode", "actions": [], "uptodate": [interrupt], "clean": [interrupt]}
+    assert run_doit(tmp_path, [task], command, *(["-s"] if command == "list" else [])) == 1
+    assert capsys.readouterr().err == f"interrupted. {left}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

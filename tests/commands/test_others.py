@@ -76,6 +76,21 @@ def test_of_a_group_each_task_is_ignored_and_not_the_group(tmp_path: Path, capsy
     assert capsys.readouterr().out == "no longer ignored: encode:1\n"
 
 
+@pytest.mark.parametrize(("command", "said"), [("ignore", "ignored from now on"), ("forget", "no longer ignored")])
+def test_what_cannot_be_remembered_is_not_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, said: str
+):
+    if command == "forget":
+        run_doit(tmp_path, [TASK], "ignore", "encode")
+        capsys.readouterr()
+    (tmp_path / ".lock").unlink(missing_ok=True)
+    (tmp_path / ".lock").mkdir()  # so that nothing can be written
+    assert run_doit(tmp_path, [TASK], command, "encode") == 1
+    output, error = capsys.readouterr()
+    assert said not in output
+    assert error.startswith("StoreError: ")
+
+
 def test_reset_dep_says_why_it_is_of_no_use_and_what_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run_doit(tmp_path, [TASK], "reset-dep", "encode") == 1
     assert capsys.readouterr() == (

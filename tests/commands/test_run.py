@@ -236,7 +236,7 @@ def test_in_json_what_was_interrupted_is_named(tmp_path: Path, capsys: pytest.Ca
     assert run_doit(tmp_path, tasks, "run", "--reporter", "json") == 1
     output, error = capsys.readouterr()
     assert [task["result"] for task in json.loads(output)["tasks"]] == ["interrupted"]
-    assert error == "interrupted. Nothing half-made was kept; `doit` goes on from here.\n"
+    assert error == "interrupted. Nothing was in the middle of being made. `doit` goes on from here.\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.machine.printable import cut, local_time, printable
+from stages.machine.printable import cut, escaped, local_time, printable
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,20 @@ def test_a_time_is_that_of_this_time_zone(monkeypatch: pytest.MonkeyPatch, text:
         time.tzset()
         assert local_time(text) == shown
     time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a  b", "a  b"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("a\0b", "a\\x00b"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u3000\u00a0", "\u3000\u00a0"),
+        ("\u2028", "\\u2028"),
+        ("\udcff", "\\udcff"),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_what_is_quoted_has_its_spaces(text: str, shown: str):
+    assert escaped(text) == shown

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stages.keys import digest_bytes
 from stages.machine.regular_files import (
     digest_file,
     is_damage,
+    name_kind,
     open_descriptor,
     open_regular,
     read_regular,
@@ -149,3 +151,18 @@ def test_what_cannot_be_read_at_present_is_not_lost(code: int):
 
 def test_what_the_disk_cannot_give_is_lost():
     assert is_damage(OSError(errno.EIO, os.strerror(errno.EIO)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        (stat.S_IFREG, None),
+        (stat.S_IFDIR, "is a folder"),
+        (stat.S_IFIFO, "is a FIFO"),
+        (stat.S_IFSOCK, "is a socket"),
+        (stat.S_IFCHR, "is a device"),
+        (stat.S_IFBLK, "is a device"),
+    ],
+)
+def test_what_is_no_regular_file_is_named(mode: int, kind: str | None):
+    assert name_kind(mode | 0o644) == kind

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from stages.errors import ParamsError
 from stages.geometry import is_valid_num_frames
+from stages.machine.printable import escaped
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.stages import Pipeline
 from stages.request.params import RESERVED_NAMES, load_params, read_overrides
@@ -100,16 +102,63 @@ def test_a_wrong_default_is_reported_even_where_every_video_has_a_value_of_its_o
     ("text", "fault"),
     [
         ("x", "there is no file {root}/x. "),
-        ("params", "there is no file {root}/params. "),
-        ("/dev/null", "there is no file /dev/null. "),
+        ("params", "{root}/params is a folder, and must be a file. "),
+        (".", "{root} is a folder, and must be a file. "),
+        ("/dev/null", "/dev/null is a device, and must be a file. "),
+        ("a\nb", "there is no file {root}/a\\nb. "),
+        ("a\0b", "is not a usable path (it has a NUL character). "),
+        ("\x1b[2J", "there is no file {root}/\\x1b[2J. "),
         ("~nobody-at-all/x", "is not a usable path (Could not determine home directory.). "),
         ("x" * 300, "is not a usable path ([Errno 36] File name too long: '{root}/" + "x" * 300 + "'). "),
     ],
 )
 def test_a_file_that_is_not_there_is_reported_with_its_whole_path(root: Path, text: str, fault: str):
     assert message(root, denoise__from_file=text) == (
-        f'command line, denoise.from_file = "{text}": {fault.format(root=root)}'
+        f'command line, denoise.from_file = "{escaped(text)}": {fault.format(root=root)}'
         "Correct it; a relative path starts at the project's folder."
+    )
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "socket"])
+def test_a_file_that_is_none_is_named_as_what_it_is(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
+    path = root / "x"
+    monkeypatch.chdir(root)  # the path of a socket is short
+    if kind == "FIFO":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("x")
+    assert message(root, denoise__from_file="x") == (
+        f'command line, denoise.from_file = "x": {path} is a {kind}, and must be a file. '
+        "Correct it; a relative path starts at the project's folder."
+    )
+
+
+def test_a_file_that_is_a_link_to_itself_is_reported(root: Path):
+    (root / "x").symlink_to("x")
+    assert message(root, denoise__from_file="x") == (
+        'command line, denoise.from_file = "x": is not a usable path ([Errno 40] Too many levels of symbolic links: '
+        f"'{root}/x'). Correct it; a relative path starts at the project's folder."
+    )
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\x1b[2Jb", "tab\there"])
+def test_a_video_whose_files_name_steers_a_terminal_is_named_without_that(root: Path, name: str):
+    (root / f"params/videos/{name}.toml").write_text("[colour]\n")
+    shown = f"params/videos/{escaped(name)}.toml"
+    faults = load_params(root, {}, Pipeline()).faults
+    assert [*faults] == [shown]
+    assert str(faults[shown]).startswith(
+        f"{shown}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it.\n"
+        f"  {shown}, colour: no such table."
+    )
+
+
+def test_names_in_files_are_shown_without_what_steers_a_terminal(root: Path):
+    (root / "params/videos/demo.toml").write_text('["co\\u001blour"]\n[encode]\nprompt = "x"\n"se\\u001bed" = 1\n')
+    assert message(root) == (
+        "params/videos/demo.toml, co\\x1blour: no such table.\n"
+        "  params/videos/demo.toml, encode.se\\x1bed: no such parameter."
     )
 
 
@@ -182,9 +231,15 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ("denoise.seed", "true", "true: must be a whole number."),
         ("denoise.seed", "nine", '"nine": must be a whole number.'),
         ("denoise.seed", "", '"": must be a whole number.'),
-        ("denoise.seed", "1\nother = 2", '"1\nother = 2": must be a whole number.'),
+        ("denoise.seed", "1\nother = 2", '"1\\nother = 2": must be a whole number.'),
         ("denoise.seed", "[" * 5000, f'"{"[" * 500}…" (5000 characters): must be a whole number.'),
-        ("denoise.seed", "9" * 5000, f'"{"9" * 500}…" (5000 characters): must be a whole number.'),
+        (
+            "denoise.seed",
+            "9" * 5000,
+            "a number of 5000 digits: must be less than or equal to 9223372036854775807.",
+        ),
+        ("denoise.seed", "-" + "9" * 5000, f"a number of 5000 digits: {SEED_RULE}"),
+        ("denoise.guidance_scale", "9" * 5000, "a number of 5000 digits: is out of range."),
         (
             "denoise.seed",
             "0x" + "f" * 5000,
@@ -220,7 +275,7 @@ def test_all_faults_of_all_files_are_reported_at_once(root: Path):
         ),
         ("export.crf", "18.5", "18.5: must be a whole number."),
         ("export.crf", "52", '52: must be 1 to 51 when export.codec is "h264".'),
-        ("encode.prompt", " \t", '" \t": is only white space. Write a prompt, or "" for a video without one.'),
+        ("encode.prompt", " \t", '" \\t": is only white space. Write a prompt, or "" for a video without one.'),
         ("encode.prompt", "\u3000", '"\u3000": is only white space. Write a prompt, or "" for a video without one.'),
     ],
 )

@@ -74,8 +74,8 @@ class FakeRunner:
     def give_up_devices(self) -> None:
         self.num_given_up += 1
 
-    def close(self) -> None:
-        pass
+    def close(self) -> list[Node]:
+        return []
 
 
 class Forgetting(FakeRunner):

@@ -34,6 +34,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def title_in(root: Path) -> str:
+    """Of the node that is made from FILE."""
+    return load_build(root, {"denoise.from_file": "latents.safetensors"}).graph.videos["demo"]["denoise"].title
+
+
 def run(root: Path, program: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Start a program in a project's folder."""
     command = [sys.executable, "-m", f"stages.{program}", *arguments]
@@ -147,7 +152,7 @@ def test_an_end_by_the_user_is_one_message(root: Path, capsys: pytest.CaptureFix
         raise end
 
     assert run_by_hand(lambda: wait, "stages.from_file", "demo", [FILE], debug=False, pdb=True) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing half-made was kept."
+    assert capsys.readouterr().err.splitlines()[-1] == f"interrupted. {title_in(root)}: nothing half-made was kept."
     assert not list(root.glob("artifacts/.drafts/*"))
 
 
@@ -176,7 +181,18 @@ def test_a_node_by_hand_is_saved_when_a_signal_ends_it(root: Path, number: signa
         output, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert set(output.splitlines()) == {"saved"}
-    assert error.splitlines()[-1] == "interrupted. Nothing half-made was kept."
+    assert error.splitlines()[-1] == f"interrupted. {title_in(root)}: nothing half-made was kept."
+
+
+def test_before_a_node_by_hand_begins_an_interrupt_says_that_nothing_had_been_started(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(root)
+    assert run_by_hand(interrupt, "stages.from_file", "demo", [FILE], debug=False, pdb=False) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing had been started."
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -206,4 +222,6 @@ sys.exit(run_by_hand(lambda: wait, "stages.from_file", "demo", [sys.argv[1]], de
             printed += more
     os.close(terminal)
     assert printed.count(b"\x1b[?25h") == printed.count(b"\x1b[?25l") > 0
-    assert printed.rpartition(b"\x1b[?25h")[2].endswith(b"interrupted. Nothing half-made was kept.\r\n")
+    assert printed.rpartition(b"\x1b[?25h")[2].endswith(
+        f"interrupted. {title_in(root)}: nothing half-made was kept.\r\n".encode()
+    )

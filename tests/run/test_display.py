@@ -42,7 +42,7 @@ def test_without_a_terminal_a_node_is_plain_lines():
     lines = screen.getvalue().splitlines()
     assert lines[:-1] == [
         f"{NODE.title}  demo, other  (absent)",
-        f"{NODE.title}: load",
+        f"{NODE.title}: load, after 0.0 s",
         f"{NODE.title}: step 0/4",
         f"{NODE.title}: step 1/4",
     ]
@@ -89,7 +89,7 @@ def test_of_bytes_the_phase_the_speed_and_the_time_left_are_shown():
             time.sleep(0.05)
             node({"event": "progress", "done": done, "total": 600, "unit": "MiB"})
     lines = [line.removeprefix(f"{NODE.title}: ") for line in screen.getvalue().splitlines()]
-    assert lines[1:3] == ["download", "download 500/600 MiB"]
+    assert lines[1:3] == ["download, after 0.0 s", "download 500/600 MiB"]
     found = re.fullmatch(r"download 502/600 MiB, (\d+\.\d) MiB/s, (\d+\.\d) s left", lines[4])
     assert found
     assert 1 < float(found[1]) < 25

@@ -31,6 +31,10 @@ PAYLOAD = Path("artifacts/denoise/0/latents.safetensors")
         ),
         (Verdict("corrupt", (Reason("digest", "a", None),)), f"{PAYLOAD}: cannot be read"),
         (Verdict("corrupt", (Reason("manifest", None, "x: not a manifest."),)), "x: not a manifest"),
+        (
+            Verdict("corrupt", (Reason("manifest", None, "x: not a manifest (y). Run `doit`: it is made again."),)),
+            "x: not a manifest (y)",
+        ),
     ],
 )
 def test_each_reason_is_a_sentence(verdict: Verdict, text: str):

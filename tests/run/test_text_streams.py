@@ -108,3 +108,100 @@ def test_an_argument_in_a_locale_without_its_characters_is_the_text_that_was_typ
 @pytest.mark.parametrize("text", ["plain", "猫 é", "\ud800", "é\udcff"])
 def test_other_text_stays_what_it_is(text: str):
     assert from_command_line(text) == text
+
+
+def run_unread(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program whose stdout nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        return subprocess.run(
+            [sys.executable, *arguments, "-c", program] if program else [sys.executable, *arguments],
+            cwd=cwd,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+
+@pytest.mark.parametrize("num_chars", [1, 1_000_000], ids=["written at the end", "written at once"])
+def test_a_process_whose_output_nobody_reads_ends_without_a_word_where_errors_would_be_printed(num_chars: int):
+    done = run_unread(f"""
+import traceback
+from stages.run.text_streams import end_when_nobody_reads
+end_when_nobody_reads()
+try:
+    print("x" * {num_chars})
+except OSError:
+    traceback.print_exc()
+""")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_another_pipe_that_nobody_reads_is_an_error_as_ever():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            """
+import os
+from stages.run.text_streams import end_when_nobody_reads
+end_when_nobody_reads()
+reader, writer = os.pipe()
+os.close(reader)
+try:
+    os.write(writer, b"x")
+except BrokenPipeError:
+    print("caught")
+""",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "caught\n"
+
+
+def test_doits_own_commands_end_without_a_word_when_nobody_reads(tmp_path: Path):
+    copy_project(tmp_path)
+    (tmp_path / "sub").mkdir()
+    done = run_unread("", "-u", "-m", "doit", "-f", "../dodo.py", "list", "--all", cwd=tmp_path / "sub")
+    assert done.returncode == 1
+    assert done.stderr.startswith("note: these are doit's own commands")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_command_that_catches_no_error_of_stdout_ends_without_a_word_when_nobody_reads():
+    done = run_unread("""
+import sys
+from doit.cmd_base import Command
+from stages.commands.command_line import CommandLine
+class Talk(CommandLine, Command):
+    def execute(self, options, names):
+        print("x" * 1_000_000)
+sys.exit(Talk().parse_execute([]))
+""")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_command_that_catches_no_error_of_stdout_says_when_it_is_full():
+    program = """
+import sys
+from doit.cmd_base import Command
+from stages.commands.command_line import CommandLine
+class Talk(CommandLine, Command):
+    def execute(self, options, names):
+        print("x" * 1_000_000)
+sys.exit(Talk().parse_execute([]))
+"""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "what is printed cannot be written (No space left on device). Send it to a file with room, or to /dev/null.\n"
+    )

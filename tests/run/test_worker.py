@@ -234,6 +234,33 @@ def test_after_the_end_of_a_run_no_process_is_started(store: Store, stubs: Worke
     assert stubs.process_ids == {}
 
 
+_STUB_AT_WORK = """
+import os, sys, time
+sys.stdin.readline()
+os.write(int(sys.argv[3]), b'{"event": "accepted"}\\n{"event": "progress"}\\n')
+time.sleep(60)
+"""
+
+
+def test_the_end_of_a_run_names_the_nodes_that_were_being_made(store: Store, tmp_path: Path):
+    workers, job, at_work = replace_program(tmp_path, _STUB_AT_WORK), export_job(store), threading.Event()
+
+    def make() -> None:
+        with pytest.raises(StageError):
+            workers.run(job, lambda event: at_work.set() if event["event"] == "progress" else None)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    assert at_work.wait(60)
+    assert workers.close() == [job.node]
+    thread.join()
+
+
+def test_the_end_of_a_run_names_no_node_that_was_made(store: Store, stubs: Workers):
+    stubs.run(export_job(store), ignore)
+    assert stubs.close() == []
+
+
 def test_a_job_whose_process_is_ended_with_the_run_starts_no_other(store: Store, stubs: Workers):
     job, events = export_job(store), []
     stubs.start(job.program)

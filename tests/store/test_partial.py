@@ -55,6 +55,18 @@ def test_where_nothing_was_kept_there_is_none(states: PartialStates):
     assert states.read(ARTIFACT, payload_bytes=NUM_BYTES) is None
 
 
+def test_the_facts_of_a_state_are_read_without_its_size(states: PartialStates):
+    states.write(ARTIFACT, STATE)
+    assert states.read_facts(ARTIFACT) == STATE.facts
+
+
+def test_of_a_state_that_is_damaged_or_not_there_no_facts_are_read(states: PartialStates):
+    assert states.read_facts(ARTIFACT) is None
+    states.write(ARTIFACT, STATE)
+    file_of(states).write_bytes(file_of(states).read_bytes()[:-1])
+    assert states.read_facts(ARTIFACT) is None
+
+
 def test_a_later_state_replaces_the_one_before_and_leaves_no_draft(states: PartialStates):
     later = replace(STATE, facts={"num_done": 8})
     states.write(ARTIFACT, STATE)

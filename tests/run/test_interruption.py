@@ -1,0 +1,98 @@
+"""What is said of nodes that were being made when a run was interrupted."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.keys import Node
+from stages.run.interruption import describe_left
+from stages.run.loading import load_build
+from stages.store.partial import PartialState, PartialStates
+from tests.builders import build_node
+from tests.interrupts import interruptible_children
+from tests.project import copy_built, run_doit
+
+pytestmark = pytest.mark.processes
+
+DOIT = [sys.executable, "-u", "-m", "doit"]
+LONG = ["denoise.num_inference_steps=400", "machine.checkpoint_every=1"]
+
+
+def build_denoise() -> Node:
+    return build_node("denoise", num_inference_steps=3000)
+
+
+def test_of_a_denoise_the_step_is_named_that_was_saved(tmp_path: Path):
+    node = build_denoise()
+    PartialStates(tmp_path).write(node.artifact, PartialState({}, {"num_done": 413}, b"latents"))
+    assert describe_left([node], tmp_path) == f"{node.title}: saved after step 413 of 3000."
+
+
+def test_where_nothing_was_saved_that_is_said_of_each_node(tmp_path: Path):
+    denoise, encode = build_denoise(), build_node("encode")
+    assert describe_left([encode, denoise], tmp_path) == (
+        f"{encode.title}: nothing half-made was kept; {denoise.title}: nothing half-made was kept."
+    )
+
+
+def test_a_state_that_is_damaged_is_none(tmp_path: Path):
+    node, states = build_denoise(), PartialStates(tmp_path)
+    states.write(node.artifact, PartialState({}, {"num_done": 413}, b"latents"))
+    path = states.folder(node.artifact) / "state"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert describe_left([node], tmp_path) == f"{node.title}: nothing half-made was kept."
+
+
+def test_where_nothing_was_being_made_nothing_is_named(tmp_path: Path):
+    assert describe_left([], tmp_path) == "Nothing was in the middle of being made."
+
+
+def wait_for(what: str, root: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 120
+    while not list(root.glob(pattern)):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("threads", [[], ["-n", "2"]], ids=["one thread", "two threads"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_denoise_that_is_interrupted_says_the_step_from_which_the_next_run_goes_on(
+    built: Path, tmp_path: Path, number: signal.Signals, threads: list[str]
+):
+    root = copy_built(built, tmp_path / "project")
+    with interruptible_children():
+        process = subprocess.Popen(
+            [*DOIT, *threads, *LONG], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    with process:
+        wait_for("a step", root, "artifacts/partial/denoise/*/state")
+        process.send_signal(number)
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    found = re.fullmatch(
+        r"interrupted\. denoise:[0-9a-f]{12}: saved after step (\d+) of 400\. `doit` goes on from here\.\n", error
+    )
+    assert found, error
+    result = run_doit(root, "denoise", *LONG)
+    assert f"goes on after step {found[1]} of 400" in result.stdout
+
+
+def test_a_run_that_only_waited_for_another_one_names_nothing(built: Path, tmp_path: Path):
+    root = copy_built(built, tmp_path / "project")
+    run_doit(root, "clean", "export")
+    build = load_build(root, {})
+    with build.leases.hold(build.graph.videos["demo"]["export"], [], wait=lambda _holder, _waited_s: None):
+        with interruptible_children():
+            process = subprocess.Popen(DOIT, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("export:")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=120)
+    assert error == "interrupted. Nothing was in the middle of being made. `doit` goes on from here.\n"
