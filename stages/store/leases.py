@@ -123,7 +123,7 @@ class Leases:
     def sweep(self) -> None:
         """Delete the leases of processes of this machine that have ended. Never raises, and never waits."""
         with suppress(OSError):
-            for path in self.files():
+            for path in self._list():
                 with suppress(OSError, StoreError):
                     self._is_alive(path, _Watch())
 
@@ -135,12 +135,15 @@ class Leases:
 
         Those that say nothing are left out: they were given back, or their holders have not read anything yet.
         """
+        return [path for path in self._list() if size_of(path)]
+
+    def _list(self) -> list[Path]:
+        """All files in the place of leases, with those that say nothing. Raises OSError."""
         try:
             with os.scandir(self.root / LEASES) as entries:
-                names = sorted(Path(entry.path) for entry in entries if entry.name.endswith(_SUFFIX))
+                return sorted(Path(entry.path) for entry in entries if entry.name.endswith(_SUFFIX))
         except FileNotFoundError:
             return []
-        return [path for path in names if size_of(path)]
 
     def _take(
         self, lease: Lease, watch: "_Watch", is_at_work: Callable[[], bool]
