@@ -83,17 +83,19 @@ def random_latents(num_frames: int, height: int, width: int) -> np.ndarray:
 
 
 def compile_here(
-    config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32"
+    config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32", as_in_a_run: bool = False
 ) -> Mapping[tuple[int, int], FramePrograms]:
     """What `decode_video` needs for latents, [1, f, h, w, c], on one device."""
-    compile_size = partial(_compile_once, is_quick=jax.config.values["jax_disable_most_optimizations"])
+    is_quick = jax.config.values["jax_disable_most_optimizations"]
+    compile_size = partial(_compile_once, is_quick=is_quick, as_in_a_run=as_in_a_run or not is_quick)
     return compile_tiles(ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype), grid, compile_size)
 
 
 @cache
-def _compile_once(plan: ChunkPlan, *, is_quick: bool) -> FramePrograms:
+def _compile_once(plan: ChunkPlan, *, is_quick: bool, as_in_a_run: bool) -> FramePrograms:  # noqa: ARG001 (programs of both kinds differ)
     """The programs for a size, which several tests decode."""
-    return compile_programs(plan, devices=[DEVICE], compile_program=_compile_quickly if is_quick else Program.compile)
+    compile_program = Program.compile if as_in_a_run else _compile_quickly
+    return compile_programs(plan, devices=[DEVICE], compile_program=compile_program)
 
 
 def _compile_quickly(program: Program) -> jax.stages.Compiled:
@@ -101,14 +103,19 @@ def _compile_quickly(program: Program) -> jax.stages.Compiled:
 
 
 def decode_here(
-    folder: Path, latents: np.ndarray, *, dtype: str = "float32", grid: TileGrid | None = None
+    folder: Path,
+    latents: np.ndarray,
+    *,
+    dtype: str = "float32",
+    grid: TileGrid | None = None,
+    as_in_a_run: bool = False,
 ) -> np.ndarray:
-    """All frames, [f, h, w, 3], float32, not clamped."""
+    """All frames, [f, h, w, 3], float32, not clamped; to the bit those of a `Decoder` if compiled as in a run."""
     config = load_config(folder)
     weights = load_weights(vae_weights(folder), config, dtype=dtype, devices=[DEVICE])
     grid = grid or one_tile(*latents.shape[3:])
     channels_last = jnp.moveaxis(jnp.asarray(latents), 1, -1)
-    programs = compile_here(config, channels_last, grid, dtype=dtype)
+    programs = compile_here(config, channels_last, grid, dtype=dtype, as_in_a_run=as_in_a_run)
     pieces = decode_video(weights, channels_last, config=config, grid=grid, devices=[DEVICE], programs=programs)
     return np.concatenate([np.asarray(piece, np.float32) for piece in pieces])
 

@@ -117,7 +117,7 @@ def test_what_is_damaged_is_left_and_the_reason_said(states: PartialStates):
     assert find(states) == (Start(), [f"starts anew, because what was saved cannot be used: {reason}"])
     file.unlink()
     os.mkfifo(file)
-    reason = f"{file}: is damaged (it is not a plain file)"
+    reason = f"{file}: cannot be read (is a FIFO, not a file)"
     assert find(states) == (Start(), [f"starts anew, because what was saved cannot be used: {reason}"])
 
 

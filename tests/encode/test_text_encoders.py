@@ -193,4 +193,4 @@ def test_a_dtype_that_no_model_has_is_refused_before_anything_is_read(shapes):
 def test_a_prompt_that_is_no_text_is_refused(encoders):
     with pytest.raises(ParamsError) as caught:
         encoders.encode("a red circle", "\ud800")
-    assert str(caught.value) == 'arguments, encode.negative_prompt = "\ud800": is not valid UTF-8 text.'
+    assert str(caught.value) == 'arguments, encode.negative_prompt = "\\ud800": is not valid UTF-8 text.'

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import pytest
 
 from stages.errors import StageError
 from stages.run import worker_process
-from stages.run.job import PEAK_UNIT
 from stages.run.runner import Event
 from stages.run.worker import Workers
 from stages.store.artifacts import Store
+from tests.devices import run_python
 from tests.interrupts import interruptible_children
 from tests.run.export_jobs import export_job, job_from_file, replace_program
 
@@ -71,11 +70,21 @@ def test_of_a_long_log_the_last_line_is_said(store: Store, tmp_path: Path):
     assert end_by(program, store, tmp_path)[0] == "ended with exit code 3 (the last line)."
 
 
+# Run apart: the kernel's figure is at least that of the parent, of which a child was a copy, and tests need gigabytes.
+KILLED_AFTER_A_LARGE_CHILD = """
+import resource, subprocess, sys
+from pathlib import Path
+from stages.run.job import PEAK_UNIT
+from stages.store.artifacts import Store
+from tests.run.test_worker_process import end_by
+subprocess.run([sys.executable, "-c", "bytearray(1 << 30)"], check=True)
+assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT > 1 << 30
+print(end_by("os.kill(os.getpid(), 9)", Store(Path(sys.argv[1])), Path(sys.argv[2]))[0])
+"""
+
+
 def test_the_memory_that_is_said_is_that_of_the_process_and_of_no_other_child(store: Store, tmp_path: Path):
-    """It is at least that of the parent, of which it was a copy, and that is a test's here."""
-    subprocess.run([sys.executable, "-c", "bytearray(1 << 30)"], check=True)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * PEAK_UNIT > 1 << 30
-    ending, _ = end_by("os.kill(os.getpid(), 9)", store, tmp_path)
+    ending = run_python("-c", KILLED_AFTER_A_LARGE_CHILD, store.root, tmp_path, settings={})
     found = re.search(r"The process had (\d\.\d) GiB; this machine offers ", ending)
     assert found
     assert float(found[1]) < 1
