@@ -270,7 +270,7 @@ def test_a_lock_that_is_no_file_keeps_nobody_waiting(store: Store, put: Put):
     store.sweep_drafts()
     assert store.verdict(DENOISE, CODE).is_fresh
     assert not store.verdict(DENOISE, "0" * 32).is_fresh
-    with pytest.raises(StoreError, match="cannot be written"), Drafts(store.root).new():
+    with pytest.raises(StoreError, match="cannot be locked"), Drafts(store.root).new():
         pass
 
 
