@@ -37,7 +37,8 @@ def test_a_file_that_would_stay_as_it_is_is_not_written(tmp_path: Path):
     tasks.change(add=["demo"])
     before = (tmp_path / IGNORED).stat()
     tasks.change(add=["demo"], remove=["harbour"])
-    assert (tmp_path / IGNORED).stat() == before
+    after = (tmp_path / IGNORED).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_a_file_without_names_is_deleted(tmp_path: Path):
