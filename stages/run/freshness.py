@@ -44,8 +44,9 @@ class Freshness:
 
     def find_due(self, names: Collection[str], demand: Demand) -> Due:
         """What of the tasks with these names, titles of nodes and videos, is to be made."""
-        nodes = [node for node in self.graph.all_nodes() if node.title in names and demand.is_due(node)]
-        return Due(nodes, [video for video in self.graph.videos if video in names and not self.is_linked(video)])
+        chosen = frozenset(names)  # there can be thousands
+        nodes = [node for node in self.graph.all_nodes() if node.title in chosen and demand.is_due(node)]
+        return Due(nodes, [video for video in self.graph.videos if video in chosen and not self.is_linked(video)])
 
     def settle(self, names: Iterable[str]) -> None:
         """Take note of nodes and links that are as needed, in a run that makes nothing: they are not asked again."""

@@ -83,9 +83,10 @@ class Precheck:
 
     def _find_videos(self, names: Collection[str]) -> Sequence[str]:
         """The videos that a run of tasks with these names is for; of a node for none of those named, all of its own."""
-        found = {name for name in self.graph.videos if name in names}
+        chosen = frozenset(names)
+        found = {name for name in self.graph.videos if name in chosen}
         for node in self.graph.all_nodes():
-            if node.title in names and found.isdisjoint(videos := self.graph.videos_of(node)):
+            if node.title in chosen and found.isdisjoint(videos := self.graph.videos_of(node)):
                 found.update(videos)
         return [name for name in self.graph.videos if name in found]
 
