@@ -30,6 +30,7 @@ from tests.project import (
     copy_built,
     copy_checkpoint,
     copy_project,
+    environment,
     list_made,
     run_doit,
     stages_run,
@@ -359,6 +360,7 @@ def stage_at_work(request: pytest.FixtureRequest, root: Path) -> Iterator[tuple[
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "doit", *LONGER[stage]],
             cwd=root,
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

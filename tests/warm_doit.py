@@ -39,6 +39,7 @@ class WarmDoit:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _FORK],
             cwd=tempfile.gettempdir(),
+            env=self._environment,  # as Python knows it: see project.environment
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

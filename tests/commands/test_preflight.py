@@ -13,7 +13,7 @@ from stages.preflight.questions import ask, describe_target
 from stages.request.params import load_params
 from tests.interrupts import interruptible_children
 from tests.preflight_builders import build_figures, publish_answer, write_project
-from tests.project import DOIT, HEAVY, run_doit, watch_doit
+from tests.project import DOIT, HEAVY, environment, run_doit, watch_doit
 
 pytestmark = pytest.mark.processes
 
@@ -119,7 +119,7 @@ def test_asking_again_loads_nothing_heavy(root: Path):
 
 def test_ctrl_c_is_one_message_and_leaves_no_process(root: Path):
     with interruptible_children():
-        process = subprocess.Popen([*DOIT, "preflight"], cwd=root, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*DOIT, "preflight"], cwd=root, env=environment(), stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stderr is not None
         assert process.stderr.readline() == "denoise of demo: starting\n"

@@ -15,7 +15,7 @@ from stages.run.loading import load_build
 from stages.store.partial import PartialState, PartialStates
 from tests.builders import build_node
 from tests.interrupts import interruptible_children
-from tests.project import copy_built, run_doit
+from tests.project import copy_built, environment, run_doit
 
 pytestmark = pytest.mark.processes
 
@@ -67,7 +67,12 @@ def test_a_denoise_that_is_interrupted_says_the_step_from_which_the_next_run_goe
     root = copy_built(built, tmp_path / "project")
     with interruptible_children():
         process = subprocess.Popen(
-            [*DOIT, *threads, *LONG], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*DOIT, *threads, *LONG],
+            cwd=root,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     with process:
         wait_for("a step", root, "artifacts/partial/denoise/*/state")
@@ -88,7 +93,9 @@ def test_a_run_that_only_waited_for_another_one_names_nothing(built: Path, tmp_p
     build = load_build(root, {})
     with build.leases.hold(build.graph.videos["demo"]["export"], [], wait=lambda _holder, _waited_s: None):
         with interruptible_children():
-            process = subprocess.Popen(DOIT, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                DOIT, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
         with process:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("export:")
