@@ -11,6 +11,7 @@ from tests.once import make_once
 from tests.project import ALL, copy_project, stages_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the hundreds of processes would compile the package anew
 install_import_hook("stages", "beartype.beartype")
 SLOW = ("compiles", "processes")  # marks, explained in pyproject.toml
 FAULTS = "faults"  # likewise
