@@ -8,11 +8,17 @@ import pytest
 from jaxtyping import install_import_hook
 
 from tests.once import make_once
-from tests.project import ALL, copy_project, stages_run
+from tests.project import ALL, PROJECT, copy_project, stages_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the hundreds of processes would compile the package anew
-install_import_hook("stages", "beartype.beartype")
+# those modules alone that have some: on every call of the rest it is half of the time that their tests take
+WITH_SHAPES = [
+    ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+    for path in PROJECT.glob("stages/**/*.py")
+    if "jaxtyping" in path.read_text(encoding="utf-8")
+]
+install_import_hook(WITH_SHAPES, "beartype.beartype")
 SLOW = ("compiles", "processes")  # marks, explained in pyproject.toml
 FAULTS = "faults"  # likewise
 
