@@ -1,7 +1,9 @@
 """Toy VAEs with random weights, and a way to run them here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
@@ -19,7 +22,7 @@ from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
 from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
-from stages.machine.executables import Program
+from stages.machine.executables import Executable, Executables, Program
 from stages.models.settings import read_settings
 from stages.pipeline.decode import VAE
 from stages.tensors.weight_files import WeightFiles
@@ -100,6 +103,22 @@ def _compile_once(plan: ChunkPlan, *, is_quick: bool, as_in_a_run: bool) -> Fram
 
 def _compile_quickly(program: Program) -> jax.stages.Compiled:
     return program.lowered.compile(compiler_options=dict(QUICK))
+
+
+@contextmanager
+def quick_executables() -> Iterator[list[str]]:
+    """In the block, programs of a store are compiled quickly; names of those that are compiled or loaded."""
+    names: list[str] = []
+    options = {name: str(value) for name, value in QUICK.items()}  # as a program has them
+    compile_program = Executables.compile
+
+    def compile_quickly(self: Executables, program: Program) -> Executable:
+        names.append(program.name)
+        return compile_program(self, replace(program, compiler_options=options))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Executables, "compile", compile_quickly)
+        yield names
 
 
 def decode_here(

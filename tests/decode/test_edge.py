@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,14 +15,15 @@ from stages.decode import edge
 from stages.decode.decoder import Decoder
 from stages.errors import CheckpointError
 from stages.keys import Node
-from stages.machine.executables import Executable, Executables, Program
+from stages.machine.executables import FOLDER
 from stages.models.checkpoint import Checkpoint
 from stages.run.job import Job
 from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
-from tests.decode.builders import edit_config, random_latents, write_vae
+from tests.decode.builders import edit_config, quick_executables, random_latents, write_vae
+from tests.devices import EIGHT_DEVICES
 from tests.loads import watch_loads
 from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
@@ -35,27 +36,69 @@ PARAMETERS = {
     "tile_overlap": 0.25,
     "dtype": "float32",
 }
-EIGHT_DEVICES = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+QUICK_XLA = "--xla_cpu_use_fusion_emitters=false"  # of a process that compiles as the one beside it
 COPY_AGAIN = "Download or copy the checkpoint again."
 OTHER_CHECKPOINT = "Use a checkpoint of HunyuanVideo-1.5 whose settings are as diffusers writes them."
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_vae(tmp_path_factory.mktemp("checkpoint") / "vae", layers_per_block=0).parent
+    return write_vae(tmp_path_factory.mktemp("made") / "checkpoint" / "vae", layers_per_block=0).parent
+
+
+class Made(NamedTuple):
+    """What the process has made first of the checkpoint as it is."""
+
+    store: Path
+    frames: Path
+    facts: dict[str, Any]  # run.json
 
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
-    process = StageProcess("decode", tmp_path_factory.mktemp("log") / "log")
+    process = StageProcess("decode", tmp_path_factory.mktemp("log") / "log", os.environ | {"XLA_FLAGS": QUICK_XLA})
     yield process
     process.close()
+
+
+@pytest.fixture(scope="module")
+def made(process: StageProcess, template: Path) -> Made:
+    assert decode(process, template / "vae")[-1]["event"] == "result"
+    (frames,) = artifacts(template / "vae")
+    return Made(template.parent / "artifacts", frames, run_facts(template / "vae"))
+
+
+class OnEight(NamedTuple):
+    """What a process with eight devices says to its first two jobs, and makes of the second."""
+
+    refusal: Event  # of a job for a TPU
+    frames: Path
+    facts: dict[str, Any]  # run.json
+
+
+@pytest.fixture(scope="module")
+def on_eight(template: Path, tmp_path_factory: pytest.TempPathFactory) -> OnEight:
+    folder = tmp_path_factory.mktemp("eight")
+    vae = Path(shutil.copytree(template, folder / "checkpoint")) / "vae"
+    process = StageProcess("decode", folder / "log", os.environ | {"XLA_FLAGS": EIGHT_DEVICES["XLA_FLAGS"]})
+    refusal = decode(process, vae, platform="tpu")[-1]
+    assert decode(process, vae)[-1]["event"] == "result"
+    process.close()
+    (frames,) = artifacts(vae)
+    return OnEight(refusal, frames, run_facts(vae))
 
 
 @pytest.fixture
 def vae(template: Path, tmp_path: Path) -> Path:
     shutil.copytree(template, tmp_path / "checkpoint")
     return tmp_path / "checkpoint" / "vae"
+
+
+@pytest.fixture
+def compiled() -> Iterator[list[str]]:
+    """Names of the programs that are compiled or loaded here."""
+    with quick_executables() as names:
+        yield names
 
 
 def decode_job(vae: Path, *, platform: str = "cpu", **parameters: object) -> Job:
@@ -107,38 +150,24 @@ def weight(value: float, dtype: str = "float32") -> Callable[[Path], None]:
     return edit
 
 
-def test_a_job_makes_frames(process: StageProcess, vae: Path):
-    events = decode(process, vae)
-    assert events[-1]["event"] == "result", events[-1]
-    (file,) = artifacts(vae)
-    assert read_tensors(file)["frames"].shape == (1, 5, 16, 32, 3)
+def test_a_job_makes_frames(made: Made):
+    assert read_tensors(made.frames)["frames"].shape == (1, 5, 16, 32, 3)
 
 
-def test_all_devices_take_part_and_make_the_same_frames(process: StageProcess, vae: Path, tmp_path: Path):
+def test_all_devices_take_part_and_make_the_same_frames(made: Made, on_eight: OnEight):
     """Two columns of latents; of eight devices two have one each."""
-    decode(process, vae)
-    (file,) = artifacts(vae)
-    frames = read_tensors(file)["frames"].astype(np.float32)
-    assert run_facts(vae)["num_devices"] == 1
-    eight = StageProcess("decode", tmp_path / "log", os.environ | EIGHT_DEVICES)
-    assert decode(eight, vae)[-1]["event"] == "result"
-    eight.close()
-    assert run_facts(vae)["num_devices"] == 2
-    np.testing.assert_allclose(read_tensors(file)["frames"].astype(np.float32), frames, atol=2**-8)  # bfloat16
+    assert (made.facts["num_devices"], on_eight.facts["num_devices"]) == (1, 2)
+    frames, expected = (read_tensors(each.frames)["frames"].astype(np.float32) for each in (on_eight, made))
+    np.testing.assert_allclose(frames, expected, atol=2**-8)  # bfloat16
 
 
-def test_the_time_of_compiling_is_measured_apart(process: StageProcess, vae: Path):
-    decode(process, vae)
-    facts = run_facts(vae)
-    assert set(facts["wall_s"]) == {"load", "compile", "decode"}
-    assert set(facts["steady_s"]) == {"latent frame"}
+def test_the_time_of_compiling_is_measured_apart(made: Made):
+    assert set(made.facts["wall_s"]) == {"load", "compile", "decode"}
+    assert set(made.facts["steady_s"]) == {"latent frame"}
 
 
-def test_the_native_decoder_loads_neither_torch_nor_diffusers(vae: Path, tmp_path: Path):
-    process = StageProcess("decode", tmp_path / "log")
-    assert decode(process, vae)[-1]["event"] == "result"
-    process.close()
-    assert set(run_facts(vae)["versions"]) - {"libtpu"} == {"jax", "jaxlib", "numpy"}
+def test_the_native_decoder_loads_neither_torch_nor_diffusers(made: Made):
+    assert set(made.facts["versions"]) - {"libtpu"} == {"jax", "jaxlib", "numpy"}
 
 
 @pytest.mark.parametrize(
@@ -197,8 +226,9 @@ def test_a_checkpoint_that_does_not_fit_is_reported(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_frames_that_are_not_finite_are_not_published(process: StageProcess, vae: Path, value: float):
+def test_frames_that_are_not_finite_are_not_published(process: StageProcess, made: Made, vae: Path, value: float):
     weight(value)(vae)
+    shutil.copytree(made.store / FOLDER, vae.parent.parent / "artifacts" / FOLDER)  # the programs are the same
     assert decode(process, vae)[-1] == {
         "event": "error",
         "kind": "StageError",
@@ -208,36 +238,30 @@ def test_frames_that_are_not_finite_are_not_published(process: StageProcess, vae
     assert not artifacts(vae)
 
 
-def test_a_platform_that_is_not_there_is_reported(process: StageProcess, vae: Path, tmp_path: Path):
-    """In a process that has not begun to compute, and in one that may have."""
-    fresh = StageProcess("decode", tmp_path / "log")
-    for running in (fresh, process):
-        error = decode(running, vae, platform="tpu")[-1]
+@pytest.mark.usefixtures("made")
+def test_a_platform_that_is_not_there_is_reported(process: StageProcess, vae: Path, on_eight: OnEight):
+    """By a process that has not begun to compute, and by one that has."""
+    for error in (on_eight.refusal, decode(process, vae, platform="tpu")[-1]):
         assert (error["event"], error["kind"]) == ("error", "MeshError")
         assert error["message"].startswith('platform = "tpu": JAX finds no such device on this machine (')
         assert error["message"].endswith("a TPU also needs `pip install -e '.[tpu]'`.")
-    fresh.close()
 
 
-def test_no_environment_stops_the_stage_or_changes_a_bit(process: StageProcess, vae: Path, tmp_path: Path):
-    fresh = StageProcess("decode", tmp_path / "log", {**os.environ, **HOSTILE})
-    frames = []
-    for running in (process, fresh):
-        events = decode(running, vae)
-        assert events[-1]["event"] == "result"
-        (file,) = artifacts(vae)
-        frames.append(file.read_bytes())
-        shutil.rmtree(vae.parent.parent / "artifacts")
+def test_no_environment_stops_the_stage_or_changes_a_bit(made: Made, vae: Path, tmp_path: Path):
+    hostile = {**HOSTILE, "XLA_FLAGS": f"{HOSTILE['XLA_FLAGS']} {QUICK_XLA}"}
+    fresh = StageProcess("decode", tmp_path / "log", {**os.environ, **hostile})
+    events = decode(fresh, vae)
     fresh.close()
+    assert events[-1]["event"] == "result"
     assert warnings_of(events) == [*IGNORED]
-    assert frames[0] == frames[1]
+    (file,) = artifacts(vae)
+    assert file.read_bytes() == made.frames.read_bytes()
 
 
 def test_the_decoder_is_kept_for_the_next_job_and_gone_before_another_is_loaded(
-    vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: list[str]
 ):
     loaded, run = watch_loads(monkeypatch, Decoder), edge.open_stage()
-    compiled = watch_compiles(monkeypatch)
     counts = []
     for dtype, tiles in (("float32", False), ("float32", False), ("float32", True), ("bfloat16", False)):
         job = decode_job(vae, platform="auto", dtype=dtype, enable_tiling=tiles, tile_size=16, tile_overlap=0.0)
@@ -246,19 +270,7 @@ def test_the_decoder_is_kept_for_the_next_job_and_gone_before_another_is_loaded(
     assert counts == [(1, 2), (1, 2), (1, 4), (2, 6)]  # two programs for each size: of the first frame, of the others
 
 
-def watch_compiles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the programs that are compiled or loaded from now on."""
-    names: list[str] = []
-    compile_program = Executables.compile
-
-    def compile_watched(self: Executables, program: Program) -> Executable:
-        names.append(program.name)
-        return compile_program(self, program)
-
-    monkeypatch.setattr(Executables, "compile", compile_watched)
-    return names
-
-
+@pytest.mark.usefixtures("compiled")
 def test_a_decoder_that_cannot_be_loaded_is_tried_again(vae: Path, tmp_path: Path):
     run, quiet = edge.open_stage(), Report(lambda _event: None)
     config = (vae / "config.json").rename(vae / "elsewhere")
