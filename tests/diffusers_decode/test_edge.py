@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,10 +39,20 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StageProcess]:
     process.close()
 
 
-def decode_job(folder: Path, *, platform: str = "cpu", **parameters: object) -> Job:
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vae(tmp_path_factory.mktemp("checkpoint") / "vae", layers_per_block=0)
+
+
+@pytest.fixture(scope="module")
+def made(process: StageProcess, vae: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
+    """The artifact of the process's first job, and its events."""
+    return decode(process, vae, tmp_path_factory.mktemp("made"))
+
+
+def decode_job(vae: Path, folder: Path, *, platform: str = "cpu", **parameters: object) -> Job:
     """A job that decodes two latent frames of two tiles."""
     store = Store(folder / "artifacts")
-    vae = write_vae(folder / "checkpoint" / "vae", layers_per_block=0)
     parents = [Node("encode", {}, {}, {})]
     parents.append(Node("denoise", {}, {}, {"encode": parents[0].key}))
     write_tensors(folder / "latents", {"latents": random_latents(2, 1, 2)})
@@ -53,48 +62,44 @@ def decode_job(folder: Path, *, platform: str = "cpu", **parameters: object) -> 
     return build_job(node, Checkpoint(vae.parent), store.root, CODE, {"platform": platform, "mesh": "auto"})
 
 
-def decode(process: StageProcess, folder: Path) -> tuple[Path, list[Event]]:
+def decode(process: StageProcess, vae: Path, folder: Path) -> tuple[Path, list[Event]]:
     """The artifact of such a job, and its events."""
-    job = decode_job(folder)
+    job = decode_job(vae, folder)
     events = process.run(job)
+    assert events[-1]["event"] == "result", events[-1]
     return Store(job.store).folder(job.node.artifact), events
 
 
-def test_no_environment_stops_the_program_or_changes_a_bit(process: StageProcess, tmp_path: Path):
+def test_no_environment_stops_the_program_or_changes_a_bit(made: tuple[Path, list[Event]], vae: Path, tmp_path: Path):
     fresh = StageProcess("diffusers_decode", tmp_path / "log", {**os.environ, **HOSTILE})
-    frames = []
-    for running in (process, fresh):
-        folder, events = decode(running, tmp_path)
-        assert events[-1]["event"] == "result"
-        frames.append((folder / "frames.safetensors").read_bytes())
-        shutil.rmtree(tmp_path / "artifacts")
+    artifact, events = decode(fresh, vae, tmp_path)
     fresh.close()
     assert warnings_of(events) == [*IGNORED]
-    assert frames[0] == frames[1]
+    frames = "frames.safetensors"
+    assert (artifact / frames).read_bytes() == (made[0] / frames).read_bytes()
 
 
-def test_a_job_makes_frames_and_counts_tiles_and_then_what_is_written(process: StageProcess, tmp_path: Path):
-    artifact, events = decode(process, tmp_path)
-    assert events[-1]["event"] == "result", events[-1]
+def test_a_job_makes_frames_and_counts_tiles_and_then_what_is_written(made: tuple[Path, list[Event]]):
+    artifact, events = made
     assert read_tensors(artifact / "frames.safetensors")["frames"].shape == (1, 5, 16, 32, 3)
     counted = [(event["unit"], event["done"], event["total"]) for event in events if event["event"] == "progress"]
     assert counted == [("tile", 1, 2), ("tile", 2, 2), ("latent frame", 1, 2), ("latent frame", 2, 2)]
 
 
-def test_the_artifact_says_which_diffusers_made_it(process: StageProcess, tmp_path: Path):
-    artifact, _ = decode(process, tmp_path)
+def test_the_artifact_says_which_diffusers_made_it(made: tuple[Path, list[Event]]):
+    artifact, _ = made
     run = json.loads((artifact / RUN).read_text())
     assert {"torch", "diffusers"} <= set(run["versions"])
     assert run["device"] == "cpu"
 
 
 def test_the_decoder_is_kept_for_the_next_job_and_gone_before_another_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     loaded, run = watch_loads(monkeypatch, DiffusersDecoder), edge.open_stage()
     num_loaded = []
     for dtype, overlap in (("float32", 0.0), ("float32", 0.5), ("bfloat16", 0.0)):
-        job = decode_job(tmp_path, platform="auto", dtype=dtype, tile_overlap=overlap)
+        job = decode_job(vae, tmp_path, platform="auto", dtype=dtype, tile_overlap=overlap)
         assert run(job, tmp_path, Report(lambda _event: None)) == {"device": "cpu"}
         num_loaded.append(len(loaded))
     assert num_loaded == [1, 1, 2]
