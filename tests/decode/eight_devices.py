@@ -8,7 +8,7 @@ holds of the state.
 
 import json
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -29,11 +29,12 @@ NUM_FRAMES, HEIGHT = 3, 2
 # Latent columns of eight devices: two each; or two each of six, one of the seventh, none of the last.
 WIDTHS = (16, 13)
 CHUNKS = ((1, 1, 1), (3,), (1, 2), (2, 1))
-TILED_WIDTH = 7  # in tiles of four columns and one
+TILED_WIDTH = 25  # in tiles of 16 columns, 13 and one, of which only the last needs further programs
 
 
+@cache
 def compile_here(devices: Devices, plan: ChunkPlan) -> FramePrograms:
-    """Both programs, for these devices."""
+    """Both programs, for these devices, a tuple."""
     return compile_programs(plan, devices=devices, compile_program=Program.compile)
 
 
@@ -61,12 +62,12 @@ def decode_tiles(folder: Path, devices: Devices) -> np.ndarray:
     """All frames of a video that is decoded in tiles."""
     config = load_config(folder)
     weights = load_weights(vae_weights(folder), config, dtype="float32", devices=devices)
-    latents = jnp.moveaxis(random_latents(2, HEIGHT, TILED_WIDTH), 1, -1)
+    latents = jnp.moveaxis(random_latents(NUM_FRAMES, HEIGHT, TILED_WIDTH), 1, -1)
     grid = plan_tiles(
-        HEIGHT, TILED_WIDTH, tile_size_px=16, tile_overlap=0.25, spatial_compression=config.spatial_compression
+        HEIGHT, TILED_WIDTH, tile_size_px=64, tile_overlap=0.25, spatial_compression=config.spatial_compression
     )
     assert grid != one_tile(HEIGHT, TILED_WIDTH)
-    plan = ChunkPlan(config, LatentSize(2, HEIGHT, TILED_WIDTH), "float32")
+    plan = ChunkPlan(config, LatentSize(NUM_FRAMES, HEIGHT, TILED_WIDTH), "float32")
     programs = compile_tiles(plan, grid, partial(compile_here, devices))
     pieces = decode_video(weights, latents, config=config, grid=grid, devices=devices, programs=programs)
     return np.concatenate([np.asarray(piece) for piece in pieces])
@@ -76,7 +77,7 @@ def main(folder: Path, out: Path) -> None:
     """All widths and chunks, then tiles. Compiled in half the time."""
     jax.config.update("jax_disable_most_optimizations", True)
     results = {}
-    for devices in (jax.devices()[:1], jax.devices()):
+    for devices in (tuple(jax.devices()[:1]), tuple(jax.devices())):
         for width in WIDTHS:
             for chunks, frames in decode_chunks(folder, width, devices).items():
                 results[f"{len(devices)} {width} {chunks}"] = frames
