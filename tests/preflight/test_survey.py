@@ -1,7 +1,8 @@
 """A survey takes its answers from the store, and starts a process for those that are not there."""
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,25 @@ from stages.preflight.questions import ask, describe_target
 from stages.preflight.survey import survey
 from stages.request.params import load_params
 from stages.store.artifacts import Store
-from tests.preflight_builders import build_figures, publish_answer, write_project
+from tests.devices import TPU_COMPILER
+from tests.known_files import know_package
+from tests.preflight_builders import VIDEO, build_figures, publish_answer
+from tests.preflight_builders import write_project as write_bare_project
 
 pytestmark = pytest.mark.compiles
 
 SLICE = "v5e:2x4"
+SMALL_SLICE = "v5e:2x2"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_project(tmp_path)
+    return write_project(tmp_path, "demo")
+
+
+def write_project(folder: Path, *videos: str) -> Path:
+    """A project whose store knows the package's files."""
+    return know_package(write_bare_project(folder, *videos))
 
 
 def look(
@@ -36,11 +46,20 @@ def look(
     return survey(root, names, topology, dotted, (observed if observed is not None else []).append).rows
 
 
-def answer(root: Path, overrides: Mapping[str, str], **figures: float) -> None:
+def answer(
+    root: Path,
+    overrides: Mapping[str, str],
+    *,
+    topology: str = SLICE,
+    stages: Sequence[str] = ("denoise", "decode"),
+    **figures: float,
+) -> None:
     """Put the answers for these parameters into the store."""
     params = load_params(root, overrides, Pipeline())
-    for question in ask(params.videos["demo"], root, describe_target(SLICE, params.machine), mesh=params.machine.mesh):
-        publish_answer(root, question, build_figures(**figures))
+    target = describe_target(topology, params.machine)
+    for question in ask(params.videos["demo"], root, target, mesh=params.machine.mesh):
+        if question.stage in stages:
+            publish_answer(root, question, build_figures(**figures))
 
 
 def has_started_a_process(root: Path) -> bool:
@@ -61,11 +80,36 @@ def test_a_program_for_this_machine_is_compiled_once(root: Path, monkeypatch: py
     assert not has_started_a_process(root)
 
 
-def test_a_program_for_a_slice_is_compiled_without_a_tpu(root: Path):
+@pytest.fixture(scope="module")
+def on_slice(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Row]:
+    """Rows of one survey for a small slice, by stage and the first of their videos.
+
+    Of its programs one fits, one is refused, one cannot be compiled, and one the store knows.
+    """
     pytest.importorskip("libtpu")
-    (row,) = look(root, topology="v6e:2x4", decode__decoder="diffusers")
+    root = write_project(tmp_path_factory.mktemp("slice"), "demo")
+    save_file({"latents": np.zeros((1, 32, 1, 512, 512), np.float32)}, root / "latents.safetensors")
+    large = VIDEO.replace("[denoise]", '[denoise]\nfrom_file = "latents.safetensors"')
+    (root / "params/videos/large.toml").write_text(large)
+    shutil.copytree(root / "model", root / "broken")
+    config = root / "broken/transformer/config.json"
+    text, number = re.subn('"num_layers": 2', '"num_layers": 0', config.read_text())
+    assert number == 1
+    config.write_text(text)
+    for name in ("broken", "other"):
+        (root / f"params/videos/{name}.toml").write_text(VIDEO.replace('"model"', '"broken"'))
+    with pytest.MonkeyPatch.context() as patch:
+        effort = "JAX_EXEC_TIME_OPTIMIZATION_EFFORT"
+        patch.setenv(effort, TPU_COMPILER[effort])
+        answer(root, {}, topology=SMALL_SLICE, stages=("decode",))
+        rows = look(root, topology=SMALL_SLICE)
+    return {f"{row.question.stage} of {row.videos[0]}": row for row in rows}
+
+
+def test_a_program_for_a_slice_is_compiled_without_a_tpu(on_slice: Mapping[str, Row]):
+    row = on_slice["denoise of demo"]
     assert row.figures is not None
-    assert row.figures["device_kind"] == "TPU v6 lite"
+    assert (row.figures["device_kind"], row.figures["num_devices"]) == ("TPU v5 lite", 4)
     assert row.fits
     assert row.total_bytes
     assert row.least_s is not None
@@ -100,36 +144,23 @@ def test_settings_that_fit_are_found_where_a_program_does_not(root: Path):
     assert [other.setting for other in decode.alternatives] == ["decode.enable_tiling=true", "denoise.num_frames=109"]
 
 
-def test_what_the_compiler_refuses_is_an_answer(root: Path):
-    pytest.importorskip("libtpu")
-    save_file({"latents": np.zeros((1, 32, 1, 256, 256), np.float32)}, root / "latents.safetensors")
-    (row,) = look(root, topology="v5e:1x1", denoise__from_file="latents.safetensors")
+def test_what_the_compiler_refuses_is_an_answer(on_slice: Mapping[str, Row]):
+    row = on_slice["decode of large"]
     assert (row.fits, row.error) == (False, "")
     assert row.figures is not None
     assert "Ran out of memory" in row.figures["refusal"]
     assert row.figures["limit_bytes"] == int(15.75 * 2**30)
 
 
-def break_checkpoint(root: Path, component: str, old: str, new: str) -> None:
-    config = root / "model" / component / "config.json"
-    text = config.read_text()
-    assert old in text
-    config.write_text(text.replace(old, new))
-
-
-def test_a_program_that_cannot_be_compiled_is_a_row_and_hides_no_other(tmp_path: Path):
-    pytest.importorskip("libtpu")
-    root = write_project(tmp_path, "demo", "other")
-    answer(root, {})  # with the settings as they are, so that decode need not be compiled
-    break_checkpoint(root, "transformer", '"num_layers": 2', '"num_layers": 0')
-    (denoise, decode) = look(root)
+def test_a_program_that_cannot_be_compiled_is_a_row_and_hides_no_other(on_slice: Mapping[str, Row]):
+    denoise, decode = on_slice["denoise of broken"], on_slice["decode of broken"]
     assert denoise.figures is None
     assert "Traceback" in denoise.traceback
     assert "in parse_transformer_config" in denoise.traceback  # of the process that compiles
     assert denoise.error.startswith(
-        f"denoise of demo, other for {SLICE}, checkpoint model: CheckpointError: transformer/config.json"
+        f"denoise of broken, other for {SMALL_SLICE}, checkpoint broken: CheckpointError: transformer/config.json"
     )
-    assert (decode.fits, decode.error, decode.traceback) == (True, "", "")
+    assert (decode.videos, decode.fits, decode.error, decode.traceback) == (("broken", "demo", "other"), True, "", "")
 
 
 def test_an_error_in_search_of_alternatives_is_shown_beside_what_was_found(root: Path):
