@@ -20,6 +20,7 @@ from stages.run.report import Report
 from stages.store.artifacts import Store
 from tests.builders import publish
 from tests.interrupts import interruptible_children
+from tests.known_files import know_package
 from tests.project import copy_params
 
 pytestmark = pytest.mark.processes
@@ -27,11 +28,15 @@ pytestmark = pytest.mark.processes
 FILE = "denoise.from_file=latents.safetensors"
 
 
+def write_project(root: Path) -> Path:
+    know_package(copy_params(root))
+    save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, root / "latents.safetensors")
+    return root
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    copy_params(tmp_path)
-    save_file({"latents": np.ones((1, 32, 3, 4, 4), np.float32)}, tmp_path / "latents.safetensors")
-    return tmp_path
+    return write_project(tmp_path)
 
 
 def title_in(root: Path) -> str:
@@ -45,8 +50,23 @@ def run(root: Path, program: str, *arguments: str, stdin: str = "") -> subproces
     return subprocess.run(command, cwd=root, input=stdin, capture_output=True, text=True, check=False)
 
 
-def test_a_node_by_hand_is_published_and_fresh_for_doit(root: Path):
-    result = run(root, "from_file", "--video", "demo", FILE)
+def refusal(capsys: pytest.CaptureFixture[str], program: str, *overrides: str, video: str = "demo") -> str:
+    """What is printed of a node that cannot be made, which is one message: nothing is loaded to make it."""
+    code = run_by_hand(pytest.fail, f"stages.{program}", video, overrides, debug=False, pdb=False)
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (1, "")
+    return printed.err
+
+
+@pytest.fixture(scope="module")
+def made_twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
+    """A project's folder, and how two processes have ended that made the same node."""
+    root = write_project(tmp_path_factory.mktemp("twice"))
+    return root, [run(root, "from_file", "--video", "demo", FILE) for _ in range(2)]
+
+
+def test_a_node_by_hand_is_published_and_fresh_for_doit(made_twice):
+    root, (result, _) = made_twice
     assert result.returncode == 0, result.stderr
     build = load_build(root, {"denoise.from_file": "latents.safetensors"})
     node = build.graph.videos["demo"]["denoise"]
@@ -55,65 +75,70 @@ def test_a_node_by_hand_is_published_and_fresh_for_doit(root: Path):
     assert f"{node.title}  demo  (by hand)" in result.stderr
 
 
-def test_a_fresh_node_is_made_again_and_compared(root: Path):
-    run(root, "from_file", "--video", "demo", FILE)
-    assert "same bytes as before" in run(root, "from_file", "--video", "demo", FILE).stderr
+def test_a_fresh_node_is_made_again_and_compared(made_twice):
+    _, (_, again) = made_twice
+    assert "same bytes as before" in again.stderr
 
 
-def test_what_it_reads_must_have_been_made(root: Path):
+@pytest.mark.usefixtures("_in_root")
+def test_what_it_reads_must_have_been_made(root: Path, capsys: pytest.CaptureFixture[str]):
     nodes = load_build(root, {"export.fps": "7"}).graph.videos["demo"]
-    result = run(root, "export", "--video", "demo", "export.fps=7")
-    assert result.returncode == 1
-    assert result.stderr == (
+    assert refusal(capsys, "export", "export.fps=7") == (
         f"StageError: {nodes['export'].title} reads {nodes['decode'].title}, which has not been made. "
         f"Make it first: `doit {nodes['decode'].title} export.fps=7`\n"
     )
 
 
-def test_why_what_it_reads_cannot_stay_is_said(root: Path):
+@pytest.mark.usefixtures("_in_root")
+def test_why_what_it_reads_cannot_stay_is_said(root: Path, capsys: pytest.CaptureFixture[str]):
     nodes = load_build(root, {}).graph.videos["demo"]
     store = Store(root / "artifacts")
     for stage in ("encode", "denoise", "decode"):
         publish(store, nodes[stage])
     store.remove(nodes["denoise"].artifact)
     why = "stale (the code of decode has changed; denoise is to be made)"
-    assert f"{nodes['decode'].title}, which is {why}. Make it" in run(root, "export", "--video", "demo").stderr
+    assert f"{nodes['decode'].title}, which is {why}. Make it" in refusal(capsys, "export")
 
 
+@pytest.mark.usefixtures("_in_root")
 @pytest.mark.parametrize(
-    ("program", "arguments", "message"),
+    ("video", "overrides", "message"),
     [
-        ("from_file", ["--video", "x"], "ParamsError: --video x: there is no params/videos/x.toml. There is: demo.\n"),
+        ("x", [], "ParamsError: --video x: there is no params/videos/x.toml. There is: demo.\n"),
         (
-            "from_file",
-            ["--video", "demo"],
+            "demo",
+            [],
             "ParamsError: --video demo: no part of it is made by stages.from_file. It is made so: "
             "encode by `python -m stages.encode`, denoise by `python -m stages.denoise`, "
             "decode by `python -m stages.decode`, export by `python -m stages.export`.\n",
         ),
         (
-            "from_file",
-            ["--video", "demo", "denoise.sed=1"],
+            "demo",
+            ["denoise.sed=1"],
             "ParamsError: command line, denoise.sed = 1: no such parameter. Did you mean `denoise.seed`?\n",
         ),
-        (
-            "from_file",
-            ["--video", "demo", "seed"],
-            "ParamsError: command line, seed: is not of the form stage.name=value.\n",
-        ),
+        ("demo", ["seed"], "ParamsError: command line, seed: is not of the form stage.name=value.\n"),
     ],
 )
-def test_what_cannot_be_made_is_one_message(root: Path, program: str, arguments: list[str], message: str):
-    result = run(root, program, *arguments)
-    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
+def test_what_cannot_be_made_is_one_message(
+    capsys: pytest.CaptureFixture[str], video: str, overrides: list[str], message: str
+):
+    assert refusal(capsys, "from_file", *overrides, video=video) == message
 
 
-def test_another_folder_than_a_projects_is_reported(tmp_path: Path):
-    result = run(tmp_path, "from_file", "--video", "demo")
-    assert result.returncode == 1
-    assert result.stderr == (
+def test_another_folder_than_a_projects_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert refusal(capsys, "from_file") == (
         f"ParamsError: {tmp_path}: holds no params/. Run this in the folder of dodo.py, as doit.\n"
     )
+
+
+def test_a_message_ends_the_process_with_exit_code_one(root: Path):
+    result = run(root, "from_file", "--video", "x")
+    message = "ParamsError: --video x: there is no params/videos/x.toml. There is: demo.\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
 
 
 def test_debug_shows_the_traceback_before_the_message(root: Path):
