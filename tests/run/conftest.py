@@ -5,25 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.keys import Node
 from stages.run.worker import Workers
 from stages.store.artifacts import Store
-from stages.tensors.files import write_tensors
-from tests.builders import publish
-from tests.run.export_jobs import FRAMES
+from tests.run.export_jobs import build_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store with the lineage of one video up to its frames."""
-    store = Store(tmp_path / "artifacts")
-    parent = Node("encode", {"prompt": "x"}, {}, {})
-    publish(store, parent)
-    for stage in ("denoise", "decode"):
-        parent = Node(stage, {}, {}, {parent.stage: parent.key})
-        write_tensors(tmp_path / "frames", {"frames": FRAMES})
-        publish(store, parent, (tmp_path / "frames").read_bytes())
-    return store
+    return build_store(tmp_path)
 
 
 @pytest.fixture

@@ -12,9 +12,21 @@ from stages.run.runner import Event
 from stages.run.worker import Workers
 from stages.store.artifacts import Store
 from stages.tensors.files import write_tensors
-from tests.builders import build_job, code_of
+from tests.builders import build_job, code_of, publish
 
 FRAMES = np.random.default_rng(0).uniform(-1, 1, (1, 5, 32, 32, 3)).astype(np.float32)
+
+
+def build_store(folder: Path) -> Store:
+    """A store with the lineage of one video up to its frames."""
+    store = Store(folder / "artifacts")
+    parent = Node("encode", {"prompt": "x"}, {}, {})
+    publish(store, parent)
+    for stage in ("denoise", "decode"):
+        parent = Node(stage, {}, {}, {parent.stage: parent.key})
+        write_tensors(folder / "frames", {"frames": FRAMES})
+        publish(store, parent, (folder / "frames").read_bytes())
+    return store
 
 
 def export_job(store: Store, **changes: object) -> Job:

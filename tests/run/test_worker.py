@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -30,26 +31,42 @@ from stages.store.stat_cache import StatCache
 from stages.tensors.files import write_tensors
 from tests.builders import CODE, build_job, code_of
 from tests.interrupts import interruptible_children
-from tests.run.export_jobs import export_job, ignore, job_from_file, replace_program
+from tests.run.export_jobs import build_store, export_job, ignore, job_from_file, replace_program
 
 pytestmark = pytest.mark.processes
 
 IN_TIME_S = 1.0
 
 
-def test_a_job_makes_an_artifact_and_reports_its_progress(store: Store, workers: Workers):
-    events: list[Event] = []
-    job = export_job(store)
-    result = workers.run(job, events.append)
-    assert result["event"] == "result"
-    assert store.verdict(job.node, job.code).is_fresh
-    assert [event["done"] for event in events if event["event"] == "progress"] == [0, 1, 2, 3, 4, 5]
+class Done(NamedTuple):
+    """Two jobs that a run has done, one after the other: what it has left."""
+
+    store: Store
+    job: Job
+    events: list[Event]  # of the first
+    process_ids: list[dict[str, int]]  # after each
+    logs: list[Path]
 
 
-def test_run_json_has_times_memory_versions_and_machine(store: Store, workers: Workers):
-    job = export_job(store)
-    workers.run(job, ignore)
-    run = json.loads((store.folder(job.node.artifact) / RUN).read_text())
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("done")
+    store, workers = build_store(folder), Workers(folder, folder / "logs")
+    job, events, process_ids = export_job(store), list[Event](), []
+    for each, observe in ((job, events.append), (export_job(store, fps=9), ignore)):
+        assert workers.run(each, observe)["event"] == "result"
+        process_ids.append(dict(workers.process_ids))
+    workers.close()
+    return Done(store, job, events, process_ids, [*(folder / "logs").iterdir()])
+
+
+def test_a_job_makes_an_artifact_and_reports_its_progress(done: Done):
+    assert done.store.verdict(done.job.node, done.job.code).is_fresh
+    assert [event["done"] for event in done.events if event["event"] == "progress"] == [0, 1, 2, 3, 4, 5]
+
+
+def test_run_json_has_times_memory_versions_and_machine(done: Done):
+    run = json.loads((done.store.folder(done.job.node.artifact) / RUN).read_text())
     assert set(run) == {
         "components", "device", "environment", "host", "machine", "peak_memory_bytes", "started", "steady_s",
         "versions", "wall_s",
@@ -59,12 +76,10 @@ def test_run_json_has_times_memory_versions_and_machine(store: Store, workers: W
     assert run["peak_memory_bytes"] > 10 * 1024**2
 
 
-def test_one_process_serves_all_jobs_of_a_stage(store: Store, workers: Workers, tmp_path: Path):
-    workers.run(export_job(store), ignore)
-    first = workers.process_ids
-    workers.run(export_job(store, fps=9), ignore)
-    assert workers.process_ids == first
-    assert len(list((tmp_path / "logs").iterdir())) == 1
+def test_one_process_serves_all_jobs_of_a_stage(done: Done):
+    first, second = done.process_ids
+    assert second == first
+    assert len(done.logs) == 1
 
 
 _STUB = """
@@ -416,14 +431,12 @@ workers.run(Job.from_json(sys.argv[1]), end)
     assert wait_until_gone(int(ended.stdout.split()[0]))
 
 
-def test_the_log_begins_a_job_with_the_line_that_does_it_again(store: Store, workers: Workers, tmp_path: Path):
-    job = export_job(store)
-    workers.run(job, ignore)
-    (log,) = (tmp_path / "logs").iterdir()
+def test_the_log_begins_a_job_with_the_line_that_does_it_again(done: Done):
+    (log,) = done.logs
     line = log.read_text().splitlines()[0]
-    store.remove(job.node.artifact)
+    done.store.remove(done.job.node.artifact)
     by_hand = subprocess.run(
         [sys.executable, "-m", "stages.export"], input=line + "\n", capture_output=True, text=True, check=True
     )
     assert json.loads(by_hand.stdout.splitlines()[-1])["event"] == "result"
-    assert store.verdict(job.node, job.code).is_fresh
+    assert done.store.verdict(done.job.node, done.job.code).is_fresh
