@@ -28,7 +28,8 @@ def write(path: Path, codec: str, size: VideoSize, *, fps: str = "24", crf: int 
     is_small = size.height * size.width < 100_000
     rng = np.random.default_rng(0)
     shape = (size.height, size.width, 3)
-    frames = (rng.uniform(-1, 1, shape) if is_small else np.zeros(shape) for _ in range(size.num_frames))
+    plain = np.broadcast_to(np.float32(0), shape)
+    frames = (rng.uniform(-1, 1, shape) if is_small else plain for _ in range(size.num_frames))
     write_video(frames, path, size=size, fps=Fraction(fps), codec=codec, crf=crf, metadata="", progress=lambda *_: None)
     return read_format(path)
 
@@ -43,10 +44,10 @@ def test_the_page_says_by_what_name_browsers_know_each_codec(tmp_path: Path, cod
     assert write(tmp_path / "v.mp4", codec, VideoSize(1, 720, 1280)).codecs == PROFILES[codec][3]
 
 
-SIZES = [(16, 16), (16, 128), (128, 16), (97, 95), (96, 96), (180, 320)]
+SIZES = [(16, 16), (16, 128), (128, 16), (97, 95), (96, 96), (112, 144)]
 
 
-@pytest.mark.parametrize("num_frames", [1, 2, 3, 9])
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 5])
 @pytest.mark.parametrize("codec", CODECS)
 def test_tag_profile_and_pixels_are_those_of_the_page_whatever_the_size_the_length_and_the_crf(
     tmp_path: Path, codec: str, num_frames: int
@@ -66,8 +67,14 @@ def test_tag_profile_and_pixels_are_those_of_the_page_whatever_the_size_the_leng
 def test_levels_are_those_of_the_page(tmp_path: Path, row: list[str]):
     width, height = map(int, row[0].split("x"))
     size = VideoSize(1, height, width)
-    found = [write(tmp_path / f"{codec}.mp4", codec, size, fps=row[1]).level for codec in CODECS]
-    assert found == row[2:]
+    # FFmpeg makes VP9's of the size, when it writes the container: one rate of each large size is enough
+    written = [codec for codec in CODECS if codec != "vp9" or height <= 720 or row[1] == "24"]
+    found = {codec: write(tmp_path / "v.mp4", codec, size, fps=row[1], crf=CRF[codec][1]).level for codec in written}
+    assert found == {codec: level for codec, level in zip(CODECS, row[2:], strict=True) if codec in written}
+
+
+def test_the_page_has_one_level_of_vp9_for_each_size():
+    assert len({(row[0], row[-1]) for row in LEVELS}) == len({row[0] for row in LEVELS})
 
 
 @pytest.mark.parametrize("row", LEVELS, ids=lambda row: f"{row[0]} {row[1]}")
