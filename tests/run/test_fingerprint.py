@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (stages / name).write_text(source)
     monkeypatch.setattr(module, "_ROOT", tmp_path)
     return stages
+
+
+@pytest.fixture(scope="module")
+def real() -> StatCache:
+    """What was found in the files of this checkout, each of which is looked through once."""
+    return StatCache(Path(os.devnull))
 
 
 def find_sources(package: str, cache: StatCache) -> Mapping[str, Path]:
@@ -107,8 +114,8 @@ def test_the_store_never_counts(package: Path):
 
 
 @pytest.mark.parametrize("program", sorted(PACKAGES))
-def test_no_module_of_the_store_counts(program: str, tmp_path: Path):
-    sources = Fingerprinter(StatCache(tmp_path / "cache.json")).find_sources(program)
+def test_no_module_of_the_store_counts(program: str, real: StatCache):
+    sources = Fingerprinter(real).find_sources(program)
     assert not [name for name in sources if name.startswith("stages.store")]
 
 
@@ -121,8 +128,7 @@ def test_what_decides_no_bytes_never_counts(package: Path, name: str):
     assert changed(package, f"machine/{name}.py", "1", "2") == set()
 
 
-def test_operations_count_for_preflight_alone_which_writes_them_down(tmp_path: Path):
-    real = StatCache(tmp_path / "cache.json")
+def test_operations_count_for_preflight_alone_which_writes_them_down(real: StatCache):
     flops = module._ROOT / "stages" / "machine" / "flops.py"
     packages = {*PACKAGES, "stages.preflight"}
     assert {each for each in packages if flops in find_sources(each, real).values()} == {"stages.preflight"}
@@ -141,28 +147,26 @@ def test_a_cache_of_another_layout_is_not_believed(package: Path):
     assert fingerprint("stages.decode", cache(package)) == before
 
 
-def test_the_real_decode_stage_counts_its_layers(tmp_path: Path):
-    sources = find_sources("stages.decode", StatCache(tmp_path / "cache.json"))
+def test_the_real_decode_stage_counts_its_layers(real: StatCache):
+    sources = find_sources("stages.decode", real)
     assert sources["stages.decode.layers"] == module._ROOT / "stages" / "decode" / "layers.py"
     assert {"stages.geometry", "stages", "stages.tensors"} <= sources.keys()
 
 
-def test_the_real_stages_leave_each_other_alone(tmp_path: Path):
-    real = StatCache(tmp_path / "cache.json")
+def test_the_real_stages_leave_each_other_alone(real: StatCache):
     for package in PACKAGES:
         own = {package, "stages.decode"} if package == DIFFUSERS else {package}  # that one builds on decode
         found = {name.rpartition(".")[0] for name in find_sources(package, real)}
         assert not found & PACKAGES - own
 
 
-def test_declarations_never_count(tmp_path: Path):
-    real = StatCache(tmp_path / "cache.json")
+def test_declarations_never_count(real: StatCache):
     for package in PACKAGES:
         assert not any(name.startswith("stages.pipeline") for name in find_sources(package, real))
 
 
-def test_what_preflight_asks_and_shows_makes_no_answer_stale(tmp_path: Path):
-    found = find_sources("stages.preflight", StatCache(tmp_path / "cache.json"))
+def test_what_preflight_asks_and_shows_makes_no_answer_stale(real: StatCache):
+    found = find_sources("stages.preflight", real)
     assert {"stages.preflight.lowering", "stages.preflight.figures", "stages.denoise.plan"} <= found.keys()
     assert not {"stages.preflight.survey", "stages.preflight.answers", "stages.preflight.table"} & found.keys()
 
