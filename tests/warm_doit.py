@@ -34,10 +34,11 @@ runpy.run_path({__file__!r}, run_name="__main__")
 class WarmDoit:
     """The process that forks. It ends with the one that has started it."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        """`prefix` is the command by which it is started with other rights, such as setpriv."""
         self._environment = _without_pytests(os.environ)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _FORK],
+            [*prefix, sys.executable, "-c", _FORK],
             cwd=tempfile.gettempdir(),
             env=self._environment,  # as Python knows it: see project.environment
             stdin=subprocess.PIPE,
