@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import save_file
 
+from stages.machine.kept_programs import FOLDER as PROGRAMS
+from tests.builders import know_code
 from tests.from_file.builders import random_latents
 from tests.hub_repo import COMMIT, Repo, git_sha1
 from tests.hub_server import TOKEN, HubServer, serve
@@ -27,7 +30,7 @@ ARGUMENTS = ["model.checkpoint=org/shapes"]
 def root(tmp_path: Path) -> Path:
     """A project, and beside it the place of an empty hub cache."""
     (tmp_path / "project").mkdir()
-    return copy_project(tmp_path / "project")
+    return know_code(copy_project(tmp_path / "project"))
 
 
 @pytest.fixture
@@ -92,8 +95,9 @@ def test_the_guard_counts_what_a_process_asks(root: Path):
 
 @pytest.mark.parametrize(("has_links", "made"), [(True, ALL), (False, ["encode"])])
 def test_a_run_whose_files_are_all_cached_opens_no_connection_and_writes_nothing_there(
-    root: Path, *, has_links: bool, made: list[str]
+    built: Path, root: Path, *, has_links: bool, made: list[str]
 ):
+    shutil.copytree(built / "artifacts" / PROGRAMS, root / "artifacts" / PROGRAMS)
     before = stamps(lay_cache(root, has_links=has_links))
     result = run(root, made[-1], **guarded(root))
     assert result.returncode == 0, result.stdout + result.stderr
