@@ -37,7 +37,7 @@ def code_of(program: str) -> Digest:
 
 
 def know_code(root: Path) -> Path:
-    """Give a project what any run leaves in its store of the package's code, which takes half a second to look through.
+    """Give a project what any run leaves in its store of the package's code, which takes 0.4 s to look through.
 
     There is a store then, where none need have been.
     """
