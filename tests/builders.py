@@ -17,12 +17,12 @@ from stages.keys import ArtifactId, Digest, Key, Node
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.stage import Choice, Program
 from stages.pipeline.stages import Pipeline
-from stages.run.fingerprint import Fingerprinter, fingerprint
+from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.store.artifacts import Published, Store
 from stages.store.inputs import check_inputs
 from stages.store.manifest import COLLECTED, RUN
-from stages.store.stat_cache import STAT_CACHE, StatCache
+from stages.store.stat_cache import StatCache
 from tests.project import PROJECT
 
 NOBODY = 65534
@@ -34,28 +34,6 @@ PIPELINE = Pipeline()
 def code_of(program: str) -> Digest:
     """Fingerprint of a program's real code, without which its process does no job."""
     return fingerprint(f"stages.{program}", StatCache(Path(os.devnull)))
-
-
-def know_code(root: Path) -> Path:
-    """Give a project what any run leaves in its store of the package's code, which takes 0.4 s to look through.
-
-    There is a store then, where none need have been.
-    """
-    cache = root / "artifacts" / STAT_CACHE
-    cache.parent.mkdir(exist_ok=True)
-    cache.write_text(_scans_of_code())
-    return root
-
-
-@cache
-def _scans_of_code() -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        scans = StatCache(Path(folder, STAT_CACHE))
-        fingerprinter = Fingerprinter(scans)
-        for program in PIPELINE.programs:
-            fingerprinter.fingerprint(program.package)
-        scans.save()
-        return Path(folder, STAT_CACHE).read_text(encoding="utf-8")
 
 
 def payload_of(stage: str) -> str:

@@ -12,9 +12,12 @@ from tests.project import copy_params
 
 
 def know_package(root: Path) -> Path:
-    """Put into the store of a project what the one before it would have left there if they shared one; the project."""
+    """Put into a project's store what any run leaves there of the package's files, and give the project back.
+
+    There is a store then, where none need have been.
+    """
     store = root / "artifacts"
-    store.mkdir()
+    store.mkdir(exist_ok=True)
     (store / STAT_CACHE).write_bytes(_stat_cache())
     return root
 

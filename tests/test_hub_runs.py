@@ -13,10 +13,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from stages.machine.kept_programs import FOLDER as PROGRAMS
-from tests.builders import know_code
 from tests.from_file.builders import random_latents
 from tests.hub_repo import COMMIT, Repo, git_sha1
 from tests.hub_server import TOKEN, HubServer, serve
+from tests.known_files import know_package
 from tests.project import ALL, DOIT, PROJECT, SHAPES, copy_project, environment, list_made
 
 pytestmark = pytest.mark.processes
@@ -30,7 +30,7 @@ ARGUMENTS = ["model.checkpoint=org/shapes"]
 def root(tmp_path: Path) -> Path:
     """A project, and beside it the place of an empty hub cache."""
     (tmp_path / "project").mkdir()
-    return know_code(copy_project(tmp_path / "project"))
+    return know_package(copy_project(tmp_path / "project"))
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from stages.keys import Node, digest_bytes
 from stages.run.build import Build
 from stages.run.loading import load_build
-from tests.builders import PIPELINE, know_code, publish
+from tests.builders import PIPELINE, publish
+from tests.known_files import know_package
 from tests.project import copy_params, set_defaults
 
 VIDEOS = ("first", "second")
@@ -52,7 +53,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         """Two videos with equal parameters, and an empty store, in the folder `root`."""
-        self.root = know_code(copy_params(root))
+        self.root = know_package(copy_params(root))
         (root / "params/videos/demo.toml").unlink()
         self.chosen = {video: {name: values[0] for name, values in VALUES.items()} for video in VIDEOS}
         self.code = dict.fromkeys(_PROGRAMS, 0)

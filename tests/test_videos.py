@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from stages.run.loading import load_build
-from tests.builders import know_code, publish
+from tests.builders import publish
+from tests.known_files import know_package
 from tests.project import copy_built, copy_project, environment, run_doit
 
 pytestmark = pytest.mark.processes
@@ -211,7 +212,7 @@ def digest_of(root: Path, video: str) -> str:
 
 
 def test_with_continue_what_can_be_made_is_and_the_summary_says_what_failed(tmp_path: Path):
-    root = know_code(copy_project(tmp_path))
+    root = know_package(copy_project(tmp_path))
     from_files(root, a=False, b=True, c=False)
     (root / "params/videos/harbour.toml").write_text("[encode\n")
     result = run_doit(root, "--continue", "denoise")
@@ -227,7 +228,7 @@ def test_with_continue_what_can_be_made_is_and_the_summary_says_what_failed(tmp_
 
 
 def test_without_continue_the_videos_that_were_left_are_named(tmp_path: Path):
-    root = know_code(copy_project(tmp_path))
+    root = know_package(copy_project(tmp_path))
     from_files(root, a=False, b=True)
     result = run_doit(root)
     assert result.returncode == 1

@@ -8,7 +8,8 @@ from doit.doit_cmd import DoitMain
 from stages.keys import Node
 from stages.run.loading import load_build
 from stages.store.artifacts import Store
-from tests.builders import know_code, publish
+from tests.builders import publish
+from tests.known_files import know_package
 from tests.project import PROJECT, copy_params
 from tests.store.inventories import SECONDS, SIZES, set_run
 
@@ -29,7 +30,7 @@ def build_project(root: Path) -> Path:
 def make(root: Path, **overrides: str) -> dict[str, Node]:
     """Publish all nodes of `demo` with other values, such as `denoise_seed="7"`; by stage."""
     if not (root / "artifacts").exists():
-        know_code(root)
+        know_package(root)
     dotted = {name.replace("_", ".", 1): value for name, value in overrides.items()}
     build = load_build(root, dotted)
     nodes = build.graph.videos["demo"]

@@ -10,13 +10,13 @@ import pytest
 
 from stages.machine.printable import local_time
 from stages.store.pins import Pin, Pins
-from tests.builders import know_code
 from tests.commands.store_commands import build_project, make, run_command
+from tests.known_files import know_package
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(know_code(build_project(tmp_path)))
+    monkeypatch.chdir(know_package(build_project(tmp_path)))
     return tmp_path
 
 

@@ -17,15 +17,15 @@ from stages.machine.holder import Holder
 from stages.run.runner import Event
 from stages.store.leases import Leases
 from stages.store.verdict import State
-from tests.builders import know_code
 from tests.fork import is_fork_installed
+from tests.known_files import know_package
 from tests.project import copy_params
 from tests.run.fakes import Forgetting, fake_build, ignore, quick
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return know_code(copy_params(tmp_path))
+    return know_package(copy_params(tmp_path))
 
 
 def test_each_node_is_a_job_for_its_program_with_what_it_reads(root: Path):

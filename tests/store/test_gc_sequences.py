@@ -24,7 +24,8 @@ from stages.store.inventory import take_inventory
 from stages.store.leases import Leases
 from stages.store.pins import Pin, Pins
 from stages.store.quantities import Limit
-from tests.builders import CODE, know_code
+from tests.builders import CODE
+from tests.known_files import know_package
 from tests.project import copy_params
 from tests.store.inventories import DAY, NOW, SECONDS, SIZES, set_age, set_run
 
@@ -39,7 +40,9 @@ LIMITS = st.sampled_from([
 def load_chain(overrides: dict[str, str]) -> dict[str, Node]:
     """The nodes of the shipped video with other values."""
     with tempfile.TemporaryDirectory() as root:
-        return dict(load_build(know_code(copy_params(Path(root))), overrides, is_read_only=True).graph.videos["demo"])
+        return dict(
+            load_build(know_package(copy_params(Path(root))), overrides, is_read_only=True).graph.videos["demo"]
+        )
 
 
 shipped_chain = cache(lambda: load_chain({}))
