@@ -6,9 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as kernel
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
 from stages.denoise.attention.plain import plain_attention, window_start
-from stages.denoise.attention.splash import TILES, Tiles, _Window, _WindowMask, splash_attention, tiles_of
+from stages.denoise.attention.splash import (
+    TILES,
+    Tiles,
+    _FullMask,
+    _Window,
+    _WindowMask,
+    splash_attention,
+    tiles_of,
+)
 from stages.errors import MeshError
 from tests.products import list_precisions
 from tests.quick_compiler import QUICK
@@ -112,6 +122,17 @@ def test_most_tiles_of_a_long_window_mask_cost_one_cell():
     mask = _WindowMask((2**16, 2**16), _Window(size=2**10, num_video_tokens=2**16), first=0)
     tiles = [mask[slice(2**15, 2**15 + 2**10), slice(column, column + 2**10)] for column in range(0, 2**16, 2**10)]
     assert sorted(tile.size for tile in tiles)[-4:] == [1, 2**20, 2**20, 2**20]  # around the diagonal
+
+
+def test_tiles_of_a_full_mask_cost_one_cell_and_give_the_same_kernel():
+    sizes = kernel.BlockSizes(block_q=128, block_kv=256, block_kv_compute=128)
+    ours, theirs = (
+        kernel.make_splash_mha_single_device(masks.MultiHeadMask([mask((384, 512))] * 2), block_sizes=sizes)
+        for mask in (_FullMask, masks.FullMask)
+    )
+    assert _FullMask((384, 512))[slice(0, 128), slice(0, 256)].size == 1
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)  # what the kernel is made with
+    assert all(map(np.array_equal, jax.tree.leaves(ours), jax.tree.leaves(theirs)))  # which tiles it goes through
 
 
 def test_a_chip_without_tiles_is_refused():
