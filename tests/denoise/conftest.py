@@ -28,7 +28,8 @@ def eight(eight_heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Comput
     """What eight devices of one process make of it."""
 
     def compute(folder: Path) -> None:
-        program = ["-m", "tests.denoise.eight_devices", eight_heads, folder / "latents.npz"]
+        lean = ["-m", "tests.lean_program", "stages.denoise"]
+        program = [*lean, "tests.denoise.eight_devices", eight_heads, folder / "latents.npz"]
         (folder / "printed").write_text(run_python(*program, settings=EIGHT_DEVICES))
 
     folder = make_once(tmp_path_factory, "eight-devices", compute)

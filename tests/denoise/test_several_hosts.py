@@ -34,8 +34,9 @@ def two(eight_heads: Path, tmp_path_factory: pytest.TempPathFactory):
     """Latents and sizes of each of two hosts."""
     port = free_port()
     outs = [tmp_path_factory.mktemp("out") / "latents.npz" for _ in HOSTS]
-    arguments = [[str(eight_heads), str(outs[index]), f"localhost:{port} {index}/2"] for index in HOSTS]
-    results = run_on_hosts("tests.denoise.eight_devices", arguments, [host_environment(num_devices=4)] * 2)
+    program = ["stages.denoise", "tests.denoise.eight_devices", str(eight_heads)]
+    arguments = [[*program, str(outs[index]), f"localhost:{port} {index}/2"] for index in HOSTS]
+    results = run_on_hosts("tests.lean_program", arguments, [host_environment(num_devices=4)] * 2)
     assert [result.returncode for result in results] == [0, 0], results[0].stderr + results[1].stderr
     latents = [dict(np.load(out)) for out in outs]
     # the library by which hosts talk prints, too
