@@ -18,7 +18,7 @@ from stages.models.checkpoint import Checkpoint
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import embeddings, write_whole_checkpoint
 from tests.loads import Compiler
-from tests.quick_compiler import quick_compiler
+from tests.quick_compiler import quick_programs
 
 SETTINGS: dict[str, Any] = {
     "num_frames": 1,
@@ -33,7 +33,7 @@ EMBEDDINGS = embeddings(TOY.text_embed_dim)
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick_compiler() -> Iterator[None]:
-    with quick_compiler():
+    with quick_programs():
         yield
 
 

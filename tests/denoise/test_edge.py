@@ -30,7 +30,7 @@ from stages.tensors.files import read_tensors
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.loads import watch_loads
-from tests.quick_compiler import quick_compiler
+from tests.quick_compiler import quick_programs
 from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles
@@ -284,7 +284,7 @@ class Kept:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    with quick_compiler():
+    with quick_programs():
         yield Kept(edge.open_stage(), watch_loads(monkeypatch, Denoiser), tmp_path)
 
 
@@ -296,7 +296,7 @@ def _opened() -> Run:
 @pytest.fixture
 def warm(_opened: Run) -> Iterator[Run]:
     """A stage in this process that may have a model from the test before."""
-    with quick_compiler():
+    with quick_programs():
         yield _opened
 
 
