@@ -50,8 +50,13 @@ def run_doit(folder: Path, *arguments: str, is_quiet: bool = False) -> None:
     Raises:
         CalledProcessError: something could not be made.
     """
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # with it the package is compiled on each run; no other tool is
     command = [sys.executable, "-m", "doit", *arguments]
     stdout = subprocess.DEVNULL if is_quiet else None
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=stdout)  # noqa: S603 (no shell)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=stdout)  # noqa: S603 (no shell)
+
+
+def environment() -> dict[str, str]:
+    """The variables of a process that runs this checkout's code, compiled before as other tools are by pip."""
+    variables = os.environ | {"PYTHONPATH": str(PROJECT)}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    return variables

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.project import PROJECT, demo_tables, write_project
+from benchmarks.project import PROJECT, demo_tables, environment, write_project
 from stages.keys import Digest, Node
 from stages.store.artifacts import Store
 
@@ -127,10 +127,9 @@ def measure(folder: Path, files: Sequence[Path], prepare: Callable[[Sequence[Pat
 
 def timed(command: Sequence[str], folder: Path, stdin: str = "") -> tuple[tuple[float, float], str]:
     """Seconds, and those of processors, of a command that has to succeed, and what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(  # noqa: S603 (no shell)
-        command, cwd=folder, env=environment, check=True, input=stdin, capture_output=True, text=True
+        command, cwd=folder, env=environment(), check=True, input=stdin, capture_output=True, text=True
     )
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
