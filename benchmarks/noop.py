@@ -167,8 +167,8 @@ def describe(others: Path | None, dvc_limit: int, snakemake_limit: int) -> str:
         "# A run that has nothing to do\n\n"
         f"`python -m benchmarks.noop`, which says how it is measured. {cpu}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, {', '.join(versions)}. Seconds; each number of videos is a graph of as many "
-        f"exports and three stages before them. DVC was given {dvc_limit} videos at most; of more than {snakemake_limit:,}, "
-        "Snakemake found files that were copied for it.\n\n"
+        f"exports and three stages before them. DVC was given {dvc_limit} videos at most; of more than "
+        f"{snakemake_limit:,}, Snakemake found files that were copied for it.\n\n"
     )
 
 

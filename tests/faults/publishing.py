@@ -34,7 +34,8 @@ def main() -> None:
         shim.arm(number, errno=int(errno), signal=int(signal), is_sticky=bool(int(is_sticky)))
         raised = _try(store) if signal == "0" else _try_elsewhere(store)
         is_over = shim.disarm() < number
-        found = {"number": number, "raised": raised, "wrong": find_wrong(store), "is_over": is_over}
+        failed = "" if is_over or signal != "0" else str(shim.failed)
+        found = {"number": number, "raised": raised, "wrong": find_wrong(store), "is_over": is_over, "failed": failed}
         store.sweep_drafts()
         found["left"] = sorted(path.name for path in (store.root / ".drafts").glob("*"))
         found["then"] = _try(Store(store.root))

@@ -20,6 +20,7 @@ static char folder[PATH_MAX];
 static size_t folder_length;
 static struct {
     long count, fail_from, fail_until, fail_errno, fail_signal;
+    char failed[2048]; /* path of the last call that failed */
 } *control; /* shared by all processes, and with the test */
 static int record_fd = -1;
 
@@ -73,6 +74,7 @@ static int fails(const char *path) {
         syscall(SYS_kill, getpid(), control->fail_signal);
         return 0;
     }
+    snprintf(control->failed, sizeof control->failed, "%s", path);
     errno = control->fail_errno;
     return 1;
 }

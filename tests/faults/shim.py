@@ -90,6 +90,12 @@ class Shim:
             count, *_ = _CONTROL.unpack(file.read(_CONTROL.size))
         return int(count)
 
+    @property
+    def failed(self) -> Path:
+        """The file or folder that the last call which failed was about, from the folder that is watched."""
+        path = self.control.read_bytes()[_CONTROL.size :].partition(b"\0")[0]
+        return Path(os.fsdecode(path)).relative_to(self.folder.resolve())
+
     def _write(self, *values: int) -> None:
         with self.control.open("r+b") as file:
             file.write(_CONTROL.pack(*values))
