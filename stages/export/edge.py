@@ -9,6 +9,7 @@ from stages.errors import ParamsError
 from stages.export.cropping import crop_frames
 from stages.export.players import explain_limits
 from stages.export.provenance import describe_provenance
+from stages.export.standstill import ended_at_a_standstill
 from stages.export.video import write_video
 from stages.geometry import VideoSize
 from stages.keys import JsonValue
@@ -41,14 +42,15 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
         size, fps = VideoSize(num_frames, crop.height, crop.width), Fraction(parameters["fps"])
         for sentence in explain_limits(parameters["codec"], size, fps):
             report.warn(sentence)
-        write_video(
-            crop_frames(frames, height=crop.height, width=crop.width),
-            draft / VIDEO.payload,
-            size=size,
-            fps=fps,
-            codec=parameters["codec"],
-            crf=parameters["crf"],
-            metadata=describe_provenance(job.node, lineage),
-            progress=lambda done, total: report.progress(done, total, "frame"),
-        )
+        with ended_at_a_standstill(f"the encoder of {parameters['codec']}"):
+            write_video(
+                crop_frames(frames, height=crop.height, width=crop.width),
+                draft / VIDEO.payload,
+                size=size,
+                fps=fps,
+                codec=parameters["codec"],
+                crf=parameters["crf"],
+                metadata=describe_provenance(job.node, lineage),
+                progress=lambda done, total: report.progress(done, total, "frame"),
+            )
     return {"device": "cpu"}
