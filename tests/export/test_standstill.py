@@ -51,7 +51,7 @@ def test_a_process_that_computes_in_another_thread_goes_on():
 
 
 def test_a_process_that_was_stopped_goes_on():
-    with start("time.sleep(1)") as process:
+    with start("time.sleep(0.6)") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGSTOP)
