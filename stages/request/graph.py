@@ -184,6 +184,7 @@ class _Chains:
         self._list = remember_outcomes(functools.partial(list_components, cache=cache))
         self._needed = functools.cache(functools.partial(_needed_stages, pipeline))
         self._nodes: dict[str, Node] = {}
+        self._of_tables: dict[tuple[object, ...], Node] = {}  # most videos share most of their tables
 
     def list_files(self, video: VideoParams, checkpoint: Checkpoint) -> None:
         """Have the hub list what it must, of all stages of a video, so that one message names all that is missing.
@@ -210,17 +211,21 @@ class _Chains:
             if name in files:
                 digest = _content_digest(name, files[name], self._cache)
                 node = Node(name, {FROM_FILE: digest}, components={}, inputs={})
-            else:
-                producers = self._pipeline.producers(stage).values()
-                node = Node(
-                    stage=name,
-                    parameters=video.of_stage(name),
-                    components={each.name: self._identify(checkpoint, each) for each in stage.components},
-                    inputs={producer.name: nodes[producer.name].key for producer in producers},
-                )
-            # by what it prints as, which tells 1 from 1.0 and from true; a key takes ten times as long
-            nodes[name] = self._nodes.setdefault(repr(node), node)
+                nodes[name] = self._once(node)
+                continue
+            inputs = {producer.name: nodes[producer.name] for producer in self._pipeline.producers(stage).values()}
+            # of one table, one checkpoint and the same inputs, which all live as long as this does
+            same = (name, id(video.stages[name]), id(checkpoint), *map(id, inputs.values()))
+            if same not in self._of_tables:
+                components = {each.name: self._identify(checkpoint, each) for each in stage.components}
+                keys = {producer: node.key for producer, node in inputs.items()}
+                self._of_tables[same] = self._once(Node(name, video.of_stage(name), components, keys))
+            nodes[name] = self._of_tables[same]
         return nodes
+
+    def _once(self, node: Node) -> Node:
+        """The first node that is equal to it. A key would take ten times as long to compare."""
+        return self._nodes.setdefault(repr(node), node)  # which tells 1 from 1.0 and from true
 
     def _files(self, video: VideoParams) -> Mapping[str, Path]:
         """What takes the place of stages, by their names."""

@@ -132,10 +132,11 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     for table, model in video_tables.items():
         validate(table, defaults[table], model, faults)
     videos = {}
+    checked = _Checked(video_tables, faults)
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
         merged = merge(layers, video_tables)
-        video = _check_video(name, file, merged, video_tables, faults, unread=unread | file.unread)
+        video = checked.video(name, file, merged, unread=unread | file.unread)
         if video is not None:
             check_crop(name, video.stages, merged, pipeline, faults)
         if name not in faults.of_videos and video is not None:
@@ -199,28 +200,40 @@ def _find_fault_of_name(stem: str, tables: Mapping[str, type[Table]]) -> str | N
     return None
 
 
-def _check_video(
-    name: str,
-    file: VideoFile,
-    tables: Tables,
-    models: Mapping[str, type[Table]],
-    faults: Faults,
-    *,
-    unread: Set[str],
-) -> VideoParams | None:
-    """The parameters of one video, or None with its faults added; nothing is missing in tables that are `unread`."""
-    if any(FROM_FILE in values and values[FROM_FILE].value for values in tables.values()) and "encode" in tables:
-        tables["encode"].setdefault("prompt", Value("", "nowhere"))  # none is read
-    checked = {
-        table: validate(table, tables[table], model, faults, video=name, file=None if table in unread else file.where)
-        for table, model in models.items()
-    }
-    found = {table: values for table, values in checked.items() if values is not None}
-    if len(found) < len(models):
-        return None
-    model = found.pop("model")
-    assert isinstance(model, ModelParams)
-    return VideoParams(model, found)
+class _Checked:
+    """Checks the tables of videos. Those of one content are checked once, and are one object."""
+
+    def __init__(self, models: Mapping[str, type[Table]], faults: Faults) -> None:
+        self._models = models
+        self._faults = faults
+        self._known: dict[str, Table] = {}  # without a fault, by what their values print as: 1 is not 1.0, nor true
+
+    def video(self, name: str, file: VideoFile, tables: Tables, *, unread: Set[str]) -> VideoParams | None:
+        """One video's parameters, or None with its faults added; nothing is missing in tables that are `unread`."""
+        if any(FROM_FILE in values and values[FROM_FILE].value for values in tables.values()) and "encode" in tables:
+            tables["encode"].setdefault("prompt", Value("", "nowhere"))  # none is read
+        checked = {
+            table: self._table(table, tables[table], name, None if table in unread else file.where)
+            for table in self._models
+        }
+        found = {table: values for table, values in checked.items() if values is not None}
+        if len(found) < len(self._models):
+            return None
+        model = found.pop("model")
+        assert isinstance(model, ModelParams)
+        return VideoParams(model, found)
+
+    def _table(self, table: str, values: Mapping[str, Value], video: str, file: str | None) -> Table | None:
+        try:
+            text = f"{table} {[(name, found.value) for name, found in values.items()]}"
+        except ValueError:  # a number of thousands of digits
+            return validate(table, values, self._models[table], self._faults, video=video, file=file)
+        known = self._known.get(text)
+        if known is None:
+            known = validate(table, values, self._models[table], self._faults, video=video, file=file)
+            if known is not None:
+                self._known[text] = known
+        return known
 
 
 def read_overrides(words: Iterable[str]) -> dict[str, str]:

@@ -590,3 +590,22 @@ def test_the_shipped_files_say_the_largest_value_beside_the_default(table: str, 
     rules = {"model": ModelParams, **{stage.name: stage.parameters for stage in Pipeline()}}[table]
     (rule,) = [rule.le for rule in rules.model_fields[name].metadata if isinstance(rule, Le)]
     assert rule == largest
+
+
+def test_videos_that_agree_in_a_table_share_it(root: Path):
+    for name, seed in (("one", 1), ("two", 2)):
+        write_video(root, name, f'[encode]\nprompt = "x"\n[denoise]\nseed = {seed}\n')
+    one, two = (load_params(root, {}, Pipeline()).videos[name] for name in ("one", "two"))
+    shared = [name for name in one.stages if one.stages[name] == two.stages[name]]
+    assert shared == ["encode", "decode", "export"]
+    params = load_params(root, {}, Pipeline())
+    assert all(params.videos["one"].stages[name] is params.videos["two"].stages[name] for name in shared)
+
+
+def test_tables_of_equal_numbers_of_other_types_are_not_taken_for_each_other(root: Path):
+    """1 is true in Python."""
+    write_video(root, "one", '[encode]\nprompt = "x"\n[denoise]\nseed = 1\n')
+    write_video(root, "two", '[encode]\nprompt = "x"\n[denoise]\nseed = true\n')
+    params = load_params(root, {}, Pipeline())
+    assert "one" in params.videos
+    assert "denoise.seed = true: must be a whole number" in str(params.faults["two"])
