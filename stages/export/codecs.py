@@ -20,8 +20,9 @@ PIXEL_FORMAT: Final = "yuv420p"  # 8 bits, of every codec: what browsers and pho
 # Constant rate factor and size of the pictures -> the encoder's options.
 Options: TypeAlias = Callable[[int, VideoSize], dict[str, str]]
 
-# px; with threads, SVT-AV1 4.1 waits for ever where one side is up to 24 and the other above 64. 26 and more went well.
-_SVT_THREADED_SIDE: Final = 32
+# px; with threads, SVT-AV1 4.1 waits for ever where one side is up to 24 and the other above 64, and did so twice at
+# 256x256 on busy cores. Smaller videos take a second or two with one thread of each kind, too.
+_SVT_THREADED_SIDE: Final = 512
 
 
 @dataclass(frozen=True)
