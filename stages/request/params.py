@@ -226,13 +226,13 @@ class _Checked:
     def _table(self, table: str, values: Mapping[str, Value], video: str, file: str | None) -> Table | None:
         try:
             text = f"{table} {[(name, found.value) for name, found in values.items()]}"
-        except ValueError:  # a number of thousands of digits
-            return validate(table, values, self._models[table], self._faults, video=video, file=file)
-        known = self._known.get(text)
-        if known is None:
-            known = validate(table, values, self._models[table], self._faults, video=video, file=file)
-            if known is not None:
-                self._known[text] = known
+        except ValueError:  # a number of thousands of digits, which no parameter takes
+            text = ""
+        known = self._known.get(text) or validate(
+            table, values, self._models[table], self._faults, video=video, file=file
+        )
+        if known is not None and text:
+            self._known[text] = known
         return known
 
 
