@@ -24,9 +24,12 @@ class Report:
         steady_s: seconds per unit of each phase that reports its progress: the median, without the first unit.
     """
 
-    def __init__(self, send: Callable[[Mapping[str, JsonValue]], None]) -> None:
-        """`send` passes one event on."""
+    def __init__(
+        self, send: Callable[[Mapping[str, JsonValue]], None], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """`send` passes one event on; `clock` tells the time in seconds since any moment."""
         self._send = send
+        self._clock = clock
         self._ends: dict[str, list[tuple[int, float]]] = {}  # of the present phase, by unit: how many were done when
         self._save: Callable[[], None] | None = None
         self._interrupting = threading.Lock()
@@ -37,10 +40,10 @@ class Report:
     def phase(self, name: str) -> Iterator[None]:
         """Time a part of the work; its name is shown until the next one starts."""
         self._send({"event": "phase", "name": name})
-        entered = time.perf_counter()
+        entered = self._clock()
         self._ends = {}
         yield
-        self.wall_s[name] = round(self.wall_s.get(name, 0) + time.perf_counter() - entered, 3)
+        self.wall_s[name] = round(self.wall_s.get(name, 0) + self._clock() - entered, 3)
         for unit, ends in self._ends.items():
             paces = [
                 (end - start) / (done - before) for (before, start), (done, end) in pairwise(ends) if done > before
@@ -50,7 +53,7 @@ class Report:
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """`done` of `total` units (such as "step") of the present phase are finished."""
-        self._ends.setdefault(unit, []).append((done, time.perf_counter()))
+        self._ends.setdefault(unit, []).append((done, self._clock()))
         self._send({"event": "progress", "done": done, "total": total, "unit": unit})
 
     def progress_bytes(self, done_bytes: int, total_bytes: int) -> None:

@@ -1,23 +1,25 @@
 """What a running stage reports."""
 
-import time
-
 import pytest
 
 from stages.run.report import Report
 
 
+def clock_of(*moments_s: float):
+    """A clock that tells these moments, one after the other."""
+    return iter(moments_s).__next__
+
+
 def test_a_report_knows_the_steady_pace_of_each_unit():
-    report = Report(lambda _: None)
+    # The first step takes 7 s: it compiles, or does what else is done once. Of the others one is slow.
+    report = Report(lambda _: None, clock_of(100, 107, 109, 114, 116, 116.5, 200, 200.25, 201))
     with report.phase("denoise"):
-        time.sleep(0.2)  # of the first unit: compiling, or what else is done once
         for done in range(1, 5):
             report.progress(done, 4, "step")
-            time.sleep(0.01)
     with report.phase("load"):
         report.progress(1, 1, "MiB")
-    assert report.steady_s.keys() == {"step"}
-    assert float(str(report.steady_s["step"])) < float(str(report.wall_s["denoise"])) / 4
+    assert report.steady_s == {"step": 2}
+    assert report.wall_s == {"denoise": 16.5, "load": 1}
 
 
 def test_a_report_sends_events_and_times_phases():
@@ -53,8 +55,8 @@ def test_what_a_stage_says_is_saved_when_it_is_interrupted_until_it_is_complete(
 
 
 def test_a_phase_that_is_entered_again_adds_up():
-    report = Report(lambda _: None)
+    report = Report(lambda _: None, clock_of(0, 0.5, 10, 10.25, 20, 21))
     for _ in range(3):
         with report.phase("load"):
-            time.sleep(0.05)
-    assert 0.15 <= report.wall_s["load"] < 1
+            pass
+    assert report.wall_s == {"load": 1.75}
