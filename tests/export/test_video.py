@@ -246,7 +246,8 @@ SIZES = {
 
 
 WRITE = """
-import os, pathlib, resource, sys
+import faulthandler, os, pathlib, resource, sys
+faulthandler.dump_traceback_later(100)  # says where an encoder that waits for itself was called, before `run` ends it
 from fractions import Fraction
 import numpy
 from stages.export.video import write_video
