@@ -73,7 +73,8 @@ def compile_one(topology: str, query: int, key: int, compute: int) -> None:
     import numpy as np  # noqa: PLC0415
     from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: PLC0415
 
-    from stages.denoise.attention.splash import Tiles, splash_attention  # noqa: PLC0415
+    from stages.denoise.attention.splash import splash_attention  # noqa: PLC0415
+    from stages.denoise.attention.tiles import Tiles  # noqa: PLC0415
     from stages.preflight.target import find_target  # noqa: PLC0415
 
     device = find_target(topology, "auto").devices[0]

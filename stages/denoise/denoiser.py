@@ -15,9 +15,11 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from stages.denoise.attention.bounded import MAX_SCORE
 from stages.denoise.config import GuiderConfig, ModelConfig, is_guided, read_model_config
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import SamplingSettings, make_schedule, sample
+from stages.denoise.score_bound import read_max_score
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import TextTokens, read_embeddings
 from stages.denoise.torch_bridge import initial_noise
@@ -76,14 +78,19 @@ class Denoiser:
         *,
         dtype: str,
         mesh: Mesh,
+        max_score: float,
         max_steps: int | None = None,
     ) -> None:
-        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `max_steps` as in `load`."""
+        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `max_steps` as in `load`.
+
+        `max_score` as `read_max_score` gives it.
+        """
         self.checkpoint = checkpoint
         self.config = config
         self.dtype = dtype
         self.mesh = mesh
         self._weights = weights
+        self._max_score = max_score
         self._max_steps = max_steps
         self._steps: dict[StepPlan, jax.stages.Compiled] = {}
 
@@ -122,7 +129,13 @@ class Denoiser:
             mesh = build_mesh(mesh, devices or pick_devices("auto"), num_heads=num_heads, is_guided=is_guided)
         files = open_weights(open_component(checkpoint, TRANSFORMER))
         weights = load_weights(files, config.transformer, dtype=dtype, mesh=mesh, progress=progress)
-        return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh, max_steps=max_steps)
+        max_score = read_max_score(files, config.transformer)
+        return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh, max_score=max_score, max_steps=max_steps)
+
+    @property
+    def has_bounded_scores(self) -> bool:
+        """Whether attention needs no running maximum, for any video."""
+        return self._max_score <= MAX_SCORE
 
     def is_of(self, checkpoint: Checkpoint, *, dtype: str, mesh: Mesh) -> bool:
         """Whether `load` would give the same for these arguments."""
@@ -202,6 +215,7 @@ class Denoiser:
             is_guided=settings.is_guided,
             dtype=self.dtype,
             window_size=settings.window_size,
+            has_bounded_scores=self.has_bounded_scores,
         )
         executable = None
         if plan not in self._steps:

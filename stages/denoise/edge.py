@@ -145,7 +145,9 @@ def _facts(job: Job) -> Mapping[str, str]:
 def _describe_work(job: Job, facts: Mapping[str, str], denoiser: Denoiser, video: PreparedVideo, hosts: Hosts) -> Work:
     """What a state that was saved of this job, by whatever run, must have been made with to go on from."""
     devices, settings = [*denoiser.mesh.devices.flat], video.settings
-    attention: Any = pick_attention(devices[0], window_size=settings.window_size)
+    attention: Any = pick_attention(
+        devices[0], window_size=settings.window_size, has_bounded_scores=denoiser.has_bounded_scores
+    )
     asked = ("machine.platform", "machine.mesh")  # what has become of these counts
     made_with = {
         **{name: value for name, value in facts.items() if name not in asked},

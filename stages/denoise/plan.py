@@ -41,6 +41,7 @@ class StepPlan:
         is_guided: two branches, or one.
         dtype: "bfloat16" or "float32".
         window_size: as in `plain_attention`.
+        has_bounded_scores: as in `denoise_step`.
     """
 
     config: TransformerConfig
@@ -50,6 +51,7 @@ class StepPlan:
     is_guided: bool
     dtype: str
     window_size: int
+    has_bounded_scores: bool
 
     @property
     def num_video_tokens(self) -> int:
@@ -85,6 +87,7 @@ def lower_step(plan: StepPlan, mesh: Mesh) -> Program:
         guidance_scale=scalar,
         config=plan.config,
         window_size=plan.window_size,
+        has_bounded_scores=plan.has_bounded_scores,
         mesh=mesh,
     )
     return Program(

@@ -27,7 +27,9 @@ from stages.geometry import LatentSize
 _FLOAT_BITS = {"bfloat16": (8, 7), "float32": (8, 23)}  # of the exponent, of the mantissa
 
 
-@functools.partial(jax.jit, static_argnames=("config", "window_size", "mesh"), donate_argnames="latents")
+@functools.partial(
+    jax.jit, static_argnames=("config", "window_size", "has_bounded_scores", "mesh"), donate_argnames="latents"
+)
 def denoise_step(
     weights: DiTWeights[Array],
     latents: Float[Array, "1 c f h w"],
@@ -39,6 +41,7 @@ def denoise_step(
     guidance_scale: Float[Array, ""],
     config: TransformerConfig,
     window_size: int,
+    has_bounded_scores: bool,
     mesh: Mesh,
 ) -> Float[Array, "1 c f h w"]:
     """One step along the flow, both branches of guidance at once. `latents` is donated.
@@ -56,12 +59,14 @@ def denoise_step(
         guidance_scale: float32, not read when there is one text.
         config: of the checkpoint.
         window_size: as in `plain_attention`.
+        has_bounded_scores: whether those of all blocks are, as `bounded_attention` wants them.
         mesh: where to compute.
     Returns:
         [1, c, f, h, w], model dtype.
     """
     num_video_tokens = latents[0, 0].size
-    attention = pick_attention(mesh.devices.flat[0], window_size=window_size)
+    device = mesh.devices.flat[0]
+    attention = pick_attention(device, window_size=window_size, has_bounded_scores=has_bounded_scores)
 
     def predict(*arguments: Any) -> Array:
         share = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)

@@ -85,6 +85,7 @@ def _lower_denoise(parameters: Mapping[str, Any], size: LatentSize, devices: Seq
         is_guided=parameters["is_guided"],
         dtype=parameters["dtype"],
         window_size=parameters["window_size"],
+        has_bounded_scores=True,  # nothing is read of the weights
     )
     num_heads = plan.config.num_attention_heads
     mesh = build_mesh(parameters["mesh"], devices, num_heads=num_heads, is_guided=plan.is_guided)

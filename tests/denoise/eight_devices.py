@@ -54,7 +54,9 @@ def denoise(folder: Path, layout: str, *, guidance_scale: float = 2.0, window_si
     files = CountingFiles(folder, {"diffusion_pytorch_model.safetensors": None})
     weights = load_weights(files, EIGHT_HEADS, dtype="float32", mesh=mesh)
     latents = sample(
-        functools.partial(denoise_step, config=EIGHT_HEADS, window_size=window_size, mesh=mesh),
+        functools.partial(
+            denoise_step, config=EIGHT_HEADS, window_size=window_size, has_bounded_scores=True, mesh=mesh
+        ),
         weights,
         pack_text_tokens(branches if guided else branches[:1], dtype=np.dtype(np.float32)),
         initial_noise(SIZE, seed=0, dtype="float32"),

@@ -164,7 +164,7 @@ def test_latents_that_are_not_finite_are_refused(denoiser: Denoiser, checkpoint:
 
 def test_without_guidance_a_mesh_for_guidance_is_refused(denoiser: Denoiser, checkpoint: Checkpoint):
     twice = Mesh(np.array(jax.devices()[:1] * 2).reshape(2, 1, 1), AXES)
-    for_guidance = Denoiser(checkpoint, denoiser.config, denoiser._weights, dtype="float32", mesh=twice)
+    for_guidance = Denoiser(checkpoint, denoiser.config, denoiser._weights, dtype="float32", mesh=twice, max_score=1)
     assert refusal(for_guidance, MeshError, guidance_scale=1.0) == (
         "guidance_scale = 1.0: the devices are arranged for guidance, {'cfg': 2, 'sequence': 1, 'heads': 1}, and one "
         "half would have nothing to do. Load the denoiser with is_guided=False."

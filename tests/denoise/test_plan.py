@@ -20,7 +20,7 @@ from tests.quick_compiler import quick_compiler
 
 pytestmark = pytest.mark.compiles
 
-PLAN = StepPlan(TOY, TOY_SIZE, 32, 32, is_guided=True, dtype="float32", window_size=0)
+PLAN = StepPlan(TOY, TOY_SIZE, 32, 32, is_guided=True, dtype="float32", window_size=0, has_bounded_scores=True)
 # The real widths, two blocks of the 54: weights, temporaries and collectives of a block, in seconds of compiling.
 ON_TPU = """
 import json, re, jax
@@ -37,7 +37,8 @@ mesh = build_mesh(
     "auto", topologies.get_topology_desc("v5e:2x4", "tpu").devices, num_heads=16, is_guided=True
 )
 config = TransformerConfig(num_layers=2)
-plan = StepPlan(config, latent_size(VideoSize(49, 720, 1280)), 256, 0, is_guided=True, dtype="bfloat16", window_size=0)
+plan = StepPlan(config, latent_size(VideoSize(49, 720, 1280)), 256, 0, is_guided=True, dtype="bfloat16", window_size=0,
+                has_bounded_scores=True)
 program = lower_step(plan, mesh)
 memory = (compiled := program.compile()).memory_analysis()
 whole = replace(plan, config=TransformerConfig())
@@ -77,7 +78,9 @@ def test_a_planned_step_takes_what_a_run_gives_it_and_gives_the_same_bits(tmp_pa
             step(weights, jax.device_put(noise), *place_constants(text, TOY_SIZE, TOY, MESH), **numbers)
             for step in (
                 lower_step(PLAN, MESH).compile(),
-                lambda *arguments, **named: denoise_step(*arguments, **named, config=TOY, window_size=0, mesh=MESH),
+                lambda *arguments, **named: denoise_step(
+                    *arguments, **named, config=TOY, window_size=0, has_bounded_scores=True, mesh=MESH
+                ),
             )
         )
     assert np.array_equal(planned, run)
@@ -95,7 +98,9 @@ def test_a_plan_knows_its_weights_and_its_state(tmp_path):
 def test_on_a_cpu_no_more_than_two_blocks_are_float32_at_a_time_in_bfloat16(is_as_planned: bool):
     """At a quarter of the real width. When the second case fails, XLA does so by itself, and the option can go."""
     config = replace(TransformerConfig(), num_attention_heads=4)
-    plan = StepPlan(config, LatentSize(2, 8, 8), 32, 0, is_guided=True, dtype="bfloat16", window_size=0)
+    plan = StepPlan(
+        config, LatentSize(2, 8, 8), 32, 0, is_guided=True, dtype="bfloat16", window_size=0, has_bounded_scores=True
+    )
     program = lower_step(plan, MESH)
     with quick_compiler():  # passes of XLA decide it, and LLVM's have no part in it
         compiled = program.compile() if is_as_planned else program.lowered.compile()

@@ -90,7 +90,7 @@ def denoise(weights) -> Callable[..., np.ndarray]:
             **changes,
         }
         prompts, window_size = arguments.pop("prompts"), arguments.pop("window_size")
-        step = functools.partial(denoise_step, config=TOY, window_size=window_size, mesh=MESH)
+        step = functools.partial(denoise_step, config=TOY, window_size=window_size, has_bounded_scores=True, mesh=MESH)
         text = pack_text_tokens(prompts, dtype=np.dtype(np.float32))
         return np.asarray(sample(step, weights, text, config=TOY, mesh=MESH, **arguments))
 

@@ -30,7 +30,7 @@ def weights(tmp_path_factory) -> DiTWeights:
 
 def trace_step(weights: DiTWeights, dtype: str) -> ClosedJaxpr:
     """The program of a guided step."""
-    step = functools.partial(denoise_step, config=TOY, window_size=0, mesh=MESH)
+    step = functools.partial(denoise_step, config=TOY, window_size=0, has_bounded_scores=True, mesh=MESH)
     return jax.make_jaxpr(step)(
         jax.tree.map(lambda array: array.astype(dtype), weights),
         jnp.zeros(TOY_SIZE.shape, dtype),

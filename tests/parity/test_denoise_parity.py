@@ -169,7 +169,7 @@ def denoise(
     prompts = [prompt, negative_prompt] if is_guided(guidance_scale) else [prompt]
     mesh = build_mesh("1x1x1", jax.devices(), num_heads=config.num_attention_heads, is_guided=True)
     latents = sample(
-        partial(denoise_step, config=config, window_size=0, mesh=mesh),
+        partial(denoise_step, config=config, window_size=0, has_bounded_scores=True, mesh=mesh),
         load_weights(dit_weights(case.folder / "transformer"), config, dtype=dtype, mesh=mesh),
         pack_text_tokens([encode(text) for text in prompts], dtype=np.dtype(dtype)),
         noise.astype(dtype),

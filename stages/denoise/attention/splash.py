@@ -1,13 +1,12 @@
 """Joint attention by the splash kernel on TPU: the twin of `plain_attention`.
 
-Owns the tiles of each chip generation, the masks in the form that the kernel wants, and how keys are divided so that
+Owns the masks in the form that the kernel wants, and how keys are divided so that
 most of them need no mask. The kernel is JAX's own (docs/decisions/0017).
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import jax
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from stages.denoise.attention.padding import pad_end, round_up
 from stages.denoise.attention.plain import window_start
-from stages.errors import MeshError
+from stages.denoise.attention.tiles import Tiles
 
 Numbers: TypeAlias = Array | NDArray[Any]
 # Keys of one product where fewer are left than fill a tile: 512 take a seventh more cycles per score than 1024, and are
@@ -28,36 +27,6 @@ Numbers: TypeAlias = Array | NDArray[Any]
 _SHORT_PRODUCT = 512
 # Keys of a tile with a window: at its ends half of a tile is wasted, which costs more than a tile of 4096 saves.
 _MAX_WINDOW_KEYS = 2048
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Lengths of the kernel's tiles, multiples of 128: queries, keys in fast memory, keys of one product."""
-
-    query: int
-    key: int
-    compute: int
-
-
-# By `jax.Device.device_kind`: the shortest schedules per score, benchmarks/results/attention_tiles.md. On the last two
-# (2048, 4096, 1024) would save 2 % more, and costs 20 s more to compile.
-TILES: Mapping[str, Tiles] = MappingProxyType({
-    "TPU v4": Tiles(1024, 2048, 1024),
-    "TPU v5 lite": Tiles(1024, 2048, 1024),
-    "TPU v5": Tiles(1024, 2048, 1024),
-    "TPU v6 lite": Tiles(1024, 4096, 1024),
-    "TPU7x": Tiles(1024, 4096, 1024),
-})  # fmt: skip
-
-
-def tiles_of(device_kind: str) -> Tiles:
-    """The tiles for a chip; raises MeshError for a chip that is not in TILES."""
-    if device_kind not in TILES:
-        raise MeshError(
-            f'"{device_kind}": no attention tiles are known for this chip, only for {", ".join(TILES)}. Add it to '
-            "TILES in stages/denoise/attention/splash.py; docs/decisions/0017 says how they are found."
-        )
-    return TILES[device_kind]
 
 
 def splash_attention(

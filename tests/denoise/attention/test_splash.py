@@ -10,16 +10,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
 from stages.denoise.attention.plain import plain_attention, window_start
-from stages.denoise.attention.splash import (
-    TILES,
-    Tiles,
-    _FullMask,
-    _Window,
-    _WindowMask,
-    splash_attention,
-    tiles_of,
-)
-from stages.errors import MeshError
+from stages.denoise.attention.splash import _FullMask, _Window, _WindowMask, splash_attention
+from stages.denoise.attention.tiles import Tiles
 from tests.products import list_precisions
 from tests.quick_compiler import QUICK
 
@@ -133,18 +125,3 @@ def test_tiles_of_a_full_mask_cost_one_cell_and_give_the_same_kernel():
     assert _FullMask((384, 512))[slice(0, 128), slice(0, 256)].size == 1
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)  # what the kernel is made with
     assert all(map(np.array_equal, jax.tree.leaves(ours), jax.tree.leaves(theirs)))  # which tiles it goes through
-
-
-def test_a_chip_without_tiles_is_refused():
-    with pytest.raises(MeshError) as error:
-        tiles_of("TPU v9")
-    assert str(error.value) == (
-        '"TPU v9": no attention tiles are known for this chip, only for TPU v4, TPU v5 lite, TPU v5, TPU v6 lite, '
-        "TPU7x. Add it to TILES in stages/denoise/attention/splash.py; docs/decisions/0017 says how they are found."
-    )
-
-
-def test_tiles_are_whole_vector_registers():
-    for tiles in TILES.values():
-        assert all(length % 128 == 0 for length in (tiles.query, tiles.key, tiles.compute))
-        assert tiles.key % tiles.compute == 0

@@ -1,0 +1,44 @@
+"""Tiles of the attention kernels for each kind of TPU."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from stages.errors import MeshError
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Lengths of a kernel's tiles, multiples of 128: queries, keys in fast memory, keys of one product."""
+
+    query: int
+    key: int
+    compute: int
+
+
+# By `jax.Device.device_kind`: the shortest schedules per score, benchmarks/results/attention_tiles.md.
+BOUNDED_TILES: Mapping[str, Tiles] = MappingProxyType({
+    "TPU v4": Tiles(1024, 4096, 1024),
+    "TPU v5 lite": Tiles(1024, 4096, 1024),
+    "TPU v5": Tiles(1024, 4096, 1024),
+    "TPU v6 lite": Tiles(2048, 2048, 512),
+    "TPU7x": Tiles(2048, 2048, 512),
+})  # fmt: skip
+# On the last two (2048, 4096, 1024) would save 2 % more, and costs 20 s more to compile.
+SPLASH_TILES: Mapping[str, Tiles] = MappingProxyType({
+    "TPU v4": Tiles(1024, 2048, 1024),
+    "TPU v5 lite": Tiles(1024, 2048, 1024),
+    "TPU v5": Tiles(1024, 2048, 1024),
+    "TPU v6 lite": Tiles(1024, 4096, 1024),
+    "TPU7x": Tiles(1024, 4096, 1024),
+})  # fmt: skip
+
+
+def tiles_of(device_kind: str, tiles: Mapping[str, Tiles]) -> Tiles:
+    """The tiles for a chip; raises MeshError for a chip that is not in `tiles`."""
+    if device_kind not in tiles:
+        raise MeshError(
+            f'"{device_kind}": no attention tiles are known for this chip, only for {", ".join(tiles)}. Add it to '
+            "stages/denoise/attention/tiles.py; docs/decisions/0017 says how they are found."
+        )
+    return tiles[device_kind]
