@@ -20,7 +20,8 @@ def count_flops(jaxpr: Jaxpr, *, num_iterations: int = 1) -> int:
         num_iterations: of each `while` loop: their length depends on an argument, and no trace knows it.
     Returns:
         Multiplications and additions of `dot_general` and `conv_general_dilated`, those of Pallas kernels included. A
-        kernel counts once per step of its grid; of the branches of a condition the longest counts.
+        kernel counts as it says itself (`pallas_call(cost_estimate=...)`), or its body once per step of its grid; of
+        the branches of a condition the longest counts.
     """
     return sum(_count(equation, num_iterations) for equation in jaxpr.eqns)
 
@@ -35,6 +36,8 @@ def _count(equation: JaxprEqn, num_iterations: int) -> int:
             return int(_MULTIPLY_ADD * result.size * math.prod(left.shape[axis] for axis in contracted))
         num_channels = right.shape[parameters["dimension_numbers"].rhs_spec[0]]
         return int(_MULTIPLY_ADD * result.size * right.size // num_channels)
+    if name == "pallas_call" and parameters["cost_estimate"] is not None:
+        return int(parameters["cost_estimate"].flops)
     inner = [count_flops(each, num_iterations=num_iterations) for each in _subjaxprs(equation)]
     if name == "cond":
         return max(inner)

@@ -133,9 +133,11 @@ def _attend(
         pl.BlockSpec((1, size, tiles.key), lambda head, row, step: (head, 0, walk.loaded(row, step))),
         None,
     )
+    grid = (len(padded), padded.shape[1] // tile, walk.num_steps)
+    num_keys = walk.count_tiles(grid[1]) * tiles.key + (grid[1] * rest.keys.shape[1] if rest else 0)
     result = pl.pallas_call(
         functools.partial(_kernel, walk=walk, product=tiles.compute, num_bulk=num_bulk),
-        grid=(len(padded), padded.shape[1] // tile, walk.num_steps),
+        grid=grid,
         in_specs=(queries, bulk and bulk_tile, rest and _whole(rest, num_heads)),
         out_specs=pl.BlockSpec((1, size, tile), lambda head, row, _: (head, 0, row)),
         out_shape=jax.ShapeDtypeStruct((len(padded), size, padded.shape[1]), rows.dtype),
@@ -143,10 +145,19 @@ def _attend(
         compiler_params=pltpu.CompilerParams(
             dimension_semantics=("parallel", "parallel", "arbitrary"), vmem_limit_bytes=_VMEM_LIMIT_BYTES
         ),
+        cost_estimate=_cost(len(padded) * tile * num_keys, rows, keys),
         interpret=interpret,
         name="bounded_attention",
     )(padded, bulk, rest)
     return result[:, :, :num_queries].reshape(*rows.shape[:2], size, num_queries).swapaxes(2, 3)
+
+
+def _cost(num_scores: int, rows: Array, keys: _Parts) -> pl.CostEstimate:
+    """What the kernel does in all, for schedules and for `count_flops`: a product for scores and one for values."""
+    size_bytes = sum(array.size * array.dtype.itemsize for array in jax.tree.leaves((rows, rows, keys)))
+    return pl.CostEstimate(
+        flops=2 * 2 * rows.shape[3] * num_scores, transcendentals=num_scores, bytes_accessed=size_bytes
+    )
 
 
 def _whole(rest: _Keys, num_heads: int) -> _Keys:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from stages.denoise.attention.plain import window_start
@@ -54,6 +55,13 @@ class Walk:
     def loaded(self, row: Integers, step: Integers) -> Integers:
         """The same for what is in fast memory: a tile that is there. The one before is not loaded again."""
         return jnp.minimum(self.tile(row, step), self.num_tiles - 1)
+
+    def count_tiles(self, num_rows: int) -> int:
+        """Tiles of keys that the first `num_rows` tiles of queries go through, all together."""
+        if self.window is None:
+            return num_rows * self.num_tiles
+        is_seen, _ = self.sight(np.arange(num_rows)[:, None], np.arange(self.num_steps))
+        return int(is_seen.sum())
 
     def sight(self, row: Integers, step: Integers) -> tuple[Integers, Integers]:
         """With a window: whether some query of a tile sees a key of a step's tile, and whether all see all of it."""

@@ -13,6 +13,7 @@ from stages.denoise.attention.bounded import MAX_SCORE, bounded_attention
 from stages.denoise.attention.plain import window_start
 from stages.denoise.attention.splash import splash_attention
 from stages.denoise.attention.tiles import Tiles
+from stages.machine.flops import count_flops
 from tests.products import list_precisions
 from tests.quick_compiler import QUICK
 
@@ -141,3 +142,18 @@ def test_what_a_padded_token_holds_changes_no_other_token():
     quiet = compute(bounded_attention, (query, key, value, mask))
     loud = (query, key.at[:, :, 310:].set(50), value.at[:, :, 310:].set(1e30), mask)
     assert np.array_equal(quiet, compute(bounded_attention, loud))
+
+
+@pytest.mark.parametrize(
+    ("num_video_tokens", "bucket", "window_size", "num_scores"),
+    [
+        (512, 0, 0, 4 * 128 * 512),
+        (556, 32, 0, 5 * 128 * (512 + 512)),  # the rest, 76 keys, is padded to one product
+        # Of five tiles of queries, the second and the third see keys of both tiles; text sees all.
+        (556, 32, 8, 7 * 128 * 256 + 5 * 128 * 512 + 128 * (512 + 512)),
+    ],
+)
+def test_the_kernel_says_how_many_operations_it_takes(num_video_tokens, bucket, window_size, num_scores):
+    inputs = build_inputs(num_video_tokens, [bucket], bucket=bucket)
+    traced = jax.make_jaxpr(functools.partial(bounded_attention, window_size=window_size, tiles=SMALL))(*inputs)
+    assert count_flops(traced.jaxpr) == 2 * 2 * 2 * SIZE * num_scores  # heads, products, multiply and add

@@ -24,3 +24,4 @@ def test_a_tile_of_queries_goes_through_every_tile_that_it_sees(num_video_tokens
     for row in rows:
         assert tiles[row][is_seen[row]].tolist() == list(range(first[row], end[row]))
     assert walk.num_steps <= max(end - first) + 1
+    assert walk.count_tiles(len(rows)) == sum(end - first)
