@@ -54,9 +54,9 @@ class DenoiseStage:
         """Denoise a node's latents, with all hosts.
 
         Returns:
-            For run.json: the kind of device, the number of hosts, the mesh; after which step this run began, in how
-            many runs the steps were done, and the seconds that those before took for theirs; and where the step was not
-            at hand from a video before, the seconds to get it and whether it was loaded.
+            For run.json: the kind of device, the number of hosts, the mesh, the form of attention; after which step
+            this run began, in how many runs the steps were done, and the seconds that those before took for theirs; and
+            where the step was not at hand from a video before, the seconds to get it and whether it was loaded.
         """
         hosts = self._join(job, report)
         find_facts = cache(partial(_facts, job))  # it reads the embeddings
@@ -81,7 +81,8 @@ class DenoiseStage:
         write_tensors(draft / LATENTS.payload, {"latents": latents})
         mesh = denoiser.mesh
         device = mesh.devices.flat[0].device_kind
-        facts = {"device": device, "hosts": hosts.count, "mesh": dict(mesh.shape)}
+        attention = work.made_with["attention"]
+        facts = {"device": device, "hosts": hosts.count, "mesh": dict(mesh.shape), "attention": attention}
         return {**facts, **_describe_start(start), **_describe_compiling(video)}
 
     def _join(self, job: Job, report: Report) -> Hosts:

@@ -47,7 +47,7 @@ def denoise_step(
     """One step along the flow, both branches of guidance at once. `latents` is donated.
 
     With float32 every matrix product is float32: on a TPU it would otherwise be one of bfloat16. (Not run on a TPU so
-    far; that every product asks for it, those of the splash kernel too, is tested.)
+    far; that every product asks for it, those of the attention kernels too, is tested.)
 
     Args:
         weights: of all chips, model dtype, spread as layouts.py says.
