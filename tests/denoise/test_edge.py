@@ -394,6 +394,7 @@ def test_a_denoise_that_was_interrupted_by_another_compiler_starts_anew_and_says
     ]
     facts = json.loads(latents_file(job.store).with_name("run.json").read_text())
     assert (facts["resumed_after_step"], facts["num_pieces"], facts["wall_s_of_pieces_before"]) == (0, 1, 0.0)
+    assert facts["attention"] == "plain_attention"
 
 
 def test_of_weights_that_were_changed_while_they_were_loaded_nothing_is_saved(
