@@ -1,11 +1,12 @@
 """Edge of the denoise stage: embeddings in, `latents.safetensors` out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jax.sharding import Mesh
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from stages.denoise.attention.kernels import pick_attention
 from stages.denoise.config import GuiderConfig, TransformerConfig, read_model_config
 from stages.denoise.denoiser import Denoiser, PreparedVideo, explain_second_guidance
 from stages.denoise.resume import Keeper, Start, Work, find_start
-from stages.denoise.sampling import SamplingSettings
+from stages.denoise.sampling import SamplingSettings, make_schedule
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
 from stages.keys import JsonValue
@@ -29,10 +30,12 @@ from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.denoise import GUIDER
 from stages.run.accelerator import open_devices
 from stages.run.job import Job, Run, check_components
+from stages.run.previews import open_previews
 from stages.run.report import Report
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors, write_tensors
 
+Keep: TypeAlias = Callable[[int, NDArray[Any]], None]  # as in `sample`
 _TRACED_BY = ("diffusers", "torch", "torchax")  # what a step's program comes from, besides JAX
 
 
@@ -70,15 +73,15 @@ class DenoiseStage:
         if hosts.index == 0:
             keeper = Keeper(work, start, states, every=job.machine["checkpoint_every"], warn=report.warn)
             report.when_interrupted(keeper.save)
-        with report.phase("denoise"):
+        with report.phase("denoise"), _previewing(job, denoiser, video, keeper, report) as keep:
             latents = denoiser.run(
                 video,
                 progress=lambda done, total: report.progress(done, total, "step"),
                 num_done=start.num_done,
                 latents=start.latents,
-                keep=keeper,
+                keep=keep,
             )
-        write_tensors(draft / LATENTS.payload, {"latents": latents})
+            write_tensors(draft / LATENTS.payload, {"latents": latents})
         mesh = denoiser.mesh
         device = mesh.devices.flat[0].device_kind
         attention = work.made_with["attention"]
@@ -128,6 +131,30 @@ def _join(job: Job, report: Report) -> Hosts:
     report.note_joining()
     with report.phase("join"):
         return join(place)
+
+
+@contextmanager
+def _previewing(
+    job: Job, denoiser: Denoiser, video: PreparedVideo, keeper: Keeper | None, report: Report
+) -> Iterator[Keep | None]:
+    """What is called with the latents after each step: the keeper, if there is one, and what makes previews."""
+    if keeper is None:
+        yield None
+        return
+    settings = video.settings
+    scheduler = denoiser.config.scheduler
+    schedule = make_schedule(settings.num_inference_steps, scheduler, flow_shift=settings.flow_shift)
+    previews = open_previews(job, schedule.sigmas.tolist(), report)
+    if previews is None:
+        yield keeper
+        return
+
+    def keep(num_done: int, latents: NDArray[Any]) -> None:
+        keeper(num_done, latents)
+        previews(num_done, latents)
+
+    with closing(previews):
+        yield keep
 
 
 def _facts(job: Job) -> Mapping[str, str]:

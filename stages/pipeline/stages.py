@@ -34,10 +34,10 @@ STAGES: Final = (
 )
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
-    "preflight", "verify", "gc", "du", "pin", "unpin", "pins",
+    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop",
 })  # fmt: skip
 # Other tables of parameters, other folders of a store, and what `video=<name>` means on the command line.
-_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video", "partial"})
+_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video", "partial", "previews"})
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.
 _HAS_TABLE = re.compile(rf"""tool["']?\s*(\.\s*["']?{_TABLE}|\]|=)""")

@@ -21,6 +21,7 @@ from stages.pipeline.rules import Folder, Name, Table, Text
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
 _NUMBER = re.compile(r"[0-9]{1,7}")
 _MAX_STEPS = 1_000_000  # between two saved states of a denoise
+NEVER = "never"
 _COMPONENT = "components."
 
 
@@ -51,6 +52,15 @@ def _steps(value: Any) -> str:
     if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= _MAX_STEPS:
         return str(number)
     raise ValueError(f'must be "auto" or a number of steps, 1 to {_MAX_STEPS}.')
+
+
+def _steps_or_never(value: Any) -> str:
+    if value == NEVER:
+        return NEVER
+    try:
+        return _steps(value)
+    except ValueError:
+        raise ValueError(f'must be "auto", "never" or a number of steps, 1 to {_MAX_STEPS}.') from None
 
 
 class ModelParams(Table):
@@ -94,3 +104,4 @@ class MachineParams(Table):
     artifacts: Folder = "artifacts"
     start_ahead: Literal["auto", "never"] = "auto"
     checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
+    preview_every: Annotated[str, BeforeValidator(_steps_or_never)] = AUTO

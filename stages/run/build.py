@@ -142,6 +142,7 @@ class Build:
             machine=self.machine.model_dump(),
             from_file=self.graph.files.get(node.key),
             preflight=command_for(self.graph.videos_of(node), self.overrides, "preflight"),
+            videos=self.graph.videos_of(node),
             waits=waits,
         )
 

@@ -3,15 +3,18 @@
 The real implementation of screen.py. Imported when the first node runs, never by a run that has nothing to do.
 """
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.style import Style
 from rich.text import Text
 
 from stages.keys import Node
@@ -47,6 +50,8 @@ class NodeDisplay:
             _print(self._console, f"{self._node.title}: warning: {event['message']}")
         elif event["event"] == "note":
             _print(self._console, f"{self._node.title}: {event['message']}")
+        elif event["event"] == "preview":
+            _print_link(self._console, f"{self._node.title}: preview: ", Path(str(event["path"])))
         elif event["event"] == "phase":
             self._first = None
             self._phase = str(event["name"])
@@ -140,6 +145,14 @@ class Display:
 def _print(console: Console, text: str) -> None:
     """Print a text as it is: it may quote what other users have written, in leases, locks and names of files."""
     console.print(_printable(text), markup=False, emoji=False, highlight=False)
+
+
+def _print_link(console: Console, before: str, path: Path) -> None:
+    """Print a path, as seen from here; terminals that can open files by a click get a link."""
+    shown = Text(_printable(before))
+    style = Style(link=path.absolute().as_uri()) if console.is_terminal else Style()
+    shown.append(_printable(os.path.relpath(path)), style)
+    console.print(shown, highlight=False)
 
 
 def _printable(text: str) -> str:

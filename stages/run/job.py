@@ -56,6 +56,7 @@ class Job:
         machine: the machine's settings (see request/tables.py).
         from_file: the file that holds the result already, for a node that is made from one.
         preflight: the command that says what the programs of its videos need; "" where there is none.
+        videos: names of those that need the node.
         number: of the job among those of its process, from 1; the process counts (program.py).
         waits: whether to wait for an accelerator that another process has, in place of an error.
         held: in the middle of a job, where the payloads that it reads are open, by the stage that made them.
@@ -74,6 +75,7 @@ class Job:
     machine: Mapping[str, str]
     from_file: Path | None = None
     preflight: str = ""
+    videos: tuple[str, ...] = ()
     number: int = 1
     waits: bool = True
     held: Mapping[str, Path] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Job:
             machine=fields["machine"],
             from_file=None if from_file is None else Path(from_file),
             preflight=fields["preflight"],
+            videos=tuple(fields["videos"]),
             waits=fields["waits"],
         )
 

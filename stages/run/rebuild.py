@@ -75,7 +75,7 @@ def rebuild(build: Build, node: Node, observe: Callable[[Event], None]) -> Rebui
                     link.symlink_to(store.folder(manifest.node.artifact).resolve())
         with suppress(OSError):  # without it, the checkpoint is read once more
             shutil.copy(store.root / STAT_CACHE, space / STAT_CACHE)
-        build.runner.run(replace(build.job(node), store=space), observe)
+        build.runner.run(replace(build.job(node), store=space, videos=()), observe)
         return _compare(build, store.present_manifest(node.artifact), elsewhere.payload(node.artifact))
 
 

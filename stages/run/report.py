@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 
 from stages.keys import JsonValue
@@ -79,6 +80,10 @@ class Report:
     def note(self, message: str) -> None:
         """Something that is as it should be, and that the user may want to know."""
         self._send({"event": "note", "message": message})
+
+    def show_preview(self, path: Path) -> None:
+        """From now on a file shows what the result is about to become; it is replaced again and again."""
+        self._send({"event": "preview", "path": str(path)})
 
     def when_interrupted(self, save: Callable[[], None]) -> None:
         """From now on `save` is called, in another thread, when the process is to end in the middle of this job.

@@ -27,6 +27,7 @@ from stages.store.leftovers import (
 )
 from stages.store.partial import KeptState, PartialStates
 from stages.store.pins import Pins
+from stages.store.previews import list_previews, preview_folders, unlink_lost_previews
 from stages.store.quantities import Limit
 
 
@@ -101,6 +102,7 @@ def collect_garbage(
     collected = work.delete_artifacts(plan)
     if are_all_known:
         work.delete_partials(partials)
+        work.delete_previews(kept)
     work.delete_all_else(answers, limits)
     links = _dangling(root, collected.payloads) if is_dry_run else unlink_dangling(root)
     return Outcome(inventory, kept, collected, work.freed, links, work.notes)
@@ -167,6 +169,12 @@ class _Work:
             except OSError as error:
                 self.notes.append(f"{partial.path}: cannot be deleted ({error.strerror})")
 
+    def delete_previews(self, kept: Set[ArtifactId]) -> None:
+        """Those of nodes that need not be kept."""
+        self.delete_files("previews", list_previews(self.root, but=kept))
+        if not self.is_dry_run:
+            unlink_lost_previews(self.root)
+
     def delete_all_else(self, answers: Inventory, limits: Limits) -> None:
         """What nobody reads in order to make a video."""
         self.delete_answers(answers, limits.answers)
@@ -196,6 +204,7 @@ class _Work:
     def delete_unfinished(self) -> None:
         entries = self.inventory.entries.values()
         folders = [self.root / each.artifact.stage / each.artifact.key for each in entries if not each.is_link]
+        folders += preview_folders(self.root)
         self.delete_files("files that were never finished", list_unfinished(self.root, folders, now=self.now))
 
     def sweep_drafts(self) -> None:

@@ -8,6 +8,7 @@ PARTIAL: Final = "partial"  # states of nodes that are being made (partial.py)
 PINS: Final = "pins"  # what people want kept (pins.py)
 VIDEOS: Final = "videos"  # links to the newest choice of each video (video_links.py)
 LOGS: Final = "logs"  # what the stages' processes printed
+PREVIEWS: Final = "previews"  # what denoises are about to become (previews.py)
 ANSWERS: Final = "preflight"  # answers of `doit preflight`: artifacts of no video, with a limit of their own
 # Those whose names could be a stage's.
-NO_STAGES: Final = frozenset({PARTIAL, PINS, VIDEOS, LOGS, ANSWERS})
+NO_STAGES: Final = frozenset({PARTIAL, PINS, VIDEOS, LOGS, PREVIEWS, ANSWERS})

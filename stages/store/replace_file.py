@@ -15,21 +15,21 @@ _RANDOM_BYTES = 8
 _UNFINISHED = re.compile(rf"\..+-[0-9a-f]{{{2 * _RANDOM_BYTES}}}", re.DOTALL)
 
 
-def write_file(path: Path, text: str, *, is_synced: bool) -> None:
+def write_file(path: Path, content: str | bytes, *, is_synced: bool) -> None:
     """Write a file, in place of the one that is there. Those may read and write it who may its folder.
 
     Args:
         path: of the file; its folder is there.
-        text: its content, written as UTF-8.
+        content: of it; text is written as UTF-8.
         is_synced: whether to wait until it is on the disk, name and all; otherwise it can be lost with the power.
     Raises:
         OSError: it cannot be written; what was there is still there.
     """
     new = path.with_name(f".{path.name.removeprefix('.')}-{secrets.token_hex(_RANDOM_BYTES)}")
     try:
-        with new.open("w", encoding="utf-8", newline="") as file:
+        with new.open("wb") as file:
             share(new, path.parent)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             if is_synced:
                 os.fsync(file.fileno())

@@ -51,7 +51,13 @@ def denoise_job(
     write_tensors(root.with_name(f"{root.name}-embeddings"), embeddings(width))
     publish(store, encode, root.with_name(f"{root.name}-embeddings").read_bytes())
     node = Node("denoise", PARAMETERS | changes, {}, {"encode": encode.key})
-    machine = {"platform": "cpu", "mesh": "auto", "hosts": "one", "checkpoint_every": "auto"} | (machine or {})
+    machine = {
+        "platform": "cpu",
+        "mesh": "auto",
+        "hosts": "one",
+        "checkpoint_every": "auto",
+        "preview_every": "never",
+    } | (machine or {})
     return build_job(node, Checkpoint(checkpoint), store.root, CODE, machine)
 
 

@@ -1,0 +1,227 @@
+"""Previews while a node is made: when there is one, and the process that makes it.
+
+The other half is stages/previews/service.py. Whoever computes hands over the latents after each step, and never waits:
+a thread passes them on, and while a preview is being made there is no next one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from stages.keys import ArtifactId, JsonValue
+from stages.machine.mesh_layout import AUTO
+from stages.models.checkpoint import Checkpoint
+from stages.request.tables import NEVER
+from stages.run.job import Job
+from stages.run.report import Report
+from stages.store.previews import preview_link
+
+_COMMAND = (sys.executable, "-m", "stages.previews")
+_SHARE = 0.02  # with "auto": of the machine's processors, for all previews of a denoise
+_FIRST_S = 2.5  # of one processor, that the first is expected to cost: imports, and the map of a VAE
+# In bfloat16, latents are rounded after each step; between two with less change of noise, that is most of what differs.
+_MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.02}
+_PATIENCE_S = 5.0  # at the end, for the last preview
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What previews are of.
+
+    Attributes:
+        store: root folder of the artifact store.
+        artifact: that is being made.
+        videos: names of those that need it.
+        checkpoint: whose VAE will decode it.
+        sigmas: share of noise before the first step, and after each.
+    """
+
+    store: Path
+    artifact: ArtifactId
+    videos: Sequence[str]
+    checkpoint: Checkpoint
+    sigmas: Sequence[float]
+
+    @property
+    def num_steps(self) -> int:
+        """Steps in all."""
+        return len(self.sigmas) - 1
+
+    def to_json(self) -> str:
+        """What service.py has to know, as one line."""
+        fields = asdict(self)
+        del fields["sigmas"]
+        return json.dumps(fields, default=str)
+
+
+def open_previews(job: Job, sigmas: Sequence[float], report: Report) -> "Previews | None":
+    """Previews of a job, by the machine's settings; None where there are to be none, or it is for no video.
+
+    Args:
+        job: that is being done, by the one process that has all of its latents.
+        sigmas: as in Subject.
+        report: is shown where the first preview is, and is warned once if none can be made.
+    """
+    every = job.machine["preview_every"]
+    if every == NEVER or not job.videos:
+        return None
+    subject = Subject(job.store, job.node.artifact, job.videos, job.checkpoint, [*map(float, sigmas)])
+    return Previews(subject, every=every, show=report.show_preview, warn=report.warn)
+
+
+class Previews:
+    """Hands latents to the process that makes previews of them. To be closed."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        every: str,
+        show: Callable[[Path], None],
+        warn: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        command: Sequence[str] = _COMMAND,
+    ) -> None:
+        """The denoise begins now. Nothing is started before the first preview.
+
+        Args:
+            subject: what is denoised.
+            every: steps between two previews; or "auto": as many as cost 2 % of the machine's processors.
+            show: is called once, with the link by which a person finds the preview.
+            warn: is called once when none can be made, which stops nothing.
+            clock: seconds.
+            command: starts the process.
+        """
+        self._subject = subject
+        self._every = every
+        self._show = show
+        self._warn = warn
+        self._clock = clock
+        self._command = command
+        self._began_s = clock()
+        self._cpu_s = 0.0  # that the process has used
+        self._next_s = _FIRST_S  # that the next preview is expected to cost
+        self._recent: deque[tuple[int, NDArray[Any]]] = deque()
+        self._num_last = 0  # steps that were done at the last preview
+        self._changed = threading.Condition()  # of these four
+        self._waiting: tuple[int, Sequence[tuple[float, NDArray[Any]]]] | None = None
+        self._is_busy = self._is_closed = self._is_broken = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __call__(self, num_done: int, latents: NDArray[Any]) -> None:
+        """Take the latents after a step, which nobody changes any more."""
+        sigmas, is_last = self._subject.sigmas, num_done == self._subject.num_steps
+        min_change = _MIN_CHANGE.get(latents.dtype.name, 0.0)
+        self._recent.append((num_done, latents))
+        while len(self._recent) > 2 and sigmas[self._recent[1][0]] - sigmas[num_done] >= min_change:
+            self._recent.popleft()
+        pair = [self._recent[0], self._recent[-1]]
+        with self._changed:
+            if is_last:
+                is_due = self._every != AUTO or self._thread.is_alive()
+                pair = pair[-1:]
+            else:
+                is_due = len(self._recent) > 1 and not self._is_busy and self._is_time(num_done)
+            if is_due and not self._is_broken:
+                self._num_last = num_done
+                self._waiting = num_done, [(sigmas[number], array) for number, array in pair]
+                self._is_busy = True
+                self._changed.notify_all()
+                if not self._thread.is_alive():
+                    self._thread.start()
+
+    def close(self) -> None:
+        """End the process after the preview that it makes, or before if that takes long."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE_S)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _is_time(self, num_done: int) -> bool:
+        if self._every != AUTO:
+            return num_done - self._num_last >= int(self._every)
+        elapsed_s = self._clock() - self._began_s
+        return self._cpu_s + self._next_s <= _SHARE * elapsed_s * (os.cpu_count() or 1)
+
+    def _work(self) -> None:
+        """What the thread does: pass on what waits, one after the other, until all is closed."""
+        try:
+            while (request := self._next()) is not None:
+                self._pass_on(*request)
+        except (OSError, ValueError) as error:
+            self._break("their process ended" if isinstance(error, BrokenPipeError) else str(error))
+        finally:
+            if self._process is not None and self._process.stdin is not None:
+                with suppress(OSError):
+                    self._process.stdin.close()
+
+    def _next(self) -> tuple[int, Sequence[tuple[float, NDArray[Any]]]] | None:
+        with self._changed:
+            self._is_busy = self._waiting is not None
+            while self._waiting is None and not self._is_closed:
+                self._changed.wait()
+            request, self._waiting = self._waiting, None
+            return request
+
+    def _pass_on(self, num_done: int, latents: Sequence[tuple[float, NDArray[Any]]]) -> None:
+        if self._process is None:
+            self._process = self._start()
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        first = latents[0][1]
+        moment: dict[str, JsonValue] = {
+            "num_done": num_done,
+            "num_steps": self._subject.num_steps,
+            "sigmas": [sigma for sigma, _ in latents],
+            "shape": [*first.shape],
+            "dtype": first.dtype.name,
+        }
+        process.stdin.write(json.dumps(moment).encode() + b"\n")
+        for _, array in latents:
+            process.stdin.write(array.tobytes())
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            raise OSError("their process ended")
+        answer = json.loads(line)
+        self._cpu_s, self._next_s = float(answer["cpu_s"]), float(answer["last_cpu_s"])
+        if "fault" in answer:
+            self._break(answer["fault"])
+        else:
+            show, self._show = self._show, lambda _path: None
+            show(preview_link(self._subject.store, self._subject.videos[0]))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is not meant for it
+        )
+        assert process.stdin is not None
+        process.stdin.write(self._subject.to_json().encode() + b"\n")
+        return process
+
+    def _break(self, reason: str) -> None:
+        """Make no more previews of this denoise."""
+        with self._changed:
+            if not self._is_broken:
+                self._warn(f"there are no more previews of it ({reason.rstrip('.')}). They change nothing else.")
+            self._is_broken = True

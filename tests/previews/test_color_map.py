@@ -1,0 +1,86 @@
+"""The map from latents to colours."""
+
+import numpy as np
+import pytest
+
+from stages.geometry import LATENT_CHANNELS
+from stages.previews.color_map import PATCH, ColorMap, Fit, paint_gray, shrink_frames
+
+
+def random_latents(num_frames: int = 3, height: int = 5, width: int = 7, *, seed: int = 0) -> np.ndarray:
+    shape = (LATENT_CHANNELS, num_frames, height, width)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def decode_linearly(latents: np.ndarray, *, seed: int = 1) -> np.ndarray:
+    """What a decoder makes that is linear in a cell and its neighbours, here and in the frame before."""
+    random = np.random.default_rng(seed)
+    before = np.concatenate([latents[:, :1], latents[:, :-1]], axis=1)
+    padded = np.pad(np.concatenate([before, latents]), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    _, f, h, w = latents.shape
+    patches = np.zeros((f, h, w, 16, 16, 3))
+    for y in range(3):
+        for x in range(3):
+            block = random.normal(scale=0.002, size=(2 * LATENT_CHANNELS, 16, 16, 3))
+            patches += np.einsum("cfhw,cyxr->fhwyxr", padded[:, :, y : y + h, x : x + w], block)
+    pictures = patches.transpose(0, 1, 3, 2, 4, 5).reshape(f, 16 * h, 16 * w, 3) + 0.1
+    return np.concatenate([pictures[:1], *(pictures[index : index + 1].repeat(4, axis=0) for index in range(1, f))])
+
+
+def fit(num_clips: int, num_frames: int = 3, **options: float) -> ColorMap:
+    fitted = Fit()
+    for seed in range(num_clips):
+        latents = random_latents(num_frames, seed=seed)
+        fitted.add(latents, iter(decode_linearly(latents)))
+    return fitted.solve(**options)
+
+
+def test_the_map_of_a_linear_decoder_is_found():
+    unseen = random_latents(2, 4, 6, seed=100)
+    expected = shrink_frames(iter(decode_linearly(unseen)), 2)
+    # 840 cells for 577 inputs; float32
+    np.testing.assert_allclose(fit(8, ridge=0.0).paint(unseen), expected, atol=1e-4)
+
+
+def test_a_map_says_how_many_clips_it_was_fitted_to():
+    assert fit(2).num_clips == 2
+
+
+def test_no_more_frames_are_read_than_the_latents_take():
+    frames = iter(np.zeros((20, 32, 32, 3), np.float32))
+    Fit().add(random_latents(2, 2, 2), frames)
+    assert len([*frames]) == 20 - 5
+
+
+def test_cells_are_looked_at_evenly_up_to_a_limit():
+    latents = random_latents(1, 4, 4)
+    few, all_cells = Fit(), Fit()
+    few.add(latents, iter(decode_linearly(latents)), max_cells=8)
+    all_cells.add(latents, iter(decode_linearly(latents)))
+    assert (few._num_cells, all_cells._num_cells) == (8, 16)
+
+
+def test_the_frames_of_a_latent_frame_become_their_mean():
+    frames = np.stack([np.full((16, 16, 3), value, np.float32) for value in (0.5, 0.0, 0.1, 0.2, 0.3)])
+    small = shrink_frames(iter(frames), 2)
+    np.testing.assert_allclose(small, np.stack([np.full((PATCH, PATCH, 3), value) for value in (0.5, 0.15)]), rtol=1e-6)
+
+
+def test_colours_stay_between_minus_one_and_one():
+    painted = ColorMap(np.full(fit(1).weights.shape, 9, np.float32), 1).paint(random_latents())
+    assert painted.min() == -1
+    assert painted.max() == 1
+
+
+def test_without_a_map_what_varies_most_is_gray():
+    latents = np.zeros((LATENT_CHANNELS, 2, 4, 4), np.float32)
+    latents[7, :, :, 2:] = 3
+    gray = paint_gray(latents)
+    assert gray.shape == (2, 4 * PATCH, 4 * PATCH, 3)
+    left, right = gray[:, :, : 2 * PATCH], gray[:, :, 2 * PATCH :]
+    assert (left.std(), right.std()) == (0, 0)
+    assert abs(left.mean() - right.mean()) == pytest.approx(1, abs=1e-3)
+
+
+def test_latents_without_variation_are_painted():
+    assert (paint_gray(np.ones((LATENT_CHANNELS, 1, 2, 2), np.float32)) == 0).all()
