@@ -65,7 +65,8 @@ class Fit:
                 asked for as `latents` take.
             max_cells: how many cells to look at, evenly spread; None: all.
         """
-        inputs, targets = _gather(latents, range(latents.shape[1])), _to_patches(shrink_frames(frames, latents.shape[1]))
+        num_frames = latents.shape[1]
+        inputs, targets = _gather(latents, range(num_frames)), _to_patches(shrink_frames(frames, num_frames))
         every = 1 if max_cells is None else -(-len(inputs) // max_cells)
         inputs, targets = inputs[::every].astype(np.float64), targets[::every].astype(np.float64)
         self._products += inputs.T @ inputs

@@ -176,12 +176,15 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
+        from stages.run.stopping import StopWatch  # noqa: PLC0415 (of no use when nothing is to be made)
+
         faults = self.precheck.find_faults(dict.fromkeys(self.graph.videos_of(node), node.stage))
         if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
             error = next(iter(faults.values()))
             raise StageError(f"{type(error).__name__}: {error}") from error
+        stop = StopWatch(node, self.leases, lambda at_once: self.runner.stop(node, at_once=at_once))
         try:
-            with self.lease(node, observe, waits=waits) as before:
+            with self.lease(node, observe, waits=waits) as before, stop:
                 if not was_fresh and self.verdict(node).is_fresh:
                     return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
                 self.require_inputs(node, but=_READABLE)
@@ -190,7 +193,7 @@ class Build:
             self._look_back(node, observe)
             return ending
         except StageError as error:
-            raise self._with_what_stays(error, node) from error
+            raise self._with_what_stays(StageError(stop.explain()) if stop.asked_by else error, node) from error
         finally:
             if not keeps_devices():
                 self.runner.give_up_devices()

@@ -1,6 +1,7 @@
 """One node in the foreground: `python -m stages.<program> --video NAME`."""
 
 import logging
+import os
 import pdb as debugger
 import signal
 import sys
@@ -25,6 +26,7 @@ from stages.run.lifetime import Lifetime
 from stages.run.loading import load_build
 from stages.run.report import Report
 from stages.run.signals import heard_at_once
+from stages.run.stopping import StopWatch
 from stages.run.text_streams import find_fault_of_stdout
 
 _NOT_STARTED = "interrupted. Nothing had been started."
@@ -96,7 +98,8 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     node = _find_node(build, package, video)
     build.require_inputs(node)
     build.precheck.require_room([(node, video)])
-    with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown):
+    stop = StopWatch(node, build.leases, _end)
+    with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown), stop:
         job, run, report = build.job(node), load(), Report(shown)
         say_left = partial(_explain_interrupt, job)
         try:
@@ -105,6 +108,11 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
         except (KeyboardInterrupt, BdbQuit) as error:  # Ctrl-C, or `q` at a breakpoint
             raise _InterruptedError(say_left()) from error
     print(build.store.payload(node.artifact))
+
+
+def _end(at_once: bool) -> None:
+    """End this process as a signal from elsewhere does, which is heard at once, and saves."""
+    os.kill(os.getpid(), signal.SIGKILL if at_once else signal.SIGTERM)
 
 
 def _explain_interrupt(job: Job) -> str:

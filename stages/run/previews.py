@@ -29,7 +29,7 @@ from stages.store.previews import preview_link
 
 _COMMAND = (sys.executable, "-m", "stages.previews")
 _SHARE = 0.02  # with "auto": of the machine's processors, for all previews of a denoise
-_FIRST_S = 2.5  # of one processor, that the first is expected to cost: imports, and the map of a VAE
+_FIRST_S = 1.5  # of one processor, that the first is expected to cost: imports, and the map of a VAE
 # In bfloat16, latents are rounded after each step; between two with less change of noise, that is most of what differs.
 _MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.02}
 _PATIENCE_S = 5.0  # at the end, for the last preview
@@ -81,7 +81,11 @@ def open_previews(job: Job, sigmas: Sequence[float], report: Report) -> "Preview
 
 
 class Previews:
-    """Hands latents to the process that makes previews of them. To be closed."""
+    """Hands latents to the process that makes previews of them. To be closed.
+
+    Attributes:
+        num_made: previews, so far.
+    """
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Previews:
         self._began_s = clock()
         self._cpu_s = 0.0  # that the process has used
         self._next_s = _FIRST_S  # that the next preview is expected to cost
+        self.num_made = 0
         self._recent: deque[tuple[int, NDArray[Any]]] = deque()
         self._num_last = 0  # steps that were done at the last preview
         self._changed = threading.Condition()  # of these four
@@ -205,6 +210,7 @@ class Previews:
         if "fault" in answer:
             self._break(answer["fault"])
         else:
+            self.num_made += 1
             show, self._show = self._show, lambda _path: None
             show(preview_link(self._subject.store, self._subject.videos[0]))
 

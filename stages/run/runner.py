@@ -21,6 +21,9 @@ class Runner(Protocol):
             StageError: there is no result; the store is as before.
         """
 
+    def stop(self, node: Node, *, at_once: bool) -> None:
+        """End what makes a node, if something does; unless `at_once`, it may save first. Its `run` then raises."""
+
     def is_stopped(self, program: Program) -> bool:
         """Whether what does the program's jobs stands still, and may go on at any time, as after SIGSTOP."""
 

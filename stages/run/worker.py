@@ -62,6 +62,12 @@ class Workers:
             raise error
         return ending
 
+    def stop(self, node: Node, *, at_once: bool) -> None:
+        """End the process that makes a node, if one does; unless `at_once`, it may save its job first."""
+        for _, worker in self._find_running():
+            if worker.node is not None and worker.node.artifact == node.artifact:
+                worker.stop(at_once=at_once)
+
     def is_stopped(self, program: Program) -> bool:
         """Whether the program's process has been stopped, as by SIGSTOP; False where the system does not say."""
         worker = self._running.get(program)

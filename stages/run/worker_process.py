@@ -113,6 +113,13 @@ class WorkerProcess:
         with suppress(BrokenPipeError):  # a job that was never read is still in the buffer
             self._process.stdin.close()
 
+    def stop(self, *, at_once: bool) -> None:
+        """Ask the process to end in the middle of its job, which it may save, or end it at once."""
+        if at_once:
+            self._process.kill()
+        else:
+            self._process.terminate()
+
     def wait(self) -> None:
         """Wait until a process that was asked to leave has ended; after some time it is killed. May be called again."""
         patience_s = _PATIENCE_WITH_HOSTS_S if self._depends_on_hosts else _PATIENCE_S

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +28,7 @@ from stages.errors import StoreError
 from stages.keys import ArtifactId, Node
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock
 from stages.machine.holder import Holder
+from stages.machine.regular_files import read_regular
 from stages.store.layout import LEASES
 from stages.store.lease_file import MAX_BYTES, Lease, give_back, is_at, is_of, size_of, write_lease
 from stages.store.sharing import lock_mode, make_folder
@@ -118,7 +119,14 @@ class Leases:
             if watches:
                 time.sleep(self.look_s)
         users = {each: lease.holder for lease in found.values() for each in (*lease.reads, lease.artifact)}
-        return InUse(users, frozenset(found))
+        return InUse(users, frozenset(found), {lease.artifact: lease.holder for lease in found.values()})
+
+    def find_holder(self, artifact: ArtifactId) -> Holder | None:
+        """Who has the lease of an artifact by what its file says, whether alive or not; None where it says nothing."""
+        with suppress(OSError):
+            lease = Lease.from_json(read_regular(self._path(artifact), MAX_BYTES))
+            return lease.holder if lease else None
+        return None
 
     def sweep(self) -> None:
         """Delete the leases of processes of this machine that have ended. Never raises, and never waits."""
@@ -231,10 +239,12 @@ class InUse:
         users: artifacts that are made or read, and by whom.
         leases: files of the leases that say so. The key of what is made decides what is read, so whoever has a lease of
             the same name later uses nothing else.
+        made: artifacts that are made, and by whom.
     """
 
     users: Mapping[ArtifactId, Holder]
     leases: Collection[Path]
+    made: Mapping[ArtifactId, Holder] = field(default_factory=dict)
 
 
 @dataclass

@@ -68,6 +68,9 @@ class FakeRunner:
         self.store.fresh.add(job.node.artifact)
         return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
 
+    def stop(self, node: Node, *, at_once: bool) -> None:
+        pass
+
     def is_stopped(self, program: Program) -> bool:
         return program in self.stopped
 
