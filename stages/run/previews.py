@@ -152,11 +152,20 @@ class Previews:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(_PATIENCE_S)
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        if self._thread.ident is None:
+            return
+        self._thread.join(_PATIENCE_S)
+        process = self._process
+        if process is not None:
+            with self._changed:
+                self._is_broken = True  # from now on, which is no fault
+            process.kill()
+            process.wait()
+            self._thread.join()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                with suppress(OSError):  # what was not yet written
+                    pipe.close()
 
     def _is_time(self, num_done: int) -> bool:
         if self._every != AUTO:
@@ -171,10 +180,6 @@ class Previews:
                 self._pass_on(*request)
         except (OSError, ValueError) as error:
             self._break("their process ended" if isinstance(error, BrokenPipeError) else str(error))
-        finally:
-            if self._process is not None and self._process.stdin is not None:
-                with suppress(OSError):
-                    self._process.stdin.close()
 
     def _next(self) -> tuple[int, Sequence[tuple[float, NDArray[Any]]]] | None:
         with self._changed:
