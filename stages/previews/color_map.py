@@ -41,13 +41,18 @@ class ColorMap:
 
 
 class Fit:
-    """Sums over clips, from which the map comes; the clips themselves are not kept."""
+    """Sums over clips, from which the map comes; the clips themselves are not kept.
+
+    Attributes:
+        num_clips: how many have been seen.
+        num_cells: of them all, how many have been looked at.
+    """
 
     def __init__(self) -> None:
         """Nothing has been seen."""
         self._products: Float64[np.ndarray, "i i"] = np.zeros((NUM_INPUTS, NUM_INPUTS))
         self._targets: Float64[np.ndarray, "i o"] = np.zeros((NUM_INPUTS, NUM_OUTPUTS))
-        self._num_cells = 0
+        self.num_cells = 0
         self.num_clips = 0
 
     def add(
@@ -71,12 +76,12 @@ class Fit:
         inputs, targets = inputs[::every].astype(np.float64), targets[::every].astype(np.float64)
         self._products += inputs.T @ inputs
         self._targets += inputs.T @ targets
-        self._num_cells += len(inputs)
+        self.num_cells += len(inputs)
         self.num_clips += 1
 
     def solve(self, *, ridge: float = _RIDGE) -> ColorMap:
         """The map that fits best, after at least one video; `ridge`, >= 0, keeps its weights small."""
-        penalty = np.full(NUM_INPUTS, ridge * self._num_cells)
+        penalty = np.full(NUM_INPUTS, ridge * self.num_cells)
         penalty[-1] = 0  # of the constant
         weights = np.linalg.solve(self._products + np.diag(penalty), self._targets)
         return ColorMap(weights.astype(np.float32), self.num_clips)

@@ -23,13 +23,15 @@ from stages.store.sharing import make_folder
 from stages.tensors.files import TensorReader, read_tensors
 
 MAX_CLIPS = 32  # which a map is fitted to: with more it gets no better
+# Of all clips, and no fewer: four of the built-in checkpoint's. Fewer give colours that are wrong (3 dB; four: 21 dB).
+_MIN_CELLS = 400
 _MAX_CELLS = 24_000  # of all clips, forty for each input; fitted in a second
 _MAX_LATENT_FRAMES = 13  # of a clip, from its beginning
 _WEIGHTS, _CLIPS = "weights", "num_clips"
 
 
 def find_map(root: Path, identity: str) -> ColorMap | None:
-    """The map of a VAE; None while no video of it has been decoded.
+    """The map of a VAE; None while it has decoded too little.
 
     It is fitted when there is none, and again when there are twice as many videos as it was fitted to, up to
     MAX_CLIPS. Where it cannot be kept it is used all the same.
@@ -80,7 +82,7 @@ def _age(folder: Path) -> float:
 
 
 def _fit(root: Path, clips: list[Manifest]) -> ColorMap | None:
-    """The map of these; None where none of them can be read."""
+    """The map of these; None where those that can be read are too few."""
     fit = Fit()
     store = Store(root)
     for manifest in clips:
@@ -89,7 +91,7 @@ def _fit(root: Path, clips: list[Manifest]) -> ColorMap | None:
             latents = read_tensors(store.folder(node.input_artifacts[0]) / LATENTS.payload)["latents"][0]
             with TensorReader(store.folder(node.artifact) / manifest.payload, "frames") as frames:
                 fit.add(latents[:, :_MAX_LATENT_FRAMES], frames, max_cells=_MAX_CELLS // len(clips))
-    return fit.solve() if fit.num_clips else None
+    return fit.solve() if fit.num_cells >= _MIN_CELLS else None
 
 
 def _read(file: Path) -> ColorMap | None:

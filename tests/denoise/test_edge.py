@@ -19,7 +19,7 @@ from stages.denoise import edge
 from stages.denoise.denoiser import Denoiser
 from stages.errors import CheckpointError
 from stages.machine.regular_files import digest_file
-from stages.models.checkpoint import component_identity
+from stages.models.checkpoint import Checkpoint, component_identity
 from stages.pipeline.contracts import EMBEDDINGS
 from stages.pipeline.denoise import TRANSFORMER
 from stages.run.job import Job, Run, perform
@@ -30,6 +30,7 @@ from stages.tensors.files import read_tensors
 from tests.denoise.builders import TOY
 from tests.denoise.jobs import denoise_job, latents_file, write_whole_checkpoint
 from tests.loads import watch_loads
+from tests.project import SHAPES
 from tests.quick_compiler import quick_programs
 from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
@@ -427,3 +428,37 @@ def test_a_state_counts_only_for_what_decides_the_bits(warm: Run, template: Path
     denoise_until(warm, job, step=2)
     machine = {**job.machine, "platform": "auto", "mesh": "1x1x1", "checkpoint_every": "1"}
     assert denoise_until(warm, replace(job, machine=machine)) == ["goes on after step 2 of 3"]
+
+
+def test_previews_change_no_bit_of_the_latents(warm: Run, template: Path, tmp_path: Path):
+    events: list[Event] = []
+
+    def denoise(every: str) -> bytes:
+        machine = {"preview_every": every}
+        job = denoise_job(template, tmp_path / every / "artifacts", num_inference_steps=4, machine=machine)
+        checkpoint = replace(job.checkpoint, elsewhere={"vae": Checkpoint(SHAPES)})
+        perform(replace(job, checkpoint=checkpoint, videos=("demo",)), warm, Report(events.append))
+        return latents_file(job.store).read_bytes()
+
+    assert denoise("1") == denoise("never")
+    assert [event["path"] for event in events if event["event"] == "preview"] == [
+        str(tmp_path / "1/artifacts/previews/demo.webp")
+    ]
+    assert warnings_of_previews(events) == []
+
+
+def warnings_of_previews(events: list[Event]) -> list[str]:
+    messages = [event["message"] for event in events if event["event"] == "warning"]
+    return [message for message in messages if "preview" in message]
+
+
+def test_a_disk_that_takes_no_preview_stops_no_denoise(warm: Run, template: Path, tmp_path: Path):
+    job = denoise_job(template, tmp_path / "artifacts", num_inference_steps=4, machine={"preview_every": "1"})
+    checkpoint = replace(job.checkpoint, elsewhere={"vae": Checkpoint(SHAPES)})
+    (job.store / "previews").symlink_to("/dev/full")
+    events: list[Event] = []
+    perform(replace(job, checkpoint=checkpoint, videos=("demo",)), warm, Report(events.append))
+    assert latents_file(job.store).is_file()
+    assert warnings_of_previews(events) == [
+        f"there are no more previews of it ({job.store}/previews: File exists). They change nothing else."
+    ]

@@ -57,7 +57,7 @@ def test_cells_are_looked_at_evenly_up_to_a_limit():
     few, all_cells = Fit(), Fit()
     few.add(latents, iter(decode_linearly(latents)), max_cells=8)
     all_cells.add(latents, iter(decode_linearly(latents)))
-    assert (few._num_cells, all_cells._num_cells) == (8, 16)
+    assert (few.num_cells, all_cells.num_cells) == (8, 16)
 
 
 def test_the_frames_of_a_latent_frame_become_their_mean():

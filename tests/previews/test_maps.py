@@ -17,11 +17,11 @@ from tests.builders import collect, publish
 VAE, OTHER = "a" * 32, "b" * 32
 
 
-def decode(root: Path, number: int, *, vae: str = VAE) -> tuple[Node, Node]:
+def decode(root: Path, number: int, *, vae: str = VAE, height: int = 14) -> tuple[Node, Node]:
     """Publish latents and the frames of them: a denoise and a decode."""
     random, store = np.random.default_rng(number), Store(root)
-    latents = random.normal(size=(1, LATENT_CHANNELS, 2, 3, 4)).astype(np.float32)
-    frames = random.uniform(-1, 1, size=(1, 5, 48, 64, 3)).astype(np.float32)
+    latents = random.normal(size=(1, LATENT_CHANNELS, 2, height, 15)).astype(np.float32)
+    frames = random.uniform(-1, 1, size=(1, 5, 16 * height, 240, 3)).astype(np.float32)
     denoise = Node("denoise", {"seed": number}, {}, {})
     made = Node("decode", {}, {"vae": vae}, {"denoise": denoise.key})
     for node, tensors in ((denoise, {"latents": latents}), (made, {"frames": frames})):
@@ -38,6 +38,13 @@ def root(tmp_path: Path) -> Path:
 
 def test_before_the_first_decode_there_is_no_map(root: Path):
     assert find_map(root, VAE) is None
+
+
+def test_of_a_few_cells_no_map_is_made(root: Path):
+    decode(root, 1, height=6)
+    assert find_map(root, VAE) is None
+    decode(root, 2, height=8)
+    assert find_map(root, VAE) is not None
 
 
 def test_a_map_is_of_the_videos_of_its_vae(root: Path):
