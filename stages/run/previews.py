@@ -28,7 +28,8 @@ from stages.run.report import Report
 from stages.store.previews import preview_link
 
 _COMMAND = (sys.executable, "-m", "stages.previews")
-_SHARE = 0.02  # with "auto": of the machine's processors, for all previews of a denoise
+_SHARE = 0.01  # with "auto": of the machine's processors, for all previews of a denoise; a step may lose 2 %
+_PAUSE_S = 5.0  # with "auto": between two previews; nobody looks more often
 _FIRST_S = 1.5  # of one processor, that the first is expected to cost: imports, and the map of a VAE
 # In bfloat16, latents are rounded after each step; between two with less change of noise, that is most of what differs.
 _MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.02}
@@ -85,6 +86,7 @@ class Previews:
 
     Attributes:
         num_made: previews, so far.
+        cpu_s: seconds of a processor that they have taken.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class Previews:
 
         Args:
             subject: what is denoised.
-            every: steps between two previews; or "auto": as many as cost 2 % of the machine's processors.
+            every: steps between two previews; or "auto": as many as cost 1 % of the machine's processors.
             show: is called once, with the link by which a person finds the preview.
             warn: is called once when none can be made, which stops nothing.
             clock: seconds.
@@ -114,11 +116,11 @@ class Previews:
         self._clock = clock
         self._command = command
         self._began_s = clock()
-        self._cpu_s = 0.0  # that the process has used
+        self.cpu_s = 0.0
         self._next_s = _FIRST_S  # that the next preview is expected to cost
         self.num_made = 0
         self._recent: deque[tuple[int, NDArray[Any]]] = deque()
-        self._num_last = 0  # steps that were done at the last preview
+        self._num_last, self._last_s = 0, self._began_s  # steps that were done at the last preview, and when it was
         self._changed = threading.Condition()  # of these four
         self._waiting: tuple[int, Sequence[tuple[float, NDArray[Any]]]] | None = None
         self._is_busy = self._is_closed = self._is_broken = False
@@ -140,7 +142,7 @@ class Previews:
             else:
                 is_due = len(self._recent) > 1 and not self._is_busy and self._is_time(num_done)
             if is_due and not self._is_broken:
-                self._num_last = num_done
+                self._num_last, self._last_s = num_done, self._clock()
                 self._waiting = num_done, [(sigmas[number], array) for number, array in pair]
                 self._is_busy = True
                 self._changed.notify_all()
@@ -170,8 +172,9 @@ class Previews:
     def _is_time(self, num_done: int) -> bool:
         if self._every != AUTO:
             return num_done - self._num_last >= int(self._every)
-        elapsed_s = self._clock() - self._began_s
-        return self._cpu_s + self._next_s <= _SHARE * elapsed_s * (os.cpu_count() or 1)
+        now_s = self._clock()
+        room_s = _SHARE * (now_s - self._began_s) * (os.cpu_count() or 1)
+        return self.cpu_s + self._next_s <= room_s and now_s - self._last_s >= _PAUSE_S
 
     def _work(self) -> None:
         """What the thread does: pass on what waits, one after the other, until all is closed."""
@@ -211,7 +214,7 @@ class Previews:
         if not line:
             raise OSError("their process ended")
         answer = json.loads(line)
-        self._cpu_s, self._next_s = float(answer["cpu_s"]), float(answer["last_cpu_s"])
+        self.cpu_s, self._next_s = float(answer["cpu_s"]), float(answer["last_cpu_s"])
         if "fault" in answer:
             self._break(answer["fault"])
         else:

@@ -435,14 +435,14 @@ def test_previews_change_no_bit_of_the_latents(warm: Run, template: Path, tmp_pa
 
     def denoise(every: str) -> bytes:
         machine = {"preview_every": every}
-        job = denoise_job(template, tmp_path / every / "artifacts", num_inference_steps=4, machine=machine)
+        job = denoise_job(template, tmp_path / f"every-{every}", num_inference_steps=4, machine=machine)
         checkpoint = replace(job.checkpoint, elsewhere={"vae": Checkpoint(SHAPES)})
         perform(replace(job, checkpoint=checkpoint, videos=("demo",)), warm, Report(events.append))
         return latents_file(job.store).read_bytes()
 
     assert denoise("1") == denoise("never")
     assert [event["path"] for event in events if event["event"] == "preview"] == [
-        str(tmp_path / "1/artifacts/previews/demo.webp")
+        str(tmp_path / "every-1/previews/demo.webp")
     ]
     assert warnings_of_previews(events) == []
 

@@ -12,6 +12,7 @@ from tests.project import copy_params
 from tests.request.messages import message
 
 STEPS_RULE = 'must be "auto" or a number of steps, 1 to 1000000.'
+PREVIEWS_RULE = 'must be "auto", "never" or a number of steps, 1 to 1000000.'
 HOSTS_RULE = (
     'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
     '"10.0.0.2:8482 0/4" on the first of four.'
@@ -32,6 +33,8 @@ def root(tmp_path: Path) -> Path:
         ("machine.checkpoint_every", "1.5", f'"1.5": {STEPS_RULE}'),
         ("machine.checkpoint_every", "1000001", f'"1000001": {STEPS_RULE}'),
         ("machine.checkpoint_every", "9" * 5000, f'"{"9" * 500}…" (5000 characters): {STEPS_RULE}'),
+        ("machine.preview_every", "often", f'"often": {PREVIEWS_RULE}'),
+        ("machine.preview_every", "0", f'"0": {PREVIEWS_RULE}'),
         ("machine.platform", "cuda", "\"cuda\": must be 'auto', 'cpu', 'tpu' or 'gpu'."),
         (
             "machine.mesh",

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -212,3 +213,20 @@ def test_what_another_run_has_made_is_said_with_its_name(maker: str, shown: str)
     with display.show(NODE, ("demo",), "absent") as node:
         node.finish({"event": "result", "is_same_as_before": None, "made_by": maker})
     assert screen.getvalue().splitlines()[-1] == f"{NODE.title}  was made meanwhile by {shown}"
+
+
+def test_a_preview_is_named_as_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node({"event": "preview", "path": str(tmp_path / "artifacts/previews/demo.webp")})
+    assert screen.getvalue().splitlines()[1] == f"{NODE.title}: preview: artifacts/previews/demo.webp"
+
+
+def test_on_a_terminal_a_preview_is_a_link(tmp_path: Path):
+    display, screen = shown_on(is_terminal=True)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node({"event": "preview", "path": str(tmp_path / "a b.webp")})
+    link = re.search(r"\x1b\]8;[^;]*;(\S+)\x1b\\", screen.getvalue())
+    assert link
+    assert link[1] == f"file://{tmp_path}/a%20b.webp"

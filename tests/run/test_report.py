@@ -1,5 +1,7 @@
 """What a running stage reports."""
 
+from pathlib import Path
+
 import pytest
 
 from stages.run.report import Report
@@ -29,12 +31,14 @@ def test_a_report_sends_events_and_times_phases():
         report.progress(1, 3, "step")
     report.warn("careful")
     report.note("goes on")
+    report.show_preview(Path("/previews/demo.webp"))
     report.note_joining()
     assert events == [
         {"event": "phase", "name": "load"},
         {"event": "progress", "done": 1, "total": 3, "unit": "step"},
         {"event": "warning", "message": "careful"},
         {"event": "note", "message": "goes on"},
+        {"event": "preview", "path": "/previews/demo.webp"},
         {"event": "joining"},
     ]
     assert list(report.wall_s) == ["load"]

@@ -17,6 +17,7 @@ from stages.store.housekeeping import Limits, Outcome, collect_garbage
 from stages.store.inventory import Entry, read_entry, take_inventory
 from stages.store.leases import InUse, Leases
 from stages.store.pins import Pin, Pins
+from stages.store.previews import ANIMATION, preview_folder
 from stages.store.quantities import Limit
 from stages.store.video_links import VideoLinks
 from tests.builders import CODE, build_node, collect, files_below, publish
@@ -371,3 +372,15 @@ def test_what_was_collected_costs_what_it_took_and_can_be_had_again(store: Store
     assert take_inventory(store.root).rebuild_s(video["decode"].artifact) == SECONDS["decode"]
     publish(store, video["decode"], store.present_manifest(video["decode"].artifact).node.key.encode() * 3125)
     assert store.verdict(video["export"], CODE).is_fresh
+
+
+def test_previews_of_nodes_that_need_not_be_kept_go(store: Store):
+    wanted, rest = build_video(seed=1), build_video(seed=2)
+    files = [preview_folder(store.root, video["denoise"].artifact) / ANIMATION for video in (wanted, rest)]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text("picture")
+    assert gc(store, ids(wanted), is_dry_run=True).freed == {"previews": 7}
+    assert files[1].exists()
+    assert gc(store, ids(wanted)).freed == {"previews": 7}
+    assert [file.parent.exists() for file in files] == [True, False]

@@ -56,6 +56,7 @@ def test_all_that_is_no_artifact_is_counted_by_what_it_is_and_the_sum_is_that_of
         ".executables/x": "compiled programs",
         "preflight/x/figures.json": "answers of doit preflight",
         "logs/x.log": "logs",
+        "previews/denoise/x/strip.webp": "previews",
         "videos/own.mp4": "own files among the videos",
     }
     for number, place in enumerate(places, 1):
