@@ -22,8 +22,8 @@ class Du(StoreCommand):
     doc_description = """\
 Of each stage: what the present parameters need (wanted), what is only pinned, and the rest, which `doit gc` may delete.
 Of each video: what no other needs; what several share is counted once, in a line of its own. Then partial states,
-drafts, compiled programs, answers of `doit preflight`, logs, and files that are nobody's. Sizes are those of the files,
-in units of 1000.
+drafts, compiled programs, answers of `doit preflight`, logs, previews, and files that are nobody's. Sizes are those of
+the files, in units of 1000.
 """
     cmd_options = (JSON, DEBUG)
 

@@ -50,9 +50,9 @@ from; and what a running `doit` makes or reads. All other artifacts are the rest
   --keep 0       nothing of the rest
 
 Without --keep the rest stays, and only what is of no use to anybody goes: drafts of killed runs, old logs, links to
-videos that are gone. With a size, what is cheapest per byte to make again goes first (frames), then what was not used
-for longest. Where something that stays was made from a deleted artifact, its manifest is kept as a record: nothing is
-made again before something has to read it.
+videos that are gone, previews of what nobody needs. With a size, what is cheapest per byte to make again goes first
+(frames), then what was not used for longest. Where something that stays was made from a deleted artifact, its manifest
+is kept as a record: nothing is made again before something has to read it.
 
 A project knows its own parameters only: where several use one store, pin what the others need, or keep an age.
 Compiled programs, answers of `doit preflight` and logs have limits of their own.

@@ -104,6 +104,7 @@ def test_as_json_every_size_has_a_name(store: Store):
         "compiled_programs",
         "answers_of_doit_preflight",
         "logs",
+        "previews",
         "own_files_among_the_videos",
         "records",
         "other",
