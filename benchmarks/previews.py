@@ -7,6 +7,7 @@ In FOLDER a project is written and its videos are built, half of which the map i
 """
 
 import argparse
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -123,6 +124,7 @@ def time_steps(build: Build, every: str, num_steps: int) -> tuple[list[float], l
     previews = Previews(
         subject,
         every=every,
+        num_processors=len(os.sched_getaffinity(0)),
         show=lambda _path: None,
         warn=faults.append,
         clock=lambda: sum(took_s[True]),  # as if there were no steps without

@@ -144,7 +144,7 @@ def _previewing(
     settings = video.settings
     scheduler = denoiser.config.scheduler
     schedule = make_schedule(settings.num_inference_steps, scheduler, flow_shift=settings.flow_shift)
-    previews = open_previews(job, schedule.sigmas.tolist(), report)
+    previews = open_previews(job, schedule.sigmas.tolist(), report, num_processors=_count_processors())
     if previews is None:
         yield keeper
         return
@@ -190,7 +190,7 @@ def _describe_work(job: Job, facts: Mapping[str, str], denoiser: Denoiser, video
 
 
 def _count_processors() -> int:
-    """Those that XLA shares its work among on a CPU, which can change the order of sums."""
+    """Those that this process may use: XLA shares its work among them on a CPU, which can change the order of sums."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -5,7 +5,6 @@ a thread passes them on, and while a preview is being made there is no next one.
 """
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -32,7 +31,7 @@ _SHARE = 0.01  # with "auto": of the machine's processors, for all previews of a
 _PAUSE_S = 5.0  # with "auto": between two previews; nobody looks more often
 _FIRST_S = 1.5  # of one processor, that the first is expected to cost: imports, and the map of a VAE
 # In bfloat16, latents are rounded after each step; between two with less change of noise, that is most of what differs.
-_MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.02}
+_MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.01}
 _PATIENCE_S = 5.0  # at the end, for the last preview
 
 
@@ -66,19 +65,20 @@ class Subject:
         return json.dumps(fields, default=str)
 
 
-def open_previews(job: Job, sigmas: Sequence[float], report: Report) -> "Previews | None":
+def open_previews(job: Job, sigmas: Sequence[float], report: Report, *, num_processors: int) -> "Previews | None":
     """Previews of a job, by the machine's settings; None where there are to be none, or it is for no video.
 
     Args:
         job: that is being done, by the one process that has all of its latents.
         sigmas: as in Subject.
+        num_processors: as in Previews.
         report: is shown where the first preview is, and is warned once if none can be made.
     """
     every = job.machine["preview_every"]
     if every == NEVER or not job.videos:
         return None
     subject = Subject(job.store, job.node.artifact, job.videos, job.checkpoint, [*map(float, sigmas)])
-    return Previews(subject, every=every, show=report.show_preview, warn=report.warn)
+    return Previews(subject, every=every, num_processors=num_processors, show=report.show_preview, warn=report.warn)
 
 
 class Previews:
@@ -94,6 +94,7 @@ class Previews:
         subject: Subject,
         *,
         every: str,
+        num_processors: int,
         show: Callable[[Path], None],
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -104,6 +105,7 @@ class Previews:
         Args:
             subject: what is denoised.
             every: steps between two previews; or "auto": as many as cost 1 % of the machine's processors.
+            num_processors: that this process may use.
             show: is called once, with the link by which a person finds the preview.
             warn: is called once when none can be made, which stops nothing.
             clock: seconds.
@@ -111,6 +113,7 @@ class Previews:
         """
         self._subject = subject
         self._every = every
+        self._num_processors = num_processors
         self._show = show
         self._warn = warn
         self._clock = clock
@@ -173,7 +176,7 @@ class Previews:
         if self._every != AUTO:
             return num_done - self._num_last >= int(self._every)
         now_s = self._clock()
-        room_s = _SHARE * (now_s - self._began_s) * (os.cpu_count() or 1)
+        room_s = _SHARE * (now_s - self._began_s) * self._num_processors
         return self.cpu_s + self._next_s <= room_s and now_s - self._last_s >= _PAUSE_S
 
     def _work(self) -> None:
