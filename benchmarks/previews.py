@@ -181,7 +181,8 @@ def write_png(path: Path, rows: Sequence[Sequence[NDArray[Any]]]) -> None:
         lines += [np.concatenate(cells, axis=1), np.zeros((GAP_PX, NUM_COLUMNS * (COLUMN_PX + GAP_PX), 3))]
     pixels = ((np.clip(np.concatenate(lines), -1, 1) + 1) * 127.5).round().astype(np.uint8)
     encoder: Any = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width, encoder.pix_fmt = *pixels.shape[:2], "rgb24"
+    encoder.height, encoder.width = pixels.shape[:2]
+    encoder.pix_fmt = "rgb24"
     encoder.framerate = 1
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
     path.write_bytes(b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)]))

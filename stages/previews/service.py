@@ -106,8 +106,10 @@ def serve(source: BinaryIO, answers: TextIO) -> None:
         try:
             if painter is None:
                 painter, began_s = _Painter(work), time.process_time()
+            if not np.isfinite(clean).all():
+                raise ValueError("its latents are not finite")
             painter.write(clean, moment)
-        except (OSError, StagesError) as error:
+        except (OSError, StagesError, ValueError) as error:
             answer["fault"] = _explain(error)
         ended_s = time.process_time()
         answers.write(json.dumps({"cpu_s": ended_s, "last_cpu_s": ended_s - began_s, **answer}) + "\n")
@@ -137,7 +139,7 @@ class _Painter:
         link_previews(self._work.store, self._work.videos, self._work.artifact)
 
 
-def _explain(error: OSError | StagesError) -> str:
+def _explain(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return str(error)

@@ -196,9 +196,7 @@ class Previews:
             return request
 
     def _pass_on(self, num_done: int, latents: Sequence[tuple[float, NDArray[Any]]]) -> None:
-        if self._process is None:
-            self._process = self._start()
-        process = self._process
+        process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
         first = latents[0][1]
@@ -226,7 +224,7 @@ class Previews:
             show(preview_link(self._subject.store, self._subject.videos[0]))
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
+        process = self._process = subprocess.Popen(  # noqa: S603 (our own module, no shell)
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -137,13 +138,14 @@ def _serve_all(events: TextIO, run: Run, code: Digest, lifetime: Lifetime) -> bo
     Returns:
         Whether the process has joined those of other hosts, which it has to tell that it leaves.
     """
-    has_joined = False
+    has_joined, sending = False, threading.Lock()
 
     def send(event: Mapping[str, JsonValue]) -> None:
         nonlocal has_joined
         has_joined |= event["event"] == JOINING
-        events.write(json.dumps(event) + "\n")
-        events.flush()
+        with sending:  # a preview is told of by a thread of its own
+            events.write(json.dumps(event) + "\n")
+            events.flush()
 
     def hear(number: int) -> None:
         print(f"asked to end by {signal.Signals(number).name}", file=sys.stderr, flush=True)

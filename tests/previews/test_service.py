@@ -1,6 +1,7 @@
 """The process that makes previews, called in this one."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def test_what_keeps_a_preview_from_being_written_is_said(tmp_path: Path):
     (tmp_path / "previews").write_text("in the way")
     (answer,) = ask(tmp_path, (2, [0.9, 0.8]))
     assert answer["fault"] == f"{tmp_path}/previews: File exists"
+
+
+def test_latents_that_are_not_finite_have_no_preview(tmp_path: Path):
+    (answer,) = ask(tmp_path, (2, [0.9, math.nan]))
+    assert answer["fault"] == "its latents are not finite"
+    assert not preview_link(tmp_path, "demo").exists()
 
 
 def test_a_checkpoint_without_a_vae_is_said(tmp_path: Path):
