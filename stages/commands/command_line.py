@@ -42,8 +42,13 @@ _OBJECTS_PER_COLLECTION = 200_000
 
 
 class CommandLine:
-    """Before a command of doit in the order of base classes: how its part of the command line is read."""
+    """Before a command of doit in the order of base classes: how its part of the command line is read.
 
+    Attributes:
+        takes_files: whether its arguments can be names of files.
+    """
+
+    takes_files = False
     cmdparser: CmdParse  # these three are doit's
     opt_vals: Mapping[str, Any]
     pdb: bool
@@ -94,7 +99,7 @@ class CommandLine:
         except CmdParseError as error:
             fault = " ".join(str(error).split())  # doit's own are several lines
             raise CmdParseError(f"doit {name}: {fault}. `doit help {name}` says what there is.") from error
-        for word in filter(_PARAMETER.fullmatch, names):
+        for word in filter(_PARAMETER.fullmatch, () if self.takes_files else names):
             raise CmdParseError(
                 f"{word}: a parameter without a value. Write `{word}=VALUE`, without spaces around `=`."
             )

@@ -73,7 +73,7 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
     def execute(self, opt_values: Mapping[str, Any], pos_args: Sequence[str]) -> int:
         """Do it; the exit code. What stops it is one message."""
         try:
-            code = self.act(self._load(pos_args), opt_values, pos_args)
+            code = self.answer(opt_values, pos_args)
             sys.stdout.flush()  # a reader who has left is noticed here, however much is printed
             return code
         except BrokenPipeError:
@@ -87,6 +87,10 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
             message = f"interrupted. {self.interrupted}"
         print(message, file=sys.stderr)
         return _FAILURE
+
+    def answer(self, options: Mapping[str, Any], names: Sequence[str]) -> int:
+        """Load the project and do what the command does; the exit code."""
+        return self.act(self._load(names), options, names)
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:
         """What the command does, with the project's parameters and store; the exit code."""

@@ -50,7 +50,7 @@ def run(job: Job, draft: Path, report: Report) -> Mapping[str, JsonValue]:
                 fps=fps,
                 codec=parameters["codec"],
                 crf=parameters["crf"],
-                metadata=describe_provenance(job.node, lineage),
+                metadata=describe_provenance(job.node, lineage, job.code),
                 progress=lambda done, total: report.progress(done, total, "frame"),
             )
     return {"device": "cpu"}

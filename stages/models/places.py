@@ -93,6 +93,11 @@ def resolve_reference(reference: Reference, root: Path) -> Checkpoint:
     raise CheckpointError(f"{reference.where}: no such folder, and not a hub id (owner/name). {reference.fix}")
 
 
+def list_builtin() -> list[str]:
+    """The names of the checkpoints that ship with this package, as parameters name them."""
+    return [f"{BUILTIN_PREFIX}{path.name}" for path in sorted(_BUILTIN_FOLDER.iterdir()) if path.is_dir()]
+
+
 def _is_folder(root: Path, place: str) -> bool:
     with suppress(OSError, RuntimeError, ValueError):  # no path: `resolve_reference` says so
         return (root / Path(place).expanduser()).is_dir()

@@ -77,6 +77,19 @@ class Table(BaseModel):
         }
         return {**neutral, **parameters}
 
+    @classmethod
+    def read_key_parameters(cls, parameters: Mapping[str, JsonValue]) -> "ReadBack":
+        """The values by which a stage computed, from the parameters of a key: the inverse of `key_parameters`."""
+        fields = {marks.key_name: (name, marks) for name, marks in _marks(cls)}
+        values = {fields[key_name][0]: value for key_name, value in parameters.items() if key_name in fields}
+        missing = []
+        for name, marks in _marks(cls):
+            if name not in values and marks.neutral is not None:
+                values[name] = marks.neutral.value
+            elif name not in values and not (marks.only_with and values.get(marks.only_with.name) is False):
+                missing.append(name)
+        return ReadBack(values, tuple(sorted(parameters.keys() - fields.keys())), tuple(missing))
+
     def key_parameters(self) -> dict[str, JsonValue]:
         """What the stage computes by, and what its key is made of: all values but those that change nothing."""
         return {marks.key_name: getattr(self, name) for name, marks in _marks(type(self)) if self._counts(name, marks)}
@@ -91,6 +104,21 @@ class Table(BaseModel):
         # 0 is 0.0, but not false
         is_neutral = neutral is not None and value == neutral.value and _is_bool(value) == _is_bool(neutral.value)
         return not is_neutral and (only_with is None or bool(getattr(self, only_with.name)))
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What the parameters of a key say of a table's values.
+
+    Attributes:
+        values: by the table's names.
+        unknown: names in the key that the table has not.
+        missing: names of the table of which the key says nothing, though they would be in it.
+    """
+
+    values: Mapping[str, JsonValue]
+    unknown: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ STAGES: Final = (
 )
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
-    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop",
+    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from",
 })  # fmt: skip
 # Other tables of parameters, other folders of a store, and what `video=<name>` means on the command line.
 _OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video", "partial", "previews"})

@@ -149,6 +149,85 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     return Params(videos, machine, in_order, overrides.keys() - {_LIMIT_VIDEO}, limit or "")
 
 
+def load_machine(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -> MachineParams:
+    """The machine's settings alone, for what needs no video. Raises ParamsError: one of them is wrong."""
+    faults = Faults(root)
+    tables: dict[str, type[Table]] = {**_tables_of_video(pipeline), "machine": MachineParams}
+    defaults = {"machine": _read_defaults("machine", tables, faults) or {}}
+    typed = _typed_overrides({name: text for name, text in overrides.items() if name != _LIMIT_VIDEO}, tables, faults)
+    machine = validate("machine", merge([defaults, typed], ["machine"])["machine"], MachineParams, faults)
+    faults.raise_if_any()
+    assert machine is not None  # or there was a fault
+    return machine
+
+
+@dataclass(frozen=True)
+class DraftVideo:
+    """A video whose file is still to be written.
+
+    Attributes:
+        params: all that makes it.
+        tables: what its file has to say beside the project's defaults, in the order of the project's tables.
+    """
+
+    params: VideoParams
+    tables: Mapping[str, Mapping[str, JsonValue]]
+
+
+def draft_video(
+    root: Path,
+    name: str,
+    written: Mapping[str, Mapping[str, JsonValue]],
+    overrides: Mapping[str, str],
+    pipeline: Pipeline,
+) -> DraftVideo:
+    """A video as a file with these tables would make it, with overrides in front; no other video is looked at.
+
+    Args:
+        root: the project's folder.
+        name: the video's, for messages.
+        written: values by table and name; None is as if nothing were written.
+        overrides: dotted name -> text, from the command line.
+        pipeline: the project's stages.
+    Raises:
+        ParamsError: a default, an override or a value is wrong; all faults in one message.
+    """
+    faults = Faults(root)
+    models = _tables_of_video(pipeline)
+    tables: dict[str, type[Table]] = {**models, "machine": MachineParams}
+    read = {table: _read_defaults(table, tables, faults) for table in models}
+    where = f"{VIDEO_FILES}{name}.toml"
+    own = {
+        table: located({name: value for name, value in values.items() if value is not None}, where)
+        for table, values in written.items()
+    }
+    defaults: Tables = {table: values or {} for table, values in read.items()}
+    typed = _typed_overrides(overrides, tables, faults)
+    typed.pop("machine", None)
+    merged = merge([defaults, own, typed], models)
+    video = _Checked(models, faults).video(name, VideoFile(where, own, frozenset()), merged, unread=frozenset())
+    if video is not None:
+        check_crop(name, video.stages, merged, pipeline, faults)
+    if faults.lines:
+        raise ParamsError("\n  ".join(faults.lines))
+    assert video is not None  # or there was a fault
+    said = merge([own, typed], models)
+    kept = {
+        table: {
+            name: said[table][name].value
+            for name in model.model_fields
+            if name in said[table] and repr(said[table][name].value) != repr(_default_of(model, name, defaults[table]))
+        }
+        for table, model in models.items()
+    }
+    return DraftVideo(video, kept)
+
+
+def _default_of(model: type[Table], name: str, defaults: Mapping[str, Value]) -> object:
+    """What a parameter is in a video that does not name it, as it is written."""
+    return defaults[name].value if name in defaults else model.model_fields[name].default
+
+
 def _tables_of_video(pipeline: Pipeline) -> dict[str, type[Table]]:
     """The tables that a video's file can have, by their names."""
     components = dict.fromkeys(each.name for stage in pipeline for each in stage.components)

@@ -12,6 +12,7 @@ from stages.store.manifest import Input, Manifest
 from tests.builders import PIPELINE, payload_of
 
 DIGEST = Digest("0" * 32)
+CODE = Digest("c0de" * 8)  # of the export
 
 
 def build_manifest(node: Node) -> Manifest:
@@ -39,19 +40,19 @@ def build_nodes(prompt: str = "a cat 猫", **parameters: JsonValue) -> tuple[Nod
 
 
 def describe(nodes: tuple[Node, ...]) -> str:
-    return describe_provenance(nodes[-1], [build_manifest(node) for node in nodes[:-1]])
+    return describe_provenance(nodes[-1], [build_manifest(node) for node in nodes[:-1]], CODE)
 
 
-def test_the_line_holds_prompt_parameters_keys_and_models():
+def test_the_line_holds_prompt_parameters_keys_models_and_code():
     encode, denoise, decode, export = nodes = build_nodes(seed=7, guidance_scale=1.5)
     assert describe(nodes) == (
         '{"format":1,"prompt":"a cat 猫","stages":{'
-        f'"decode":{{"components":{{"vae":"{"c" * 32}"}},"key":"{decode.key}","parameters":{{}}}},'
-        f'"denoise":{{"components":{{"transformer":"{"b" * 32}"}},"key":"{denoise.key}",'
+        f'"decode":{{"code":"{DIGEST}","components":{{"vae":"{"c" * 32}"}},"key":"{decode.key}","parameters":{{}}}},'
+        f'"denoise":{{"code":"{DIGEST}","components":{{"transformer":"{"b" * 32}"}},"key":"{denoise.key}",'
         '"parameters":{"guidance_scale":1.5,"seed":7}},'
-        f'"encode":{{"components":{{"text_encoder":"org/model@{"a" * 40}"}},"key":"{encode.key}",'
+        f'"encode":{{"code":"{DIGEST}","components":{{"text_encoder":"org/model@{"a" * 40}"}},"key":"{encode.key}",'
         '"parameters":{"prompt":"a cat 猫"}},'
-        f'"export":{{"components":{{}},"key":"{export.key}","parameters":{{"fps":24}}}}}}}}'
+        f'"export":{{"code":"{CODE}","components":{{}},"key":"{export.key}","parameters":{{"fps":24}}}}}}}}'
     )
 
 
@@ -64,7 +65,12 @@ def test_in_place_of_a_prompt_stands_the_digest_of_the_file(stage: str):
     record = json.loads(describe(tuple(nodes)))
     assert record["prompt"] is None
     assert record["stages"].keys() == {node.stage for node in nodes}
-    assert record["stages"][stage] == {"components": {}, "key": first.key, "parameters": {"from_file": "d" * 32}}
+    assert record["stages"][stage] == {
+        "code": DIGEST,
+        "components": {},
+        "key": first.key,
+        "parameters": {"from_file": "d" * 32},
+    }
 
 
 def test_order_does_not_matter():
@@ -75,7 +81,7 @@ def test_order_does_not_matter():
 
 def test_nan_is_an_error():
     with pytest.raises(ValueError, match="not JSON compliant"):
-        describe_provenance(Node("export", {"fps": float("nan")}, {}, {}), [build_manifest(build_nodes()[0])])
+        describe_provenance(Node("export", {"fps": float("nan")}, {}, {}), [build_manifest(build_nodes()[0])], CODE)
 
 
 @given(st.text() | st.text("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\\u"), st.integers(), st.floats(-1e9, 1e9))

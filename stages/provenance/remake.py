@@ -1,0 +1,228 @@
+"""`doit from`: the video file that makes something again, with other values where they are asked for.
+
+Finds the weights by their identities, whatever path they had, and compares all that made the video with what would make
+it here, before anything is written.
+"""
+
+import os
+import re
+import secrets
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stages.errors import CheckpointError, ParamsError, StagesError, StoreError
+from stages.keys import FROM_FILE, JsonValue, Node
+from stages.machine.printable import escaped
+from stages.machine.regular_files import reason_of
+from stages.models.places import list_builtin
+from stages.pipeline.toml_text import parse_toml, read_toml_text
+from stages.provenance.code import CodeHere
+from stages.provenance.comparison import (
+    list_code_differences,
+    list_file_differences,
+    list_key_differences,
+    list_weight_differences,
+)
+from stages.provenance.project import Project
+from stages.provenance.record import Record
+from stages.provenance.tables import read_tables
+from stages.request.graph import build_graph
+from stages.request.layers import VIDEO_FILES
+from stages.request.params import RESERVED_NAMES, VIDEO_NAME, DraftVideo, Params, draft_video
+from stages.request.tables import MachineParams
+from stages.request.video_file import write_tables
+from stages.store.stat_cache import STAT_CACHE, StatCache
+
+_MODEL: Final = "model"
+_UNNAMEABLE = re.compile(r"[^a-z0-9_-]+")
+_MAX_NAME: Final = 64  # characters of a name that is taken from a file
+_ANYWAY: Final = "`--anyway` goes on with what is here."
+
+
+@dataclass(frozen=True)
+class Remake:
+    """A video file that is to be written.
+
+    Attributes:
+        name: of the video.
+        text: of its file.
+        nodes: what it will be made of, by stage.
+        same: stages whose key is that of the record.
+        others: stages of the record whose key is another one.
+        differences: what is another here than it was, where that was accepted.
+    """
+
+    name: str
+    text: str
+    nodes: Mapping[str, Node]
+    same: Sequence[str]
+    others: Sequence[str]
+    differences: Sequence[str]
+
+
+def choose_name(given: str, record: Record, project: Project) -> str:
+    """The new video's name: as given, or after the file.
+
+    Raises:
+        ParamsError: it cannot be one, or there is such a video.
+    """
+    name = given or _UNNAMEABLE.sub("-", Path(record.name).stem.lower()).strip("-_")[:_MAX_NAME]
+    if given and not VIDEO_NAME.fullmatch(given):
+        raise ParamsError(
+            f"--as {escaped(given)}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit."
+        )
+    if not name:
+        raise ParamsError(f"{escaped(record.name)}: no video can be called so. Give it a name: `--as NAME`.")
+    if name in RESERVED_NAMES | {*project.pipeline.names}:
+        raise ParamsError(f"`{name}` is the name of a stage or a command. Give the video another: `--as NAME`.")
+    if os.path.lexists(project.root / VIDEO_FILES / f"{name}.toml"):
+        raise ParamsError(
+            f"{VIDEO_FILES}{name}.toml: is there already, and nothing is overwritten. Give the video another name: "
+            "`--as NAME`."
+        )
+    return name
+
+
+def plan_remake(
+    record: Record, name: str, project: Project, overrides: Mapping[str, str], *, anyway: bool, command: str
+) -> Remake:
+    """The video file that makes a record's artifact again, with the values of `overrides` in place of its own.
+
+    Args:
+        record: what made it.
+        name: of the new video.
+        project: that is to make it.
+        overrides: dotted name -> text, from the command line; those of [model] say where its weights are here.
+        anyway: whether to go on where weights, files or code are others; the file's comment names them then.
+        command: how this was asked for, for the file's comment.
+    Raises:
+        StagesError: it cannot be made again, or weights, files or code are others; each is named.
+    """
+    tables = read_tables(record, project.pipeline)
+    places = [f"{stage}.{FROM_FILE}" for stage in tables.files]
+    faults = [*tables.faults, *(line for place, line in tables.ask_for_files() if place not in overrides)]
+    if faults:
+        raise _refuse(record, "cannot be made again here", faults)
+    where = {dotted: text for dotted, text in overrides.items() if dotted.startswith("model.") or dotted in places}
+    resolver = _Resolver(project, name, tables.values)
+    try:
+        base = resolver.resolve(where)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}\n{resolver.advise(record)}") from error
+    weights = list_weight_differences(record, base.nodes, base.draft.params.model)
+    differences = [
+        *record.notes,
+        *weights,
+        *list_file_differences(record, base.nodes, base.draft.params),
+        *list_code_differences(record, CodeHere(project).of),
+    ]
+    differences = differences or list_key_differences(record, base.nodes)
+    if differences and not anyway:
+        advice = resolver.advise(record) if weights else f"  {_ANYWAY}"
+        raise _refuse(record, "would not be made by the same here", differences, advice)
+    final = resolver.resolve(overrides)
+    resolver.save()
+    assert resolver.resolve({}, final.draft.tables).nodes == final.nodes, "what is left out is what the defaults say"
+    same = [made.stage for made in record.made if made.stage in final.nodes and final.nodes[made.stage].key == made.key]
+    return Remake(
+        name=name,
+        text=write_tables(final.draft.tables, [f"Written by `{command}`.", *_explain(differences)]),
+        nodes=final.nodes,
+        same=same,
+        others=[made.stage for made in record.made if made.stage not in same],
+        differences=differences,
+    )
+
+
+def write_video_file(remake: Remake, project: Project) -> Path:
+    """Write the file, whole or not at all, and only where there is none.
+
+    Raises:
+        StoreError: it cannot be written, or there is one by now.
+    """
+    path = project.root / VIDEO_FILES / f"{remake.name}.toml"
+    new = path.with_name(f".{path.name}-{secrets.token_hex(8)}")  # begins with a dot: no video's
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with new.open("x", encoding="utf-8", newline="") as file:
+                file.write(remake.text)
+            os.link(new, path)  # unlike a rename, it replaces nothing
+        finally:
+            new.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise StoreError(f"{path}: is there by now, and nothing is overwritten. Choose a name: `--as NAME`.") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {reason_of(error)}.") from error
+    return path
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """A video as it would be here: its parameters, and its nodes."""
+
+    draft: DraftVideo
+    nodes: Mapping[str, Node]
+
+
+class _Resolver:
+    """Works out what a video's parameters are here, with one or another checkpoint."""
+
+    def __init__(self, project: Project, name: str, tables: Mapping[str, Mapping[str, JsonValue]]) -> None:
+        self._project = project
+        self._name = name
+        self._tables = tables
+        self._cache = StatCache(project.store.root / STAT_CACHE)
+
+    def resolve(
+        self, overrides: Mapping[str, str], tables: Mapping[str, Mapping[str, JsonValue]] | None = None
+    ) -> _Resolved:
+        """With the tables of the record, or others, and overrides in front. Raises StagesError: it cannot be made."""
+        project = self._project
+        draft = draft_video(
+            project.root, self._name, self._tables if tables is None else tables, overrides, project.pipeline
+        )
+        params = Params({self._name: draft.params}, MachineParams(), typed={*overrides})
+        graph = build_graph(params, project.root, self._cache, project.pipeline)
+        if self._name in graph.faults:
+            raise graph.faults[self._name]
+        return _Resolved(draft, graph.videos[self._name])
+
+    def advise(self, record: Record) -> str:
+        """Where the weights of a record are, of all checkpoints that the project names; else how to say where."""
+        for model in self._checkpoints():
+            overrides = {f"model.{name}": value for name, value in model.items()}
+            with suppress(StagesError):
+                resolved = self.resolve(overrides)
+                if not list_weight_differences(record, resolved.nodes, resolved.draft.params.model):
+                    words = shlex.join(f"{name}={value}" for name, value in overrides.items())
+                    return f"  Its weights are here: add `{words}`. {_ANYWAY}"
+        return f"  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`. {_ANYWAY}"
+
+    def save(self) -> None:
+        """Keep the digests of files that were read, for the run that follows."""
+        self._cache.save()
+
+    def _checkpoints(self) -> Iterator[Mapping[str, str]]:
+        """Tables [model], other than the project's own, that videos of it may have, and the built-in checkpoints."""
+        for path in sorted((self._project.root / VIDEO_FILES).glob("[!.]*.toml")):
+            with suppress(OSError, ValueError, AttributeError):  # such a file is a fault of its own video
+                table = parse_toml(read_toml_text(path)).get(_MODEL, {})
+                flat = {name: value for name, value in table.items() if isinstance(value, str) and value}
+                yield flat | {f"components.{name}": value for name, value in table.get("components", {}).items()}
+        yield from ({"checkpoint": name} for name in list_builtin())
+
+
+def _explain(differences: Sequence[str]) -> list[str]:
+    if not differences:
+        return []
+    return ["With --anyway, because not all is what made that video:", *(f"  {each}" for each in differences)]
+
+
+def _refuse(record: Record, what: str, lines: Sequence[str], advice: str = "") -> ParamsError:
+    text = "\n  ".join(escaped(line) for line in lines)
+    return ParamsError(f"{escaped(record.name)}: {what}:\n  {text}" + (f"\n{advice}" if advice else ""))
