@@ -10,7 +10,7 @@ from stages.commands.file_argument import MACHINE, read_file_argument
 from stages.commands.store_command import StoreCommand
 from stages.commands.work_done import print_work
 from stages.errors import ParamsError
-from stages.machine.printable import printable
+from stages.machine.printable import escaped
 from stages.provenance.code import CodeHere
 from stages.provenance.project import Project, open_project
 from stages.provenance.remake import Remake, choose_name, plan_remake, write_video_file
@@ -75,15 +75,16 @@ doit from night.mp4 model.checkpoint=~/models/hunyuanvideo
         words = [file, *(f"{dotted}={text}" for dotted, text in changes.items())]
         command = shlex.join(["doit", "from", *words, *(["--anyway"] if options["anyway"] else [])])
         remake = plan_remake(record, name, project, changes, anyway=options["anyway"], command=command)
+        next_step = _next_step(remake, project)
         path = write_video_file(remake, project)
 
         def report() -> None:
             print(f"{path.relative_to(root)}: written. {_describe(remake)}")
             for difference in remake.differences:
-                print(printable(f"  another: {difference}."))
+                print(escaped(f"  --anyway: {difference}"))
             if unknown := [made.stage for made in record.made if made.code is None]:
                 print(f"  not compared: the code of {', '.join(unknown)}, of which the file says nothing.")
-            print(_next_step(remake, project))
+            print(next_step)
 
         return int(not print_work(report, f"written: {path.relative_to(root)}"))
 

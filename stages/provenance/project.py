@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.params import load_machine
+from stages.run.own_code import check_own_code
 from stages.store.artifacts import Store
 from stages.store.root_folder import require_folder
 
@@ -25,6 +26,7 @@ def open_project(root: Path, overrides: Mapping[str, str]) -> Project:
     Raises:
         StagesError: its stages, the settings of the machine or its store cannot be used.
     """
+    check_own_code(root, only_warns=True)
     pipeline = read_pipeline(root)
     store = Store(root / Path(load_machine(root, overrides, pipeline).artifacts).expanduser())
     require_folder(store.root)

@@ -29,10 +29,10 @@ from stages.provenance.comparison import (
 )
 from stages.provenance.project import Project
 from stages.provenance.record import Record
-from stages.provenance.tables import read_tables
+from stages.provenance.tables import ReadTables, read_tables
 from stages.request.graph import build_graph
 from stages.request.layers import VIDEO_FILES
-from stages.request.params import RESERVED_NAMES, VIDEO_NAME, DraftVideo, Params, draft_video
+from stages.request.params import RESERVED_NAMES, VIDEO_NAME, DraftVideo, Params, VideoParams, draft_video
 from stages.request.tables import MachineParams
 from stages.request.video_file import write_tables
 from stages.store.stat_cache import STAT_CACHE, StatCache
@@ -112,7 +112,9 @@ def plan_remake(
     try:
         base = resolver.resolve(where)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}\n{resolver.advise(record)}") from error
+        raise CheckpointError(f"{error}\n{resolver.advise(record, where)}") from error
+    if faults := _list_unsettable(tables, base.draft.params):
+        raise _refuse(record, "cannot be made again here", faults)
     weights = list_weight_differences(record, base.nodes, base.draft.params.model)
     differences = [
         *record.notes,
@@ -122,8 +124,8 @@ def plan_remake(
     ]
     differences = differences or list_key_differences(record, base.nodes)
     if differences and not anyway:
-        advice = resolver.advise(record) if weights else f"  {_ANYWAY}"
-        raise _refuse(record, "would not be made by the same here", differences, advice)
+        advice = resolver.advise(record, where) if weights else f"  {_ANYWAY}"
+        raise _refuse(record, "was not made by what is here", differences, advice)
     final = resolver.resolve(overrides)
     resolver.save()
     assert resolver.resolve({}, final.draft.tables).nodes == final.nodes, "what is left out is what the defaults say"
@@ -148,16 +150,18 @@ def write_video_file(remake: Remake, project: Project) -> Path:
     new = path.with_name(f".{path.name}-{secrets.token_hex(8)}")  # begins with a dot: no video's
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with new.open("x", encoding="utf-8", newline="") as file:
-                file.write(remake.text)
-            os.link(new, path)  # unlike a rename, it replaces nothing
-        finally:
-            new.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise StoreError(f"{path}: is there by now, and nothing is overwritten. Choose a name: `--as NAME`.") from error
+        with new.open("x", encoding="utf-8", newline="") as file:
+            file.write(remake.text)
+        os.link(new, path)  # unlike a rename, it replaces nothing
     except OSError as error:
+        if os.path.lexists(path):
+            raise StoreError(
+                f"{path}: is there by now, and nothing is overwritten. Choose a name: `--as NAME`."
+            ) from error
         raise StoreError(f"{path}: cannot be written: {reason_of(error)}.") from error
+    finally:
+        with suppress(OSError):
+            new.unlink()
     return path
 
 
@@ -192,15 +196,21 @@ class _Resolver:
             raise graph.faults[self._name]
         return _Resolved(draft, graph.videos[self._name])
 
-    def advise(self, record: Record) -> str:
-        """Where the weights of a record are, of all checkpoints that the project names; else how to say where."""
-        for model in self._checkpoints():
+    def advise(self, record: Record, where: Mapping[str, str]) -> str:
+        """Where the weights of a record are, of all checkpoints that the project names; else how to say where.
+
+        `where` are the overrides by which they were not found.
+        """
+        typed = [f"{name}={text}" for name, text in where.items() if name.startswith("model.")]
+        files = {name: text for name, text in where.items() if not name.startswith("model.")}
+        for model in ({}, *self._checkpoints()) if typed else self._checkpoints():
             overrides = {f"model.{name}": value for name, value in model.items()}
             with suppress(StagesError):
-                resolved = self.resolve(overrides)
+                resolved = self.resolve({**files, **overrides})
                 if not list_weight_differences(record, resolved.nodes, resolved.draft.params.model):
-                    words = shlex.join(f"{name}={value}" for name, value in overrides.items())
-                    return f"  Its weights are here: add `{words}`. {_ANYWAY}"
+                    found = shlex.join(f"{name}={value}" for name, value in overrides.items())
+                    how = f"add `{found}`" if found else f"leave out `{shlex.join(typed)}`"
+                    return f"  The weights that made it are here: {how}. {_ANYWAY}"
         return f"  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`. {_ANYWAY}"
 
     def save(self) -> None:
@@ -213,8 +223,21 @@ class _Resolver:
             with suppress(OSError, ValueError, AttributeError):  # such a file is a fault of its own video
                 table = parse_toml(read_toml_text(path)).get(_MODEL, {})
                 flat = {name: value for name, value in table.items() if isinstance(value, str) and value}
-                yield flat | {f"components.{name}": value for name, value in table.get("components", {}).items()}
+                flat |= {f"components.{name}": str(value) for name, value in table.get("components", {}).items()}
+                if flat:
+                    yield flat
         yield from ({"checkpoint": name} for name in list_builtin())
+
+
+def _list_unsettable(tables: ReadTables, video: VideoParams) -> list[str]:
+    """The parameters without a value that the project's defaults give one: TOML has no word for none."""
+    return [
+        f"{stage}.{name}: the video was made without a value, and params/{stage}.toml has one, which no video's file "
+        "can take back. Take it out of there"
+        for stage, values in tables.values.items()
+        for name, value in values.items()
+        if value is None and getattr(video.stages[stage], name) is not None
+    ]
 
 
 def _explain(differences: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from stages.errors import StoreError
 from stages.keys import ArtifactId
 from stages.machine.json_files import decode_json, parse_json
-from stages.machine.printable import escaped
+from stages.machine.printable import cut, escaped
 from stages.machine.regular_files import digest_file, open_regular, reason_of
 from stages.provenance.lineage import find_by_content, find_manifest, store_around, trace
 from stages.provenance.mp4_comment import is_mp4, read_comment
@@ -27,7 +27,8 @@ from stages.tensors.header import LENGTH, parse_header
 _HEAD_BYTES: Final = 16  # enough to tell what a file is
 _MAX_JSON_BYTES: Final = 64 << 20
 _MIN_KEY: Final = 6  # hex digits by which a key may be typed
-_MAX_NAMES: Final = 8  # of tensors, in a message
+_MAX_NAMES, _MAX_NAME = 3, 80  # of tensors, and characters of one, in a message
+_MAX_REASON: Final = 200  # characters of why a file cannot be read
 _JSON_BEGINS: Final = (b"{", b"\xef\xbb\xbf{", b"\xff\xfe{", b"\xfe\xff\x00{")  # the last three: byte order marks
 _BLANK: Final = b" \t\r\n"
 
@@ -109,10 +110,10 @@ def _reader_of(head: bytes, name: str) -> Callable[[BinaryIO, Path, str, Project
         raise StoreError(f"{escaped(name)}: is empty.")
     if is_mp4(head):
         return _read_video
+    if head[LENGTH.size // 2 : LENGTH.size + 1] == b"\0\0\0\0{":  # a header of less than 4 GiB
+        return _read_tensors
     if head.lstrip(_BLANK).startswith(_JSON_BEGINS):
         return _read_json
-    if head[LENGTH.size : LENGTH.size + 1] == b"{":
-        return _read_tensors
     raise StoreError(
         f"{escaped(name)}: is neither a video (mp4), nor a safetensors file, nor a manifest. Name one that `doit` has "
         "made."
@@ -124,7 +125,7 @@ def _read_video(file: BinaryIO, path: Path, name: str, project: Project) -> Reco
     try:
         comment = read_comment(file)
     except ValueError as error:
-        raise StoreError(f"{shown}: cannot be read as a video: {error}.") from error
+        raise StoreError(f"{shown}: cannot be read as a video: {_explain(error)}.") from error
     if comment is None:
         raise StoreError(
             f"{shown}: is a video that does not say how it was made: another tool has made it, or has taken its "
@@ -134,7 +135,7 @@ def _read_video(file: BinaryIO, path: Path, name: str, project: Project) -> Reco
         made = parse_line(comment)
     except ValueError as error:
         raise StoreError(
-            f"{shown}: is a video whose metadata this project has not written, or not so: {error}."
+            f"{shown}: is a video whose metadata this project has not written, or not so: {_explain(error)}."
         ) from error
     record = Record(name, "a video", "its own metadata", made, notes=_note_misfits(made, project))
     stores, size_bytes = _stores_of(path, project), os.fstat(file.fileno()).st_size
@@ -167,14 +168,15 @@ def _read_tensors(file: BinaryIO, path: Path, name: str, project: Project) -> Re
     try:
         entries = parse_header(file)
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{escaped(name)}: is not a whole safetensors file: {error}.") from error
+        raise StoreError(f"{escaped(name)}: is not a whole safetensors file: {_explain(error)}.") from error
     size_bytes = os.fstat(file.fileno()).st_size
     stores = _stores_of(path, project)
     for store in stores:
         manifest = find_by_content(path, size_bytes, store)
         if manifest is not None:
             return _of_lineage(manifest, name, stores, project)
-    names = ", ".join(sorted(entries)[:_MAX_NAMES]) + (", ..." if len(entries) > _MAX_NAMES else "")
+    names = ", ".join(cut(each, _MAX_NAME) for each in sorted(entries)[:_MAX_NAMES])
+    names += f" and {len(entries) - _MAX_NAMES} others" if len(entries) > _MAX_NAMES else ""
     raise StoreError(
         f"{escaped(name)}: holds the tensors {escaped(names)}, and nothing that says how they were made. That stands "
         f"in the store, in the {MANIFEST} of the artifact, and no artifact of {project.store.root} has these bytes. "
@@ -194,8 +196,15 @@ def _read_json(file: BinaryIO, path: Path, name: str, project: Project) -> Recor
             return Record(name, "the metadata of a video", "itself", made, notes=_note_misfits(made, project)).in_order(
                 project.pipeline
             )
-        manifest = Manifest.from_json(text)
+        manifest = Manifest.from_json(text) if isinstance(fields, dict) and "payload" in fields else None
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{escaped(name)}: is not a manifest: {error}.") from error
+        raise StoreError(f"{escaped(name)}: is not a manifest: {_explain(error)}.") from error
+    if manifest is None:
+        raise StoreError(f"{escaped(name)}: is JSON, but neither a manifest nor the metadata of a video.")
     stores = _stores_of(path, project)
     return _of_lineage(manifest, name, stores, project)
+
+
+def _explain(error: Exception) -> str:
+    """What is wrong with a file, of whose content the error may quote any part."""
+    return escaped(cut(str(error), _MAX_REASON))

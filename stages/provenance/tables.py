@@ -57,12 +57,10 @@ def read_tables(record: Record, pipeline: Pipeline) -> ReadTables:
 
 def _read_table(made: Made, pipeline: Pipeline, faults: list[str]) -> Mapping[str, JsonValue]:
     read = pipeline[made.stage].parameters.read_key_parameters(made.parameters)
-    faults += [
-        f"{made.stage}.{name} = {made.parameters[name]!r}: this version has no such parameter" for name in read.unknown
-    ]
-    faults += [
-        f"{made.stage}.{name}: came later, and what was made before it is another video" for name in read.missing
-    ]
+    for name in read.unknown:
+        faults.append(f"{made.stage}.{name} = {_show(made.parameters[name])}: this version has no such parameter")
+    for name in read.missing:
+        faults.append(f"{made.stage}.{name}: this version has this parameter, and the video was made without it")
     return read.values
 
 
