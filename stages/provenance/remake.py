@@ -1,25 +1,21 @@
 """`doit from`: the video file that makes something again, with other values where they are asked for.
 
-Finds the weights by their identities, whatever path they had, and compares all that made the video with what would make
-it here, before anything is written.
+Compares all that made the video with what would make it here, before anything is written.
 """
 
 import os
 import re
 import secrets
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stages.errors import CheckpointError, ParamsError, StagesError, StoreError
-from stages.keys import FROM_FILE, JsonValue, Node
+from stages.errors import CheckpointError, ParamsError, StoreError
+from stages.keys import FROM_FILE, Node
 from stages.machine.printable import escaped
 from stages.machine.regular_files import reason_of
-from stages.models.places import list_builtin
-from stages.pipeline.toml_text import parse_toml, read_toml_text
 from stages.provenance.code import CodeHere
 from stages.provenance.comparison import (
     list_code_differences,
@@ -29,18 +25,14 @@ from stages.provenance.comparison import (
 )
 from stages.provenance.project import Project
 from stages.provenance.record import Record
+from stages.provenance.resolver import ANYWAY, Resolved, Resolver
 from stages.provenance.tables import ReadTables, read_tables
-from stages.request.graph import build_graph
 from stages.request.layers import VIDEO_FILES
-from stages.request.params import RESERVED_NAMES, VIDEO_NAME, DraftVideo, Params, VideoParams, draft_video
-from stages.request.tables import MachineParams
-from stages.request.video_file import write_tables
-from stages.store.stat_cache import STAT_CACHE, StatCache
+from stages.request.params import RESERVED_NAMES, VIDEO_NAME, VideoParams
+from stages.request.video_file import leave_out_defaults, write_tables
 
-_MODEL: Final = "model"
 _UNNAMEABLE = re.compile(r"[^a-z0-9_-]+")
 _MAX_NAME: Final = 64  # characters of a name that is taken from a file
-_ANYWAY: Final = "`--anyway` goes on with what is here."
 
 
 @dataclass(frozen=True)
@@ -108,31 +100,26 @@ def plan_remake(
     if faults:
         raise _refuse(record, "cannot be made again here", faults)
     where = {dotted: text for dotted, text in overrides.items() if dotted.startswith("model.") or dotted in places}
-    resolver = _Resolver(project, name, tables.values)
+    resolver = Resolver(project, name, tables.values)
     try:
         base = resolver.resolve(where)
     except CheckpointError as error:
         raise CheckpointError(f"{error}\n{resolver.advise(record, where)}") from error
-    if faults := _list_unsettable(tables, base.draft.params):
+    if faults := _list_unsettable(tables, base.video.params):
         raise _refuse(record, "cannot be made again here", faults)
-    weights = list_weight_differences(record, base.nodes, base.draft.params.model)
-    differences = [
-        *record.notes,
-        *weights,
-        *list_file_differences(record, base.nodes, base.draft.params),
-        *list_code_differences(record, CodeHere(project).of),
-    ]
-    differences = differences or list_key_differences(record, base.nodes)
+    weights = list_weight_differences(record, base.nodes, base.video.params.model)
+    differences = weights + _list_other_differences(record, base, project)
     if differences and not anyway:
-        advice = resolver.advise(record, where) if weights else f"  {_ANYWAY}"
+        advice = resolver.advise(record, where) if weights else f"  {ANYWAY}"
         raise _refuse(record, "was not made by what is here", differences, advice)
     final = resolver.resolve(overrides)
     resolver.save()
-    assert resolver.resolve({}, final.draft.tables).nodes == final.nodes, "what is left out is what the defaults say"
+    tables_of_file = leave_out_defaults(final.video)
+    assert resolver.resolve({}, tables_of_file).nodes == final.nodes, "what is left out is what the defaults say"
     same = [made.stage for made in record.made if made.stage in final.nodes and final.nodes[made.stage].key == made.key]
     return Remake(
         name=name,
-        text=write_tables(final.draft.tables, [f"Written by `{command}`.", *_explain(differences)]),
+        text=write_tables(tables_of_file, [f"Written by `{command}`.", *_explain(differences)]),
         nodes=final.nodes,
         same=same,
         others=[made.stage for made in record.made if made.stage not in same],
@@ -165,68 +152,15 @@ def write_video_file(remake: Remake, project: Project) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Resolved:
-    """A video as it would be here: its parameters, and its nodes."""
-
-    draft: DraftVideo
-    nodes: Mapping[str, Node]
-
-
-class _Resolver:
-    """Works out what a video's parameters are here, with one or another checkpoint."""
-
-    def __init__(self, project: Project, name: str, tables: Mapping[str, Mapping[str, JsonValue]]) -> None:
-        self._project = project
-        self._name = name
-        self._tables = tables
-        self._cache = StatCache(project.store.root / STAT_CACHE)
-
-    def resolve(
-        self, overrides: Mapping[str, str], tables: Mapping[str, Mapping[str, JsonValue]] | None = None
-    ) -> _Resolved:
-        """With the tables of the record, or others, and overrides in front. Raises StagesError: it cannot be made."""
-        project = self._project
-        draft = draft_video(
-            project.root, self._name, self._tables if tables is None else tables, overrides, project.pipeline
-        )
-        params = Params({self._name: draft.params}, MachineParams(), typed={*overrides})
-        graph = build_graph(params, project.root, self._cache, project.pipeline)
-        if self._name in graph.faults:
-            raise graph.faults[self._name]
-        return _Resolved(draft, graph.videos[self._name])
-
-    def advise(self, record: Record, where: Mapping[str, str]) -> str:
-        """Where the weights of a record are, of all checkpoints that the project names; else how to say where.
-
-        `where` are the overrides by which they were not found.
-        """
-        typed = [f"{name}={text}" for name, text in where.items() if name.startswith("model.")]
-        files = {name: text for name, text in where.items() if not name.startswith("model.")}
-        for model in ({}, *self._checkpoints()) if typed else self._checkpoints():
-            overrides = {f"model.{name}": value for name, value in model.items()}
-            with suppress(StagesError):
-                resolved = self.resolve({**files, **overrides})
-                if not list_weight_differences(record, resolved.nodes, resolved.draft.params.model):
-                    found = shlex.join(f"{name}={value}" for name, value in overrides.items())
-                    how = f"add `{found}`" if found else f"leave out `{shlex.join(typed)}`"
-                    return f"  The weights that made it are here: {how}. {_ANYWAY}"
-        return f"  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`. {_ANYWAY}"
-
-    def save(self) -> None:
-        """Keep the digests of files that were read, for the run that follows."""
-        self._cache.save()
-
-    def _checkpoints(self) -> Iterator[Mapping[str, str]]:
-        """Tables [model], other than the project's own, that videos of it may have, and the built-in checkpoints."""
-        for path in sorted((self._project.root / VIDEO_FILES).glob("[!.]*.toml")):
-            with suppress(OSError, ValueError, AttributeError):  # such a file is a fault of its own video
-                table = parse_toml(read_toml_text(path)).get(_MODEL, {})
-                flat = {name: value for name, value in table.items() if isinstance(value, str) and value}
-                flat |= {f"components.{name}": str(value) for name, value in table.get("components", {}).items()}
-                if flat:
-                    yield flat
-        yield from ({"checkpoint": name} for name in list_builtin())
+def _list_other_differences(record: Record, base: Resolved, project: Project) -> list[str]:
+    """What differs besides weights; keys are named only where nothing else says why they are others."""
+    lines = [
+        *record.notes,
+        *list_file_differences(record, base.nodes, base.video.params),
+        *list_code_differences(record, CodeHere(project).of),
+    ]
+    is_explained = lines or list_weight_differences(record, base.nodes, base.video.params.model)
+    return lines if is_explained else list_key_differences(record, base.nodes)
 
 
 def _list_unsettable(tables: ReadTables, video: VideoParams) -> list[str]:

@@ -162,25 +162,27 @@ def load_machine(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -
 
 
 @dataclass(frozen=True)
-class DraftVideo:
+class NewVideo:
     """A video whose file is still to be written.
 
     Attributes:
         params: all that makes it.
-        tables: what its file has to say beside the project's defaults, in the order of the project's tables.
+        said: what its file and the command line say, by table and name.
+        defaults: what the files of the project say of all videos.
     """
 
     params: VideoParams
-    tables: Mapping[str, Mapping[str, JsonValue]]
+    said: Tables
+    defaults: Tables
 
 
-def draft_video(
+def check_new_video(
     root: Path,
     name: str,
     written: Mapping[str, Mapping[str, JsonValue]],
     overrides: Mapping[str, str],
     pipeline: Pipeline,
-) -> DraftVideo:
+) -> NewVideo:
     """A video as a file with these tables would make it, with overrides in front; no other video is looked at.
 
     Args:
@@ -192,40 +194,22 @@ def draft_video(
     Raises:
         ParamsError: a default, an override or a value is wrong; all faults in one message.
     """
-    faults = Faults(root)
-    models = _tables_of_video(pipeline)
+    faults, models = Faults(root), _tables_of_video(pipeline)
     tables: dict[str, type[Table]] = {**models, "machine": MachineParams}
-    read = {table: _read_defaults(table, tables, faults) for table in models}
+    defaults: Tables = {table: _read_defaults(table, tables, faults) or {} for table in models}
     where = f"{VIDEO_FILES}{name}.toml"
     own = {
         table: located({name: value for name, value in values.items() if value is not None}, where)
         for table, values in written.items()
     }
-    defaults: Tables = {table: values or {} for table, values in read.items()}
     typed = _typed_overrides(overrides, tables, faults)
-    typed.pop("machine", None)
     merged = merge([defaults, own, typed], models)
     video = _Checked(models, faults).video(name, VideoFile(where, own, frozenset()), merged, unread=frozenset())
     if video is not None:
         check_crop(name, video.stages, merged, pipeline, faults)
-    if faults.lines:
+    if video is None or faults.lines:
         raise ParamsError("\n  ".join(faults.lines))
-    assert video is not None  # or there was a fault
-    said = merge([own, typed], models)
-    kept = {
-        table: {
-            name: said[table][name].value
-            for name in model.model_fields
-            if name in said[table] and repr(said[table][name].value) != repr(_default_of(model, name, defaults[table]))
-        }
-        for table, model in models.items()
-    }
-    return DraftVideo(video, kept)
-
-
-def _default_of(model: type[Table], name: str, defaults: Mapping[str, Value]) -> object:
-    """What a parameter is in a video that does not name it, as it is written."""
-    return defaults[name].value if name in defaults else model.model_fields[name].default
+    return NewVideo(video, merge([own, typed], models), defaults)
 
 
 def _tables_of_video(pipeline: Pipeline) -> dict[str, type[Table]]:

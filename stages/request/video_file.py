@@ -1,6 +1,6 @@
 """The text of a video's file: tables of parameters as TOML that reads back as the same values.
 
-Knows no parameter by name. What a file has to say is decided where it is asked for; how files are read is in layers.py.
+Knows no parameter by name. How files are read is in layers.py.
 """
 
 import re
@@ -8,9 +8,23 @@ from collections.abc import Iterable, Mapping
 
 from stages.keys import JsonValue
 from stages.machine.printable import escaped
+from stages.request.params import NewVideo
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # a name that needs no quotes
 _SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+def leave_out_defaults(video: NewVideo) -> dict[str, dict[str, JsonValue]]:
+    """What a new video's file has to say, by table and name in the order of the declarations: all but the defaults."""
+    return {
+        table: {
+            name: video.said[table][name].value
+            for name, field in type(values).model_fields.items()
+            if name in video.said[table]
+            and repr(video.said[table][name].value) != repr(_default(video, table, name, field.default))
+        }
+        for table, values in {"model": video.params.model, **video.params.stages}.items()
+    }
 
 
 def write_tables(tables: Mapping[str, Mapping[str, JsonValue]], notes: Iterable[str] = ()) -> str:
@@ -42,6 +56,12 @@ def write_value(value: JsonValue) -> str:
     if isinstance(value, float) and abs(value) < float("inf"):
         return repr(value)
     raise ValueError(f"TOML cannot say {value!r}")
+
+
+def _default(video: NewVideo, table: str, name: str, declared: object) -> object:
+    """The value that a parameter has in a video that does not name it, as it is written."""
+    found = video.defaults[table].get(name)
+    return declared if found is None else found.value
 
 
 def _write_table(table: str, values: Mapping[str, JsonValue]) -> str:

@@ -18,9 +18,7 @@ from stages.provenance.record import Record, parse_line
 from stages.provenance.remake import Remake, choose_name, plan_remake, write_video_file
 from stages.run.loading import load_build
 from tests.project import SHAPES
-from tests.provenance.videos import build_empty_project, build_project, code_of, line_of, load, nodes_of
-
-VAE = "vae/diffusion_pytorch_model.safetensors"
+from tests.provenance.videos import build_empty_project, build_project, change_vae, code_of, line_of, load, nodes_of
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +58,6 @@ def keys(root: Path, video: str = "night") -> dict[str, str]:
     build = load_build(root, {}, is_read_only=True)
     assert not build.graph.faults
     return {stage: node.key for stage, node in build.graph.videos[video].items()}
-
-
-def change_vae(folder: Path) -> Path:
-    """A copy of the built-in checkpoint in which one bit of the VAE is another."""
-    shutil.copytree(SHAPES, folder)
-    content = bytearray((folder / VAE).read_bytes())
-    content[-1] ^= 1
-    (folder / VAE).write_bytes(content)
-    return folder
 
 
 def vae_of(root: Path, **overrides: str) -> str:
@@ -185,26 +174,6 @@ def test_a_copy_of_the_weights_under_another_path_is_the_same(made: Path, empty:
     shutil.copytree(SHAPES, empty.root / "copied")
     (empty.root / "params/model.toml").write_text('checkpoint = "copied"\n')
     assert plan(record_of(made), empty).others == []
-
-
-def test_weights_that_another_video_of_the_project_names_are_advised(made: Path, empty: Project):
-    root = empty.root
-    folder = change_vae(root / "changed")
-    (root / "params/videos").mkdir()
-    (root / "params/videos/other.toml").write_text('[model]\ncheckpoint = "changed"\n[encode]\nprompt = "a"\n')
-    (root / "params/videos/broken.toml").write_text("[model\n")
-    message = refusal(record_of(made, model_checkpoint=str(folder)), empty)
-    assert message.splitlines()[-1] == (
-        "  The weights that made it are here: add `model.checkpoint=changed`. `--anyway` goes on with what is here."
-    )
-
-
-def test_weights_that_are_nowhere_are_to_be_named(made: Path, empty: Project, tmp_path: Path):
-    record = record_of(made, model_checkpoint=str(change_vae(tmp_path / "far away")))
-    assert refusal(record, empty).splitlines()[-1] == (
-        "  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`. `--anyway` goes on "
-        "with what is here."
-    )
 
 
 def test_a_checkpoint_that_is_not_there_is_an_error_with_what_would_do(made: Path, empty: Project):

@@ -1,5 +1,6 @@
 """Real videos as export writes them, of nodes that a real project has, without the models between."""
 
+import shutil
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,9 @@ from stages.store.artifacts import Store
 from stages.store.manifest import Manifest
 from tests.builders import PIPELINE, publish
 from tests.known_files import know_package
-from tests.project import copy_params
+from tests.project import SHAPES, copy_params
 
+VAE = "vae/diffusion_pytorch_model.safetensors"
 SIZE = VideoSize(3, 32, 48)
 NO_BYTES = Digest("0" * 32)
 
@@ -88,3 +90,12 @@ def publish_all(root: Path, **overrides: str) -> dict[str, Node]:
     for node in nodes.values():
         publish(Store(build.store.root), node, f"payload of {node.key}".encode(), code_of(build, node))
     return dict(nodes)
+
+
+def change_vae(folder: Path) -> Path:
+    """A copy of the built-in checkpoint in which one bit of the VAE is another."""
+    shutil.copytree(SHAPES, folder)
+    content = bytearray((folder / VAE).read_bytes())
+    content[-1] ^= 1
+    (folder / VAE).write_bytes(content)
+    return folder
