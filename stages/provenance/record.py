@@ -82,12 +82,15 @@ class Record:
         return replace(self, made=tuple(made))
 
     def with_known(self, others: Iterable[Made]) -> "Record":
-        """The same, with code and run from `others` where they are not known here."""
+        """The same, with code and run as `others` have them, who know of the same bytes.
+
+        They go before what a video says itself: other code may have made the same bytes again since.
+        """
         known = {each.artifact: each for each in others}
 
         def fill(made: Made) -> Made:
             other = known.get(made.artifact)
-            return made if other is None else replace(made, code=made.code or other.code, run=made.run or other.run)
+            return made if other is None else replace(made, code=other.code or made.code, run=other.run or made.run)
 
         return replace(self, made=tuple(map(fill, self.made)))
 

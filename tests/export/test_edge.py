@@ -41,6 +41,7 @@ def test_the_video_has_the_frames_and_says_what_it_was_made_from(tmp_path: Path)
         record = json.loads(container.metadata["comment"])
     assert record["prompt"] == "a circle"
     assert set(record["stages"]) == {"encode", "denoise", "decode", "export"}
+    assert {stage["code"] for stage in record["stages"].values()} == {CODE}
     assert done[-1] == 5
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stages.errors import CheckpointError
 from stages.models.checkpoint import Checkpoint
-from stages.models.places import resolve, resolve_offline
+from stages.models.places import list_builtin, resolve, resolve_offline
 from stages.models.reference import Reference
 from tests.hub_server import HubServer
 from tests.models.builders import COMMIT, message
@@ -165,3 +165,8 @@ def test_a_place_that_was_typed_is_corrected_on_the_command_line(tmp_path: Path)
         with pytest.raises(CheckpointError) as error:
             resolve("builtin:shapes", "", tmp_path, components=places, typed=typed)
         assert str(error.value).endswith(f"Correct the path {where}.")
+
+
+def test_the_built_in_checkpoints_can_be_used_by_the_names_that_are_listed():
+    assert list_builtin() == ["builtin:shapes"]
+    assert all(resolve(name).folder.is_dir() for name in list_builtin())

@@ -85,3 +85,23 @@ def test_a_wrong_default_is_never_taken():
 
     with pytest.raises(ValidationError, match="multiple of 16"):
         Wrong()
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"seed": 7, "sharpness": 0.5}, {"has_tiles": True, "tile": 32}, {"strength": 9, "sharpness": 1.0}]
+)
+def test_parameters_of_a_key_give_back_the_values(values: dict[str, float]):
+    before = Example.model_validate(values).key_parameters()
+    read = Example.read_key_parameters(before)
+    assert Example.model_validate(read.values).key_parameters() == before
+    assert (read.unknown, read.missing) == ((), ())
+
+
+def test_what_a_key_leaves_out_is_neutral_or_without_effect():
+    read = Example.read_key_parameters({"seed": 1, "has_tiles": False, "power": 3})
+    assert read.values == {"seed": 1, "has_tiles": False, "strength": 3, "sharpness": 0.0}
+
+
+def test_names_that_a_table_has_not_and_values_that_a_key_lacks_are_told():
+    read = Example.read_key_parameters({"seed": 1, "has_tiles": True, "volume": 1})
+    assert (read.unknown, read.missing) == (("volume",), ("tile", "strength"))

@@ -1,12 +1,13 @@
 """What is known of how something was made."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.keys import ArtifactId, Digest
+from stages.keys import Digest
 from stages.provenance.record import Made, Record, find_misfits, parse_line
 from tests.builders import PIPELINE
 from tests.provenance.videos import build_project, line_of, nodes_of
@@ -94,12 +95,16 @@ def test_stages_stand_in_the_order_of_the_project_and_others_last(root: Path):
     assert [each.stage for each in ordered.made] == ["encode", "denoise", "decode", "export", "upscale"]
 
 
-def test_what_another_source_knows_fills_gaps_alone(root: Path):
-    (first, *_) = parse_line(line_of(root))
-    other = Made(first.stage, first.key, first.parameters, first.components, Digest("e" * 32), {"host": "vm"})
-    record = Record("a", "a video", "itself", [first]).with_known([other])
-    assert (record.made[0].code, record.made[0].run) == (first.code, {"host": "vm"})
-    assert record.made[0].artifact == ArtifactId(first.stage, first.key)
+def test_what_a_store_knows_of_the_same_bytes_goes_before_what_a_video_says(root: Path):
+    (first, second, *_) = parse_line(line_of(root))
+    known = replace(first, code=Digest("e" * 32), run={"host": "vm"})
+    record = Record("a", "a video", "itself", [first, second]).with_known([known, replace(second, code=None)])
+    assert [(each.code, each.run) for each in record.made] == [("e" * 32, {"host": "vm"}), (second.code, None)]
+
+
+def test_an_artifact_is_named_by_its_stage_and_key(root: Path):
+    node = nodes_of(root)["decode"]
+    assert Made("decode", node.key, {}, {}).artifact == node.artifact
 
 
 def test_the_prompt_is_that_of_encode_and_none_where_no_prompt_was_read(root: Path):

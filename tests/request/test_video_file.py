@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from stages.pipeline.stages import Pipeline
 from stages.pipeline.toml_text import parse_toml, read_toml_text
-from stages.request.params import load_params
-from stages.request.video_file import write_tables, write_value
+from stages.request.params import check_new_video, load_params
+from stages.request.video_file import leave_out_defaults, write_tables, write_value
 from tests.project import copy_params
 
 PROMPTS = (
@@ -85,3 +85,20 @@ def test_the_project_reads_the_same_text(tmp_path_factory: pytest.TempPathFactor
 def test_what_toml_cannot_say_is_an_error(value: object):
     with pytest.raises(ValueError, match=r".+"):
         write_value(value)
+
+
+def test_what_the_defaults_say_is_left_out_and_the_rest_stands_in_the_order_of_the_declarations(tmp_path: Path):
+    (copy_params(tmp_path) / "params/denoise.toml").write_text("seed = 7\nguidance_scale = 6\n")
+    written = {
+        "export": {"crf": 18, "codec": "av1"},
+        "denoise": {"guidance_scale": 6.0, "seed": 7, "width": 1280, "num_frames": 9},
+        "encode": {"dtype": "bfloat16", "prompt": "a cat"},
+    }
+    new = check_new_video(tmp_path, "new", written, {"model.components.vae": "elsewhere"}, Pipeline())
+    assert typed(leave_out_defaults(new)) == typed({
+        "model": {"components.vae": "elsewhere"},
+        "encode": {"prompt": "a cat"},
+        "denoise": {"num_frames": 9, "guidance_scale": 6.0},  # 6 and 6.0 are written differently: no harm
+        "decode": {},
+        "export": {"codec": "av1"},
+    })  # fmt: skip
