@@ -1,5 +1,6 @@
 """`doit tabcompletion`: a script for bash or zsh."""
 
+import io
 from typing import Any, Final
 
 from doit.cmd_completion import TabCompletion as DoitTabCompletion
@@ -21,13 +22,24 @@ if ! type _get_comp_words_by_ref &> /dev/null; then
     _filedir() { COMPREPLY=( $(compgen -f -- "$cur") ); }
 fi
 """
+# After these commands a word is a file's name; doit's script knows tasks alone.
+_CASES: Final = "    case ${words[1]} in\n"
+_FILES: Final = """\
+    case ${words[1]} in
+        inspect|from)
+            _filedir
+            return 0
+            ;;
+    esac
+"""
 
 
 class TabCompletion(OneMessage, DoitTabCompletion):  # type: ignore[misc] # doit has no types
     """As doit's own, but the script needs no package besides bash, and any text may stand in a task's description."""
 
     is_read_only = True
-    loader: Any  # doit's
+    loader: Any  # doit's, as the next
+    outstream: Any
 
     def __init__(self, **options: Any) -> None:
         """As doit's."""
@@ -35,8 +47,11 @@ class TabCompletion(OneMessage, DoitTabCompletion):  # type: ignore[misc] # doit
         self.loader = _ForShells(self.loader)
 
     def _generate_bash(self, opt_values: Any, pos_args: list[str]) -> None:
+        outstream, self.outstream = self.outstream, io.StringIO()
         super()._generate_bash(opt_values, pos_args)
-        self.outstream.write(_WITHOUT_PACKAGE)
+        script = self.outstream.getvalue()
+        self.outstream = outstream
+        self.outstream.write(script.replace(_CASES, f"{_FILES}{_CASES}", 1) + _WITHOUT_PACKAGE)
 
 
 class _ForShells:

@@ -11,6 +11,7 @@ from typing import Final
 
 from stages.errors import StagesError
 from stages.keys import JsonValue, Node
+from stages.machine.printable import escaped
 from stages.models.places import list_builtin
 from stages.pipeline.toml_text import parse_toml, read_toml_text
 from stages.provenance.comparison import list_weight_differences
@@ -72,8 +73,11 @@ class Resolver:
                 if not list_weight_differences(record, resolved.nodes, resolved.video.params.model):
                     found = shlex.join(f"{name}={value}" for name, value in overrides.items())
                     how = f"add `{found}`" if found else f"leave out `{shlex.join(typed)}`"
-                    return f"  The weights that made it are here: {how}. {ANYWAY}"
-        return f"  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`. {ANYWAY}"
+                    return escaped(f"  The weights that made it are here: {how}. {ANYWAY}")
+        return (
+            "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`. "
+            f"{ANYWAY}"
+        )
 
     def save(self) -> None:
         """Keep the digests of files that were read, for the run that follows."""

@@ -8,11 +8,12 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from stages.machine.printable import escaped, local_time
+from stages.machine.printable import cut, escaped, local_time
 from stages.provenance.record import Made, Record
 
 _RUN_FIELDS: Final = ("started", "host", "device")  # of run.json, which are texts
 _COLUMNS: Final = 80
+_MAX_SHOWN: Final = 20_000  # characters of a value: any prompt that a person writes
 
 
 def to_text(record: Record, code_here: Callable[[Made], str | None]) -> str:
@@ -53,7 +54,7 @@ def to_json(record: Record, code_here: Callable[[Made], str | None]) -> dict[str
 def _lines(record: Record, code_here: Callable[[Made], str | None]) -> Iterator[str]:
     yield f"{escaped(record.name)}: {record.what}, by {record.origin}"
     if record.prompt is not None:
-        yield f"prompt: {escaped(record.prompt)}"
+        yield f"prompt: {escaped(cut(record.prompt, _MAX_SHOWN))}"
     for made in record.made:
         yield ""
         yield f"{made.stage}  {made.key}"
@@ -119,4 +120,4 @@ def _table(rows: list[tuple[str, str]], indent: str) -> Iterator[str]:
 
 
 def _show(value: Any) -> str:
-    return escaped(json.dumps(value, ensure_ascii=False))
+    return escaped(cut(json.dumps(value, ensure_ascii=False), _MAX_SHOWN))

@@ -42,8 +42,8 @@ def find_record(name: str, project: Project) -> Record:
     Raises:
         StoreError: there is no such thing, or it says nothing of how it was made; says which.
     """
-    path = Path(name).expanduser()
     try:
+        path = Path(name).expanduser()
         if path.is_dir():
             if found := _find_manifest_file(path):
                 return _of_manifest(found, name, project)
@@ -52,7 +52,7 @@ def find_record(name: str, project: Project) -> Record:
         return _find_in_store(name, path, project)
     except OSError as error:
         raise StoreError(f"{escaped(name)}: cannot be read: {reason_of(error)}.") from error
-    except ValueError as error:  # a NUL character in the name
+    except (ValueError, RuntimeError) as error:  # a NUL character, or the home folder of nobody
         raise StoreError(f"{escaped(name)}: is no name of a file: {error}.") from error
 
 

@@ -67,3 +67,10 @@ def test_bash_completes_commands_stages_and_videos(tmp_path: Path, hardcode: lis
     assert complete(root, hardcode, "doit", "clean", "ex") == ["export"]
     (node,) = complete(root, hardcode, "doit", "export:")
     assert node.startswith("export:")
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", ["inspect", "from"])
+def test_bash_completes_files_after_a_command_that_takes_one(tmp_path: Path, command: str):
+    root = copy_project(tmp_path)
+    assert complete(root, [], "doit", command, "do") == ["dodo.py"]

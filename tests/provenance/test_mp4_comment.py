@@ -97,7 +97,7 @@ def test_the_rest_of_a_file_is_not_read(tmp_path: Path):
         (box(b"ftyp") + struct.pack(">I4s", 100, b"moov"), "it was cut, or is no whole mp4 file"),
         (box(b"ftyp") + struct.pack(">I4s", 1, b"moov"), "it was cut, or is no whole mp4 file"),
         (box(b"free") * 100_001, "it has more than 100000 boxes"),
-        (movie(box(b"\xa9cmt", box(b"data", bytes((64 << 20) + 9)))), "its comment has more than 64 MiB"),
+        (movie(box(b"\xa9cmt", box(b"data", bytes((16 << 20) + 9)))), "its comment has more than 16 MiB"),
     ],
 )
 def test_what_is_no_whole_file_is_an_error(content: bytes, message: str):

@@ -77,7 +77,8 @@ def test_weights_that_another_video_of_the_project_names_are_advised(made: Path,
 def test_weights_that_are_nowhere_are_to_be_named(made: Path, empty: Path, tmp_path: Path):
     record = record_of(made, model_checkpoint=str(change_vae(tmp_path / "far away")))
     assert advice(empty, record) == (
-        f"  Say where its weights are: `model.checkpoint=FOLDER`, or `model.components.NAME=FOLDER`.{END}"
+        "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
+        f"{END}"
     )
 
 

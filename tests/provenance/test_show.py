@@ -95,3 +95,11 @@ def test_a_run_of_another_form_says_nothing():
     (stage,) = to_json(record_of(made), lambda _: None)["stages"]
     assert (stage["versions"], stage["host"], stage["started"], stage["device"]) == (None, None, None, None)
     assert "made" not in to_text(record_of(made), lambda _: None)
+
+
+def test_a_prompt_of_5000_characters_is_shown_whole_and_one_that_fills_the_screen_for_minutes_is_cut():
+    for length, is_whole in ((5000, True), (1_000_000, False)):
+        prompt = "猫" * length
+        text = to_text(record_of(Made("encode", KEY, {"prompt": prompt}, {})), lambda _: None)
+        assert (f"prompt: {prompt}\n" in text, f'  prompt  "{prompt}"\n' in text) == (is_whole, is_whole)
+        assert len(text) < 50_000

@@ -268,3 +268,13 @@ def test_a_name_that_no_file_can_have_is_an_error(empty: Project):
     assert refusal("a\0b", empty) == (
         r"a\x00b: no such file, artifact or video that has been made. `doit list --all` names the present ones."
     )
+    assert refusal("~nobody-of-this-name/a.mp4", empty) == (
+        "~nobody-of-this-name/a.mp4: is no name of a file: Could not determine home directory."
+    )
+
+
+def test_a_name_that_is_no_text_is_shown_without_harm(tmp_path: Path, video: Path, empty: Project):
+    file = f"{tmp_path}/\udcff.mp4"
+    shutil.copy(video, file)
+    assert stages_of(find_record(file, empty)) == ALL
+    assert refusal(f"{file}x", empty).startswith(rf"{tmp_path}/\udcff.mp4x: no such file")
