@@ -75,8 +75,8 @@ class Resolver:
                     how = f"add `{found}`" if found else f"leave out `{shlex.join(typed)}`"
                     return escaped(f"  The weights that made it are here: {how}. {ANYWAY}")
         return (
-            "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`. "
-            f"{ANYWAY}"
+            "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
+            f" {ANYWAY}"
         )
 
     def save(self) -> None:

@@ -53,7 +53,7 @@ def find_record(name: str, project: Project) -> Record:
     except OSError as error:
         raise StoreError(f"{escaped(name)}: cannot be read: {reason_of(error)}.") from error
     except (ValueError, RuntimeError) as error:  # a NUL character, or the home folder of nobody
-        raise StoreError(f"{escaped(name)}: is no name of a file: {error}.") from error
+        raise StoreError(f"{escaped(name)}: is no name of a file: {str(error).rstrip('.')}.") from error
 
 
 def _find_manifest_file(folder: Path) -> Path | None:

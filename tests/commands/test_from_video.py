@@ -91,6 +91,19 @@ def test_code_of_which_a_file_says_nothing_is_said_not_to_be_compared(
     assert (root / "params/videos/old.toml").is_file()
 
 
+def test_metadata_that_were_edited_are_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    line = line_of(build_project(tmp_path / "made")).replace('"seed":42', '"seed":43')
+    file = write_mp4(tmp_path / "night.mp4", line)
+    assert run_command("from", str(file)) == 1
+    assert capsys.readouterr().err == (
+        f"ParamsError: {file}: was not made by what is here:\n"
+        "  the key of denoise does not follow from what is said of it: the metadata was edited, or is of a project with "
+        "other stages\n"
+        "  `--anyway` goes on with what is here.\n"
+    )
+    assert not (root / "params/videos").exists()
+
+
 def test_a_video_cannot_be_limited(root: Path, video: Path, capsys: pytest.CaptureFixture[str]):
     assert run_command("from", str(video), "video=demo") == 1
     assert capsys.readouterr().err == ("ParamsError: doit from: video=demo: writes one video. `--as NAME` names it.\n")
