@@ -90,10 +90,10 @@ doit from night.mp4 model.checkpoint=~/models/hunyuanvideo
 
 
 def _describe(remake: Remake) -> str:
-    if not remake.others:
-        return f"The same keys: {', '.join(remake.same)}."
-    same = f"the same keys: {', '.join(remake.same)}; " if remake.same else ""
-    return f"{same}other keys: {', '.join(remake.others)}.".capitalize()
+    same, others = ", ".join(remake.same), ", ".join(remake.others)
+    if same and others:
+        return f"The same keys: {same}; other keys: {others}."
+    return f"The same keys: {same}." if same else f"Other keys: {others}."
 
 
 def _next_step(remake: Remake, project: Project) -> str:

@@ -25,28 +25,21 @@ def trace(manifest: Manifest, stores: Sequence[Store]) -> tuple[list[Made], list
     """An artifact and all that it was made from, as far as stores have their manifests, and what they lack.
 
     Where an artifact has been made again since, with other bytes, its parameters and components are those of its key
-    all the same; code and run are then not known.
+    all the same; by which code, and from what bytes of those before it, is then not known.
     """
-    made: dict[ArtifactId, Made] = {manifest.node.artifact: Made.of(manifest, _read_run(manifest, stores))}
+    made: dict[ArtifactId, Made] = {}
     missing: dict[ArtifactId, None] = {}
-    waiting = [manifest]
+    waiting = [(manifest, True)]  # whether the manifest is of the very bytes that were read
     while waiting:
-        child = waiting.pop()
+        child, is_same = waiting.pop()
+        made[child.node.artifact] = _describe(child, stores) if is_same else _describe_key(child)
         for stage, entry in child.inputs.items():
             artifact = ArtifactId(stage, entry.key)
-            if artifact in made or artifact in missing:
-                continue
             parent = find_manifest(artifact, stores, entry.digest)
             if parent is None:
                 missing[artifact] = None
-                continue
-            waiting.append(parent)
-            is_same = parent.digest == entry.digest
-            made[artifact] = (
-                Made.of(parent, _read_run(parent, stores))
-                if is_same
-                else Made(stage, parent.key, parent.parameters, parent.components)
-            )
+            elif artifact not in made:
+                waiting.append((parent, is_same and parent.digest == entry.digest))
     return [*made.values()], [*missing]
 
 
@@ -69,6 +62,15 @@ def find_by_content(path: Path, size_bytes: int, store: Store) -> Manifest | Non
     alike = [manifest for manifest in manifests if manifest.size_bytes == size_bytes]
     digest = digest_file(path) if alike else None
     return next((manifest for manifest in alike if manifest.digest == digest), None)
+
+
+def _describe(manifest: Manifest, stores: Sequence[Store]) -> Made:
+    return Made.of(manifest, _read_run(manifest, stores))
+
+
+def _describe_key(manifest: Manifest) -> Made:
+    """What follows from the key alone, whatever bytes were made."""
+    return Made(manifest.stage, manifest.key, manifest.parameters, manifest.components)
 
 
 def _read_manifest(store: Store, artifact: ArtifactId) -> Manifest | None:

@@ -111,7 +111,7 @@ def plan_remake(
     differences = weights + _list_other_differences(record, base, project)
     if differences and not anyway:
         advice = resolver.advise(record, where) if weights else f"  {ANYWAY}"
-        raise _refuse(record, "was not made by what is here", differences, advice)
+        raise _refuse(record, "what made it differs from what is here", differences, advice)
     final = resolver.resolve(overrides)
     resolver.save()
     tables_of_file = leave_out_defaults(final.video)

@@ -29,3 +29,11 @@ def test_not_one_thing_is_an_error(command: list[str], number: int, capsys: pyte
         f"ParamsError: doit {command[0]}: takes one file, artifact or video, and not {number}. "
         f"`doit help {command[0]}` says more.\n"
     )
+
+
+def test_a_parameter_without_a_value_behind_a_file_is_named(root: Path, capsys: pytest.CaptureFixture[str]):
+    write_mp4(root / "clip.webm", line_of(root))
+    assert run_command("from", "clip.webm", "denoise.seed") == 1
+    assert capsys.readouterr().err == (
+        "denoise.seed: a parameter without a value. Write `denoise.seed=VALUE`, without spaces around `=`.\n"
+    )

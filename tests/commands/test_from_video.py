@@ -96,9 +96,9 @@ def test_metadata_that_were_edited_are_refused(root: Path, tmp_path: Path, capsy
     file = write_mp4(tmp_path / "night.mp4", line)
     assert run_command("from", str(file)) == 1
     assert capsys.readouterr().err == (
-        f"ParamsError: {file}: was not made by what is here:\n"
-        "  the key of denoise does not follow from what is said of it: the metadata was edited, or is of a project with "
-        "other stages\n"
+        f"ParamsError: {file}: what made it differs from what is here:\n"
+        "  the key of denoise does not follow from what is said of it: the metadata was edited, or is of a project "
+        "with other stages\n"
         "  `--anyway` goes on with what is here.\n"
     )
     assert not (root / "params/videos").exists()
@@ -177,7 +177,7 @@ def test_with_a_changed_vae_it_is_refused_by_name(exported: Path, tmp_path: Path
     result = run_doit(root, "from", str(file), "--as", "again")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        f"ParamsError: {file}: was not made by what is here:\n"
+        f"ParamsError: {file}: what made it differs from what is here:\n"
         f'  decode: vae: the video was made with {before}, model.checkpoint = "changed" is {now}\n'
         "  The weights that made it are here: add `model.checkpoint=builtin:shapes`. `--anyway` goes on with what is "
         "here.\n"

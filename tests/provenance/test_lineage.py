@@ -59,6 +59,18 @@ def test_of_what_was_made_again_with_other_bytes_code_and_run_are_not_known(tmp_
     assert (made.key, made.code, made.run) == (encode.key, None, None)
 
 
+def test_nor_are_they_of_what_that_was_made_from(tmp_path: Path):
+    store, _ = published(tmp_path)
+    encode, denoise = build_chain()
+    decode = build_node("decode", inputs={"denoise": denoise.key})
+    manifest = publish(store, decode).manifest
+    store.forget(denoise.artifact)
+    publish(store, denoise, b"others", Digest("d" * 32))
+    made = by_stage(trace(manifest, [store])[0])
+    assert {stage: each.code for stage, each in made.items()} == {"decode": CODE, "denoise": None, "encode": None}
+    assert made["encode"].key == encode.key
+
+
 @pytest.mark.parametrize("state", ["forgotten", "collected", "damaged run.json"])
 def test_what_is_left_of_an_artifact_says_what_made_it(tmp_path: Path, state: str):
     store, manifest = published(tmp_path)

@@ -145,7 +145,7 @@ def test_another_vae_is_refused_by_name(made: Path, empty: Project):
     before, now = vae_of(made), vae_of(made, model_checkpoint=str(empty.root / "changed"))
     assert before != now
     assert refusal(record_of(made), empty) == (
-        "night.mp4: was not made by what is here:\n"
+        "night.mp4: what made it differs from what is here:\n"
         f'  decode: vae: the video was made with {before}, model.checkpoint = "changed" is {now}\n'
         "  The weights that made it are here: add `model.checkpoint=builtin:shapes`. `--anyway` goes on with what is "
         "here."
@@ -190,7 +190,7 @@ def test_other_code_is_refused_by_its_stage(made: Path, empty: Project):
     build, before = load(made), Digest("c" * 32)
     here = code_of(build, build.graph.videos["demo"]["denoise"])
     assert refusal(record_from(line_of(made, codes={"denoise": before})), empty) == (
-        "night.mp4: was not made by what is here:\n"
+        "night.mp4: what made it differs from what is here:\n"
         f"  denoise: code: the video was made with {before}, and the code here is {here}\n"
         "  `--anyway` goes on with what is here."
     )
@@ -268,7 +268,7 @@ def test_another_file_from_elsewhere_is_refused(made: Path, empty: Project, late
     other = latents.with_name("other")
     other.write_bytes(b"other bytes")
     assert re.fullmatch(
-        r"night\.mp4: was not made by what is here:\n"
+        r"night\.mp4: what made it differs from what is here:\n"
         rf"  denoise: from_file: the video was made with \w{{32}}, and {re.escape(str(other))} is \w{{32}}\n"
         r"  `--anyway` goes on with what is here\.",
         refusal(record, empty, denoise__from_file=str(other)),
