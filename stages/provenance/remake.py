@@ -111,6 +111,7 @@ def plan_remake(
     differences = weights + _list_other_differences(record, base, project)
     if differences and not anyway:
         advice = resolver.advise(record, where) if weights else f"  {ANYWAY}"
+        resolver.save()
         raise _refuse(record, "what made it differs from what is here", differences, advice)
     final = resolver.resolve(overrides)
     resolver.save()
@@ -139,7 +140,7 @@ def write_video_file(remake: Remake, project: Project) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with new.open("x", encoding="utf-8", newline="") as file:
             file.write(remake.text)
-        os.link(new, path)  # unlike a rename, it replaces nothing
+        _put_in_place(new, path, remake.text)
     except OSError as error:
         if os.path.lexists(path):
             raise StoreError(
@@ -150,6 +151,17 @@ def write_video_file(remake: Remake, project: Project) -> Path:
         with suppress(OSError):
             new.unlink()
     return path
+
+
+def _put_in_place(new: Path, path: Path, text: str) -> None:
+    """Give a file its name, unless something has it. Raises OSError."""
+    try:
+        os.link(new, path)  # unlike a rename, it replaces nothing
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
 
 
 def _list_other_differences(record: Record, base: Resolved, project: Project) -> list[str]:

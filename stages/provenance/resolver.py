@@ -85,11 +85,13 @@ class Resolver:
 
     def _checkpoints(self) -> Iterator[Mapping[str, str]]:
         """Tables [model], other than the project's own, that videos of it may have, and the built-in checkpoints."""
+        seen = set[tuple[tuple[str, str], ...]]()  # thousands of videos can name the same
         for path in sorted((self._project.root / VIDEO_FILES).glob("[!.]*.toml")):
             with suppress(OSError, ValueError, AttributeError):  # such a file is a fault of its own video
                 table = parse_toml(read_toml_text(path)).get(_MODEL, {})
                 flat = {name: value for name, value in table.items() if isinstance(value, str) and value}
                 flat |= {f"components.{name}": str(value) for name, value in table.get("components", {}).items()}
-                if flat:
+                if flat and (items := tuple(sorted(flat.items()))) not in seen:
+                    seen.add(items)
                     yield flat
         yield from ({"checkpoint": name} for name in list_builtin())

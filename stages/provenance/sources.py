@@ -65,7 +65,9 @@ def _find_in_store(name: str, path: Path, project: Project) -> Record:
     known = [artifact for _, artifact in list_artifacts(project.store.root)]
     found = [each for each in known if each.key.startswith(key) and (not colon or each.stage == stage)]
     if len(key) >= _MIN_KEY and len(found) > 1:
-        raise StoreError(f"{name}: means {len(found)} artifacts: {', '.join(sorted(each.title for each in found))}.")
+        raise StoreError(
+            f"{escaped(name)}: means {len(found)} artifacts: {', '.join(sorted(each.title for each in found))}."
+        )
     if len(key) >= _MIN_KEY and found:
         return _of_artifact(found[0], name, project)
     folder = project.store.root / VIDEOS
@@ -82,7 +84,9 @@ def _find_in_store(name: str, path: Path, project: Project) -> Record:
 
 
 def _of_artifact(artifact: ArtifactId, name: str, project: Project) -> Record:
-    manifest = project.store.present_manifest(artifact)
+    manifest = find_manifest(artifact, [project.store])
+    if manifest is None:
+        raise StoreError(f"{escaped(name)}: {project.store.folder(artifact)} has no {MANIFEST} that can be read.")
     return _of_lineage(manifest, name, [project.store], project)
 
 

@@ -1,6 +1,8 @@
 """The video file that makes something again."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import tomllib
@@ -319,6 +321,27 @@ def test_no_file_is_overwritten(made: Path, empty: Project, make: Callable[[Path
     assert str(caught.value) == f"{file}: is there by now, and nothing is overwritten. Choose a name: `--as NAME`."
     assert file.lstat() == before
     assert [path.name for path in file.parent.iterdir()] == ["night.toml"]
+
+
+def refuse_link(_source: Path, _target: Path) -> None:
+    """What a file system without links answers."""
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_file_system_without_links_will_do(made: Path, empty: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "link", refuse_link)
+    remake = plan(record_of(made), empty)
+    path = write_video_file(remake, empty)
+    assert path.read_text(encoding="utf-8") == remake.text
+    with pytest.raises(StoreError, match="is there by now, and nothing is overwritten"):
+        write_video_file(remake, empty)
+    assert [each.name for each in path.parent.iterdir()] == ["night.toml"]
+
+
+def test_digests_that_were_read_are_kept_also_where_it_is_refused(made: Path, empty: Project):
+    change_vae(empty.root / "changed")
+    refusal(record_of(made), empty, model__checkpoint="changed")
+    assert "changed/vae" in (empty.store.root / ".stat-cache.json").read_text()
 
 
 def test_a_file_that_cannot_be_written_is_an_error(made: Path, empty: Project):

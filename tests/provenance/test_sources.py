@@ -173,6 +173,15 @@ def test_a_key_that_means_several_is_an_error(tmp_path: Path):
     )
 
 
+def test_an_artifact_without_a_manifest_is_an_error(tmp_path: Path):
+    root = build_project(tmp_path / "project")
+    folder = root / "artifacts/encode" / ("a" * 32)
+    folder.mkdir(parents=True)
+    assert refusal("encode:aaaaaaaaaaaa", open_project(root, {})) == (
+        f"encode:aaaaaaaaaaaa: {folder} has no manifest.json that can be read."
+    )
+
+
 def test_a_name_of_nothing_is_an_error_with_the_nearest_there_is(tmp_path: Path, video: Path):
     root = build_project(tmp_path / "project")
     (root / "artifacts/videos").mkdir()
