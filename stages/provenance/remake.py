@@ -25,13 +25,14 @@ from stages.provenance.comparison import (
 )
 from stages.provenance.project import Project
 from stages.provenance.record import Record
-from stages.provenance.resolver import ANYWAY, Resolved, Resolver
+from stages.provenance.resolver import Resolved, Resolver
 from stages.provenance.tables import ReadTables, read_tables
 from stages.request.layers import VIDEO_FILES
 from stages.request.params import RESERVED_NAMES, VIDEO_NAME, VideoParams
 from stages.request.video_file import leave_out_defaults, write_tables
 
 _UNNAMEABLE = re.compile(r"[^a-z0-9_-]+")
+_ANYWAY: Final = "`--anyway` goes on with what is here."
 _MAX_NAME: Final = 64  # characters of a name that is taken from a file
 
 
@@ -104,15 +105,15 @@ def plan_remake(
     try:
         base = resolver.resolve(where)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}\n{resolver.advise(record, where)}") from error
+        raise CheckpointError(f"{error}\n  {resolver.advise(record, where)}") from error
     if faults := _list_unsettable(tables, base.video.params):
         raise _refuse(record, "cannot be made again here", faults)
     weights = list_weight_differences(record, base.nodes, base.video.params.model)
     differences = weights + _list_other_differences(record, base, project)
     if differences and not anyway:
-        advice = resolver.advise(record, where) if weights else f"  {ANYWAY}"
+        advice = [resolver.advise(record, where)] if weights else []
         resolver.save()
-        raise _refuse(record, "what made it differs from what is here", differences, advice)
+        raise _refuse(record, "what made it differs from what is here", differences, " ".join([*advice, _ANYWAY]))
     final = resolver.resolve(overrides)
     resolver.save()
     tables_of_file = leave_out_defaults(final.video)
@@ -194,4 +195,4 @@ def _explain(differences: Sequence[str]) -> list[str]:
 
 def _refuse(record: Record, what: str, lines: Sequence[str], advice: str = "") -> ParamsError:
     text = "\n  ".join(escaped(line) for line in lines)
-    return ParamsError(f"{escaped(record.name)}: {what}:\n  {text}" + (f"\n{advice}" if advice else ""))
+    return ParamsError(f"{escaped(record.name)}: {what}:\n  {text}" + (f"\n  {advice}" if advice else ""))

@@ -23,7 +23,6 @@ from stages.request.params import NewVideo, Params, check_new_video
 from stages.request.tables import MachineParams
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
-ANYWAY: Final = "`--anyway` goes on with what is here."
 _MODEL: Final = "model"
 
 
@@ -73,10 +72,9 @@ class Resolver:
                 if not list_weight_differences(record, resolved.nodes, resolved.video.params.model):
                     found = shlex.join(f"{name}={value}" for name, value in overrides.items())
                     how = f"add `{found}`" if found else f"leave out `{shlex.join(typed)}`"
-                    return escaped(f"  The weights that made it are here: {how}. {ANYWAY}")
+                    return escaped(f"The weights that made it are here: {how}.")
         return (
-            "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
-            f" {ANYWAY}"
+            "Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
         )
 
     def save(self) -> None:

@@ -20,7 +20,7 @@ from stages.pipeline.toml_text import parse_toml
 from stages.request.params import load_params
 from tests.project import PROJECT, copy_params
 
-READERS = ("toml", "json", "manifest", "header", "index", "listing")
+READERS = ("toml", "json", "manifest", "header", "mp4", "line", "index", "listing")
 _SECONDS = 60
 
 EXAMPLES = settings(derandomize=True, deadline=None, max_examples=300)

@@ -184,7 +184,7 @@ def test_a_checkpoint_that_is_not_there_is_an_error_with_what_would_do(made: Pat
     assert str(caught.value) == (
         "model.checkpoint = 'gone': no such folder, and not a hub id (owner/name). Correct the path on the command "
         "line.\n"
-        "  The weights that made it are here: leave out `model.checkpoint=gone`. `--anyway` goes on with what is here."
+        "  The weights that made it are here: leave out `model.checkpoint=gone`."
     )
 
 

@@ -13,7 +13,7 @@ from stages.provenance.tables import read_tables
 from tests.project import SHAPES
 from tests.provenance.videos import build_empty_project, build_project, change_vae, line_of, nodes_of
 
-BEGIN, END = "  The weights that made it are here: ", " `--anyway` goes on with what is here."
+BEGIN = "The weights that made it are here: "
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_a_checkpoint_that_cannot_be_used_is_an_error(made: Path, empty: Path):
 
 
 def test_the_built_in_checkpoint_is_advised_where_it_has_the_weights(made: Path, empty: Path):
-    assert advice(empty, record_of(made)) == f"{BEGIN}add `model.checkpoint=builtin:shapes`.{END}"
+    assert advice(empty, record_of(made)) == f"{BEGIN}add `model.checkpoint=builtin:shapes`."
 
 
 def test_where_others_were_named_the_project_s_own_are_advised(made: Path, empty: Path):
     assert advice(empty, record_of(made), model__checkpoint="my others") == (
-        f"{BEGIN}leave out `'model.checkpoint=my others'`.{END}"
+        f"{BEGIN}leave out `'model.checkpoint=my others'`."
     )
 
 
@@ -70,15 +70,14 @@ def test_weights_that_another_video_of_the_project_names_are_advised(made: Path,
     (empty / "params/videos/odd.toml").write_text("model = 7\n")
     (empty / "params/videos/other.toml").write_text('[model.components]\nvae = "my vae"\n')
     assert advice(empty, record_of(made, model_checkpoint=str(folder))) == (
-        f"{BEGIN}add `'model.components.vae=my vae'`.{END}"
+        f"{BEGIN}add `'model.components.vae=my vae'`."
     )
 
 
 def test_weights_that_are_nowhere_are_to_be_named(made: Path, empty: Path, tmp_path: Path):
     record = record_of(made, model_checkpoint=str(change_vae(tmp_path / "far away")))
     assert advice(empty, record) == (
-        "  Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
-        f"{END}"
+        "Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
     )
 
 

@@ -158,6 +158,10 @@ def test_a_video_that_has_been_made_is_known_by_its_name(tmp_path: Path, video: 
     assert (record.name, stages_of(record)) == ("artifacts/videos/night.mp4", ALL)
 
 
+def test_a_video_that_has_not_been_made_yet_is_said_to_be_so(made: Path):
+    assert refusal("demo", open_project(made, {})) == "demo: has not been made yet. `doit demo` makes it."
+
+
 def test_the_metadata_of_a_video_can_be_in_a_file_of_its_own(tmp_path: Path, made: Path, empty: Project):
     (tmp_path / "video.json").write_text(f"\n {line_of(made)}")
     record = find_record(str(tmp_path / "video.json"), empty)
