@@ -25,7 +25,7 @@ from stages.provenance.comparison import (
 )
 from stages.provenance.project import Project
 from stages.provenance.record import Record
-from stages.provenance.resolver import Resolved, Resolver
+from stages.provenance.resolver import Resolver
 from stages.provenance.tables import ReadTables, read_tables
 from stages.request.layers import VIDEO_FILES
 from stages.request.params import RESERVED_NAMES, VIDEO_NAME, VideoParams
@@ -100,22 +100,12 @@ def plan_remake(
     faults = [*tables.faults, *(line for place, line in tables.ask_for_files() if place not in overrides)]
     if faults:
         raise _refuse(record, "cannot be made again here", faults)
-    where = {dotted: text for dotted, text in overrides.items() if dotted.startswith("model.") or dotted in places}
     resolver = Resolver(project, name, tables.values)
-    try:
-        base = resolver.resolve(where)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}\n  {resolver.advise(record, where)}") from error
-    if faults := _list_unsettable(tables, base.video.params):
-        raise _refuse(record, "cannot be made again here", faults)
-    weights = list_weight_differences(record, base.nodes, base.video.params.model)
-    differences = weights + _list_other_differences(record, base, project)
+    where = {dotted: text for dotted, text in overrides.items() if dotted.startswith("model.") or dotted in places}
+    differences, advice = _compare(record, tables, resolver, where, project)
     if differences and not anyway:
-        advice = [resolver.advise(record, where)] if weights else []
-        resolver.save()
-        raise _refuse(record, "what made it differs from what is here", differences, " ".join([*advice, _ANYWAY]))
+        raise _refuse(record, "what made it differs from what is here", differences, f"{advice}{_ANYWAY}")
     final = resolver.resolve(overrides)
-    resolver.save()
     tables_of_file = leave_out_defaults(final.video)
     assert resolver.resolve({}, tables_of_file).nodes == final.nodes, "what is left out is what the defaults say"
     same = [made.stage for made in record.made if made.stage in final.nodes and final.nodes[made.stage].key == made.key]
@@ -165,15 +155,28 @@ def _put_in_place(new: Path, path: Path, text: str) -> None:
             file.write(text)
 
 
-def _list_other_differences(record: Record, base: Resolved, project: Project) -> list[str]:
-    """What differs besides weights; keys are named only where nothing else says why they are others."""
+def _compare(
+    record: Record, tables: ReadTables, resolver: Resolver, where: Mapping[str, str], project: Project
+) -> tuple[list[str], str]:
+    """What differs between what made a record and what would make it here, and how to have the same weights.
+
+    `where` are the overrides that say where weights and files are here. Keys are named only where nothing else differs.
+    """
+    try:
+        base = resolver.resolve(where)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}\n  {resolver.advise(record, where)}") from error
+    if faults := _list_unsettable(tables, base.video.params):
+        raise _refuse(record, "cannot be made again here", faults)
+    weights = list_weight_differences(record, base.nodes, base.video.params.model)
     lines = [
         *record.notes,
+        *weights,
         *list_file_differences(record, base.nodes, base.video.params),
         *list_code_differences(record, CodeHere(project).of),
     ]
-    is_explained = lines or list_weight_differences(record, base.nodes, base.video.params.model)
-    return lines if is_explained else list_key_differences(record, base.nodes)
+    advice = f"{resolver.advise(record, where)} " if weights else ""
+    return lines or list_key_differences(record, base.nodes), advice
 
 
 def _list_unsettable(tables: ReadTables, video: VideoParams) -> list[str]:

@@ -54,6 +54,7 @@ class Resolver:
         )
         params = Params({self._name: video.params}, MachineParams(), typed={*overrides})
         graph = build_graph(params, project.root, self._cache, project.pipeline)
+        self._cache.save()  # digests of files that were read, whatever becomes of this
         if self._name in graph.faults:
             raise graph.faults[self._name]
         return Resolved(video, graph.videos[self._name])
@@ -76,10 +77,6 @@ class Resolver:
         return (
             "Say where its weights are: `model.checkpoint=...`, a folder or a hub id, or `model.components.NAME=...`."
         )
-
-    def save(self) -> None:
-        """Keep the digests of files that were read, for the run that follows."""
-        self._cache.save()
 
     def _checkpoints(self) -> Iterator[Mapping[str, str]]:
         """Tables [model], other than the project's own, that videos of it may have, and the built-in checkpoints."""
