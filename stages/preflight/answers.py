@@ -18,8 +18,8 @@ from stages.machine.regular_files import reason_of
 from stages.pipeline.decode import DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.preflight.questions import Question
-from stages.request.params import VideoParams
 from stages.request.tables import MachineParams
+from stages.request.video_params import VideoParams
 from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.store.usage import record_use

@@ -28,8 +28,8 @@ from stages.pipeline.decode import NATIVE, DecodeParams
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.encode import EncodeParams
 from stages.pipeline.stage import ACCELERATOR, Program
-from stages.request.params import VideoParams
 from stages.request.tables import MachineParams
+from stages.request.video_params import VideoParams
 from stages.store.layout import ANSWERS
 from stages.tensors.header import count_nonzero, read_header
 

@@ -17,8 +17,9 @@ from stages.pipeline.stages import read_pipeline
 from stages.preflight.answers import Alternative, Change, Row, propose, read_answer
 from stages.preflight.questions import FIGURES, PROGRAM, Question, TargetParameters, ask, describe_target
 from stages.request.names import near
-from stages.request.params import Params, VideoParams, load_params
+from stages.request.params import Params, load_params
 from stages.request.tables import MachineParams
+from stages.request.video_params import VideoParams
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
 from stages.run.runner import Runner

@@ -16,8 +16,9 @@ from stages.models.checkpoint import Checkpoint, component_identity, list_compon
 from stages.models.outcomes import remember_outcomes
 from stages.models.wording import name_some
 from stages.pipeline.stages import Pipeline
-from stages.request.params import Params, VideoParams
+from stages.request.params import Params
 from stages.request.tables import ModelParams
+from stages.request.video_params import VideoParams
 from stages.store.stat_cache import StatCache
 
 

@@ -8,12 +8,10 @@ their defaults and rules are in stages/pipeline and tables.py; how files are lay
 import os
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from stages.errors import ParamsError
-from stages.keys import FROM_FILE, JsonValue
 from stages.machine.printable import escaped
 from stages.pipeline.rules import Table
 from stages.pipeline.stages import COMMAND_NAMES, Pipeline
@@ -33,50 +31,13 @@ from stages.request.layers import (
     value_from_text,
 )
 from stages.request.names import near
-from stages.request.tables import MachineParams, ModelParams, model_table
+from stages.request.tables import MachineParams, model_table
+from stages.request.video_params import VideoChecker, VideoParams
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Names that are taken on the command line, besides those of the stages.
 RESERVED_NAMES = COMMAND_NAMES | {"video"}
 _LIMIT_VIDEO = "video"  # `video=<name>` on the command line limits the overrides to one video
-
-_T = TypeVar("_T", bound=Table)
-
-
-@dataclass(frozen=True)
-class VideoParams:
-    """All that makes one video.
-
-    Attributes:
-        model: which weights.
-        stages: the table of each stage, by its name.
-    """
-
-    model: ModelParams
-    stages: Mapping[str, Table]
-
-    def table(self, kind: type[_T]) -> _T:
-        """The table of this kind.
-
-        Raises:
-            ParamsError: the project has no stage with such a table.
-        """
-        for table in self.stages.values():
-            if isinstance(table, kind):
-                return table
-        raise ParamsError(f"no stage of this project has the parameters that are asked for here ({kind.__name__}).")
-
-    def of_stage(self, stage: str) -> Mapping[str, JsonValue]:
-        """The parameters by which one stage computes, as plain values; not those that have no effect."""
-        return self.stages[stage].key_parameters()
-
-    def file_of_stage(self, stage: str) -> Path | None:
-        """The file from elsewhere that takes the place of one stage's result, if there is one."""
-        return self.stages[stage].file()
-
-    def with_changes(self, stage: str, **values: JsonValue) -> "VideoParams":
-        """The same with other values, which are not checked, in one stage's table."""
-        return replace(self, stages={**self.stages, stage: self.stages[stage].model_copy(update=values)})
 
 
 @dataclass(frozen=True)
@@ -132,7 +93,7 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) ->
     for table, model in video_tables.items():
         validate(table, defaults[table], model, faults)
     videos = {}
-    checked = _Checked(video_tables, faults)
+    checked = VideoChecker(video_tables, faults)
     for name, file in files.items():
         layers = [defaults, file.tables, {} if limit in files and limit != name else typed]
         merged = merge(layers, video_tables)
@@ -261,42 +222,6 @@ def _find_fault_of_name(stem: str, tables: Mapping[str, type[Table]]) -> str | N
     if stem in RESERVED_NAMES | (tables.keys() - {"model"}):
         return f"`{stem}` is the name of a stage or a command. Rename the file."
     return None
-
-
-class _Checked:
-    """Checks the tables of videos. Those of one content are checked once, and are one object."""
-
-    def __init__(self, models: Mapping[str, type[Table]], faults: Faults) -> None:
-        self._models = models
-        self._faults = faults
-        self._known: dict[str, Table] = {}  # without a fault, by what their values print as: 1 is not 1.0, nor true
-
-    def video(self, name: str, file: VideoFile, tables: Tables, *, unread: Set[str]) -> VideoParams | None:
-        """One video's parameters, or None with its faults added; nothing is missing in tables that are `unread`."""
-        if any(FROM_FILE in values and values[FROM_FILE].value for values in tables.values()) and "encode" in tables:
-            tables["encode"].setdefault("prompt", Value("", "nowhere"))  # none is read
-        checked = {
-            table: self._table(table, tables[table], name, None if table in unread else file.where)
-            for table in self._models
-        }
-        found = {table: values for table, values in checked.items() if values is not None}
-        if len(found) < len(self._models):
-            return None
-        model = found.pop("model")
-        assert isinstance(model, ModelParams)
-        return VideoParams(model, found)
-
-    def _table(self, table: str, values: Mapping[str, Value], video: str, file: str | None) -> Table | None:
-        try:
-            text = f"{table} {[(name, found.value) for name, found in values.items()]}"
-        except ValueError:  # a number of thousands of digits, which no parameter takes
-            text = ""
-        known = self._known.get(text) or validate(
-            table, values, self._models[table], self._faults, video=video, file=file
-        )
-        if known is not None and text:
-            self._known[text] = known
-        return known
 
 
 def read_overrides(words: Iterable[str]) -> dict[str, str]:
