@@ -1,5 +1,6 @@
 """Tasks of the build, for doit: a subtask per node, a group per stage, a task per video."""
 
+import itertools
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from stages.commands.invocation import as_task_action, current_invocation, exit_
 from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
 from stages.keys import Node
+from stages.request.sweep import describe_values
 from stages.run.answers import Fault
 from stages.run.loading import load_build
 
@@ -20,6 +22,7 @@ with exit_on_error():
         INVOCATION.overrides,
         is_read_only=INVOCATION.is_read_only,
         only_shows=INVOCATION.only_shows,
+        is_draft=INVOCATION.is_draft,
     )
 
 
@@ -34,7 +37,7 @@ def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str]
         Of videos that cannot be made, the reasons; and the names that are left without them.
     """
     DEMAND.select(names, typed)
-    faults, left = BUILD.check(names, DEMAND)
+    faults, left = BUILD.check(names, DEMAND, INVOCATION.say)
     AHEAD.select(left)
     return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
@@ -138,13 +141,16 @@ def task_stage() -> Iterator[dict[str, Any]]:
 
 
 def task_video() -> Iterator[dict[str, Any]]:
-    """the link in artifacts/videos/ to each video, or why there is none"""
+    """the link in artifacts/videos/ to each video, or why there is none; and the videos of each sweep"""
     link = as_task_action(BUILD.links.point_to)
+    differences = {
+        name: describe_values(values) for sweep in BUILD.graph.sweeps.values() for name, values in sweep.items()
+    }
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[BUILD.pipeline.last.name]
         yield {
             "basename": name,
-            "doc": f"the video of params/videos/{name}.toml",
+            "doc": differences.get(name, f"the video of params/videos/{name}.toml"),
             "task_dep": [node.title],
             "actions": [(link, [name, node.artifact])],
             "uptodate": [BUILD.freshness.of_link(name)],
@@ -161,3 +167,17 @@ def task_video() -> Iterator[dict[str, Any]]:
             "clean": [(refuse, [error])],
             "meta": {"fault": str(fault), "videos": (name,)},
         }
+    yield from itertools.starmap(_sweep_task, BUILD.graph.sweeps.items())
+
+
+def _sweep_task(name: str, videos: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    parameters = ", ".join(next(iter(videos.values()), ()))
+    what = f"which differ in {parameters}" if videos else "all others of which have files of their own"
+    return {
+        "basename": name,
+        "doc": f"{len(videos):,} videos of params/videos/{name}.toml, {what}",
+        "actions": None,
+        "task_dep": [*videos],
+        "uptodate": [True],
+        "meta": {"sweep": (*videos,), "videos": (*videos,)},
+    }

@@ -8,6 +8,7 @@ from doit.cmd_clean import Clean as DoitClean
 from doit.exceptions import BaseFail
 
 from stages.commands.one_message import OneMessage, refuse_unmatched
+from stages.commands.sweep_names import expand_sweeps
 from stages.commands.work_done import print_work
 
 
@@ -44,7 +45,7 @@ class Clean(OneMessage, DoitClean):  # type: ignore[misc] # doit has no types
 
     def _expand(self, clean_list: Sequence[str]) -> list[str]:
         refuse_unmatched(clean_list, self.task_list)
-        return list(super()._expand(clean_list))
+        return expand_sweeps(super()._expand(clean_list), {task.name: task for task in self.task_list})
 
 
 class _Patient:

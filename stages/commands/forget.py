@@ -9,6 +9,7 @@ from doit.cmd_forget import Forget as DoitForget
 
 from stages.commands.faulty import explain_faults
 from stages.commands.one_message import OneMessage
+from stages.commands.sweep_names import expand_sweeps
 from stages.commands.work_done import print_work
 from stages.store.removal import forget_artifact
 
@@ -27,6 +28,7 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             self.outstream.write("no tasks specified, pass task name, --enable-default or --all\n")
             return 0
         check_tasks_exist(tasks, self.sel_tasks)
+        self.sel_tasks = expand_sweeps(self.sel_tasks, tasks)
         selected = list(tasks_and_deps_iter(tasks, self.sel_tasks, True)) if forget_sub else []
         for name in self.sel_tasks:
             selected += [tasks[name], *subtasks_iter(tasks, tasks[name])]

@@ -9,6 +9,7 @@ from doit.cmd_info import Info as DoitInfo
 
 from stages.commands.faulty import explain_faults, is_faulty
 from stages.commands.one_message import OneMessage
+from stages.commands.sweep_names import is_sweep, videos_of_sweep
 from stages.commands.task_states import ShownStates
 
 _FAILURE = 1
@@ -24,7 +25,7 @@ class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
         tasks = {task.name: task for task in self.task_list}
         check_tasks_exist(tasks, pos_args)
         (task, *others) = [tasks[name] for name in pos_args] or [None]
-        if task is None or others or not (task.has_subtask or is_faulty(task)):
+        if task is None or others or not (task.has_subtask or is_faulty(task) or is_sweep(task)):
             return int(super()._execute(pos_args, hide_status))
         if is_faulty(task):
             self.outstream.write(f"\n{task.name}\n\ncannot be made\n{''.join(explain_faults([task]))}\n")
@@ -34,7 +35,8 @@ class Info(OneMessage, DoitInfo):  # type: ignore[misc] # doit has no types
     def _describe_group(self, tasks: Mapping[str, Any], group: Any, *, hide_status: bool) -> int:
         """Print the tasks of a group, and what would be made before them; the exit code: whether anything would run."""
         self.outstream.write(f"\n{group.name}\n\n{group.doc}\n\ntasks      : \n")
-        members = {task.name: task for task in subtasks_iter(tasks, group)}
+        own = map(tasks.__getitem__, videos_of_sweep(group)) if is_sweep(group) else subtasks_iter(tasks, group)
+        members = {task.name: task for task in own}
         for task in members.values():
             status = "" if hide_status else f": {self.dep_manager.get_status(task, tasks).status}"
             self.outstream.write(f" - {task.name}  {task.doc}{status}\n")

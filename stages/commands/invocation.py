@@ -27,8 +27,10 @@ class Invocation:
             need not be writable when dodo.py is read.
         only_shows: whether the command makes and changes nothing.
         is_always: whether what is fresh is made again.
+        is_draft: whether each video is to be its draft.
         waits: whether to wait for what another process makes, or for an accelerator that it has.
         screen: shows the nodes that run.
+        say: shows a line of text before them.
     """
 
     overrides: Mapping[str, str]
@@ -36,8 +38,10 @@ class Invocation:
     is_read_only: bool = False
     only_shows: bool = False
     is_always: bool = False
+    is_draft: bool = False
     waits: bool = True
     screen: Screen = field(default_factory=LazyScreen)
+    say: Callable[[str], None] = print
 
 
 _NOT_IN_PROJECT = (

@@ -9,6 +9,7 @@ from doit.cmd_list import opt_list_dependencies
 
 from stages.commands.faulty import is_faulty
 from stages.commands.one_message import OneMessage
+from stages.commands.sweep_names import is_sweep, videos_of_sweep
 from stages.commands.task_states import ShownStates
 
 _DEPENDENCIES = {**opt_list_dependencies, "help": "print below each task the tasks that it depends on"}
@@ -31,6 +32,12 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
             print(f"--template {template}: may have {{name}}, {{doc}} and, with --status, {{status}}.", file=sys.stderr)
             return 1
         return super().execute(params, args)
+
+    def _list_filtered(self, tasks: Any, filter_tasks: list[str], include_subtasks: bool) -> list[Any]:
+        """As doit's, and below a sweep its videos."""
+        found = super()._list_filtered(tasks, filter_tasks, include_subtasks)
+        videos = [tasks[name] for task in found if is_sweep(task) for name in videos_of_sweep(task)]
+        return list({task.name: task for task in [*found, *videos]}.values())
 
     def _print_task(self, template: str, task: Any, status: bool, list_deps: bool, tasks: Any) -> None:
         """As doit's, and says what `doit ignore` has ended; of dependencies doit's would print files.

@@ -12,6 +12,7 @@ from doit.cmd_strace import Strace as DoitStrace
 from doit.exceptions import InvalidCommand
 
 from stages.commands.one_message import OneMessage
+from stages.commands.sweep_names import expand_sweeps
 
 _TASKS_AND_PARAMETERS: Final = """
 Tasks and parameters
@@ -60,7 +61,7 @@ class Ignore(OneMessage, DoitIgnore):  # type: ignore[misc] # doit has no types
         check_tasks_exist(tasks, pos_args)
         members = {
             task.name: task
-            for name in pos_args
+            for name in expand_sweeps(pos_args, tasks)
             for task in (subtasks_iter(tasks, tasks[name]) if tasks[name].has_subtask else [tasks[name]])
         }
         for task in members.values():

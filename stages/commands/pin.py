@@ -57,6 +57,7 @@ doit pin denoise:3f9ac1d2e0b4
         if not names:
             raise ParamsError("doit pin: name what to pin: videos, tasks or keys. `doit list --all` names them.")
         pins, inventory = Pins(build.store.root), take_inventory(build.store.root)
+        names = [video for name in names for video in build.graph.sweeps.get(name, (name,))]
         new = [_pin(build, inventory, name, options["note"]) for name in names]
         require_writable(build.store.root)
         added = [(pin, pins.add(pin)) for pin in new]
@@ -88,7 +89,9 @@ is now. `doit pins` lists them.
         if not names:
             raise ParamsError("doit unpin: name what to unpin. `doit pins` lists what is pinned.")
         pins = Pins(build.store.root)
-        found = {pin.artifact: pin for name in names for pin in _find_pins(build, pins.read(), name)}
+        names = [video for name in names for video in build.graph.sweeps.get(name, (name,))]
+        known = pins.read()
+        found = {pin.artifact: pin for name in names for pin in _find_pins(build, known, name)}
         require_writable(build.store.root)
         removed = [pin for pin in found.values() if pins.remove(pin)]
 

@@ -15,6 +15,7 @@ from stages.commands.faulty import is_faulty, mention, set_fault
 from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
 from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
+from stages.commands.sweep_names import expand_sweeps
 from stages.run.screen import LazyScreen, Screen, SilentScreen
 from stages.run.signals import as_interrupts
 
@@ -45,7 +46,7 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
     doc_usage = "[TASK ...] [stage.name=value ...] [video=NAME]"
     doc_description = """\
 Makes what is missing or has changed of the selected tasks (default: all), and of what they are made of. A task is a
-stage, a video or a single artifact; `doit list --all` names them.
+stage, a video, a sweep (all of its videos) or a single artifact; `doit list --all` names them.
 
 `stage.name=value` gives a parameter another value for this run, in all videos or, with `video=NAME`, in one.
 
@@ -71,7 +72,8 @@ doit demo 'encode.prompt=A blue square moves up.'
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
         # as if it only read: where something is to be made, `at_start` asks whether the store can take it
         known = replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
-        return replace(known, waits=not params["no_wait"])
+        say = _say_nothing if is_quiet else known.say
+        return replace(known, waits=not params["no_wait"], say=say)
 
     def execute(self, params: Any, args: list[str]) -> int:
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
@@ -105,7 +107,7 @@ doit demo 'encode.prompt=A blue square moves up.'
         left_out = self.dep_manager.ignored  # before anything runs: it may be that they cannot be read
         control = TaskControl(self.task_list)
         control.process(self.sel_tasks)
-        selected = control.selected_tasks
+        selected = expand_sweeps(control.selected_tasks, control.tasks)
         faulty = [task for task in self.task_list if is_faulty(task)]
         is_all = any(control.tasks[name].has_subtask for name in selected)  # a stage is that of all videos
         asked = [task for task in faulty if is_all or task.name in selected]
@@ -146,6 +148,10 @@ doit demo 'encode.prompt=A blue square moves up.'
             return open_display(self.outstream if is_file else None)
 
         return open_screen
+
+
+def _say_nothing(_text: str) -> None:
+    pass
 
 
 def _refuse(options: dict[str, Any]) -> None:

@@ -96,8 +96,12 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
         """What the command does, with the project's parameters and store; the exit code."""
         raise NotImplementedError
 
+    def read_overrides(self) -> Mapping[str, str]:
+        """Parameters that were typed: text by name. Raises ParamsError: one has no name."""
+        return read_overrides()
+
     def _load(self, names: Sequence[str]) -> Build:
-        name, overrides = self.get_name(), read_overrides()
+        name, overrides = self.get_name(), self.read_overrides()
         if names and not self.takes_names:
             raise ParamsError(
                 f"doit {name}: takes no names, and not {names[0]}. `doit help {name}` says what it takes."

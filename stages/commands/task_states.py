@@ -91,11 +91,11 @@ class ShownStates(TaskStates):
         return status
 
     def find_due(self, task: Any, tasks: Mapping[str, Any]) -> list[Any]:
-        """Of all that a stage or a video depends on, what is neither up to date nor ignored, inputs first.
+        """Of all that a stage, a video or a sweep depends on, what is neither up to date nor ignored, inputs first.
 
         Of a single artifact's task none: its own state says it.
         """
-        if not task.has_subtask and "video" not in (task.meta or {}):
+        if not task.has_subtask and {"video", "sweep"}.isdisjoint(task.meta or {}):
             return []
         found: dict[str, None] = {}
         waiting = [*task.task_dep]

@@ -56,6 +56,17 @@ def explain_misfit(crop: CropSize, *, width: int, height: int) -> str | None:
     return f"must be no larger than the frames, which are {width}x{height}."
 
 
+def half_crop(text: str) -> str:
+    """The crop of frames of half the height and width; "" stays."""
+    size = read_crop(text)
+    return "" if size is None else str(CropSize(_half_side(size.width), _half_side(size.height)))
+
+
+def _half_side(side: int) -> int:
+    """Half of a side in pixels, or a bit less: an even number that every codec takes."""
+    return max(side // 4 * 2, _MIN_SIDE)
+
+
 def _normal_form(value: Any) -> str:
     """One text per size, so that equal crops have equal keys."""
     size = read_crop(value if isinstance(value, str) else type(value).__name__)

@@ -8,7 +8,7 @@ from stages.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, is_valid_
 from stages.pipeline.component import Component
 from stages.pipeline.contracts import EMBEDDINGS, LATENTS
 from stages.pipeline.from_file import FROM_FILE_PROGRAM
-from stages.pipeline.rules import MAX_PIXELS, Dtype, FileFromElsewhere, Table, latent_multiple
+from stages.pipeline.rules import MAX_PIXELS, Drafted, Dtype, FileFromElsewhere, Table, latent_multiple
 from stages.pipeline.stage import ACCELERATOR, Program, Stage
 
 TRANSFORMER: Final = Component("transformer", weights="diffusion_pytorch_model")
@@ -54,6 +54,15 @@ def _no_random_seed(value: Any) -> Any:
     return value
 
 
+def half_side(value: int) -> int:
+    """Half of a height or width in pixels, or the next more that the VAE can make."""
+    return -(-value // (2 * SPATIAL_COMPRESSION)) * SPATIAL_COMPRESSION
+
+
+def _third(value: int) -> int:
+    return -(-value // 3)
+
+
 FrameSide: TypeAlias = Annotated[int, Field(ge=SPATIAL_COMPRESSION, le=MAX_PIXELS), AfterValidator(_frame_side)]
 
 
@@ -64,9 +73,9 @@ class DenoiseParams(Table):
     """
 
     num_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES), AfterValidator(_causal_length)] = 49
-    height: FrameSide = 720
-    width: FrameSide = 1280
-    num_inference_steps: Annotated[int, Field(ge=1, le=_MAX_STEPS)] = 50
+    height: Annotated[FrameSide, Drafted(half_side)] = 720
+    width: Annotated[FrameSide, Drafted(half_side)] = 1280
+    num_inference_steps: Annotated[int, Field(ge=1, le=_MAX_STEPS), Drafted(_third)] = 50
     guidance_scale: Annotated[float, Field(ge=1.0, le=_MAX_FACTOR)] = 6.0
     seed: Annotated[int, Field(ge=0, le=_MAX_SEED), BeforeValidator(_no_random_seed)] = 42
     window_size: Annotated[int, Field(ge=0, le=_MAX_INT32)] = 0

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator
 
 from stages.pipeline.contracts import FRAMES, VIDEO
-from stages.pipeline.crop import Crop
+from stages.pipeline.crop import Crop, half_crop
 from stages.pipeline.frame_rate import FrameRate
-from stages.pipeline.rules import Table
+from stages.pipeline.rules import Drafted, Table
 from stages.pipeline.stage import HOST, Program, Stage
 
 # Best quality and smallest files. H.264 has a 0, too, docs/decisions/0024.
@@ -32,7 +32,7 @@ class ExportParams(Table):
     fps: FrameRate = 24
     codec: Literal["h264", "hevc", "av1", "vp9"] = "h264"
     crf: Annotated[int, AfterValidator(_crf_of_codec)] = 18  # after `codec`, which its rule reads
-    crop: Crop = ""
+    crop: Annotated[Crop, Drafted(half_crop)] = ""
 
 
 STAGE: Final = Stage(

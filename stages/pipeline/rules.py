@@ -6,7 +6,7 @@ docs/decisions/0002-keys.md.
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -39,6 +39,16 @@ class OnlyWith:
     """Marks a parameter without effect, and left out of keys, unless another one, true or false, is true."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """Marks a parameter of which a draft has another value by itself (`doit draft`): what `of` makes of the final one.
+
+    It has to be valid for every valid value, and to make the video cheaper.
+    """
+
+    of: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,10 @@ class Table(BaseModel):
         """What the stage computes by, and what its key is made of: all values but those that change nothing."""
         return {marks.key_name: getattr(self, name) for name, marks in _marks(type(self)) if self._counts(name, marks)}
 
+    def draft(self) -> dict[str, JsonValue]:
+        """The parameters of which a draft has other values by itself, with these values."""
+        return {name: of(getattr(self, name)) for name, of in _drafted(type(self))}
+
     def file(self) -> Path | None:
         """The file from elsewhere that takes the place of the stage's result, if there is one."""
         path = getattr(self, FROM_FILE, "")
@@ -142,6 +156,13 @@ def _marks(table: type[Table]) -> tuple[tuple[str, _Marks], ...]:
         )
         for name, field in table.model_fields.items()
     )
+
+
+@functools.cache
+def _drafted(table: type[Table]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The fields of a table that are drafted, and how."""
+    marks = ((name, _mark(field, Drafted, None)) for name, field in table.model_fields.items())
+    return tuple((name, mark.of) for name, mark in marks if mark is not None)
 
 
 def _is_bool(value: object) -> bool:

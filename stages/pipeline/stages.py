@@ -34,10 +34,12 @@ STAGES: Final = (
 )
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
-    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from",
+    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from", "draft",
 })  # fmt: skip
-# Other tables of parameters, other folders of a store, and what `video=<name>` means on the command line.
-_OTHER_NAMES = frozenset({"model", "machine", "videos", "logs", "video", "partial", "previews"})
+# What else stands in a video's file, other tables, other folders of a store, and `video=<name>` of the command line.
+_OTHER_NAMES = frozenset({
+    "model", "machine", "sweep", "kept_from", "videos", "logs", "video", "partial", "previews",
+})  # fmt: skip
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.
 _HAS_TABLE = re.compile(rf"""tool["']?\s*(\.\s*["']?{_TABLE}|\]|=)""")

@@ -208,9 +208,9 @@ def _select(params: Params, names: Sequence[str]) -> tuple[dict[str, VideoParams
     """The videos of these names, or all: parameters of those that have some, faults of the others."""
     known = {**params.videos, **params.faults}
     for name in names:
-        if name not in known:
+        if name not in known and name not in params.sweeps:
             raise ParamsError(f"{name}: there is no params/videos/{name}.toml.{near(name, known)}")
-    chosen = names or [*known]
+    chosen = [video for name in names for video in params.sweeps.get(name, (name,))] or [*known]
     videos = {name: params.videos[name] for name in chosen if name in params.videos}
     return videos, {name: params.faults[name] for name in chosen if name in params.faults}
 

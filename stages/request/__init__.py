@@ -1,4 +1,4 @@
-"""What is asked for: parameters, their layers, and the graph of nodes.
+"""What is asked for: parameters, their layers, sweeps and drafts, and the graph of nodes.
 
 Begin with params.py.
 """

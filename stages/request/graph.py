@@ -32,6 +32,7 @@ class Graph:
         checkpoints: per video, its model.
         files: of each node that is made from a file, the file (any of those that are alike).
         faults: of each video that cannot be made, why; it has no nodes and no checkpoint.
+        sweeps: by the name of each sweep, by those of its videos, what differs: values by dotted name.
     """
 
     pipeline: Pipeline
@@ -39,6 +40,7 @@ class Graph:
     checkpoints: Mapping[str, Checkpoint]
     files: Mapping[Key, Path]
     faults: Mapping[str, StagesError] = field(default_factory=dict)
+    sweeps: Mapping[str, Mapping[str, Mapping[str, JsonValue]]] = field(default_factory=dict)
 
     def nodes(self, stage: str) -> Mapping[Key, Node]:
         """The different nodes of a stage; videos that agree in all that matters share one.
@@ -124,7 +126,8 @@ def build_graph(params: Params, root: Path, cache: StatCache, pipeline: Pipeline
                 faults[name] = error
     checkpoints = {name: checkpoints[name] for name in videos}
     faults = {name: faults[name] for name in params.videos if name in faults}
-    return Graph(pipeline, videos, checkpoints, _find_files(videos, params), {**params.faults, **name_videos(faults)})
+    all_faults = {**params.faults, **name_videos(faults)}
+    return Graph(pipeline, videos, checkpoints, _find_files(videos, params), all_faults, params.sweeps)
 
 
 def _find_files(videos: Mapping[str, Mapping[str, Node]], params: Params) -> Mapping[Key, Path]:

@@ -41,11 +41,19 @@ Tables: TypeAlias = dict[str, dict[str, Value]]  # table -> name -> value
 
 @dataclass(frozen=True)
 class VideoFile:
-    """What a video's file says, and which of its tables could not be read."""
+    """What a video's file says.
+
+    Attributes:
+        where: the file, as messages name it.
+        tables: the parameters that it sets.
+        unread: its tables that could not be read.
+        others: what stands in it under names that are no tables of parameters, as it was parsed.
+    """
 
     where: str
     tables: Tables
     unread: Set[str]
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,6 +69,8 @@ class Faults:
     root: Path
     lines: list[str] = field(default_factory=list)
     of_videos: dict[str, list[str]] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)  # a sweep can have a fault in each of thousands of videos
+    _of_one: set[str] = field(default_factory=set)
 
     def add(self, line: str, video: str | None = None) -> None:
         """Note a fault, of all videos or of one; the same one twice counts once, and one of all stays one of all.
@@ -68,17 +78,19 @@ class Faults:
         It may quote whatever somebody has written or typed.
         """
         line = escaped(line)
-        if line not in self.lines:
+        if line not in self._known:
+            self._known.add(line)
             self.lines.append(line)
         elif self.stops_all(line):
             return
         if video is not None and line not in self.of_videos.setdefault(video, []):
+            self._of_one.add(line)
             self.of_videos[video].append(line)
 
     def add_of_value(self, line: str, where: str, video: str | None) -> None:
         """Note a fault of a value that stands in `where` and was checked for one video, or for all."""
         line = escaped(line)
-        if video is None or where == COMMAND_LINE or (line in self.lines and self.stops_all(line)):
+        if video is None or where == COMMAND_LINE or (line in self._known and self.stops_all(line)):
             self.add(line)
         elif where.startswith(VIDEO_FILES):
             self.add(line, video)
@@ -87,7 +99,7 @@ class Faults:
 
     def stops_all(self, line: str) -> bool:
         """Whether a line is of no single video."""
-        return not any(line in lines for lines in self.of_videos.values())
+        return line not in self._of_one
 
     def raise_if_any(self) -> None:
         """Raise ParamsError with all faults, if there is one that stops all."""
@@ -111,7 +123,9 @@ def read_toml(path: Path, faults: Faults, video: str | None = None) -> dict[str,
     return None
 
 
-def read_video(path: Path, known: Mapping[str, Iterable[str]], faults: Faults, *, video: str) -> VideoFile:
+def read_video(
+    path: Path, known: Mapping[str, Iterable[str]], faults: Faults, *, video: str, others: Set[str] = frozenset()
+) -> VideoFile:
     """The tables of a video's file.
 
     Args:
@@ -119,22 +133,26 @@ def read_video(path: Path, known: Mapping[str, Iterable[str]], faults: Faults, *
         known: the tables that it may have, with the parameters of each.
         faults: takes what is wrong.
         video: whose faults they are.
+        others: names that may stand in it besides, of which nothing is checked here.
     """
     where = str(path.relative_to(faults.root))
     content = read_toml(path, faults, video)
     if content is None:
         return VideoFile(where, {}, frozenset(known))
     tables: Tables = {}
+    found = {name: content.pop(name) for name in others & content.keys()}
     for table, names in content.items():
         if table not in known:
             owners = [f"[{other}]" for other, parameters in known.items() if table in parameters]
-            hint = f" As a parameter it stands below {' or '.join(owners)}." if owners else near(table, known)
+            hint = (
+                f" As a parameter it stands below {' or '.join(owners)}." if owners else near(table, [*known, *others])
+            )
             faults.add(f"{where}, {table}: no such table.{hint}", video)
         elif not isinstance(names, dict):
-            faults.add(f"{where}, {table} = {_shown(names)}: must be a table, [{table}].", video)
+            faults.add(f"{where}, {table} = {shown(names)}: must be a table, [{table}].", video)
         else:
             tables[table] = located(names, where)
-    return VideoFile(where, tables, content.keys() - tables.keys())
+    return VideoFile(where, tables, content.keys() - tables.keys(), found)
 
 
 def located(values: Mapping[str, Any], where: str) -> dict[str, Value]:
@@ -231,10 +249,10 @@ def _describe(table: str, values: Mapping[str, Value], model: type[BaseModel], f
     message = _RULES.get(fault["type"], rule)
     if fault["type"] == "float_type" and type(found.value) is int:  # which no float can hold
         message = "is out of range"
-    return f"{found.where}, {table}.{name} = {_shown(found.value)}: {message.removesuffix('.')}."
+    return f"{found.where}, {table}.{name} = {shown(found.value)}: {message.removesuffix('.')}."
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as a person would write it; of one that fills a page, the begin and how long it is."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -14,7 +14,8 @@ def select_nodes(graph: Graph, names: Sequence[str]) -> list[Node]:
 
     Args:
         graph: of the present parameters.
-        names: a video stands for all nodes that it is made of; `*` for any characters; none means all nodes.
+        names: a video stands for all nodes that it is made of, a sweep for its videos; `*` for any characters; none
+            means all nodes.
     Raises:
         ParamsError: a name is nobody's.
         StagesError: it is that of a video that cannot be made.
@@ -32,8 +33,11 @@ def _find(graph: Graph, name: str) -> Iterable[Node]:
         if not known:
             raise ParamsError(f"{name}: matches no task. `doit list --all` names all there are.")
         return [node for each in sorted(known - graph.faults.keys()) for node in _find(graph, each)]
-    if name in graph.faults:
-        raise graph.faults[name]
+    for video in graph.sweeps.get(name, (name,)):
+        if video in graph.faults:
+            raise graph.faults[video]
+    if name in graph.sweeps:
+        return [node for video in graph.sweeps[name] for node in graph.videos[video].values()]
     if name in graph.videos:
         return graph.videos[name].values()
     if name in graph.pipeline.names:
@@ -44,4 +48,4 @@ def _find(graph: Graph, name: str) -> Iterable[Node]:
 
 
 def _all_names(graph: Graph, titles: Iterable[str]) -> list[str]:
-    return [*graph.pipeline.names, *graph.videos, *graph.faults, *titles]
+    return [*graph.pipeline.names, *graph.videos, *graph.sweeps, *graph.faults, *titles]

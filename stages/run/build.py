@@ -1,6 +1,6 @@
 """Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +18,7 @@ from stages.pipeline.stages import Pipeline
 from stages.request.graph import Graph
 from stages.request.tables import MachineParams
 from stages.run.demand import Demand
-from stages.run.freshness import Freshness
+from stages.run.freshness import Due, Freshness
 from stages.run.interruption import describe_left
 from stages.run.job import Job
 from stages.run.lookahead import Lookahead
@@ -29,6 +29,7 @@ from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
+from stages.store.sweep_numbers import Numbers, SweepNumbers
 from stages.store.verdict import State, Verdict
 from stages.store.video_links import VideoLinks
 
@@ -49,6 +50,8 @@ class Build:
         root: the project's folder.
         code: fingerprint of the code of each program that makes nodes, by its package.
         overrides: parameters of the command line, by dotted name.
+        is_draft: whether each video is its draft.
+        new_numbers: of combinations of sweeps, those that the store is to remember.
     """
 
     root: Path
@@ -59,6 +62,8 @@ class Build:
     runner: Runner = field(repr=False)
     leases: Leases
     overrides: Mapping[str, str] = field(default_factory=dict)
+    is_draft: bool = False
+    new_numbers: Numbers = field(default_factory=dict)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -68,7 +73,11 @@ class Build:
     @cached_property
     def links(self) -> VideoLinks:
         """The links to the videos."""
-        return VideoLinks(self.store, suffix=Path(self.pipeline.last.makes.payload).suffix)
+        suffix = Path(self.pipeline.last.makes.payload).suffix
+        if self.is_draft:
+            # no name of a video has a dot, so it is no video's link
+            return VideoLinks(self.store, suffix=f".draft{suffix}", command="doit draft")
+        return VideoLinks(self.store, suffix=suffix)
 
     @cached_property
     def ignored(self) -> IgnoredTasks:
@@ -99,7 +108,9 @@ class Build:
         """Which nodes of a run are to be made."""
         return Demand(self.graph, self.verdict, is_always=is_always)
 
-    def check(self, names: Collection[str], demand: Demand) -> tuple[Mapping[str, StagesError], Collection[str]]:
+    def check(
+        self, names: Collection[str], demand: Demand, say: Callable[[str], None] | None = None
+    ) -> tuple[Mapping[str, StagesError], Collection[str]]:
         """What keeps videos from being made, as far as it can be known before anything runs.
 
         In a run that makes nothing, no task is asked again whether it is as needed.
@@ -107,13 +118,19 @@ class Build:
         Args:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             demand: of this run; of videos that cannot be made, it forgets what is for no other.
+            say: is given the size of a sweep of which something is to be made.
         Returns:
             The faults, by their videos; and the names of the tasks that are left without those.
         Raises:
             StoreError: the store cannot take what would be made.
         """
         if due := self.freshness.find_due(names, demand):
-            return self.precheck.check(names, due, demand)
+            faults, left = self.precheck.check(names, due, demand)
+            if self.new_numbers:
+                SweepNumbers(self.store.root).add(self.new_numbers)
+            if say is not None and self.graph.sweeps:
+                self._say_size(left, self.freshness.find_due(left, demand) if faults else due, say)
+            return faults, left
         self.freshness.settle(names)
         return {}, names
 
@@ -215,7 +232,7 @@ class Build:
             if not verdict.is_fresh and verdict.state not in but:
                 why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
                 state = "has not been made" if verdict.state == "absent" else f"is {verdict.state}{why}"
-                command = command_for([parent.title], self.overrides)
+                command = self._command_for([parent.title])
                 raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
     def lease(
@@ -253,6 +270,15 @@ class Build:
     def _users(self) -> Mapping[ArtifactId, Holder]:
         return self.leases.in_use()
 
+    def _say_size(self, names: Collection[str], due: Due, say: Callable[[str], None]) -> None:
+        from stages.run.size import describe_size  # noqa: PLC0415 (of no use when nothing is to be made)
+
+        if size := describe_size(self.graph, due, names, is_draft=self.is_draft):
+            say(size)
+
+    def _command_for(self, names: Sequence[str]) -> str:
+        return command_for(names, self.overrides, *(("draft",) if self.is_draft else ()))
+
     def _find_group(self, observe: Callable[[Event], None]) -> str:
         def say(what: str) -> None:
             observe({"event": "phase", "name": what})
@@ -272,7 +298,7 @@ class Build:
         before = [self.graph.videos[videos[0]][stage] for stage in node.inputs]
         kept = [self.store.payload(each.artifact) for each in before if self.verdict(each).is_fresh]
         text = name_artifact(str(error), store=self.store.root, folder=self.store.folder(node.artifact))
-        return with_what_stays(text, kept, command_for(videos, self.overrides))
+        return with_what_stays(text, kept, self._command_for(videos))
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

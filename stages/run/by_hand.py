@@ -16,6 +16,7 @@ from rich.console import Console
 
 from stages.errors import ParamsError, StagesError
 from stages.keys import Node
+from stages.models.wording import name_some
 from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
 from stages.run.build import Build
@@ -147,6 +148,10 @@ def _find_node(build: Build, package: str, video: str) -> Node:
     if video in build.graph.faults:
         raise build.graph.faults[video]
     if video not in build.graph.videos:
+        if video in build.graph.sweeps:
+            raise ParamsError(
+                f"--video {video}: is a sweep. Name one of its videos: {name_some([*build.graph.sweeps[video]])}."
+            )
         names = ", ".join(build.graph.videos)
         raise ParamsError(f"--video {video}: there is no params/videos/{video}.toml. There is: {names}.")
     nodes = build.graph.videos[video]

@@ -19,20 +19,25 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 
 
 def load_build(
-    root: Path, overrides: Mapping[str, str], *, is_read_only: bool = False, only_shows: bool = False
+    root: Path,
+    overrides: Mapping[str, str],
+    *,
+    is_read_only: bool = False,
+    only_shows: bool = False,
+    is_draft: bool = False,
 ) -> Build:
     """Read a project's stages and parameters, and work out the graph.
 
     What is wrong with single videos is in the graph's faults. If nothing will be made (`is_read_only`), the store need
     not be writable. If something is only to be shown (`only_shows`), the code may be that of another project, which is
-    a warning.
+    a warning. With `is_draft` each video is its draft.
 
     Raises:
         StagesError: code, stages, parameters, checkpoint or store cannot be used; nothing has been run.
     """
     check_own_code(root, only_warns=only_shows)
     pipeline = read_pipeline(root)
-    params = load_params(root, overrides, pipeline)
+    params = load_params(root, overrides, pipeline, is_draft=is_draft)
     store = Store(root / Path(params.machine.artifacts).expanduser(), notify=_tell_of_reading)
     (require_folder if is_read_only else require_writable)(store.root)
     leases = Leases(store.root)
@@ -50,6 +55,8 @@ def load_build(
         runner=Workers(root, store.root / LOGS),
         leases=leases,
         overrides=overrides,
+        is_draft=is_draft,
+        new_numbers=params.new_numbers,
     )
     cache.save()
     return build

@@ -19,10 +19,11 @@ class VideoLinks:
     Only links into this store are replaced and removed: anything else under such a name is somebody's own.
     """
 
-    def __init__(self, store: ArtifactStore, *, suffix: str) -> None:
-        """Nothing is created before the first link; `suffix` ends its name, such as ".mp4"."""
+    def __init__(self, store: ArtifactStore, *, suffix: str, command: str = "doit") -> None:
+        """Nothing is created before the first link; `suffix` ends its name, such as ".mp4"; `command` makes links."""
         self._store = store
         self._suffix = suffix
+        self._command = command
 
     @cached_property
     def folder(self) -> Path:
@@ -62,7 +63,7 @@ class VideoLinks:
                 if os.path.lexists(link) and not self._is_ours(link):
                     raise StoreError(
                         f"{link}: is not a link that doit has made, and stays as it is. The video is {payload}. Move "
-                        f"away what is there; then `doit {name}` makes the link."
+                        f"away what is there; then `{self._command} {name}` makes the link."
                     )
                 new = link.with_name(f".{link.name}.new")  # in the same folder, which may be on another file system
                 if self._is_ours(new):
@@ -72,8 +73,8 @@ class VideoLinks:
             record_use(self._store.folder(artifact))
         except OSError as error:
             raise StoreError(
-                f"{link}: cannot be made ({error.strerror}). The video is {payload}. Fix that; then `doit {name}` "
-                "makes the link."
+                f"{link}: cannot be made ({error.strerror}). The video is {payload}. Fix that; then "
+                f"`{self._command} {name}` makes the link."
             ) from error
 
     def remove(self, name: str) -> bool:

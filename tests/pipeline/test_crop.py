@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from stages.pipeline.crop import CropSize, explain_misfit, read_crop
+from stages.pipeline.crop import CropSize, explain_misfit, half_crop, read_crop
 from stages.pipeline.export import ExportParams
 
 
@@ -47,3 +47,10 @@ def test_what_is_no_size_of_a_video_is_refused_with_what_to_write(value: Any, ru
 def test_a_crop_is_no_larger_than_the_frames(crop: tuple[int, int], fits: bool):
     misfit = explain_misfit(CropSize(*crop), width=64, height=48)
     assert misfit == (None if fits else "must be no larger than the frames, which are 64x48.")
+
+
+@pytest.mark.parametrize(
+    ("crop", "half"), [("", ""), ("1920x1080", "960x540"), ("854x480", "426x240"), ("30x16", "16x16")]
+)
+def test_half_of_a_crop_is_even_and_not_too_small(crop: str, half: str):
+    assert half_crop(crop) == half

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from stages.pipeline.denoise import DenoiseParams
+from stages.pipeline.denoise import DenoiseParams, half_side
 
 
 @pytest.mark.parametrize(("num_frames", "offered"), [(120, "117 or 121"), (50, "49 or 53"), (2, "1 or 5")])
@@ -44,3 +44,13 @@ def test_sizes_end_where_encoders_and_memory_do(name: str, largest: int, next_on
     DenoiseParams.model_validate({name: largest})
     with pytest.raises(ValidationError, match=f"less than or equal to {largest}"):
         DenoiseParams.model_validate({name: next_one})
+
+
+@pytest.mark.parametrize(("side", "half"), [(720, 368), (1280, 640), (96, 48), (48, 32), (32, 16), (16, 16)])
+def test_half_of_a_side_is_one_that_the_vae_can_make(side: int, half: int):
+    assert half_side(side) == half
+
+
+def test_a_draft_has_half_the_size_and_a_third_of_the_steps():
+    assert DenoiseParams().draft() == {"height": 368, "width": 640, "num_inference_steps": 17}
+    assert DenoiseParams(num_inference_steps=1).draft()["num_inference_steps"] == 1

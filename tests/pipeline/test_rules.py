@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import ValidationError
 
-from stages.pipeline.rules import KeyName, Neutral, OnlyWith, Pixels, Table
+from stages.pipeline.rules import Drafted, KeyName, Neutral, OnlyWith, Pixels, Table
 
 
 class Example(Table):
@@ -28,6 +28,15 @@ def test_a_default_is_in_the_key_as_any_other_value():
 @pytest.mark.parametrize(("sharpness", "is_there"), [(0.0, False), (0.5, True)])
 def test_a_parameter_is_left_out_while_it_is_neutral(sharpness: float, is_there: bool):
     assert ("sharpness" in Example(sharpness=sharpness).key_parameters()) == is_there
+
+
+def test_a_draft_has_what_a_mark_makes_of_the_value_and_the_key_is_that_of_the_value():
+    class Costly(Table):
+        steps: Annotated[int, Drafted(lambda steps: steps // 2)] = 9
+
+    assert Costly(steps=20).draft() == {"steps": 10}
+    assert Costly(steps=20).key_parameters() == {"steps": 20}
+    assert Example().draft() == {}
 
 
 def test_a_neutral_value_has_a_type():

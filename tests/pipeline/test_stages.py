@@ -151,6 +151,11 @@ def test_a_list_that_is_none_is_reported(root: Path, text: str, fault: str):
             f"`forget` {NO_NAME}",
         ),
         (
+            'Stage("blur"',
+            'Stage("sweep"',
+            f"`sweep` {NO_NAME}",
+        ),
+        (
             "makes=FRAMES",
             'makes=replace(FRAMES, payload="../x")',
             "`blur` makes '../x', which is not the plain name of a file",

@@ -134,6 +134,14 @@ def test_tables_of_a_video_that_are_none_are_reported_with_a_near_name(tmp_path:
     ]
 
 
+def test_names_that_are_no_tables_of_parameters_are_given_back_as_they_are(tmp_path: Path):
+    (tmp_path / "v.toml").write_text("[encode]\n[sweep]\nx = [1]\n[swep]\n")
+    faults = Faults(tmp_path)
+    found = read_video(tmp_path / "v.toml", {"encode": ["prompt"]}, faults, video="v", others={"sweep", "draft"})
+    assert (found.others, found.unread) == ({"sweep": {"x": [1]}}, {"swep"})
+    assert faults.lines == ["v.toml, swep: no such table. Did you mean `sweep`?"]
+
+
 def test_a_parameter_that_stands_outside_of_its_table_is_shown_where_it_belongs(tmp_path: Path):
     (tmp_path / "v.toml").write_text("dtype = 'float32'\n")
     faults = Faults(tmp_path)

@@ -1,6 +1,7 @@
 """Names that people type, and the nodes that they mean."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from stages.request.selection import select_nodes
 from stages.run.loading import load_build
 from tests.builders import PIPELINE
 from tests.project import copy_params
+from tests.request.sweeps import write_sweep
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +22,27 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     (root / "params/videos/slow.toml").write_text(demo.replace("fps = 8", "fps = 4"), encoding="utf-8")
     (root / "params/videos/harbour.toml").write_text("[denoise]\nsed = 1\n")
     return load_build(root, {}).graph
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """A sweep of two videos, besides the shipped one."""
+    root = copy_params(tmp_path_factory.mktemp("swept"))
+    write_sweep(root, "denoise.seed = [1, 2]\n")
+    return load_build(root, {}).graph
+
+
+def test_a_sweep_means_the_nodes_of_its_videos(swept: Graph):
+    assert select_nodes(swept, ["harbour"]) == select_nodes(swept, ["harbour-1", "harbour-2"])
+    assert stages(swept, "harbour") == ["encode", *["denoise"] * 2, *["decode"] * 2, *["export"] * 2]
+
+
+def test_of_a_sweep_of_which_a_video_cannot_be_made_its_reason_is_given(tmp_path: Path):
+    write_sweep(copy_params(tmp_path), "denoise.seed = [1, -1]\n")
+    graph = load_build(tmp_path, {}).graph
+    with pytest.raises(ParamsError) as error:
+        select_nodes(graph, ["harbour"])
+    assert error.value is graph.faults["harbour-2"]
 
 
 def stages(graph: Graph, *names: str) -> list[str]:

@@ -22,6 +22,7 @@ from tests.builders import publish
 from tests.interrupts import interruptible_children
 from tests.known_files import know_package
 from tests.project import copy_params
+from tests.request.sweeps import write_sweep
 
 pytestmark = pytest.mark.processes
 
@@ -124,6 +125,14 @@ def test_what_cannot_be_made_is_one_message(
     capsys: pytest.CaptureFixture[str], video: str, overrides: list[str], message: str
 ):
     assert refusal(capsys, "from_file", *overrides, video=video) == message
+
+
+@pytest.mark.usefixtures("_in_root")
+def test_of_a_sweep_one_video_has_to_be_named(root: Path, capsys: pytest.CaptureFixture[str]):
+    write_sweep(root, "denoise.seed = [1, 2]\n")
+    assert refusal(capsys, "from_file", video="harbour") == (
+        "ParamsError: --video harbour: is a sweep. Name one of its videos: harbour-1, harbour-2.\n"
+    )
 
 
 def test_another_folder_than_a_projects_is_reported(

@@ -35,6 +35,18 @@ def test_a_link_points_to_the_newest_choice_and_survives_moving_the_store(store:
     assert (tmp_path / "moved/videos/demo.mp4").read_bytes() == b"video 2"
 
 
+def test_a_message_names_the_command_that_makes_the_link(store: Store):
+    links, node = VideoLinks(store, suffix=".draft.mp4", command="doit draft"), made(store, 1)
+    links.folder.mkdir(parents=True)
+    links.path("demo").write_text("mine")
+    with pytest.raises(StoreError) as refused:
+        links.point_to("demo", node.artifact)
+    assert str(refused.value) == (
+        f"{links.folder}/demo.draft.mp4: is not a link that doit has made, and stays as it is. The video is "
+        f"{store.payload(node.artifact)}. Move away what is there; then `doit draft demo` makes the link."
+    )
+
+
 def test_a_link_that_is_removed_leaves_the_artifact(store: Store):
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     links.point_to("demo", node.artifact)

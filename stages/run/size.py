@@ -1,0 +1,34 @@
+"""How much a run is to make, in one line before it begins, where it makes videos of sweeps."""
+
+from collections.abc import Collection
+
+from stages.request.graph import Graph
+from stages.run.freshness import Due
+
+
+def describe_size(graph: Graph, due: Due, names: Collection[str], *, is_draft: bool = False) -> str:
+    """`24 videos: 2 encodes, 24 denoises, 24 decodes, 24 exports`; "" where no video of a sweep needs a node.
+
+    What would be made counts, and nothing that is there. How long it takes, once that is known, is joined to it here.
+
+    Args:
+        graph: of the run.
+        due: what it makes.
+        names: of the tasks of the run; a node counts for the videos among them, or, if there are none, for all of its.
+        is_draft: whether the videos are drafts.
+    """
+    in_sweeps = {video for videos in graph.sweeps.values() for video in videos}
+    needed = {video for node in due.nodes for video in graph.videos_of(node)}
+    chosen = {*names} & graph.videos.keys()
+    needed = needed & chosen if chosen else needed
+    if needed.isdisjoint(in_sweeps):
+        return ""
+    counts = dict.fromkeys(graph.pipeline.names, 0)
+    for node in due.nodes:
+        counts[node.stage] += 1
+    parts = [_count(number, stage) for stage, number in counts.items() if number]
+    return f"{_count(len(needed), 'draft' if is_draft else 'video')}: {', '.join(parts)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
