@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import PROJECT
+from tests.project import PROJECT, copy_project, run_doit
+from tests.run.fakes import fake_build
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "stages/**/README.md")
 ROOTS = "stages|tests|benchmarks|training|docs"
@@ -121,6 +122,28 @@ def test_every_decision_is_in_the_index():
 
 def test_the_layers_that_contributors_read_are_those_that_are_held():
     assert layers_shown(PROJECT) == layers_held(PROJECT)
+
+
+def blocks_of(heading: str) -> list[str]:
+    """The blocks of code below a heading of README.md."""
+    page = (PROJECT / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
+
+
+def test_the_sweep_that_readers_see_is_listed_and_counted_as_they_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text, shown = blocks_of("Sweeps and drafts")
+    file = copy_project(tmp_path) / text.splitlines()[0].removeprefix("# ")
+    file.write_text(text, encoding="utf-8")
+    _, listed, counted = re.split(r"\$ .*\n", shown)
+    assert run_doit(tmp_path, "list", "shapes").stdout == listed
+    monkeypatch.chdir(tmp_path)  # where the fake store has its folder
+    build, _, _ = fake_build(tmp_path, {})
+    videos = build.graph.sweeps["shapes"]
+    said: list[str] = []
+    names = [*(node.title for video in videos for node in build.graph.videos[video].values()), *videos]
+    build.check(names, build.demand(), said.append)
+    assert said == [counted.rstrip("\n")]
 
 
 @pytest.fixture
