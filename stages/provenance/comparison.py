@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from stages.keys import FROM_FILE, Node
 from stages.provenance.record import Made, Record
-from stages.request.params import VideoParams
 from stages.request.tables import ModelParams
+from stages.request.video_params import VideoParams
 
 
 def list_weight_differences(record: Record, nodes: Mapping[str, Node], model: ModelParams) -> list[str]:

@@ -28,8 +28,9 @@ from stages.provenance.record import Record
 from stages.provenance.resolver import Resolver
 from stages.provenance.tables import ReadTables, read_tables
 from stages.request.layers import VIDEO_FILES
-from stages.request.params import RESERVED_NAMES, VIDEO_NAME, VideoParams
+from stages.request.params import RESERVED_NAMES, VIDEO_NAME
 from stages.request.video_file import leave_out_defaults, write_tables
+from stages.request.video_params import VideoParams
 
 _UNNAMEABLE = re.compile(r"[^a-z0-9_-]+")
 _ANYWAY: Final = "`--anyway` goes on with what is here."

@@ -19,7 +19,8 @@ from stages.provenance.project import Project
 from stages.provenance.record import Record
 from stages.request.graph import build_graph
 from stages.request.layers import VIDEO_FILES
-from stages.request.params import NewVideo, Params, check_new_video
+from stages.request.new_video import NewVideo, check_new_video
+from stages.request.params import Params
 from stages.request.tables import MachineParams
 from stages.store.stat_cache import STAT_CACHE, StatCache
 
@@ -52,7 +53,7 @@ class Resolver:
         video = check_new_video(
             project.root, self._name, self._tables if tables is None else tables, overrides, project.pipeline
         )
-        params = Params({self._name: video.params}, MachineParams(), typed={*overrides})
+        params = Params({self._name: video.params}, MachineParams(), typed={*overrides}, limited={self._name})
         graph = build_graph(params, project.root, self._cache, project.pipeline)
         self._cache.save()  # digests of files that were read, whatever becomes of this
         if self._name in graph.faults:

@@ -89,15 +89,15 @@ def load_params(root: Path, overrides: Mapping[str, str], pipeline: Pipeline, *,
             video; all faults of all files and overrides in one message.
     """
     faults = Faults(root)
-    video_tables = _tables_of_video(pipeline)
+    video_tables = tables_of_video(pipeline)
     tables: dict[str, type[Table]] = {**video_tables, "machine": MachineParams}
     _refuse_unknown_files(root / "params", [*tables, DRAFT], faults)
-    read = {table: _read_defaults(table, tables, faults) for table in tables}
+    read = {table: read_defaults(table, tables, faults) for table in tables}
     unread = {table for table, values in read.items() if values is None}
     defaults: Tables = {table: values or {} for table, values in read.items()}
     drafts = _read_draft_defaults(video_tables, faults)
     files = _read_videos(root / VIDEO_FILES, video_tables, faults)
-    typed = _typed_overrides(overrides, tables, faults)
+    typed = typed_overrides(overrides, tables, faults)
     of_machine = merge([defaults, typed], ["machine"])["machine"]
     expanded = _expand(files, video_tables, of_machine, faults)
     limited = _find_limited(overrides.get(_LIMIT_VIDEO), files, expanded, faults)
@@ -147,73 +147,22 @@ def _expand(
 def load_machine(root: Path, overrides: Mapping[str, str], pipeline: Pipeline) -> MachineParams:
     """The machine's settings alone, for what needs no video. Raises ParamsError: one of them is wrong."""
     faults = Faults(root)
-    tables: dict[str, type[Table]] = {**_tables_of_video(pipeline), "machine": MachineParams}
-    defaults = {"machine": _read_defaults("machine", tables, faults) or {}}
-    typed = _typed_overrides({name: text for name, text in overrides.items() if name != _LIMIT_VIDEO}, tables, faults)
+    tables: dict[str, type[Table]] = {**tables_of_video(pipeline), "machine": MachineParams}
+    defaults = {"machine": read_defaults("machine", tables, faults) or {}}
+    typed = typed_overrides({name: text for name, text in overrides.items() if name != _LIMIT_VIDEO}, tables, faults)
     machine = validate("machine", merge([defaults, typed], ["machine"])["machine"], MachineParams, faults)
     faults.raise_if_any()
     assert machine is not None  # or there was a fault
     return machine
 
 
-@dataclass(frozen=True)
-class NewVideo:
-    """A video whose file is still to be written.
-
-    Attributes:
-        params: all that makes it.
-        said: what its file and the command line say, by table and name.
-        defaults: what the files of the project say of all videos.
-    """
-
-    params: VideoParams
-    said: Tables
-    defaults: Tables
-
-
-def check_new_video(
-    root: Path,
-    name: str,
-    written: Mapping[str, Mapping[str, JsonValue]],
-    overrides: Mapping[str, str],
-    pipeline: Pipeline,
-) -> NewVideo:
-    """A video as a file with these tables would make it, with overrides in front; no other video is looked at.
-
-    Args:
-        root: the project's folder.
-        name: the video's, for messages.
-        written: values by table and name; None is as if nothing were written.
-        overrides: dotted name -> text, from the command line.
-        pipeline: the project's stages.
-    Raises:
-        ParamsError: a default, an override or a value is wrong; all faults in one message.
-    """
-    faults, models = Faults(root), _tables_of_video(pipeline)
-    tables: dict[str, type[Table]] = {**models, "machine": MachineParams}
-    defaults: Tables = {table: _read_defaults(table, tables, faults) or {} for table in models}
-    where = f"{VIDEO_FILES}{name}.toml"
-    own = {
-        table: located({name: value for name, value in values.items() if value is not None}, where)
-        for table, values in written.items()
-    }
-    typed = _typed_overrides(overrides, tables, faults)
-    merged = merge([defaults, own, typed], models)
-    video = _Checked(models, faults).video(name, VideoFile(where, own, frozenset()), merged, unread=frozenset())
-    if video is not None:
-        check_crop(name, video.stages, merged, pipeline, faults)
-    if video is None or faults.lines:
-        raise ParamsError("\n  ".join(faults.lines))
-    return NewVideo(video, merge([own, typed], models), defaults)
-
-
-def _tables_of_video(pipeline: Pipeline) -> dict[str, type[Table]]:
+def tables_of_video(pipeline: Pipeline) -> dict[str, type[Table]]:
     """The tables that a video's file can have, by their names."""
     components = dict.fromkeys(each.name for stage in pipeline for each in stage.components)
     return {"model": model_table(tuple(components)), **{stage.name: stage.parameters for stage in pipeline}}
 
 
-def _read_defaults(table: str, tables: Iterable[str], faults: Faults) -> dict[str, Value] | None:
+def read_defaults(table: str, tables: Iterable[str], faults: Faults) -> dict[str, Value] | None:
     """What params/<table>.toml says; a file that is not there says nothing. None: it cannot be read."""
     where = f"params/{table}.toml"
     path = faults.root / where
@@ -294,7 +243,7 @@ def read_overrides(words: Iterable[str]) -> dict[str, str]:
     return overrides
 
 
-def _typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Table]], faults: Faults) -> Tables:
+def typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Table]], faults: Faults) -> Tables:
     known = [f"{table}.{name}" for table, model in tables.items() for name in model.model_fields]
     typed: Tables = {}
     for dotted, text in overrides.items():

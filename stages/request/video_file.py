@@ -3,15 +3,12 @@
 Knows no parameter by name. How files are read is in layers.py.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 from stages.keys import JsonValue
 from stages.machine.printable import escaped
-from stages.request.params import NewVideo
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")  # a name that needs no quotes
-_SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+from stages.pipeline.toml_writer import write_name, write_value
+from stages.request.new_video import NewVideo
 
 
 def leave_out_defaults(video: NewVideo) -> dict[str, dict[str, JsonValue]]:
@@ -35,27 +32,13 @@ def write_tables(tables: Mapping[str, Mapping[str, JsonValue]], notes: Iterable[
             [model]. Tables without a value are left out.
         notes: lines of comment before them, whatever is in them.
     Returns:
-        TOML, which ends with a line break. Texts with control characters or marks that have no picture are escaped.
+        TOML, which ends with a line break.
     Raises:
-        ValueError: TOML has no such value: None, NaN, an infinity, half of a surrogate pair, or a list or table.
+        ValueError: as in `write_value`.
     """
     comment = "".join(f"# {escaped(note)}".rstrip() + "\n" for note in notes)
     parts = [text for table, values in tables.items() if (text := _write_table(table, values))]
     return "\n".join([comment, *parts] if comment else parts)
-
-
-def write_value(value: JsonValue) -> str:
-    """A value as TOML writes it. Raises ValueError, as `write_tables`."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        value.encode()  # a UnicodeEncodeError is a ValueError
-        return f'"{"".join(map(_write_character, value))}"'
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and abs(value) < float("inf"):
-        return repr(value)
-    raise ValueError(f"TOML cannot say {value!r}")
 
 
 def _default(video: NewVideo, table: str, name: str, declared: object) -> object:
@@ -68,19 +51,6 @@ def _write_table(table: str, values: Mapping[str, JsonValue]) -> str:
     inside: dict[str, list[str]] = {}
     for name, value in values.items():
         inner, _, own = name.rpartition(".")
-        heading = ".".join(map(_write_name, (table, *inner.split(".")) if inner else (table,)))
-        inside.setdefault(heading, []).append(f"{_write_name(own)} = {write_value(value)}\n")
+        heading = ".".join(map(write_name, (table, *inner.split(".")) if inner else (table,)))
+        inside.setdefault(heading, []).append(f"{write_name(own)} = {write_value(value)}\n")
     return "\n".join(f"[{heading}]\n{''.join(lines)}" for heading, lines in sorted(inside.items()))
-
-
-def _write_name(name: str) -> str:
-    return name if _BARE.fullmatch(name) else write_value(name)
-
-
-def _write_character(character: str) -> str:
-    if character in _SHORT_ESCAPES:
-        return _SHORT_ESCAPES[character]
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -19,7 +19,7 @@ from stages.geometry import is_valid_num_frames
 from stages.machine.printable import escaped
 from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.stages import Pipeline
-from stages.request.params import RESERVED_NAMES, check_new_video, load_machine, load_params, read_overrides
+from stages.request.params import RESERVED_NAMES, load_machine, load_params, read_overrides
 from stages.request.tables import MachineParams, ModelParams
 from tests.project import PROJECT, copy_params
 from tests.request.messages import message
@@ -616,29 +616,3 @@ def test_settings_of_the_machine_are_read_without_a_video(tmp_path: Path):
     (tmp_path / "params/machine.toml").write_text('artifacts = "elsewhere"\n')
     assert load_machine(tmp_path, {}, Pipeline()).artifacts == "elsewhere"
     assert load_machine(tmp_path, {"machine.artifacts": "third"}, Pipeline()).artifacts == "third"
-
-
-def test_a_new_video_is_what_its_file_would_make_it(root: Path):
-    written = {"encode": {"prompt": "a cat", "dtype": "float32"}, "denoise": {"seed": 7, "flow_shift": None}}
-    new = check_new_video(root, "new", written, {"denoise.seed": "8"}, Pipeline())
-    (root / "params/videos/new.toml").write_text(
-        '[encode]\nprompt = "a cat"\ndtype = "float32"\n[denoise]\nseed = 8\n', encoding="utf-8"
-    )
-    assert new.params == load_params(root, {}, Pipeline()).videos["new"]
-
-
-def test_what_is_wrong_with_other_videos_is_no_fault_of_a_new_one(root: Path):
-    (root / "params/videos/other.toml").write_text("hello")
-    assert check_new_video(root, "new", {"encode": {"prompt": "a cat"}}, {}, Pipeline()).params.stages
-
-
-def test_faults_of_a_new_video_name_its_file_and_the_command_line(root: Path):
-    with pytest.raises(ParamsError) as caught:
-        check_new_video(root, "new", {"denoise": {"seed": -1}}, {"export.fsp": "1"}, Pipeline())
-    assert str(caught.value).splitlines() == [
-        "command line, export.fsp = 1: no such parameter. Did you mean `export.fps`?",
-        "  params/videos/new.toml, encode.prompt: is missing. Add `prompt` to its table [encode], or to "
-        "params/encode.toml for all videos.",
-        "  params/videos/new.toml, denoise.seed = -1: must be 0 to 9223372036854775807: the seed decides which video "
-        "it is, so none is drawn. Take any number, such as `denoise.seed=$RANDOM` on the command line of a shell.",
-    ]
