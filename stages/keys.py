@@ -42,8 +42,8 @@ def digest_bytes(data: bytes) -> Digest:
     return Digest(xxhash.xxh3_128_hexdigest(data))
 
 
-def short(key: Key) -> str:
-    """The first digits of a key, as task names and messages show it."""
+def short(key: Key | Digest) -> str:
+    """The first digits of a key, as task names and messages show it, or of a digest."""
     return key[:_SHORT]
 
 

@@ -16,7 +16,7 @@ from stages.decode.strips import count_used
 from stages.decode.tiling import Tiling, choose_grid
 from stages.geometry import LatentSize, video_size
 from stages.keys import JsonValue
-from stages.machine.executables import Executables
+from stages.machine.executables import Executable, Executables, Program, describe_compiling
 from stages.models.checkpoint import Checkpoint
 from stages.pipeline.contract import check_shapes
 from stages.pipeline.contracts import FRAMES, LATENTS
@@ -42,7 +42,7 @@ class DecodeStage:
         """Decode a node's latents by the native decoder, on all devices of the platform.
 
         Returns:
-            For run.json: the kind of device, and how many hold a part of each frame.
+            For run.json: the kind of device, how many hold a part of each frame, and how the programs were got.
         """
         parameters: Mapping[str, Any] = job.parameters
         latents = read_latents(job)
@@ -51,12 +51,18 @@ class DecodeStage:
             decoder = self._load(job.checkpoint, parameters["dtype"], devices)
         tiling = Tiling.from_parameters(parameters)
         with report.phase("compile"):
-            compile_program = Executables(job.store, warn=report.warn).compile
+            executables, compiled = Executables(job.store, warn=report.warn), list[Executable]()
+
+            def compile_program(program: Program) -> Executable:
+                compiled.append(executables.compile(program))
+                return compiled[-1]
+
             pieces = decoder.stream(latents, tiling=tiling, compile_program=compile_program)
         write_frames(pieces, latents, draft, report)
         size = LatentSize(*latents.shape[2:])
         grid = choose_grid(size.height, size.width, tiling, spatial_compression=decoder.config.spatial_compression)
-        return {"device": devices[0].device_kind, "num_devices": count_used(min(grid.tile_size, size.width), devices)}
+        num_devices = count_used(min(grid.tile_size, size.width), devices)
+        return {"device": devices[0].device_kind, "num_devices": num_devices, **describe_compiling(compiled)}
 
     def _load(self, checkpoint: Checkpoint, dtype: str, devices: Sequence[jax.Device]) -> Decoder:
         """The decoder of the job before, if it is the same; else that one is let go first: both may not fit."""

@@ -19,7 +19,7 @@ from stages.denoise.sampling import SamplingSettings, make_schedule
 from stages.denoise.sharding.mesh import build_mesh, max_devices
 from stages.denoise.text_tokens import TextTokens, read_embeddings
 from stages.keys import JsonValue
-from stages.machine.executables import Executables, find_compiler_facts
+from stages.machine.executables import Executables, describe_compiling, find_compiler_facts
 from stages.machine.host_discovery import find_place
 from stages.machine.host_protocol import Hosts, join
 from stages.machine.jax_internals import hardware_fingerprint
@@ -86,7 +86,8 @@ class DenoiseStage:
         device = mesh.devices.flat[0].device_kind
         attention = work.made_with["attention"]
         facts = {"device": device, "hosts": hosts.count, "mesh": dict(mesh.shape), "attention": attention}
-        return {**facts, **_describe_start(start), **_describe_compiling(video)}
+        compiled = () if video.executable is None else (video.executable,)
+        return {**facts, **_describe_start(start), **describe_compiling(compiled)}
 
     def _join(self, job: Job, report: Report) -> Hosts:
         """The hosts that have joined, once for all jobs with the same setting."""
@@ -219,10 +220,3 @@ def _read_text(
         num_video_tokens=settings.size.num_cells,
         where=job.name_input(EMBEDDINGS),
     )
-
-
-def _describe_compiling(video: PreparedVideo) -> Mapping[str, JsonValue]:
-    executable = video.executable
-    if executable is None:
-        return {}
-    return {"compile_s": round(executable.compile_s, 3), "was_loaded": executable.was_loaded}

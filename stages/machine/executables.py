@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -70,11 +70,13 @@ class Executable:
         compiled: takes the arguments of the jitted function, without the static ones.
         compile_s: seconds that compiling or loading it took.
         was_loaded: whether it was loaded from the store instead of being compiled.
+        name: of its file in the folder of compiled programs; "" of one that has none.
     """
 
     compiled: jax.stages.Compiled
     compile_s: float
     was_loaded: bool
+    name: str = ""
 
 
 CompileProgram: TypeAlias = Callable[[Program], Executable]  # how whoever holds programs gets one
@@ -130,7 +132,7 @@ class Executables:
             if executable is None:
                 executable = compile_in_memory(program)
                 self._keep(folder, name, program, executable.compiled)
-            return executable
+            return replace(executable, name=name)
 
     def _load(
         self, folder: PrivateFolder, name: Digest, program: Program, devices: Sequence[jax.Device]
@@ -174,6 +176,20 @@ class Executables:
         if message not in self._sent:
             self._sent.add(message)
             self._send_warning(message)
+
+
+def describe_compiling(executables: Sequence[Executable]) -> Mapping[str, JsonValue]:
+    """For run.json: how a job has got its programs, and their names; nothing of one that had them already.
+
+    By the names it is known, without JAX, whether a later run finds them (stages/history/).
+    """
+    if not executables:
+        return {}
+    return {
+        "compile_s": round(sum(each.compile_s for each in executables), 3),
+        "was_loaded": all(each.was_loaded for each in executables),
+        "programs": [each.name for each in executables],
+    }
 
 
 def find_compiler_facts() -> dict[str, str]:

@@ -34,7 +34,8 @@ STAGES: Final = (
 )
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
-    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from", "draft", "keep",
+    "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from", "draft", "keep", "explain",
+    "timings",
 })  # fmt: skip
 # What else stands in a video's file, other tables, other folders of a store, and `video=<name>` of the command line.
 _OTHER_NAMES = frozenset({

@@ -9,6 +9,7 @@ import traceback
 from bdb import BdbQuit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from stages.pipeline.stage import command_of
 from stages.request.params import read_overrides
 from stages.run.build import Build
 from stages.run.display import Display
+from stages.run.fingerprint import Fingerprinter
 from stages.run.interruption import describe_left
 from stages.run.job import Job, Run, perform
 from stages.run.lifetime import Lifetime
@@ -29,6 +31,7 @@ from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.stopping import StopWatch
 from stages.run.text_streams import find_fault_of_stdout
+from stages.store.stat_cache import STAT_CACHE, StatCache
 
 _NOT_STARTED = "interrupted. Nothing had been started."
 
@@ -101,7 +104,8 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
     build.precheck.require_room([(node, video)])
     stop = StopWatch(node, build.leases, _end)
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown), stop:
-        job, run, report = build.job(node), load(), Report(shown)
+        sources = Fingerprinter(StatCache(build.store.root / STAT_CACHE)).digests(package)
+        job, run, report = replace(build.job(node), sources=sources), load(), Report(shown)
         say_left = partial(_explain_interrupt, job)
         try:
             with _saved_when_asked_to_end(report, display, say_left):

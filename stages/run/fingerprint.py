@@ -106,6 +106,12 @@ class Fingerprinter:
         sources = self.find_sources(package)
         return digest_bytes(canonical_json({name: self._scan(name, path)["source"] for name, path in sources.items()}))
 
+    def digests(self, package: str) -> Mapping[str, Digest]:
+        """XXH3-128 of the normalised source of each module of `find_sources`: which of them a change was in."""
+        return {
+            name: Digest(str(self._scan(name, path)["source"])) for name, path in self.find_sources(package).items()
+        }
+
     def _path(self, module: str) -> Path | None:
         if module not in self._paths:
             self._paths[module] = _module_path(module)

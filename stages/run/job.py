@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stages.errors import CheckpointError, ContractError, StoreError
-from stages.keys import ArtifactId, Digest, JsonValue, Node
+from stages.keys import ArtifactId, Digest, JsonValue, Node, short
 from stages.machine.versions import versions_of
 from stages.models.checkpoint import (
     Checkpoint,
@@ -58,6 +58,8 @@ class Job:
         preflight: the command that says what the programs of its videos need; "" where there is none.
         videos: names of those that need the node.
         number: of the job among those of its process, from 1; the process counts (program.py).
+        start_s: seconds that the process took to start, where this is its first job; the process says so.
+        sources: digest of each module of the stage's code; the process says what it has imported.
         waits: whether to wait for an accelerator that another process has, in place of an error.
         held: in the middle of a job, where the payloads that it reads are open, by the stage that made them.
     """
@@ -77,6 +79,8 @@ class Job:
     preflight: str = ""
     videos: tuple[str, ...] = ()
     number: int = 1
+    start_s: float = 0.0
+    sources: Mapping[str, Digest] = field(default_factory=dict)
     waits: bool = True
     held: Mapping[str, Path] = field(default_factory=dict)
 
@@ -142,7 +146,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
             details = run(job, draft, report)
             check_components(job)
             _check_payload(job, draft)
-            facts = _facts(job, started, report) | dict(details)
+            facts = _facts(job, started, report, job_s=time.perf_counter() - start) | dict(details)
             with report.completing():
                 published = store.publish(
                     job.node, draft, payload=job.makes.payload, inputs=inputs, code=job.code, run=facts
@@ -230,16 +234,21 @@ def _check_payload(job: Job, draft: Path) -> None:
     check_shapes(contract, shapes, where=where, dtypes=dtypes)
 
 
-def _facts(job: Job, started: str, report: Report) -> dict[str, JsonValue]:
-    """What run.json says of every job.
+def _facts(job: Job, started: str, report: Report, *, job_s: float) -> dict[str, JsonValue]:
+    """What run.json says of every job, which took `job_s` seconds until it was to be published.
 
-    `peak_memory_bytes` is the most that the process has had since it started, also in jobs before this one.
+    `peak_memory_bytes` is the most that the process has had since it started, also in jobs before this one. `sources`
+    are begins of digests: what they are compared with is another version of the same file.
     """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     loaded = {name: sys.modules[name].__version__ for name in _VERSIONS_OF if name in sys.modules}
     compilers = versions_of(_COMPILERS) if "jax" in sys.modules else {}
     return {
         "started": started,
+        "number_in_process": job.number,
+        "start_s": round(job.start_s, 3),
+        "job_s": round(job_s, 3),
+        "sources": {module: short(digest) for module, digest in job.sources.items()},
         "host": socket.gethostname(),
         "machine": dict(job.machine),
         "components": {each.name: describe_place(job.checkpoint, each.name) for each in job.components},

@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -21,7 +22,7 @@ from stages.keys import Digest, JsonValue
 from stages.machine.lifeline import PARENT_OPTION, Lifeline
 from stages.pipeline.stage import command_of
 from stages.run.environment import clean_environment, note_environment
-from stages.run.fingerprint import fingerprint
+from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job, Run, perform
 from stages.run.lean_imports import import_program
 from stages.run.lifetime import Lifetime
@@ -111,18 +112,31 @@ def _parse(package: str, arguments: Sequence[str] | None, instead: str) -> argpa
 
 def _serve(load: Callable[[], Run], package: str, descriptor: int | None, lifetime: Lifetime) -> None:
     if descriptor is None:
-        _serve_all(sys.stdout, load(), _code_of(package), lifetime)
+        _serve_all(sys.stdout, _import(load, package), lifetime)
         return
     accept_any_text("utf-8")  # stdout and stderr are a log, which worker.py reads
     with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as events:
-        depends_on_hosts = _serve_all(events, load(), _code_of(package), lifetime)
+        depends_on_hosts = _serve_all(events, _import(load, package), lifetime)
     if not depends_on_hosts and not sys.flags.dev_mode:  # which warns of what is left open
         _end_at_once()
 
 
-def _code_of(package: str) -> Digest:
-    """Fingerprint of what has just been imported."""
-    return fingerprint(package, StatCache(Path(os.devnull)))
+@dataclass(frozen=True)
+class _Program:
+    """What does the jobs: the fingerprint of its code, and of each module, and the seconds that importing it took."""
+
+    run: Run
+    code: Digest
+    sources: Mapping[str, Digest]
+    start_s: float
+
+
+def _import(load: Callable[[], Run], package: str) -> _Program:
+    """What has just been imported."""
+    start = time.perf_counter()
+    run, fingerprinter = load(), Fingerprinter(StatCache(Path(os.devnull)))
+    code, sources = fingerprinter.fingerprint(package), fingerprinter.digests(package)
+    return _Program(run, code, sources, time.perf_counter() - start)
 
 
 def _end_at_once() -> None:
@@ -132,7 +146,7 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-def _serve_all(events: TextIO, run: Run, code: Digest, lifetime: Lifetime) -> bool:
+def _serve_all(events: TextIO, program: _Program, lifetime: Lifetime) -> bool:
     """Do the jobs that come on stdin, one after another.
 
     Returns:
@@ -158,18 +172,20 @@ def _serve_all(events: TextIO, run: Run, code: Digest, lifetime: Lifetime) -> bo
             lifetime.begin(report.interrupt)
             send({"event": ACCEPTED})
             print(line, end="", file=sys.stderr, flush=True)
-            ending = _serve_one(replace(Job.from_json(line), number=number), run, report, code)
+            start_s = program.start_s if number == 1 else 0.0
+            job = replace(Job.from_json(line), number=number, start_s=start_s, sources=program.sources)
+            ending = _serve_one(job, program, report)
             lifetime.rest()  # before doit reads the last event, because it may end stdin at once
             send(ending)
     return has_joined
 
 
-def _serve_one(job: Job, run: Run, report: Report, code: Digest) -> Mapping[str, JsonValue]:
-    """Do one job by the code with this fingerprint; the event that ends it."""
+def _serve_one(job: Job, program: _Program, report: Report) -> Mapping[str, JsonValue]:
+    """Do one job; the event that ends it."""
     try:
-        if job.code != code:
+        if job.code != program.code:
             raise StageError(f"{job.node.title}: the code that makes it was changed meanwhile. Run `doit` again.")
-        return perform(job, run, report)
+        return perform(job, program.run, report)
     except Exception as error:
         traceback.print_exc()
         name, is_fault = type(error).__name__, not isinstance(error, StagesError)

@@ -1,0 +1,83 @@
+"""The nearest earlier artifact of a node's video: what a node that has never been made is compared with.
+
+An artifact does not know of which video it was. So it is what the link of the video leads to or was made from; else,
+of the artifacts of the stage that were made from the same prompt (or file from elsewhere), the one that agrees with the
+node in most parameters and components, and of several the one that was used last. Without such a one there is none.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from stages.keys import FROM_FILE, ArtifactId, JsonValue, Node
+from stages.request.graph import Graph
+from stages.store.inventory import Inventory
+from stages.store.leftovers import links_to_artifacts
+from stages.store.manifest import Manifest
+
+_PROMPT = "prompt"  # the parameter by which people know a video, as in stages/store/listing.py
+
+
+class Earlier:
+    """Finds them in one store."""
+
+    def __init__(self, root: Path, inventory: Inventory, graph: Graph) -> None:
+        """`inventory` is that of the store in the folder `root`; `graph` is what is asked for now."""
+        self._inventory = inventory
+        self._graph = graph
+        self._links = {link.stem: artifact for link, (artifact, _) in links_to_artifacts(root).items()}
+
+    def find(self, node: Node) -> Manifest | None:
+        """The manifest of the nearest earlier artifact, or None."""
+        for video in self._graph.videos_of(node):
+            lineage = self._inventory.ancestors([self._links[video]] if video in self._links else [])
+            for artifact in lineage:
+                if artifact.stage == node.stage and artifact != node.artifact and (found := self._manifest(artifact)):
+                    return found
+        return self._find_alike(node)
+
+    def _find_alike(self, node: Node) -> Manifest | None:
+        chain = self._graph.videos[self._graph.videos_of(node)[0]]
+        origin = _origin(each.parameters for each in chain.values())
+        alike = [artifact for artifact in self._by_origin.get((node.stage, origin), ()) if artifact != node.artifact]
+        mine = self._describe(chain[stage] for stage in (*node.inputs, node.stage))
+
+        def rank(artifact: ArtifactId) -> tuple[int, float, str]:
+            lineage = [found.node for each in self._inventory.ancestors([artifact]) if (found := self._manifest(each))]
+            theirs = self._describe(each for each in lineage if each.stage in (*node.inputs, node.stage))
+            num_shared = len(mine.items() & theirs.items())
+            return num_shared, self._inventory.last_uses[artifact], artifact.key
+
+        return self._manifest(max(alike, key=rank)) if origin is not None and alike else None
+
+    @cached_property
+    def _by_origin(self) -> Mapping[tuple[str, JsonValue], list[ArtifactId]]:
+        """Artifacts by stage and what they were made from."""
+        found: dict[tuple[str, JsonValue], list[ArtifactId]] = {}
+        for artifact, entry in self._inventory.entries.items():
+            if entry.manifest is not None:
+                lineage = [self._manifest(each) for each in self._inventory.ancestors([artifact])]
+                origin = _origin(manifest.parameters for manifest in lineage if manifest is not None)
+                found.setdefault((artifact.stage, origin), []).append(artifact)
+        return found
+
+    def _manifest(self, artifact: ArtifactId) -> Manifest | None:
+        entry = self._inventory.entries.get(artifact)
+        return None if entry is None else entry.manifest
+
+    def _describe(self, nodes: Iterable[Node]) -> dict[str, str]:
+        """Parameters and components of nodes, by dotted name."""
+        found: dict[str, str] = {}
+        for node in nodes:
+            found |= {f"{node.stage}.{name}": repr(value) for name, value in node.parameters.items()}
+            found |= {f"{node.stage} components.{name}": identity for name, identity in node.components.items()}
+        return found
+
+
+def _origin(parameters: Iterable[Mapping[str, JsonValue]]) -> str | None:
+    """What a video was made from: its prompt, or a file from elsewhere; None where neither is known."""
+    prompt = file = None
+    for own in parameters:
+        prompt = f"prompt {own[_PROMPT]}" if _PROMPT in own else prompt
+        file = f"file {own[FROM_FILE]}" if FROM_FILE in own else file
+    return prompt or file

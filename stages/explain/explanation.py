@@ -1,0 +1,265 @@
+"""The plan of a run that has not begun: per node what becomes of it, why, and what it is expected to cost."""
+
+import socket
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from stages.errors import StagesError
+from stages.explain.code_changes import find_changed_files
+from stages.explain.earlier import Earlier
+from stages.explain.lower_bound import LowerBounds
+from stages.explain.outcomes import Outcome, changing_inputs, find_outcomes
+from stages.explain.reasons import CODE, why_absent, why_not_fresh
+from stages.geometry import VideoSize
+from stages.history.expectation import UNKNOWN, Expectation, Forecast
+from stages.history.runs import read_runs, settings_of, size_of_latents
+from stages.history.work import describe_work, size_in
+from stages.keys import ArtifactId, JsonValue, Node
+from stages.machine.kept_programs import FOLDER as PROGRAMS
+from stages.request.selection import select_nodes
+from stages.run.build import Build
+from stages.run.checks import Chain, Reader, payload_bytes
+from stages.run.fingerprint import Fingerprinter
+from stages.run.one_maker import find_ancestors
+from stages.store.inventory import Inventory, take_inventory
+from stages.store.stat_cache import STAT_CACHE, StatCache
+from stages.store.verdict import Reason, Verdict
+
+LOWER_BOUND: Final = "lower bound of doit preflight"
+_RUNS: Mapping[Outcome, bool | None] = {"run": True, "fresh": False, "waits": None}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the plan.
+
+    Attributes:
+        node: what it is.
+        videos: that need it.
+        outcome: "run", "fresh", or "waits": it runs unless what it reads comes out with the same bytes.
+        reasons: why; none of a fresh one.
+        expectation: what it takes, if it runs.
+        size_bytes: of what it writes then; None where nothing says it.
+    """
+
+    node: Node
+    videos: tuple[str, ...]
+    outcome: Outcome
+    reasons: tuple[Reason, ...] = ()
+    expectation: Expectation = field(default_factory=lambda: Expectation(None, UNKNOWN))
+    size_bytes: int | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """A node of `doit explain --json`. Its fields are an interface; `runs` is null of one that waits."""
+        seconds = self.expectation.seconds
+        return {
+            "stage": self.node.stage,
+            "key": self.node.key,
+            "videos": [*self.videos],
+            "verdict": self.outcome,
+            "runs": _RUNS[self.outcome],
+            "reasons": [{"field": each.field, "before": each.before, "now": each.now} for each in self.reasons],
+            "expected_s": None if seconds is None else round(seconds, 3),
+            "expected_from": self.expectation.source,
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The plan of a run.
+
+    Attributes:
+        steps: its nodes, in the order in which they are made.
+        links: of these videos only the link is to be made, or is with the nodes.
+        prompts: of each video, what it shows; "" where nothing says it.
+        saved_s: seconds that making the fresh nodes took; `num_saved` of them, those of which that is known.
+        faults: of videos that cannot be made, why; none of their nodes is in the plan, but for those of others.
+        ignored: tasks that `doit ignore` leaves out.
+    """
+
+    steps: Sequence[Step]
+    links: Sequence[str]
+    prompts: Mapping[str, str]
+    saved_s: float
+    num_saved: int
+    faults: Mapping[str, StagesError]
+    ignored: Sequence[str]
+
+    def of_outcome(self, outcome: Outcome) -> Sequence[Step]:
+        """The steps of which that becomes."""
+        return [step for step in self.steps if step.outcome == outcome]
+
+
+def explain(build: Build, names: Sequence[str]) -> Explanation:
+    """The plan of a run of the tasks with these names, as they are typed after `doit`; none means all.
+
+    Raises:
+        ParamsError: a name is nobody's.
+        UnreadableError: something in the store cannot be read.
+    """
+    return _Explainer(build, names).explain()
+
+
+class _Explainer:
+    """Makes one explanation."""
+
+    def __init__(self, build: Build, names: Sequence[str]) -> None:
+        self._build, self._graph, self._names = build, build.graph, names
+        self._fingerprinter = Fingerprinter(StatCache(build.store.root / STAT_CACHE))  # which is not saved
+        self._lower_bounds = LowerBounds(build, self._fingerprinter)
+        self._reader = Reader()
+
+    def explain(self) -> Explanation:
+        nodes, ignored = self._select()
+        verdicts = {node.artifact: self._build.verdict(node) for node in nodes}
+        outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
+        faults = self._find_faults(nodes, outcomes)
+        if faults:
+            nodes = [node for node in nodes if not faults.keys() >= {*self._graph.videos_of(node)}]
+            outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
+        steps = [self._explain(node, verdicts[node.artifact], outcomes) for node in nodes]
+        saved = [self._inventory.rebuild_s(step.node.artifact) for step in steps if step.outcome == "fresh"]
+        known = [seconds for seconds in saved if seconds is not None]
+        links = [video for video in self._videos_of(nodes) if video not in faults]
+        return Explanation(
+            steps=steps,
+            links=[video for video in links if not self._build.freshness.is_linked(video)],
+            prompts={video: self._prompt_of(video) for video in self._graph.videos},
+            saved_s=sum(known),
+            num_saved=len(known),
+            faults={**faults, **(self._graph.faults if self._is_of_all else {})},
+            ignored=ignored,
+        )
+
+    @property
+    def _is_of_all(self) -> bool:
+        """Whether all videos are asked for: by nothing, or by a stage."""
+        return not self._names or any(name in self._graph.pipeline.names for name in self._names)
+
+    def _select(self) -> tuple[list[Node], list[str]]:
+        """The nodes of the run with all that they are made from, in their order, and the ignored tasks among them."""
+        chosen = select_nodes(self._graph, self._names)
+        needed = {artifact for node in chosen for artifact in (node.artifact, *find_ancestors(node, self._graph))}
+        left_out, left, ignored = self._build.ignored.read(), list[Node](), list[str]()
+        dropped: set[ArtifactId] = set()
+        for node in self._graph.all_nodes():
+            if node.artifact in needed:
+                is_dropped = node.title in left_out or not dropped.isdisjoint(node.input_artifacts)
+                if is_dropped:
+                    dropped.add(node.artifact)
+                    ignored.append(node.title)
+                else:
+                    left.append(node)
+        return left, ignored
+
+    def _is_wanted(self, node: Node) -> bool:
+        """Whether a collected payload is made again for its own sake: as in stages/run/demand.py."""
+        is_last = node.stage == self._graph.pipeline.last.name
+        return is_last or any(node.stage == name or fnmatchcase(node.title, name) for name in self._names)
+
+    def _find_faults(self, nodes: Iterable[Node], outcomes: Mapping[ArtifactId, Outcome]) -> dict[str, StagesError]:
+        """What keeps videos from being made, as the run would find it before it begins."""
+        first: dict[str, str] = {}
+        for node in nodes:
+            if outcomes[node.artifact] != "fresh":
+                for video in self._graph.videos_of(node):
+                    first.setdefault(video, node.stage)
+        wanted = self._videos_of(nodes) or first
+        first = {video: stage for video, stage in first.items() if video in wanted}
+        return self._build.precheck.find_faults(first, self._reader) if first else {}
+
+    def _videos_of(self, nodes: Iterable[Node]) -> list[str]:
+        """The videos that the run is to end with: those whose last node is part of it."""
+        last = self._graph.pipeline.last.name
+        found = {video for node in nodes if node.stage == last for video in self._graph.videos_of(node)}
+        named = [name for name in self._names if name in self._graph.videos]
+        is_all = not self._names or any("*" in name for name in self._names)
+        return [video for video in self._graph.videos if video in found and (is_all or video in named)]
+
+    def _explain(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> Step:
+        videos, outcome = self._graph.videos_of(node), outcomes[node.artifact]
+        if outcome == "fresh":
+            return Step(node, videos, outcome)
+        expectation = self._expect(node)
+        known = self._size_bytes(node)
+        size_bytes = expectation.size_bytes if known is None else known
+        return Step(node, videos, outcome, self._find_reasons(node, verdict, outcomes), expectation, size_bytes)
+
+    def _find_reasons(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> tuple[Reason, ...]:
+        stage = self._graph.pipeline[node.stage]
+        if verdict.state == "absent":
+            return why_absent(node, self._earlier.find(node), stage)
+        entry = self._inventory.entries.get(node.artifact)
+        manifest = None if entry is None else entry.manifest
+        inputs = {} if manifest is None else {name: read.digest for name, read in manifest.inputs.items()}
+        files: tuple[Reason, ...] = ()
+        if any(reason.field == CODE for reason in verdict.reasons):
+            package = self._build.program_of(node).package
+            files = find_changed_files(self._build.store.folder(node.artifact), package, self._fingerprinter)
+        return why_not_fresh(verdict, changing_inputs(node, outcomes), inputs, files)
+
+    def _expect(self, node: Node) -> Expectation:
+        work = describe_work(node, self._graph.pipeline, self._size_of(node))
+        expectation = self._forecast.expect(work, self._build.program_of(node))
+        if expectation.seconds is None and (least_s := self._lower_bounds.find(node)) is not None:
+            return Expectation(least_s, LOWER_BOUND)
+        return expectation
+
+    def _size_of(self, node: Node) -> VideoSize | None:
+        chain = self._graph.videos[self._graph.videos_of(node)[0]]
+        files = (self._graph.files.get(each.key) for each in chain.values() if not each.inputs)
+        return next((size for each in chain.values() if (size := size_in(each.parameters))), None) or next(
+            (size for file in files if file is not None and (size := size_of_latents(file))), None
+        )
+
+    def _size_bytes(self, node: Node) -> int | None:
+        """Bytes of a payload that is not made yet, where its stage knows them."""
+        video = self._graph.videos_of(node)[0]
+        machine = self._build.machine.model_dump()
+        chain = Chain(self._graph.videos[video], self._graph.checkpoints[video], machine, self._reader)
+        try:
+            return payload_bytes(chain, self._graph.pipeline, node) or None
+        except StagesError:
+            return None
+
+    def _prompt_of(self, video: str) -> str:
+        return next(
+            (
+                str(node.parameters["prompt"])
+                for node in self._graph.videos[video].values()
+                if "prompt" in node.parameters
+            ),
+            "",
+        )
+
+    @cached_property
+    def _inventory(self) -> Inventory:
+        return take_inventory(self._build.store.root)
+
+    @cached_property
+    def _earlier(self) -> Earlier:
+        return Earlier(self._build.store.root, self._inventory, self._graph)
+
+    @cached_property
+    def _forecast(self) -> Forecast:
+        root, machine = self._build.store.root, self._build.machine
+        programs = _list_programs(root)
+        return Forecast(
+            runs=read_runs(root, self._inventory, self._graph.pipeline),
+            host=socket.gethostname(),
+            settings=settings_of(machine.model_dump()),
+            is_kept=programs.__contains__,
+            starts_ahead=machine.start_ahead == "auto",
+        )
+
+
+def _list_programs(root: Path) -> Collection[str]:
+    """Names of the compiled programs in a store; none where the folder cannot be read."""
+    try:
+        return {path.name for path in (root / PROGRAMS).iterdir()}
+    except OSError:
+        return ()

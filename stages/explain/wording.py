@@ -1,0 +1,187 @@
+"""An explanation in words, for 80 columns: per video its nodes, what becomes of them and why; then totals."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+
+from stages.explain.code_changes import CODE
+from stages.explain.explanation import LOWER_BOUND, Explanation, Step
+from stages.explain.outcomes import INPUTS
+from stages.explain.reasons import COMPONENTS, KEY, STATE
+from stages.keys import FROM_FILE, JsonValue, Key, short
+from stages.machine.printable import cut, printable
+from stages.models.wording import name_some
+from stages.store.quantities import show_bytes, show_seconds
+from stages.store.verdict import Reason
+
+_COLUMNS = 80
+_INDENT = " " * 4
+_MAX_VALUE = 200  # characters of a value
+_LEAST_S = 0.1  # seconds that are shown as such
+_NUM_AROUND = 3  # words that are shown beside those that differ
+_WORDS = re.compile(r"\S+")
+_STATES: Mapping[str, str] = {
+    "absent": "never made",
+    "forgotten": "forgotten, by `doit forget` or because it was found damaged",
+    "collected": "deleted by `doit gc`, and needed again",
+}
+
+
+def describe(found: Explanation, *, shows_all: bool = False) -> Iterator[str]:
+    """The lines. Videos of which nothing runs are named together, unless `shows_all`."""
+    groups: dict[str, list[Step]] = {}
+    for step in found.steps:
+        groups.setdefault(step.videos[0], []).append(step)
+    quiet = []
+    for video in found.prompts:
+        steps = groups.get(video, [])
+        if not shows_all and all(step.outcome == "fresh" for step in steps):
+            quiet += [video] if steps else []
+            continue
+        prompt = found.prompts[video]
+        yield f'{video}: "{cut(printable(prompt), _COLUMNS - len(video) - 4)}"' if prompt else f"{video}:"
+        for step in steps:
+            yield from _describe_step(step, video)
+    if found.ignored:
+        yield f"left out by `doit ignore`: {name_some(found.ignored)}"
+    if quiet:
+        yield f"up to date: {name_some(quiet)}"
+    yield from _sum_up(found)
+
+
+def _describe_step(step: Step, video: str) -> Iterator[str]:
+    cost = size = ""
+    if step.outcome != "fresh":
+        cost = _say_seconds(step)
+        size = "" if step.size_bytes is None else show_bytes(step.size_bytes)
+    yield f"  {step.node.stage:<8} {step.outcome:<5}  {cost:>18}  {size:>8}  {short(step.node.key)}".rstrip()
+    others = [name for name in step.videos if name != video]
+    lines = [_say(reason, step) for reason in step.reasons]
+    if step.outcome == "waits":
+        lines.append("runs, unless what it reads comes out with the same bytes")
+    if others and step.outcome != "fresh":
+        lines.append(f"also for {name_some(others)}")
+    for line in lines:
+        yield from textwrap.wrap(
+            line, _COLUMNS, initial_indent=_INDENT, subsequent_indent=_INDENT + "  ", break_on_hyphens=False
+        )
+
+
+def _say_seconds(step: Step) -> str:
+    seconds = step.expectation.seconds
+    if seconds is None:
+        return "time unknown"
+    if seconds < _LEAST_S:
+        return f"under {show_seconds(_LEAST_S)}"
+    return f"{'at least' if step.expectation.source == LOWER_BOUND else 'about'} {show_seconds(seconds)}"
+
+
+def _say(reason: Reason, step: Step) -> str:
+    """One reason, as a line."""
+    field, before, now = reason.field, reason.before, reason.now
+    kind, _, name = field.partition(".")
+    if not name:
+        return _say_state(reason, step)
+    if f"{kind}." == CODE:
+        return f"{name} {'is new' if before is None else 'is gone' if now is None else 'changed'}"
+    if f"{kind}." == INPUTS:
+        return f"{name} {'is made again' if now is None else 'has other bytes now'}"
+    if f"{kind}." == KEY:
+        return f"made from another {name}" if before and now else f"made from {'' if now else 'no '}{name}"
+    if f"{kind}." == COMPONENTS:
+        return f"component {name}: {_identity(before)} -> {_identity(now)}"
+    return _say_parameter(name, before, now)
+
+
+def _say_state(reason: Reason, step: Step) -> str:
+    """What is wrong with the artifact that is there, or why there is none."""
+    if reason.field == STATE:
+        return _STATES[str(reason.now)]
+    return f"the code of {step.node.stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"
+
+
+def _say_damage(reason: Reason) -> str:
+    if reason.field == "payload":
+        return "the file is not there" if reason.now is None else f"{reason.now} bytes, and there were {reason.before}"
+    if reason.field == "digest":
+        return "the file cannot be read" if reason.now is None else "the file was edited, or has other bytes"
+    return "its manifest cannot be read"
+
+
+def _say_parameter(name: str, before: JsonValue, now: JsonValue) -> str:
+    if name == FROM_FILE:
+        if before is None:
+            return f"{name}: a file takes its place"
+        return f"{name}: {'another file' if now is not None else 'computed again, from no file'}"
+    if isinstance(before, str) and isinstance(now, str) and (_WORDS.search(before) and len(_WORDS.findall(now)) > 1):
+        return f"{name}: {mark_words(printable(before), printable(now))}"
+    return f"{name} {_value(before)} -> {_value(now)}"
+
+
+def mark_words(before: str, now: str) -> str:
+    """The words of a text that differ, as "[red -> blue]", with a few of those around them."""
+    old, new = _WORDS.findall(before), _WORDS.findall(now)
+    parts: list[str] = []
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    for place, (kind, begin, end, new_begin, new_end) in enumerate(blocks):
+        if kind != "equal":
+            parts.append(f"[{' '.join(old[begin:end]) or '+'} -> {' '.join(new[new_begin:new_end]) or '-'}]")
+            continue
+        words = old[begin:end]
+        head = [] if place == 0 else words[:_NUM_AROUND]
+        tail = [] if place == len(blocks) - 1 else words[-_NUM_AROUND:]
+        is_cut = len(words) > len(head) + len(tail)
+        parts += [*head, "…", *tail] if is_cut else words
+    return cut(" ".join(parts), _MAX_VALUE * 2)
+
+
+def _value(value: JsonValue) -> str:
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return cut(f'"{printable(value)}"' if isinstance(value, str) else printable(str(value)), _MAX_VALUE)
+
+
+def _identity(identity: JsonValue) -> str:
+    """What identifies a component, short: of a file's digest the begin, of a hub id all."""
+    if identity is None:
+        return "none"
+    text = str(identity)
+    return printable(short(Key(text)) if re.fullmatch(r"[0-9a-f]{32}", text) else text)
+
+
+def _sum_up(found: Explanation) -> Iterator[str]:
+    running, waiting, fresh = (found.of_outcome(outcome) for outcome in ("run", "waits", "fresh"))
+    counts = [f"{len(running)} to run"] if running else []
+    counts += [f"{len(waiting)} to wait for what comes before"] if waiting else []
+    counts += [f"{len(fresh)} fresh"] if fresh else []
+    if running or waiting:
+        yield ""
+        yield f"{', '.join(counts)}. {_say_cost(running)}"
+        if waiting:
+            yield f"If all that wait run as well: {_say_cost([*running, *waiting])}"
+    else:
+        yield "nothing to run." if fresh else "nothing to do."
+    if found.links and not (running or waiting):
+        yield f"{'the link' if len(found.links) == 1 else 'links'} to be made: {name_some(found.links)}"
+    if found.num_saved:
+        noun = "artifact" if found.num_saved == 1 else "artifacts"
+        yield f"the store saves {show_seconds(found.saved_s)} ({found.num_saved} {noun})"
+
+
+def _say_cost(steps: Sequence[Step]) -> str:
+    known = [step for step in steps if step.expectation.seconds is not None]
+    seconds = sum(step.expectation.seconds or 0.0 for step in known)
+    chip_s = sum((step.expectation.seconds or 0.0) * step.expectation.num_chips for step in known)
+    is_bound = any(step.expectation.source == LOWER_BOUND for step in known)
+    parts = []
+    if known:
+        parts.append(f"{'at least' if is_bound else 'about'} {show_seconds(seconds)}")
+        parts += [f"{show_seconds(chip_s)} of chips"] if chip_s else []
+    if unknown := len(steps) - len(known):
+        parts.append(f"an unknown time for {unknown} without an earlier run to go by")
+    sizes = [step.size_bytes for step in steps if step.size_bytes is not None]
+    parts += [f"{show_bytes(sum(sizes))} written{' and more' if len(sizes) < len(steps) else ''}"] if sizes else []
+    return f"{', '.join(parts)}." if parts else "No time."

@@ -1,0 +1,144 @@
+"""What runs to come can be expected to take, from those that were: each part of a run by the runs that say most of it.
+
+Nothing is invented: where no run on this machine is near, the seconds are None. docs/decisions/0033-expectations.md.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from stages.history.runs import PastRun
+from stages.history.work import Work
+from stages.keys import short
+from stages.pipeline.stage import DISK, Program
+
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What one node can be expected to take.
+
+    Attributes:
+        seconds: by the clock; None where nothing says it.
+        source: where that is from, in words.
+        num_chips: accelerators that it keeps busy.
+        size_bytes: of a payload as an equal run has made it; None where there was none.
+    """
+
+    seconds: float | None
+    source: str
+    num_chips: int = 0
+    size_bytes: int | None = None
+
+
+@dataclass
+class Forecast:
+    """The expectations of one run, whose nodes are asked for in their order: models and programs stay in processes.
+
+    Attributes:
+        runs: of the store.
+        host: where it is to run.
+        settings: of the machine, as in Place.
+        is_kept: whether a compiled program of this name can be loaded.
+        starts_ahead: whether a program's process is started while the one before works.
+    """
+
+    runs: Sequence[PastRun]
+    host: str
+    settings: tuple[str, ...]
+    is_kept: Callable[[str], bool]
+    starts_ahead: bool = True
+    _present: dict[str, Program] = field(default_factory=dict)  # by device: whose process has it
+    _models: dict[Program, bytes] = field(default_factory=dict)
+    _shapes: dict[Program, list[object]] = field(default_factory=dict)
+    _last: Program | None = None
+    _ahead_s: float = 0.0  # since the present program's first job was taken, which is when the next process starts
+
+    def expect(self, work: Work, program: Program) -> Expectation:
+        """What the next node takes."""
+        is_started = self._present.get(program.device) == program
+        has_model = is_started and self._models.get(program) == work.model
+        has_shape = has_model and work.shape in self._shapes.get(program, [])
+        lead_s = self._ahead_s if self._last not in (None, program) and self.starts_ahead else 0.0
+        self._note(work, program, has_model=has_model)
+        near = self._find_near(work)
+        if not near:
+            return Expectation(None, UNKNOWN)
+        equal = [run for run in near if (run.work.size, run.work.num_steps) == (work.size, work.num_steps)]
+        chosen = equal or [_nearest(work, near)]
+        factor = 1.0 if equal else _ratio(work, chosen[0].work)
+        seconds = factor * _typical(chosen, is_first=not is_started, part=lambda run: run.rest_s)
+        if not is_started:
+            seconds += max(_typical_of(near, lambda run: run.start_s) - lead_s, 0.0)
+        if not has_model:
+            seconds += _typical_of(near, lambda run: run.load_s)
+        if not has_shape:
+            seconds += self._expect_compiling(near, work)
+        self._ahead_s = self._ahead_s + seconds if is_started else seconds
+        source = _say_source(work, equal, chosen[0])
+        size_bytes = round(median(run.size_bytes for run in equal)) if equal else None
+        return Expectation(seconds, source, max(run.place.num_chips for run in chosen), size_bytes)
+
+    def _note(self, work: Work, program: Program, *, has_model: bool) -> None:
+        """Take note of what the processes have when this node is made. Of steps of denoise only the last is kept."""
+        if program.device != DISK:
+            self._present[program.device] = program
+        kept = self._shapes.get(program, []) if has_model and not work.num_steps else []
+        self._shapes[program] = [*kept, work.shape]
+        self._models[program], self._last = work.model, program
+
+    def _find_near(self, work: Work) -> list[PastRun]:
+        """Runs that can be compared: of the same model, where the sizes are known or equal, on this machine.
+
+        Where this host has never done such work, those of others with the same kind and number of accelerators as its
+        other runs had.
+        """
+        alike = [
+            run
+            for run in self.runs
+            if run.work.model == work.model and (not work.has_size or _ratio(work, run.work) > 0)
+        ]
+        here = [run for run in alike if run.place.host == self.host and run.place.settings == self.settings]
+        own = {(run.place.device, run.place.num_chips) for run in self.runs if run.place.host == self.host}
+        return here or [run for run in alike if run.place.num_chips and (run.place.device, run.place.num_chips) in own]
+
+    def _expect_compiling(self, near: Sequence[PastRun], work: Work) -> float:
+        """Seconds until the programs are there, in a process that does not have them."""
+        alike = [run for run in near if run.work.shape == work.shape and run.programs]
+        if any(all(map(self.is_kept, run.programs)) for run in alike):
+            return median(run.compile_s - run.compiling_s for run in alike)
+        compiled = [run for run in alike or near if run.was_compiled] or [run for run in near if run.was_compiled]
+        return median(run.compile_s for run in compiled) if compiled else _typical_of(near, lambda run: run.compile_s)
+
+
+def _nearest(work: Work, runs: Iterable[PastRun]) -> PastRun:
+    """The run whose amount of work is the nearest, by its ratio; of several one of this size, and the latest."""
+    latest_first = sorted(runs, key=lambda run: run.started, reverse=True)
+    return min(latest_first, key=lambda run: (run.work.size != work.size, abs(math.log(_ratio(work, run.work)))))
+
+
+def _ratio(work: Work, other: Work) -> float:
+    """How many times as much as another a work is; 0 where that is not known."""
+    amount, base = work.amount, other.amount
+    return amount / base if amount and base else 0.0
+
+
+def _typical(runs: Sequence[PastRun], *, is_first: bool, part: Callable[[PastRun], float]) -> float:
+    """The median of a part of runs, of the first in their processes, or of the others, where there are such."""
+    alike = [run for run in runs if run.is_first is is_first]
+    return median(map(part, alike or runs))
+
+
+def _typical_of(runs: Sequence[PastRun], part: Callable[[PastRun], float]) -> float:
+    """The median of a part of those runs that had it; 0 where none had."""
+    found = [run for run in runs if run.is_first is not False]
+    return median(map(part, found)) if found else 0.0
+
+
+def _say_source(work: Work, equal: Sequence[PastRun], nearest: PastRun) -> str:
+    if equal:
+        return f"{len(equal)} equal run{'' if len(equal) == 1 else 's'}"
+    return f"scaled by {work.unit} from {nearest.artifact.stage}:{short(nearest.artifact.key)}"
