@@ -155,7 +155,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "actions": [(link, [name, node.artifact])],
             "uptodate": [BUILD.freshness.of_link(name)],
             "clean": [(unlink, [name])],
-            "meta": {"video": str(BUILD.links.path(name)), "videos": (name,)},
+            "meta": {"video": str(BUILD.links.path(name)), "videos": (name,), "prompt": BUILD.graph.prompt_of(name)},
         }
     for name, error in BUILD.graph.faults.items():
         fault = Fault(error)

@@ -95,7 +95,7 @@ def test_it_is_listed_with_the_reason(root: Path, break_it: Break):
     result = run_doit(root, "list")
     assert (result.returncode, result.stderr) == (0, "")
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in result.stdout.splitlines()}
-    assert lines["demo"] == "the video of params/videos/demo.toml"
+    assert lines["demo"] == 'up to date: "A red circle moves to the right."'
     assert lines["harbour"].startswith("cannot be made: ")
     assert lines["harbour"].removeprefix("cannot be made: ")[:60] in message
 

@@ -128,7 +128,7 @@ class _Explainer:
         return Explanation(
             steps=steps,
             links=[video for video in links if not self._build.freshness.is_linked(video)],
-            prompts={video: self._prompt_of(video) for video in self._graph.videos},
+            prompts={video: self._graph.prompt_of(video) for video in self._graph.videos},
             saved_s=sum(known),
             num_saved=len(known),
             faults={**faults, **(self._graph.faults if self._is_of_all else {})},
@@ -225,16 +225,6 @@ class _Explainer:
             return payload_bytes(chain, self._graph.pipeline, node) or None
         except StagesError:
             return None
-
-    def _prompt_of(self, video: str) -> str:
-        return next(
-            (
-                str(node.parameters["prompt"])
-                for node in self._graph.videos[video].values()
-                if "prompt" in node.parameters
-            ),
-            "",
-        )
 
     @cached_property
     def _inventory(self) -> Inventory:

@@ -15,6 +15,7 @@ from stages.keys import short
 from stages.pipeline.stage import DISK, Program
 
 UNKNOWN: Final = "unknown"
+_MAX_RUNS = 5  # of which a median is taken, the latest: what a machine was like long ago says less
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,18 @@ class Forecast:
         """Seconds until the programs are there, in a process that does not have them."""
         alike = [run for run in near if run.work.shape == work.shape and run.programs]
         if any(all(map(self.is_kept, run.programs)) for run in alike):
-            return median(run.compile_s - run.compiling_s for run in alike)
+            return median(run.compile_s - run.compiling_s for run in _latest(alike))
         compiled = [run for run in alike or near if run.was_compiled] or [run for run in near if run.was_compiled]
-        return median(run.compile_s for run in compiled) if compiled else _typical_of(near, lambda run: run.compile_s)
+        return (
+            median(run.compile_s for run in _latest(compiled))
+            if compiled
+            else _typical_of(near, lambda run: run.compile_s)
+        )
 
 
 def _nearest(work: Work, runs: Iterable[PastRun]) -> PastRun:
     """The run whose amount of work is the nearest, by its ratio; of several one of this size, and the latest."""
-    latest_first = sorted(runs, key=lambda run: run.started, reverse=True)
+    latest_first = sorted(runs, key=lambda run: run.started, reverse=True)  # of equal ones, `min` takes the first
     return min(latest_first, key=lambda run: (run.work.size != work.size, abs(math.log(_ratio(work, run.work)))))
 
 
@@ -129,13 +134,18 @@ def _ratio(work: Work, other: Work) -> float:
 def _typical(runs: Sequence[PastRun], *, is_first: bool, part: Callable[[PastRun], float]) -> float:
     """The median of a part of runs, of the first in their processes, or of the others, where there are such."""
     alike = [run for run in runs if run.is_first is is_first]
-    return median(map(part, alike or runs))
+    return median(map(part, _latest(alike or runs)))
 
 
 def _typical_of(runs: Sequence[PastRun], part: Callable[[PastRun], float]) -> float:
     """The median of a part of those runs that had it; 0 where none had."""
     found = [run for run in runs if run.is_first is not False]
-    return median(map(part, found)) if found else 0.0
+    return median(map(part, _latest(found))) if found else 0.0
+
+
+def _latest(runs: Iterable[PastRun]) -> list[PastRun]:
+    """The latest runs, the last first."""
+    return sorted(runs, key=lambda run: run.started, reverse=True)[:_MAX_RUNS]
 
 
 def _say_source(work: Work, equal: Sequence[PastRun], nearest: PastRun) -> str:

@@ -106,7 +106,7 @@ def _find_runs(root: Path, inventory: Inventory, pipeline: Pipeline) -> Iterator
     for artifact, entry in inventory.entries.items():
         if entry.manifest is None or artifact.stage not in pipeline.names:
             continue
-        with suppress(OSError, ValueError, KeyError, TypeError):  # not a file that this project has written
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # this project has not written it so
             facts = read_json(run_file(root / artifact.stage / artifact.key))
             if facts.get("resumed_after_step", 0):
                 continue  # a part of it was done on another day, perhaps elsewhere
@@ -137,7 +137,7 @@ def size_of_latents(file: Path) -> VideoSize | None:
 
 
 def _read(artifact: ArtifactId, work: Work, facts: Facts, size_bytes: int) -> PastRun:
-    """Raises KeyError, TypeError or ValueError: the facts lack what every run.json has."""
+    """Raises KeyError, TypeError, ValueError or AttributeError: the facts are not what every run.json has."""
     phases = {str(name): _seconds(value) for name, value in facts["wall_s"].items()}
     before_s = sum(phases.get(name, 0.0) for name in (_DOWNLOAD, _LOAD, _JOIN, _COMPILE))
     number = facts.get("number_in_process")

@@ -21,6 +21,8 @@ from stages.request.tables import ModelParams
 from stages.request.video_params import VideoParams
 from stages.store.stat_cache import StatCache
 
+_PROMPT = "prompt"  # a parameter, of whichever stage has it
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -71,6 +73,11 @@ class Graph:
     def videos_of(self, node: Node) -> tuple[str, ...]:
         """Names of the videos that a node is part of."""
         return self._videos[node.artifact]
+
+    def prompt_of(self, video: str) -> str:
+        """The prompt by which people know a video; "" of one whose embeddings or latents are a file's."""
+        own = (node.parameters.get(_PROMPT) for node in self.videos[video].values())
+        return next((prompt for prompt in own if isinstance(prompt, str)), "")
 
     def checkpoint_of(self, node: Node) -> Checkpoint:
         """The model that a node uses (any of those that are alike to it)."""

@@ -85,7 +85,7 @@ def unchanged(root: Path) -> Iterator[None]:
     [
         ([], "demo: artifacts/videos/demo.mp4 (up to date)\n"),
         (["-n", "4", "demo"], "demo: artifacts/videos/demo.mp4 (up to date)\n"),
-        (["list"], "the video of params/videos/demo.toml"),
+        (["list"], 'up to date: "A red circle moves to the right."\n'),
         (["list", "--all", "--status"], "U export:"),
         (["info", "demo"], "status     : up-to-date"),
         (["help", "demo"], "the video of params/videos/demo.toml"),
