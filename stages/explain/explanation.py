@@ -183,7 +183,7 @@ class _Explainer:
     def _explain(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> Step:
         videos, outcome = self._graph.videos_of(node), outcomes[node.artifact]
         if outcome == "fresh":
-            return Step(node, videos, outcome)
+            return Step(node, videos, outcome, expectation=Expectation(0.0, "fresh"))
         expectation = self._expect(node)
         known = self._size_bytes(node)
         size_bytes = expectation.size_bytes if known is None else known
@@ -192,7 +192,8 @@ class _Explainer:
     def _find_reasons(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> tuple[Reason, ...]:
         stage = self._graph.pipeline[node.stage]
         if verdict.state == "absent":
-            return why_absent(node, self._earlier.find(node), stage)
+            was_made = bool(self._inventory.readers.get(node.artifact))
+            return why_absent(node, None if was_made else self._earlier.find(node), stage, was_made=was_made)
         entry = self._inventory.entries.get(node.artifact)
         manifest = None if entry is None else entry.manifest
         inputs = {} if manifest is None else {name: read.digest for name, read in manifest.inputs.items()}
@@ -204,7 +205,7 @@ class _Explainer:
 
     def _expect(self, node: Node) -> Expectation:
         work = describe_work(node, self._graph.pipeline, self._size_of(node))
-        expectation = self._forecast.expect(work, self._build.program_of(node))
+        expectation = self._forecast.expect(work, self._build.program_of(node), node.artifact)
         if expectation.seconds is None and (least_s := self._lower_bounds.find(node)) is not None:
             return Expectation(least_s, LOWER_BOUND)
         return expectation

@@ -16,10 +16,10 @@ from stages.store.verdict import Reason, Verdict
 COMPONENTS, KEY, STATE, CODE = "components.", "key.", "state", "code"
 
 
-def why_absent(node: Node, earlier: Manifest | None, stage: Stage) -> tuple[Reason, ...]:
-    """What differs from an earlier artifact; that the node has never been made where there is none."""
+def why_absent(node: Node, earlier: Manifest | None, stage: Stage, *, was_made: bool = False) -> tuple[Reason, ...]:
+    """What differs from an earlier artifact; without one, that the node has never been made, or that it was removed."""
     if earlier is None:
-        return (Reason(STATE, None, "absent"),)
+        return (Reason(STATE, "fresh" if was_made else None, "absent"),)
     return tuple(_differences(earlier.node, node, stage))
 
 

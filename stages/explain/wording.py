@@ -57,15 +57,23 @@ def _describe_step(step: Step, video: str) -> Iterator[str]:
         size = "" if step.size_bytes is None else show_bytes(step.size_bytes)
     yield f"  {step.node.stage:<8} {step.outcome:<5}  {cost:>18}  {size:>8}  {short(step.node.key)}".rstrip()
     others = [name for name in step.videos if name != video]
-    lines = [_say(reason, step) for reason in step.reasons]
-    if step.outcome == "waits":
-        lines.append("runs, unless what it reads comes out with the same bytes")
+    lines = [_say(reason, step) for reason in step.reasons if not _is_waited_for(reason, step)]
+    if waited_for := [each.field.removeprefix(INPUTS) for each in step.reasons if _is_waited_for(each, step)]:
+        lines.append(f"runs unless {' and '.join(waited_for)} comes out with the same bytes")
     if others and step.outcome != "fresh":
         lines.append(f"also for {name_some(others)}")
     for line in lines:
-        yield from textwrap.wrap(
-            line, _COLUMNS, initial_indent=_INDENT, subsequent_indent=_INDENT + "  ", break_on_hyphens=False
-        )
+        yield from _wrap(line, _INDENT)
+
+
+def _wrap(line: str, indent: str = "") -> list[str]:
+    """A line as lines of 80 columns."""
+    return textwrap.wrap(line, _COLUMNS, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+
+
+def _is_waited_for(reason: Reason, step: Step) -> bool:
+    """Whether a reason is that something is made again on which it depends whether this is."""
+    return step.outcome == "waits" and reason.field.startswith(INPUTS) and reason.now is None
 
 
 def _say_seconds(step: Step) -> str:
@@ -97,7 +105,7 @@ def _say(reason: Reason, step: Step) -> str:
 def _say_state(reason: Reason, step: Step) -> str:
     """What is wrong with the artifact that is there, or why there is none."""
     if reason.field == STATE:
-        return _STATES[str(reason.now)]
+        return "removed, after it was made" if reason.before and reason.now == "absent" else _STATES[str(reason.now)]
     return f"the code of {step.node.stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"
 
 
@@ -154,24 +162,25 @@ def _identity(identity: JsonValue) -> str:
 
 def _sum_up(found: Explanation) -> Iterator[str]:
     running, waiting, fresh = (found.of_outcome(outcome) for outcome in ("run", "waits", "fresh"))
-    counts = [f"{len(running)} to run"] if running else []
-    counts += [f"{len(waiting)} to wait for what comes before"] if waiting else []
-    counts += [f"{len(fresh)} fresh"] if fresh else []
     if running or waiting:
+        counts = ((len(running), "to run"), (len(waiting), "waiting"), (len(fresh), "fresh"))
         yield ""
-        yield f"{', '.join(counts)}. {_say_cost(running)}"
+        yield ", ".join(f"{number} {what}" for number, what in counts if number)
+        if running:
+            yield from _wrap(f"to run: {_say_cost(running)}")
         if waiting:
-            yield f"If all that wait run as well: {_say_cost([*running, *waiting])}"
+            yield from _wrap(f"{'with' if running else 'if'} those that wait: {_say_cost([*running, *waiting])}")
     else:
-        yield "nothing to run." if fresh else "nothing to do."
-    if found.links and not (running or waiting):
-        yield f"{'the link' if len(found.links) == 1 else 'links'} to be made: {name_some(found.links)}"
+        yield "nothing to run" if fresh else "nothing to do"
+        if found.links:
+            yield f"{'the link' if len(found.links) == 1 else 'links'} to be made: {name_some(found.links)}"
     if found.num_saved:
         noun = "artifact" if found.num_saved == 1 else "artifacts"
-        yield f"the store saves {show_seconds(found.saved_s)} ({found.num_saved} {noun})"
+        yield f"saved by the store: {show_seconds(found.saved_s)} ({found.num_saved} {noun})"
 
 
 def _say_cost(steps: Sequence[Step]) -> str:
+    """What steps take together, one after another."""
     known = [step for step in steps if step.expectation.seconds is not None]
     seconds = sum(step.expectation.seconds or 0.0 for step in known)
     chip_s = sum((step.expectation.seconds or 0.0) * step.expectation.num_chips for step in known)
@@ -181,7 +190,7 @@ def _say_cost(steps: Sequence[Step]) -> str:
         parts.append(f"{'at least' if is_bound else 'about'} {show_seconds(seconds)}")
         parts += [f"{show_seconds(chip_s)} of chips"] if chip_s else []
     if unknown := len(steps) - len(known):
-        parts.append(f"an unknown time for {unknown} without an earlier run to go by")
+        parts.append(f"{'and ' if known else ''}an unknown time for {unknown} without an earlier run to go by")
     sizes = [step.size_bytes for step in steps if step.size_bytes is not None]
     parts += [f"{show_bytes(sum(sizes))} written{' and more' if len(sizes) < len(steps) else ''}"] if sizes else []
-    return f"{', '.join(parts)}." if parts else "No time."
+    return ", ".join(parts)

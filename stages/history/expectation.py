@@ -4,14 +4,15 @@ Nothing is invented: where no run on this machine is near, the seconds are None.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 from typing import Final
 
 from stages.history.runs import PastRun
 from stages.history.work import Work
-from stages.keys import short
+from stages.keys import ArtifactId
 from stages.pipeline.stage import DISK, Program
 
 UNKNOWN: Final = "unknown"
@@ -58,17 +59,17 @@ class Forecast:
     _last: Program | None = None
     _ahead_s: float = 0.0  # since the present program's first job was taken, which is when the next process starts
 
-    def expect(self, work: Work, program: Program) -> Expectation:
-        """What the next node takes."""
+    def expect(self, work: Work, program: Program, artifact: ArtifactId | None = None) -> Expectation:
+        """What the next node takes; `artifact` is what it makes, perhaps again."""
         is_started = self._present.get(program.device) == program
         has_model = is_started and self._models.get(program) == work.model
         has_shape = has_model and work.shape in self._shapes.get(program, [])
         lead_s = self._ahead_s if self._last not in (None, program) and self.starts_ahead else 0.0
         self._note(work, program, has_model=has_model)
-        near = self._find_near(work)
+        near = self._find_near(work, artifact)
         if not near:
             return Expectation(None, UNKNOWN)
-        equal = [run for run in near if (run.work.size, run.work.num_steps) == (work.size, work.num_steps)]
+        equal = [run for run in near if run.artifact == artifact or _is_equal(run.work, work)]
         chosen = equal or [_nearest(work, near)]
         factor = 1.0 if equal else _ratio(work, chosen[0].work)
         seconds = factor * _typical(chosen, is_first=not is_started, part=lambda run: run.rest_s)
@@ -91,8 +92,8 @@ class Forecast:
         self._shapes[program] = [*kept, work.shape]
         self._models[program], self._last = work.model, program
 
-    def _find_near(self, work: Work) -> list[PastRun]:
-        """Runs that can be compared: of the same model, where the sizes are known or equal, on this machine.
+    def _find_near(self, work: Work, artifact: ArtifactId | None) -> list[PastRun]:
+        """Runs that can be compared, on this machine: of the same artifact, or of the same model and a known size.
 
         Where this host has never done such work, those of others with the same kind and number of accelerators as its
         other runs had.
@@ -100,11 +101,18 @@ class Forecast:
         alike = [
             run
             for run in self.runs
-            if run.work.model == work.model and (not work.has_size or _ratio(work, run.work) > 0)
+            if run.artifact == artifact
+            or (run.work.model == work.model and (not work.has_size or _ratio(work, run.work) > 0))
         ]
-        here = [run for run in alike if run.place.host == self.host and run.place.settings == self.settings]
+        here = [run for run in alike if run.artifact in self._artifacts_here]
         own = {(run.place.device, run.place.num_chips) for run in self.runs if run.place.host == self.host}
         return here or [run for run in alike if run.place.num_chips and (run.place.device, run.place.num_chips) in own]
+
+    @cached_property
+    def _artifacts_here(self) -> Set[ArtifactId]:
+        """What was made on this machine, with its present settings."""
+        here = (self.host, self.settings)
+        return {run.artifact for run in self.runs if (run.place.host, run.place.settings) == here}
 
     def _expect_compiling(self, near: Sequence[PastRun], work: Work) -> float:
         """Seconds until the programs are there, in a process that does not have them."""
@@ -117,6 +125,11 @@ class Forecast:
             if compiled
             else _typical_of(near, lambda run: run.compile_s)
         )
+
+
+def _is_equal(work: Work, other: Work) -> bool:
+    """Whether works of one model are of one size and number of steps."""
+    return (work.size, work.num_steps) == (other.size, other.num_steps)
 
 
 def _nearest(work: Work, runs: Iterable[PastRun]) -> PastRun:
@@ -151,4 +164,4 @@ def _latest(runs: Iterable[PastRun]) -> list[PastRun]:
 def _say_source(work: Work, equal: Sequence[PastRun], nearest: PastRun) -> str:
     if equal:
         return f"{len(equal)} equal run{'' if len(equal) == 1 else 's'}"
-    return f"scaled by {work.unit} from {nearest.artifact.stage}:{short(nearest.artifact.key)}"
+    return f"scaled by {work.unit} from {nearest.artifact.title}"
