@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ALL, copy_built, copy_checkpoint, copy_package, set_defaults, stages_run
+from tests.project import ALL, copy_built, copy_checkpoint, copy_package, run_doit, set_defaults, stages_run
 
 pytestmark = pytest.mark.processes
 
@@ -42,8 +42,10 @@ def test_comments_docstrings_and_formatting_run_nothing(root: Path):
     assert stages_run(root) == []
 
 
-def test_a_changed_line_that_makes_the_same_bytes_runs_its_stage_alone(root: Path):
+def test_a_changed_line_that_makes_the_same_bytes_runs_its_stage_alone_as_it_was_announced(root: Path):
     edit(root / SAMPLING, SHIFTED, SHIFTED.replace("return ", "shifted = ") + "    return shifted\n")
+    lines = run_doit(root, "explain").stdout.splitlines()
+    assert lines[lines.index("    denoise/sampling.py changed") - 1].startswith("  denoise  run ")
     assert stages_run(root) == ["denoise"]
     assert stages_run(root) == []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Node
 from stages.request.graph import Graph
+from stages.run.one_maker import find_ancestors
 from stages.store.inventory import Inventory
 from stages.store.leftovers import links_to_artifacts
 from stages.store.manifest import Manifest
@@ -40,11 +41,12 @@ class Earlier:
         chain = self._graph.videos[self._graph.videos_of(node)[0]]
         origin = _origin(each.parameters for each in chain.values())
         alike = [artifact for artifact in self._by_origin.get((node.stage, origin), ()) if artifact != node.artifact]
-        mine = self._describe(chain[stage] for stage in (*node.inputs, node.stage))
+        needed = {node.artifact, *find_ancestors(node, self._graph)}
+        mine = self._describe(each for each in chain.values() if each.artifact in needed)
 
         def rank(artifact: ArtifactId) -> tuple[int, float, str]:
             lineage = [found.node for each in self._inventory.ancestors([artifact]) if (found := self._manifest(each))]
-            theirs = self._describe(each for each in lineage if each.stage in (*node.inputs, node.stage))
+            theirs = self._describe(lineage)
             num_shared = len(mine.items() & theirs.items())
             return num_shared, self._inventory.last_uses[artifact], artifact.key
 

@@ -201,7 +201,8 @@ class _Explainer:
         if any(reason.field == CODE for reason in verdict.reasons):
             package = self._build.program_of(node).package
             files = find_changed_files(self._build.store.folder(node.artifact), package, self._fingerprinter)
-        return why_not_fresh(verdict, changing_inputs(node, outcomes), inputs, files)
+        waits = outcomes[node.artifact] == "waits"
+        return why_not_fresh(verdict, changing_inputs(node, outcomes), inputs, files, waits=waits)
 
     def _expect(self, node: Node) -> Expectation:
         work = describe_work(node, self._graph.pipeline, self._size_of(node))

@@ -28,6 +28,8 @@ def why_not_fresh(
     changing: Sequence[str],
     inputs: Mapping[str, JsonValue],
     changed_files: Sequence[Reason],
+    *,
+    waits: bool = False,
 ) -> tuple[Reason, ...]:
     """The reasons of an artifact that is there.
 
@@ -36,17 +38,18 @@ def why_not_fresh(
         changing: stages of what it reads and what is made again, or perhaps.
         inputs: by stage, the digest of what it was made from.
         changed_files: of its program, where they are known.
+        waits: whether what it reads decides; of a node that runs in any case, that it changes is no reason.
     """
     reasons: list[Reason] = []
     waited_for = {f"{INPUTS}{stage}" for stage in changing}
-    if verdict.state in ("forgotten", "collected"):
+    if verdict.state == "forgotten" or (verdict.state == "collected" and not changing):
         reasons.append(Reason(STATE, "fresh", verdict.state))
     for reason in verdict.reasons:
         if reason.field == CODE and changed_files:
             reasons += changed_files
         elif reason.field not in waited_for:
             reasons.append(reason)
-    if verdict.state not in ("forgotten", "corrupt"):
+    if waits:
         reasons += [Reason(f"{INPUTS}{stage}", inputs.get(stage), None) for stage in changing]
     return tuple(reasons)
 

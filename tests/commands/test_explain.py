@@ -1,4 +1,4 @@
-"""`doit explain`: the whole text after edits of each kind. The shipped video has been made, in seconds that are known."""
+"""`doit explain`: the whole text after edits of each kind. The shipped video was made, in seconds that are known."""
 
 import json
 import shutil
@@ -107,7 +107,7 @@ def take_another_vae(root: Path, _nodes: dict[str, Node]) -> None:
     config = copy_checkpoint(root / "model", "vae") / "vae/config.json"
     config.write_text(config.read_text().replace("{", "{ ", 1))
     with (root / "params/model.toml").open("a") as file:
-        file.write('\n[components]\nvae = "model"\n')
+        file.write('vae = "model"\n')  # below [components], with which it ends
 
 
 def take_latents_from_a_file(root: Path, _nodes: dict[str, Node]) -> None:

@@ -94,6 +94,8 @@ def unchanged(root: Path) -> Iterator[None]:
         (["verify"], "4 artifacts whole: "),
         (["verify", "--all"], "6 artifacts whole: "),
         (["du"], "the whole store"),
+        (["explain"], "up to date: demo\nnothing to run\n"),
+        (["timings"], "nothing has been made yet, as far as the store says.\n"),
         (["pins"], "nothing is pinned."),
         (["gc", "--dry-run", "--keep", "0"], "wanted, pinned or in use, 0 B of the rest."),
     ],
