@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.errors import StoreError
 from tests.commands.doit_here import run_doit
 
 
@@ -77,3 +78,59 @@ def test_on_a_terminal_it_is_cut_to_its_width_but_not_to_nothing(
     line = terminal.getvalue().removesuffix("\n")
     assert len(line) == width
     assert line.endswith("x…")
+
+
+VIDEO = {
+    "basename": "demo",
+    "actions": [],
+    "doc": "the video of params/videos/demo.toml",
+    "uptodate": [True],
+    "meta": {"video": "demo.mp4", "prompt": "A red circle."},
+}
+NODE = {"basename": "export", "name": "3f9ac1d2e0b4", "actions": [], "doc": "for demo"}
+
+
+def list_demo(folder: Path, capsys: pytest.CaptureFixture[str], *, is_made: bool, **changes: object) -> str:
+    node = {**NODE, "uptodate": [is_made]}
+    tasks = [{"basename": "export", "name": None}, node, {**VIDEO, "task_dep": ["export:3f9ac1d2e0b4"], **changes}]
+    assert run_doit(folder, tasks, "list") == 0
+    return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("demo "))
+
+
+def test_a_video_is_listed_by_its_state_and_its_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert list_demo(tmp_path, capsys, is_made=True) == 'demo     up to date: "A red circle."'
+    assert list_demo(tmp_path, capsys, is_made=False) == 'demo     to be made (export): "A red circle."'
+    assert (
+        list_demo(tmp_path, capsys, is_made=True, uptodate=[False])
+        == 'demo     made, without its link: "A red circle."'
+    )
+
+
+def test_a_video_without_a_prompt_is_listed_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    line = list_demo(tmp_path, capsys, is_made=True, meta={**VIDEO["meta"], "prompt": ""})  # type: ignore[dict-item]
+    assert line == "demo     up to date: the video of params/videos/demo.toml"
+
+
+def test_orders_to_a_terminal_in_a_prompt_are_shown_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    line = list_demo(tmp_path, capsys, is_made=True, meta={**VIDEO["meta"], "prompt": "a\x1b[2J\nb"})  # type: ignore[dict-item]
+    assert line == r'demo     up to date: "a\x1b[2J b"'
+
+
+def test_a_video_of_which_the_store_cannot_be_read_is_listed_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> bool:
+        raise StoreError("manifest.json: cannot be read.")
+
+    assert list_demo(tmp_path, capsys, is_made=True, uptodate=[fail]) == 'demo     state unknown: "A red circle."'
+
+
+def test_artifacts_whose_names_are_keys_are_listed_after_stages_and_videos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tasks = [{"basename": "export", "name": None}, NODE, {"basename": "zebra", "actions": []}]
+    for arguments in (["--all"], ["--all", "export", "zebra"]):
+        assert run_doit(tmp_path, tasks, "list", "--quiet", *arguments) == 0
+        assert capsys.readouterr().out.split() == ["export", "zebra", "export:3f9ac1d2e0b4"]
+    assert run_doit(tmp_path, tasks, "list", "--quiet", "--all", "--sort", "definition") == 0
+    assert capsys.readouterr().out.split() == ["export", "export:3f9ac1d2e0b4", "zebra"]

@@ -14,7 +14,7 @@ import pytest
 from jax.experimental import serialize_executable
 from jax.sharding import SingleDeviceSharding
 
-from stages.machine.executables import FOLDER, Executable, Executables, Program, compile_in_memory
+from stages.machine.executables import FOLDER, Executable, Executables, Program, compile_in_memory, describe_compiling
 from stages.machine.private_folder import open_private
 from tests.mounts import mounted
 
@@ -82,6 +82,18 @@ def test_a_second_process_compiles_nothing_and_computes_the_same(tmp_path: Path)
     expected = {"is_donated": True, "result": [28.0 + value for value in range(8)]}
     assert run_sharded(tmp_path) == {"was_loaded": False, "num_compiled": 1, **expected}
     assert run_sharded(tmp_path) == {"was_loaded": True, "num_compiled": 0, **expected}
+
+
+def test_a_program_is_known_by_the_name_of_its_file_also_when_it_was_loaded(tmp_path: Path):
+    compiled, loaded = compile_double(tmp_path), compile_double(tmp_path)
+    assert compiled.name == loaded.name == kept_file(tmp_path).name
+    assert describe_compiling([loaded]) == {
+        "compile_s": round(loaded.compile_s, 3),
+        "was_loaded": True,
+        "programs": [loaded.name],
+    }
+    assert describe_compiling([compiled, loaded])["was_loaded"] is False
+    assert describe_compiling([]) == {}
 
 
 def test_other_compiler_flags_are_another_program(tmp_path: Path):

@@ -142,6 +142,12 @@ def test_videos_share_the_nodes_in_which_they_agree(root: Path):
     assert both.videos_of(encode) == ("demo", "other")
 
 
+def test_a_video_is_known_by_its_prompt_if_it_has_one(root: Path):
+    assert graph(root).prompt_of("demo") == "A cat plays the piano."
+    (root / "latents").write_bytes(b"latents")
+    assert graph(root, denoise__from_file="latents").prompt_of("demo") == ""
+
+
 def test_reformatted_parameter_files_give_the_same_nodes(root: Path):
     before = graph(root).videos
     path = root / "params/videos/demo.toml"

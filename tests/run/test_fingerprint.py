@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from stages.errors import ParamsError
+from stages.keys import digest_bytes
 from stages.pipeline.stages import Pipeline
 from stages.run import fingerprint as module
 from stages.run.fingerprint import Fingerprinter, fingerprint, normalise
 from stages.store.stat_cache import StatCache
+from tests.project import PROJECT
 
 PACKAGES = {program.package for program in Pipeline().programs}
 DIFFUSERS = "stages.diffusers_decode"
@@ -105,6 +107,15 @@ def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
     ("old", "new"),
     [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
 )
+def test_the_file_that_a_change_was_in_is_told_by_its_digest(real: StatCache):
+    fingerprinter = Fingerprinter(real)
+    digests = fingerprinter.digests("stages.export")
+    assert [*digests] == [*fingerprinter.find_sources("stages.export")]
+    assert digests["stages.export.video"] == digest_bytes(
+        normalise(ast.parse((PROJECT / "stages/export/video.py").read_text(encoding="utf-8"))).encode()
+    )
+
+
 def test_comments_docstrings_and_formatting_never_count(package: Path, old: str, new: str):
     assert changed(package, "decode/edge.py", old, new) == set()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from safetensors.numpy import save_file
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.models.checkpoint import Checkpoint
+from stages.run.fingerprint import Fingerprinter
 from stages.run.job import Job
 from stages.store.artifacts import Store
+from stages.store.stat_cache import StatCache
 from tests.builders import CODE, build_job, code_of
 
 pytestmark = pytest.mark.processes
@@ -50,6 +53,21 @@ def test_one_process_does_one_job_after_another(job: Job):
     endings = [event["is_same_as_before"] for event in events if event["event"] == "result"]
     assert endings == [None, True]
     assert Store(job.store).verdict(job.node, job.code).is_fresh
+
+
+def test_run_json_says_which_job_of_its_process_it_was_what_starting_took_and_of_which_code(job: Job):
+    def facts() -> dict[str, Any]:
+        return json.loads((Store(job.store).folder(job.node.artifact) / "run.json").read_text())
+
+    serve("-m", "stages.from_file", job=job)
+    first = facts()
+    assert first["number_in_process"] == 1
+    assert 0 < first["start_s"] < 600
+    assert sum(first["wall_s"].values()) <= first["job_s"] < 600
+    fingerprinter = Fingerprinter(StatCache(Path(os.devnull)))
+    assert first["sources"] == {name: digest[:12] for name, digest in fingerprinter.digests("stages.from_file").items()}
+    serve("-m", "stages.from_file", job=job, times=2)
+    assert (facts()["number_in_process"], facts()["start_s"]) == (2, 0.0)
 
 
 def test_the_log_begins_each_job_with_its_line(job: Job):
