@@ -143,7 +143,7 @@ def test_videos_share_the_nodes_in_which_they_agree(root: Path):
 
 
 def test_a_video_is_known_by_its_prompt_if_it_has_one(root: Path):
-    assert graph(root).prompt_of("demo") == "A cat plays the piano."
+    assert graph(root).prompt_of("demo") == "A red circle moves to the right."
     (root / "latents").write_bytes(b"latents")
     assert graph(root, denoise__from_file="latents").prompt_of("demo") == ""
 

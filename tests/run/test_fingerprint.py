@@ -103,10 +103,6 @@ def test_a_changed_line_counts_for_the_stages_that_import_it(package: Path):
     assert changed(package, "decode/edge.py", "x + 1", "x + 2") == {"decode"}
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
-)
 def test_the_file_that_a_change_was_in_is_told_by_its_digest(real: StatCache):
     fingerprinter = Fingerprinter(real)
     digests = fingerprinter.digests("stages.export")
@@ -116,6 +112,10 @@ def test_the_file_that_a_change_was_in_is_told_by_its_digest(real: StatCache):
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("    return", "    # why\n    return"), ('"""Add."""', '"""Sum of both."""'), ("x + 1", "(x  +\n        1)")],
+)
 def test_comments_docstrings_and_formatting_never_count(package: Path, old: str, new: str):
     assert changed(package, "decode/edge.py", old, new) == set()
 
