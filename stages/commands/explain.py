@@ -27,7 +27,8 @@ Of each node of the named tasks (default: all) and of what they are made of, wha
 and why: each parameter, component or source file that differs from the nearest earlier artifact of that video, which
 is what the video's link leads to, or else the artifact of the same prompt that agrees in most. Seconds are expected
 from earlier runs on this machine (`doit timings`): from equal ones, else from the nearest, in proportion to the work.
-Where there are none, the lower bound of an earlier `doit preflight` is said, or that the time is unknown.
+Where there are none, the lower bound of an earlier `doit preflight` is said, or that the time is unknown. Nodes are
+taken to be made one after another.
 
 Parameters are overridden as for `doit`. Exit code: 0, or 1 when a video that was asked for cannot be made.
 
