@@ -3,9 +3,9 @@
     python -m benchmarks.expectations
 
 Builds six videos of the built-in checkpoint in a new project, of several sizes, lengths and numbers of steps. Then
-changes all of them (seeds, one prompt, one number of steps), asks `doit explain --json` what that takes, and builds them
-again. Prints, for each node, each video and all, the seconds that were expected and those that it took by the clock of
-whoever watches; and the median factor between the two. Both runs should find the machine equally busy.
+changes all of them (seeds, one prompt, one number of steps), asks `doit explain --json` what that takes, and builds
+them again. Prints, for each node, each video and all, the seconds that were expected and those that it took by the
+clock of whoever watches; and the median factor between the two. Both runs should find the machine equally busy.
 """
 
 import argparse

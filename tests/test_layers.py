@@ -97,7 +97,9 @@ def test_no_file_is_imported_under_two_names():
     assert [file for file, number in ours.items() if number > 1] == []
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--all"], ["info", "encode"], ["help"]])
+@pytest.mark.parametrize(
+    "command", [["list"], ["list", "--all"], ["info", "encode"], ["help"], ["timings"], ["explain"]]
+)
 def test_asking_doit_loads_nothing_heavy(tmp_path: Path, command: list[str]):
     _, _, modules = watch_doit(copy_project(tmp_path), *command)
     assert not modules & HEAVY

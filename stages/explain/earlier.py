@@ -26,6 +26,7 @@ class Earlier:
         """`inventory` is that of the store in the folder `root`; `graph` is what is asked for now."""
         self._inventory = inventory
         self._graph = graph
+        self._described: dict[ArtifactId, Mapping[str, str]] = {}
         self._links = {link.stem: artifact for link, (artifact, _) in links_to_artifacts(root).items()}
 
     def find(self, node: Node) -> Manifest | None:
@@ -45,9 +46,7 @@ class Earlier:
         mine = self._describe(each for each in chain.values() if each.artifact in needed)
 
         def rank(artifact: ArtifactId) -> tuple[int, float, str]:
-            lineage = [found.node for each in self._inventory.ancestors([artifact]) if (found := self._manifest(each))]
-            theirs = self._describe(lineage)
-            num_shared = len(mine.items() & theirs.items())
+            num_shared = len(mine.items() & self._describe_lineage(artifact).items())
             return num_shared, self._inventory.last_uses[artifact], artifact.key
 
         return self._manifest(max(alike, key=rank)) if origin is not None and alike else None
@@ -66,6 +65,13 @@ class Earlier:
     def _manifest(self, artifact: ArtifactId) -> Manifest | None:
         entry = self._inventory.entries.get(artifact)
         return None if entry is None else entry.manifest
+
+    def _describe_lineage(self, artifact: ArtifactId) -> Mapping[str, str]:
+        """Those of an artifact and of all that it was made from; many nodes are compared with one."""
+        if artifact not in self._described:
+            lineage = map(self._manifest, self._inventory.ancestors([artifact]))
+            self._described[artifact] = self._describe(found.node for found in lineage if found is not None)
+        return self._described[artifact]
 
     def _describe(self, nodes: Iterable[Node]) -> dict[str, str]:
         """Parameters and components of nodes, by dotted name."""

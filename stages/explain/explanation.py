@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from stages.errors import StagesError
@@ -30,7 +31,7 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Reason, Verdict
 
 LOWER_BOUND: Final = "lower bound of doit preflight"
-_RUNS: Mapping[Outcome, bool | None] = {"run": True, "fresh": False, "waits": None}
+_RUNS: Mapping[Outcome, bool | None] = MappingProxyType({"run": True, "fresh": False, "waits": None})
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Explanation:
 
     Attributes:
         steps: its nodes, in the order in which they are made.
-        links: of these videos only the link is to be made, or is with the nodes.
+        links: videos whose link does not lead to what the present parameters make; the run will see to that.
         prompts: of each video, what it shows; "" where nothing says it.
         saved_s: seconds that making the fresh nodes took; `num_saved` of them, those of which that is known.
         faults: of videos that cannot be made, why; none of their nodes is in the plan, but for those of others.

@@ -30,7 +30,9 @@ class LowerBounds:
         """Seconds; None where nobody has asked, or the chips' peak is not known."""
         question = self._ask(self._build.graph.videos_of(node)[0]).get(node.stage)
         store, answer = self._build.store, None if question is None else question.node
-        if question is None or answer is None or not store.verdict(answer, self._code).is_fresh:
+        if question is None or answer is None or not store.folder(answer.artifact).is_dir():
+            return None  # the code of preflight need not be looked at
+        if not store.verdict(answer, self._code).is_fresh:
             return None
         try:
             return Row(question, (), read_json(store.payload(answer.artifact)), run={}).least_s

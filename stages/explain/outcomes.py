@@ -4,6 +4,7 @@ A node waits when something that it reads is made again: if that has other bytes
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from stages.keys import ArtifactId, Node
@@ -11,7 +12,7 @@ from stages.store.verdict import Verdict
 
 Outcome: TypeAlias = Literal["run", "waits", "fresh"]
 INPUTS = "inputs."  # how the field of a reason begins that is about what a node reads (stages/store/verdict.py)
-_RANK: Mapping[Outcome, int] = {"fresh": 0, "waits": 1, "run": 2}
+_RANK: Mapping[Outcome, int] = MappingProxyType({"fresh": 0, "waits": 1, "run": 2})
 
 
 def find_outcomes(

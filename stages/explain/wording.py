@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from types import MappingProxyType
 
 from stages.explain.code_changes import CODE
 from stages.explain.explanation import LOWER_BOUND, Explanation, Step
@@ -21,11 +22,11 @@ _MAX_VALUE = 200  # characters of a value
 _LEAST_S = 0.1  # seconds that are shown as such
 _NUM_AROUND = 3  # words that are shown beside those that differ
 _WORDS = re.compile(r"\S+")
-_STATES: Mapping[str, str] = {
+_STATES: Mapping[str, str] = MappingProxyType({
     "absent": "never made",
     "forgotten": "forgotten, by `doit forget` or because it was found damaged",
     "collected": "deleted by `doit gc`, and needed again",
-}
+})  # fmt: skip
 
 
 def describe(found: Explanation, *, shows_all: bool = False) -> Iterator[str]:

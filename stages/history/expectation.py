@@ -73,13 +73,13 @@ class Forecast:
         chosen = equal or [_nearest(work, near)]
         factor = 1.0 if equal else _ratio(work, chosen[0].work)
         seconds = factor * _typical(chosen, is_first=not is_started, part=lambda run: run.rest_s)
-        if not is_started:
-            seconds += max(_typical_of(near, lambda run: run.start_s) - lead_s, 0.0)
+        start_s = 0.0 if is_started else max(_typical_of(near, lambda run: run.start_s) - lead_s, 0.0)
         if not has_model:
             seconds += _typical_of(near, lambda run: run.load_s)
         if not has_shape:
             seconds += self._expect_compiling(near, work)
         self._ahead_s = self._ahead_s + seconds if is_started else seconds
+        seconds += start_s
         source = _say_source(work, equal, chosen[0])
         size_bytes = round(median(run.size_bytes for run in equal)) if equal else None
         return Expectation(seconds, source, max(run.place.num_chips for run in chosen), size_bytes)
@@ -151,8 +151,8 @@ def _typical(runs: Sequence[PastRun], *, is_first: bool, part: Callable[[PastRun
 
 
 def _typical_of(runs: Sequence[PastRun], part: Callable[[PastRun], float]) -> float:
-    """The median of a part of those runs that had it; 0 where none had."""
-    found = [run for run in runs if run.is_first is not False]
+    """The median of a part of those first runs that had it; 0 where none had."""
+    found = [run for run in runs if run.is_first is not False and part(run) > 0]
     return median(map(part, _latest(found))) if found else 0.0
 
 

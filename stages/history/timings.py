@@ -58,10 +58,13 @@ class Timing:
         ]
 
     def to_json(self) -> dict[str, JsonValue]:
-        """One row of `doit timings --json`; its fields are an interface. Times are seconds, sizes bytes."""
+        """One row of `doit timings --json`; its fields are an interface. Times are seconds, sizes bytes.
+
+        `parameters` are those that must be equal for runs to be compared, and the program.
+        """
         return {
             "stage": self.work.stage,
-            **dict(self.work.kind),
+            "parameters": dict(self.work.kind),
             "components": dict(self.work.components),
             **size_to_json(self.work.size),
             "num_inference_steps": self.work.num_steps or None,

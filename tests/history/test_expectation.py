@@ -105,7 +105,7 @@ def test_nor_do_other_settings_of_this_machine():
 def test_another_host_with_the_same_chips_does():
     elsewhere, decode = (
         past_run(WORK, place=SLICE),
-        past_run(denoise_work(window_size=9), place=replace(SLICE, host="me")),
+        past_run(denoise_work(window_size=9), name="2", place=replace(SLICE, host="me")),
     )
     found = forecast(elsewhere, decode, host="me").expect(WORK, DENOISE)
     assert (found.seconds, found.num_chips) == (40.0, 8)
@@ -113,5 +113,5 @@ def test_another_host_with_the_same_chips_does():
 
 @pytest.mark.parametrize("place", [Place("me", "TPU v4", 8, SETTINGS), Place("me", "TPU v6 lite", 4, SETTINGS)])
 def test_another_host_with_other_chips_does_not(place: Place):
-    elsewhere, own = past_run(WORK, place=SLICE), past_run(denoise_work(window_size=9), place=place)
+    elsewhere, own = past_run(WORK, place=SLICE), past_run(denoise_work(window_size=9), name="2", place=place)
     assert forecast(elsewhere, own, host="me").expect(WORK, DENOISE).source == "unknown"

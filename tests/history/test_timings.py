@@ -57,9 +57,7 @@ def test_as_json_a_row_says_all():
     (timing,) = group_runs([run], STAGES)
     assert timing.to_json() == {
         "stage": "denoise",
-        "program": "denoise",
-        "dtype": "float32",
-        "is_guided": True,
+        "parameters": {"program": "denoise", "dtype": "float32", "is_guided": True},
         "components": {"vae": "0" * 32},
         "num_frames": 9,
         "height": 96,
