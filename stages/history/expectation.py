@@ -4,7 +4,7 @@ Nothing is invented: where no run on this machine is near, the seconds are None.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
@@ -56,6 +56,7 @@ class Forecast:
     _present: dict[str, Program] = field(default_factory=dict)  # by device: whose process has it
     _models: dict[Program, bytes] = field(default_factory=dict)
     _shapes: dict[Program, list[object]] = field(default_factory=dict)
+    _near: dict[object, list[PastRun]] = field(default_factory=dict)  # many nodes of a run are alike
     _last: Program | None = None
     _ahead_s: float = 0.0  # since the present program's first job was taken, which is when the next process starts
 
@@ -78,6 +79,7 @@ class Forecast:
             seconds += _typical_of(near, lambda run: run.load_s)
         if not has_shape:
             seconds += self._expect_compiling(near, work)
+        seconds += self._gaps_s.get(work.stage, 0.0)
         self._ahead_s = self._ahead_s + seconds if is_started else seconds
         seconds += start_s
         source = _say_source(work, equal, chosen[0])
@@ -96,17 +98,47 @@ class Forecast:
         """Runs that can be compared, on this machine: of the same artifact, or of the same model and a known size.
 
         Where this host has never done such work, those of others with the same kind and number of accelerators as its
-        other runs had.
+        other runs had. The latest come first.
         """
-        alike = [
-            run
-            for run in self.runs
-            if run.artifact == artifact
-            or (run.work.model == work.model and (not work.has_size or _ratio(work, run.work) > 0))
-        ]
-        here = [run for run in alike if run.artifact in self._artifacts_here]
-        own = {(run.place.device, run.place.num_chips) for run in self.runs if run.place.host == self.host}
-        return here or [run for run in alike if run.place.num_chips and (run.place.device, run.place.num_chips) in own]
+        place = (work.shape, work.num_steps)
+        if place not in self._near:
+            alike = [
+                run for run in self._by_model.get(work.model, ()) if not work.has_size or _ratio(work, run.work) > 0
+            ]
+            here = [run for run in alike if run.artifact in self._artifacts_here]
+            self._near[place] = here or [run for run in alike if self._has_chips_of(run)]
+        near = self._near[place]
+        own = self._by_artifact.get(artifact) if artifact in self._artifacts_here else None
+        return near if own is None or own in near else [own, *near]
+
+    def _has_chips_of(self, run: PastRun) -> bool:
+        return run.place.num_chips > 0 and (run.place.device, run.place.num_chips) in self._chips_here
+
+    @cached_property
+    def _chips_here(self) -> Set[tuple[str, int]]:
+        """Kinds and numbers of accelerators that this host's runs had."""
+        return {(run.place.device, run.place.num_chips) for run in self.runs if run.place.host == self.host}
+
+    @cached_property
+    def _by_artifact(self) -> Mapping[ArtifactId | None, PastRun]:
+        return {run.artifact: run for run in self.runs}
+
+    @cached_property
+    def _by_model(self) -> Mapping[bytes, list[PastRun]]:
+        """The runs, the latest first."""
+        found: dict[bytes, list[PastRun]] = {}
+        for run in sorted(self.runs, key=lambda run: run.started, reverse=True):
+            found.setdefault(run.work.model, []).append(run)
+        return found
+
+    @cached_property
+    def _gaps_s(self) -> Mapping[str, float]:
+        """By stage, the seconds from the end of one job of a process here to the begin of its next."""
+        found: dict[str, list[PastRun]] = {}
+        for run in sorted(self.runs, key=lambda run: run.started, reverse=True):
+            if run.gap_s is not None and run.artifact in self._artifacts_here:
+                found.setdefault(run.artifact.stage, []).append(run)
+        return {stage: median(run.gap_s or 0.0 for run in runs[:_MAX_RUNS]) for stage, runs in found.items()}
 
     @cached_property
     def _artifacts_here(self) -> Set[ArtifactId]:
@@ -118,13 +150,16 @@ class Forecast:
         """Seconds until the programs are there, in a process that does not have them."""
         alike = [run for run in near if run.work.shape == work.shape and run.programs]
         if any(all(map(self.is_kept, run.programs)) for run in alike):
-            return median(run.compile_s - run.compiling_s for run in _latest(alike))
+            loaded = [run for run in alike if not run.was_compiled]
+            if loaded:
+                return median(run.compile_s for run in loaded[:_MAX_RUNS])
+            others = [run.getting_s for run in near if run.programs and not run.was_compiled]
+            loading_s = median(others[:_MAX_RUNS]) if others else 0.0
+            return loading_s + median(run.compile_s - run.getting_s for run in alike[:_MAX_RUNS])
         compiled = [run for run in alike or near if run.was_compiled] or [run for run in near if run.was_compiled]
-        return (
-            median(run.compile_s for run in _latest(compiled))
-            if compiled
-            else _typical_of(near, lambda run: run.compile_s)
-        )
+        if compiled:
+            return median(run.compile_s for run in compiled[:_MAX_RUNS])
+        return _typical_of(near, lambda run: run.compile_s)
 
 
 def _is_equal(work: Work, other: Work) -> bool:
@@ -133,9 +168,8 @@ def _is_equal(work: Work, other: Work) -> bool:
 
 
 def _nearest(work: Work, runs: Iterable[PastRun]) -> PastRun:
-    """The run whose amount of work is the nearest, by its ratio; of several one of this size, and the latest."""
-    latest_first = sorted(runs, key=lambda run: run.started, reverse=True)  # of equal ones, `min` takes the first
-    return min(latest_first, key=lambda run: (run.work.size != work.size, abs(math.log(_ratio(work, run.work)))))
+    """The run whose amount of work is the nearest, by its ratio; rather one of this size; of several the first."""
+    return min(runs, key=lambda run: (run.work.size != work.size, abs(math.log(_ratio(work, run.work)))))
 
 
 def _ratio(work: Work, other: Work) -> float:
@@ -147,18 +181,13 @@ def _ratio(work: Work, other: Work) -> float:
 def _typical(runs: Sequence[PastRun], *, is_first: bool, part: Callable[[PastRun], float]) -> float:
     """The median of a part of runs, of the first in their processes, or of the others, where there are such."""
     alike = [run for run in runs if run.is_first is is_first]
-    return median(map(part, _latest(alike or runs)))
+    return median(map(part, (alike or runs)[:_MAX_RUNS]))
 
 
 def _typical_of(runs: Sequence[PastRun], part: Callable[[PastRun], float]) -> float:
     """The median of a part of those first runs that had it; 0 where none had."""
     found = [run for run in runs if run.is_first is not False and part(run) > 0]
-    return median(map(part, _latest(found))) if found else 0.0
-
-
-def _latest(runs: Iterable[PastRun]) -> list[PastRun]:
-    """The latest runs, the last first."""
-    return sorted(runs, key=lambda run: run.started, reverse=True)[:_MAX_RUNS]
+    return median(map(part, found[:_MAX_RUNS])) if found else 0.0
 
 
 def _say_source(work: Work, equal: Sequence[PastRun], nearest: PastRun) -> str:

@@ -3,9 +3,10 @@
 Anybody may have written these files: what is no number, or no such file, says nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -63,13 +64,16 @@ class PastRun:
         start_s: to start the process, of a first one.
         load_s: to load the model.
         compile_s: to have its programs: traced, and then compiled, loaded, or at hand.
-        compiling_s: the part of that which a loaded program saves.
+        getting_s: the part of that in which they were compiled or loaded.
         rest_s: of all else, downloads left out.
         step_s: per unit of its longest phase, after the first.
         peak_memory_bytes: of the process, since its start.
         programs: names of the compiled programs that it had to get.
         size_bytes: of the payload.
         started: when, in ISO 8601.
+        number: of the job in its process, from 1.
+        gap_s: from then until the process's next job began: to publish, and for doit to come with that job. None where
+            there was none.
     """
 
     artifact: ArtifactId
@@ -80,13 +84,15 @@ class PastRun:
     start_s: float
     load_s: float
     compile_s: float
-    compiling_s: float
+    getting_s: float
     rest_s: float
     step_s: float | None
     peak_memory_bytes: int | None
     programs: tuple[str, ...]
     size_bytes: int
     started: str
+    number: int | None = None
+    gap_s: float | None = None
 
     @property
     def total_s(self) -> float:
@@ -99,7 +105,7 @@ def read_runs(root: Path, inventory: Inventory, pipeline: Pipeline) -> list[Past
 
     Left out are those of stages that the project has no more, and denoises that were interrupted and went on.
     """
-    return [*_find_runs(root, inventory, pipeline)]
+    return [*_measure_gaps(_find_runs(root, inventory, pipeline))]
 
 
 def _find_runs(root: Path, inventory: Inventory, pipeline: Pipeline) -> Iterator[PastRun]:
@@ -112,6 +118,26 @@ def _find_runs(root: Path, inventory: Inventory, pipeline: Pipeline) -> Iterator
                 continue  # a part of it was done on another day, perhaps elsewhere
             work = describe_work(entry.manifest.node, pipeline, size_of_artifact(root, inventory, artifact))
             yield _read(artifact, work, facts, entry.manifest.size_bytes)
+
+
+def _measure_gaps(runs: Iterable[PastRun]) -> Iterator[PastRun]:
+    """The same, with `gap_s` of those after which the same process, as far as one can tell, had another job."""
+    in_turn: dict[tuple[object, ...], list[PastRun]] = {}
+    for run in runs:
+        in_turn.setdefault((run.artifact.stage, run.work.kind["program"], run.place), []).append(run)
+    for alike in in_turn.values():
+        alike.sort(key=lambda run: run.started)
+        for run, following in zip(alike, [*alike[1:], None], strict=True):
+            if following is None or run.number is None or following.number != run.number + 1 or not run.started:
+                yield run
+                continue
+            gap_s = _moment(following) - _moment(run) - (run.total_s - run.start_s)
+            yield replace(run, gap_s=max(gap_s, 0.0))
+
+
+def _moment(run: PastRun) -> float:
+    """When it began, in seconds since 1970."""
+    return datetime.fromisoformat(run.started).timestamp()
 
 
 def size_of_artifact(root: Path, inventory: Inventory, artifact: ArtifactId) -> VideoSize | None:
@@ -154,14 +180,23 @@ def _read(artifact: ArtifactId, work: Work, facts: Facts, size_bytes: int) -> Pa
         start_s=_seconds(facts.get("start_s", 0.0)),
         load_s=phases.get(_LOAD, 0.0) + phases.get(_JOIN, 0.0),
         compile_s=compile_s,
-        compiling_s=min(_seconds(facts["compile_s"]), compile_s) if has_compiled else 0.0,
+        getting_s=min(_seconds(facts.get("compile_s", 0.0)), compile_s),
         rest_s=max(_seconds(facts.get("job_s", sum(phases.values()))) - before_s, 0.0),
         step_s=max(steps, default=None),
         peak_memory_bytes=peak if isinstance(peak, int) else None,
         programs=tuple(map(str, facts.get("programs", ()))),
         size_bytes=size_bytes,
-        started=str(facts.get("started", "")),
+        started=_read_time(facts),
+        number=number if isinstance(number, int) else None,
     )
+
+
+def _read_time(facts: Facts) -> str:
+    """When a run began, "" where that is not said. Raises ValueError: it is no time."""
+    text = str(facts.get("started", ""))
+    if text and datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("it is a time of an unknown time zone")
+    return text
 
 
 def _read_place(facts: Facts) -> Place:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from stages.geometry import VideoSize, latent_size
@@ -41,7 +42,7 @@ class Work:
     has_size: bool = True
     num_steps: int = 0
 
-    @property
+    @cached_property
     def model(self) -> bytes:
         """What a process has to load for it: works with an equal one share it."""
         return canonical_json([self.stage, dict(self.kind), dict(self.components)])

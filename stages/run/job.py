@@ -136,7 +136,7 @@ def perform(job: Job, run: Run, report: Report) -> Mapping[str, JsonValue]:
         StagesError: it cannot be done; nothing half-made is kept.
     """
     store, start = Store(job.store), time.perf_counter()
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
     with _as_store_error(store.root), store.draft(job.node) as draft, hold_inputs(store, job.node) as held:
         job = replace(job, held={artifact.stage: each.path for artifact, each in held.items()})
         inputs = {artifact: each.digest for artifact, each in held.items()}

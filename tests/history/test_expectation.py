@@ -115,3 +115,30 @@ def test_another_host_with_the_same_chips_does():
 def test_another_host_with_other_chips_does_not(place: Place):
     elsewhere, own = past_run(WORK, place=SLICE), past_run(denoise_work(window_size=9), name="2", place=place)
     assert forecast(elsewhere, own, host="me").expect(WORK, DENOISE).source == "unknown"
+
+
+def test_what_doit_takes_between_two_nodes_is_part_of_each():
+    runs = [past_run(WORK), past_run(WORK, name="2", is_first=False, gap_s=0.25)]
+    found = forecast(*runs)
+    assert [seconds(found.expect(WORK, DENOISE)) for _ in range(2)] == [40.25, 2.25]
+
+
+def test_a_program_that_was_never_loaded_loads_as_others_do():
+    other = past_run(denoise_work(VideoSize(9, 64, 64)), name="2", was_compiled=False, getting_s=0.5, programs=("q",))
+    assert seconds(forecast(past_run(WORK), other, kept=["p"]).expect(WORK, DENOISE)) == 20.5
+
+
+def test_a_program_that_was_loaded_before_is_at_hand_as_fast():
+    loaded = past_run(WORK, name="2", was_compiled=False, compile_s=11.0, getting_s=1.0)
+    assert seconds(forecast(past_run(WORK), loaded, kept=["p"]).expect(WORK, DENOISE)) == 21.0
+
+
+def test_a_run_by_hand_says_nothing_of_how_long_a_process_takes_to_start():
+    assert seconds(forecast(past_run(WORK), past_run(WORK, name="2", start_s=0.0)).expect(WORK, DENOISE)) == 40.0
+
+
+def test_what_the_same_artifact_took_before_counts_whatever_is_known_of_its_size():
+    run = past_run(replace(WORK, size=None))
+    found = forecast(run).expect(WORK, DENOISE, run.artifact)
+    assert (found.seconds, found.source) == (40.0, "1 equal run")
+    assert forecast(run).expect(WORK, DENOISE).source == "unknown"

@@ -32,7 +32,7 @@ def denoise(store: Store, **facts: object) -> Node:
 def test_a_run_is_taken_apart_into_what_later_ones_save_and_what_they_do_not(store: Store):
     denoise(store, compile_s=20.0, was_loaded=False, programs=["p"])
     run = runs_of(store.root)["denoise"]
-    parts = (run.start_s, run.load_s, run.compile_s, run.compiling_s, run.rest_s)
+    parts = (run.start_s, run.load_s, run.compile_s, run.getting_s, run.rest_s)
     assert parts == (5.0, 3.0, 30.0, 20.0, 3.0)
     assert (run.was_compiled, run.is_first, run.programs, run.place) == (True, True, ("p",), HERE)
     assert (run.step_s, run.peak_memory_bytes, run.total_s) == (0.1, 2**20, 41.0)
@@ -41,7 +41,7 @@ def test_a_run_is_taken_apart_into_what_later_ones_save_and_what_they_do_not(sto
 def test_a_loaded_program_was_not_compiled(store: Store):
     denoise(store, compile_s=0.5, was_loaded=True, programs=["p"])
     run = runs_of(store.root)["denoise"]
-    assert (run.was_compiled, run.compiling_s) == (False, 0.0)
+    assert (run.was_compiled, run.getting_s) == (False, 0.5)
 
 
 def test_a_download_is_no_part_of_a_run(store: Store):
@@ -111,3 +111,38 @@ def test_what_is_no_run_json_says_nothing(store: Store, content: str):
 def test_a_run_json_that_somebody_has_edited_says_nothing(store: Store, facts: dict[str, object]):
     denoise(store, **facts)
     assert "denoise" not in runs_of(store.root)
+
+
+@pytest.mark.parametrize("started", ["yesterday", "2026-01-01T00:00:00"])
+def test_a_time_that_is_none_or_of_an_unknown_zone_says_nothing(store: Store, started: str):
+    denoise(store, started=started)
+    assert "denoise" not in runs_of(store.root)
+
+
+def build_encodes(store: Store, *starts: str) -> dict[int, float | None]:
+    """By number in its process, the gap after each of some encodes of 1.5 s that began at these seconds."""
+    for number, start in enumerate(starts, 1):
+        node = build_node("encode", prompt=f"{number}")
+        started = f"2026-01-01T00:00:{start}+00:00"
+        record(store, node, number_in_process=number, started=started, wall_s={"encode": 1.0}, job_s=1.5)
+    runs = read_runs(store.root, take_inventory(store.root), PIPELINE)
+    return {run.number or 0: None if run.gap_s is None else round(run.gap_s, 3) for run in runs}
+
+
+def test_what_lies_between_two_jobs_of_a_process_is_known(store: Store):
+    assert build_encodes(store, "10.000", "11.750", "13.500") == {1: 0.25, 2: 0.25, 3: None}
+
+
+def test_clocks_that_went_back_give_no_time_below_zero(store: Store):
+    assert build_encodes(store, "10.000", "10.500") == {1: 0.0, 2: None}
+
+
+def test_between_jobs_of_two_processes_nothing_is_known(store: Store):
+    assert build_encodes(store, "20.000", "10.000") == {1: None, 2: None}
+
+
+def test_a_run_that_does_not_say_when_it_began_has_no_gap(store: Store):
+    encode = build_node("encode", prompt="1")
+    record(store, encode, started="")
+    record(store, build_node("encode", prompt="2"), number_in_process=2)
+    assert [run.gap_s for run in read_runs(store.root, take_inventory(store.root), PIPELINE)] == [None, None]

@@ -68,7 +68,8 @@ def test_a_job_makes_an_artifact_and_reports_its_progress(done: Done):
 def test_run_json_has_times_memory_versions_and_machine(done: Done):
     run = json.loads((done.store.folder(done.job.node.artifact) / RUN).read_text())
     assert set(run) == {
-        "components", "device", "environment", "host", "machine", "peak_memory_bytes", "started", "steady_s",
+        "components", "device", "environment", "host", "job_s", "machine", "number_in_process", "peak_memory_bytes",
+        "sources", "start_s", "started", "steady_s",
         "versions", "wall_s",
     }  # fmt: skip
     assert set(run["wall_s"]) == {"export"}
