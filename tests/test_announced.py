@@ -94,14 +94,14 @@ def check_reasons(
 
 
 # shrinking would take minutes
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(history=st.lists(st.lists(_MORE_EDITS, max_size=3), min_size=2, max_size=5))
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(history=st.lists(st.lists(_MORE_EDITS, min_size=1, max_size=3), min_size=2, max_size=5))
 def test_after_any_edits_the_next_run_makes_what_was_announced_for_the_reasons_announced(
     history: list[list[Callable[[Project], None]]], tmp_path_factory: pytest.TempPathFactory
 ):
     project = Project(tmp_path_factory.mktemp("project"))
     before: dict[str, dict[str, Any]] = {}
-    for edits in history:
+    for edits in ([], *history):
         for edit in edits:
             edit(project)
         build = project.load()
@@ -118,6 +118,17 @@ def test_after_any_edits_the_next_run_makes_what_was_announced_for_the_reasons_a
         assert made.keys() <= {step.node.artifact for step in announced}
         before = {video: dict(project.chosen[video]) for video in VIDEOS}
     assert {step.outcome for step in explain(project.load(), []).steps} == {"fresh"}
+
+
+@pytest.mark.parametrize("changes_bytes", [True, False])
+def test_what_waits_runs_only_if_what_it_reads_comes_out_with_other_bytes(tmp_path: Path, changes_bytes: bool):
+    project = Project(tmp_path)
+    run(project, project.load())
+    project.change_code("stages.denoise", changes_bytes)
+    announced = [step.outcome for step in explain(project.load(), []).steps]
+    assert announced == ["fresh", "run", "waits", "waits"]
+    made = [artifact.stage for artifact in run(project, project.load())]
+    assert made == (["denoise", "decode", "export"] if changes_bytes else ["denoise"])
 
 
 def outcomes(root: Path, *arguments: str) -> dict[str, tuple[str, str]]:
