@@ -132,6 +132,16 @@ class Forecast:
         return found
 
     @cached_property
+    def _loading_s(self) -> Mapping[str, float]:
+        """Seconds in which runs here have loaded their programs, by stage; by "", those of all stages."""
+        found: dict[str, list[PastRun]] = {}
+        for run in sorted(self.runs, key=lambda run: run.started, reverse=True):
+            if run.programs and not run.was_compiled and run.artifact in self._artifacts_here:
+                found.setdefault(run.artifact.stage, []).append(run)
+                found.setdefault("", []).append(run)
+        return {stage: median(run.getting_s for run in runs[:_MAX_RUNS]) for stage, runs in found.items()}
+
+    @cached_property
     def _gaps_s(self) -> Mapping[str, float]:
         """By stage, the seconds from the end of one job of a process here to the begin of its next."""
         found: dict[str, list[PastRun]] = {}
@@ -153,9 +163,8 @@ class Forecast:
             loaded = [run for run in alike if not run.was_compiled]
             if loaded:
                 return median(run.compile_s for run in loaded[:_MAX_RUNS])
-            others = [run.getting_s for run in near if run.programs and not run.was_compiled]
-            loading_s = median(others[:_MAX_RUNS]) if others else 0.0
-            return loading_s + median(run.compile_s - run.getting_s for run in alike[:_MAX_RUNS])
+            tracing_s = median(run.compile_s - run.getting_s for run in alike[:_MAX_RUNS])
+            return tracing_s + (self._loading_s.get(work.stage) or self._loading_s.get("", 0.0))
         compiled = [run for run in alike or near if run.was_compiled] or [run for run in near if run.was_compiled]
         if compiled:
             return median(run.compile_s for run in compiled[:_MAX_RUNS])
