@@ -76,7 +76,7 @@ class Explanation:
     Attributes:
         steps: its nodes, in the order in which they are made.
         links: videos whose link does not lead to what the present parameters make; the run will see to that.
-        prompts: of each video, what it shows; "" where nothing says it.
+        prompts: of each video that is asked for and can be made, its prompt; "" of one without.
         saved_s: seconds that making the fresh nodes took; `num_saved` of them, those of which that is known.
         faults: of videos that cannot be made, why; none of their nodes is in the plan, but for those of others.
         ignored: tasks that `doit ignore` leaves out.
@@ -122,14 +122,16 @@ class _Explainer:
         if faults:
             nodes = [node for node in nodes if not faults.keys() >= {*self._graph.videos_of(node)}]
             outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
-        steps = [self._explain(node, verdicts[node.artifact], outcomes) for node in nodes]
+        steps = [self._explain(node, verdicts[node.artifact], outcomes, faults) for node in nodes]
         saved = [self._inventory.rebuild_s(step.node.artifact) for step in steps if step.outcome == "fresh"]
         known = [seconds for seconds in saved if seconds is not None]
-        links = [video for video in self._videos_of(nodes) if video not in faults]
+        ending = [video for video in self._videos_of(nodes) if video not in faults]
+        concerned = {video for step in steps for video in step.videos}
+        asked = ending or [video for video in self._graph.videos if video in concerned]
         return Explanation(
             steps=steps,
-            links=[video for video in links if not self._build.freshness.is_linked(video)],
-            prompts={video: self._graph.prompt_of(video) for video in self._graph.videos},
+            links=[video for video in ending if not self._build.freshness.is_linked(video)],
+            prompts={video: self._graph.prompt_of(video) for video in asked},
             saved_s=sum(known),
             num_saved=len(known),
             faults={**faults, **(self._graph.faults if self._is_of_all else {})},
@@ -181,8 +183,11 @@ class _Explainer:
         is_all = not self._names or any("*" in name for name in self._names)
         return [video for video in self._graph.videos if video in found and (is_all or video in named)]
 
-    def _explain(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> Step:
-        videos, outcome = self._graph.videos_of(node), outcomes[node.artifact]
+    def _explain(
+        self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome], faulty: Collection[str]
+    ) -> Step:
+        videos = tuple(video for video in self._graph.videos_of(node) if video not in faulty)
+        outcome = outcomes[node.artifact]
         if outcome == "fresh":
             return Step(node, videos, outcome, expectation=Expectation(0.0, "fresh"))
         expectation = self._expect(node)

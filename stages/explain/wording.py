@@ -33,12 +33,13 @@ def describe(found: Explanation, *, shows_all: bool = False) -> Iterator[str]:
     """The lines. Videos of which nothing runs are named together, unless `shows_all`."""
     groups: dict[str, list[Step]] = {}
     for step in found.steps:
-        groups.setdefault(step.videos[0], []).append(step)
-    quiet = []
+        first = next((video for video in step.videos if video in found.prompts), step.videos[0])
+        groups.setdefault(first, []).append(step)
+    busy = {video for step in found.steps if step.outcome != "fresh" for video in step.videos}
+    quiet = [] if shows_all else [video for video in found.prompts if video not in busy]
     for video in found.prompts:
-        steps = groups.get(video, [])
-        if not shows_all and all(step.outcome == "fresh" for step in steps):
-            quiet += [video] if steps else []
+        steps = groups.get(video, [])  # none where all that it needs stands at other videos
+        if not steps or not (shows_all or any(step.outcome != "fresh" for step in steps)):
             continue
         prompt = found.prompts[video]
         yield f'{video}: "{cut(printable(prompt), _COLUMNS - len(video) - 4)}"' if prompt else f"{video}:"

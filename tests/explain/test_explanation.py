@@ -59,6 +59,12 @@ def test_the_second_video_of_a_run_costs_less_than_the_first(root: Path):
     assert seconds == [1000.0, 700.0]
 
 
+def test_only_videos_that_are_asked_for_have_a_heading(root: Path):
+    add_video(root, "alpha", "[denoise]", "[denoise]\nseed = 9")
+    assert [*plan(root, "demo").prompts] == ["demo"]
+    assert [*plan(root, "denoise").prompts] == ["alpha", "demo"]
+
+
 def test_only_what_is_named_and_what_it_is_made_from_is_part_of_it(root: Path):
     add_video(root, "other", "[denoise]", "[denoise]\nseed = 9")
     assert [step.videos for step in plan(root, "demo").steps] == [("demo", "other"), *[("demo",)] * 3]
@@ -79,7 +85,7 @@ def test_a_video_whose_checkpoint_cannot_be_used_is_a_fault_and_others_are_plann
     found = plan(root, denoise_seed="9")
     assert [*found.faults] == ["broken"]
     assert isinstance(found.faults["broken"], CheckpointError)
-    assert {video for step in found.steps for video in step.videos if step.node.stage == "export"} == {"demo"}
+    assert {video for step in found.steps for video in step.videos} == {"demo"}
 
 
 def test_a_pattern_that_matches_nothing_is_an_error(root: Path):

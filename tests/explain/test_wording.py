@@ -85,6 +85,12 @@ def test_a_node_of_several_videos_stands_at_the_first_and_names_the_others():
     assert not any(line.startswith("second") for line in found)
 
 
+def test_a_node_stands_at_a_video_that_was_asked_for_also_when_another_comes_before():
+    found = lines(replace(STEP, videos=("alpha", "demo")))
+    assert found[0] == 'demo: "A circle."'
+    assert found[2] == "    also for alpha"
+
+
 def test_a_lower_bound_is_said_to_be_one():
     found = lines(replace(STEP, expectation=Expectation(60.0, LOWER_BOUND)))
     assert " at least 1 min " in found[1]
@@ -106,6 +112,13 @@ def test_videos_that_are_up_to_date_are_named_together():
         "up to date: a, b, c and 2 more",
         "nothing to run",
     ]
+
+
+def test_a_video_that_shares_all_its_nodes_is_up_to_date_as_they_are():
+    prompts = {"demo": "A circle.", "twin": "A circle."}
+    step = replace(STEP, videos=("demo", "twin"), outcome="fresh")
+    assert lines(step, prompts=prompts)[0] == "up to date: demo, twin"
+    assert not any("up to date" in line for line in lines(replace(step, outcome="run"), prompts=prompts))
 
 
 def test_with_all_each_of_them_is_shown():
