@@ -132,4 +132,4 @@ def test_with_all_each_of_them_is_shown():
 
 
 def test_of_no_task_there_is_nothing_to_do():
-    assert lines() == ["nothing to do"]
+    assert lines(prompts={}) == ["nothing to do"]
