@@ -148,6 +148,7 @@ def task_video() -> Iterator[dict[str, Any]]:
     }
     for name, nodes in BUILD.graph.videos.items():
         node = nodes[BUILD.pipeline.last.name]
+        prompt = "" if name in differences else BUILD.graph.prompt_of(name)  # of a sweep's video, doc says more
         yield {
             "basename": name,
             "doc": differences.get(name, f"the video of params/videos/{name}.toml"),
@@ -155,7 +156,7 @@ def task_video() -> Iterator[dict[str, Any]]:
             "actions": [(link, [name, node.artifact])],
             "uptodate": [BUILD.freshness.of_link(name)],
             "clean": [(unlink, [name])],
-            "meta": {"video": str(BUILD.links.path(name)), "videos": (name,), "prompt": BUILD.graph.prompt_of(name)},
+            "meta": {"video": str(BUILD.links.path(name)), "videos": (name,), "prompt": prompt},
         }
     for name, error in BUILD.graph.faults.items():
         fault = Fault(error)

@@ -179,7 +179,7 @@ class _Explainer:
         """The videos that the run is to end with: those whose last node is part of it."""
         last = self._graph.pipeline.last.name
         found = {video for node in nodes if node.stage == last for video in self._graph.videos_of(node)}
-        named = [name for name in self._names if name in self._graph.videos]
+        named = {video for name in self._names for video in self._graph.sweeps.get(name, (name,))}
         is_all = not self._names or any("*" in name for name in self._names)
         return [video for video in self._graph.videos if video in found and (is_all or video in named)]
 
