@@ -74,12 +74,18 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
         if list_deps:
             self.outstream.write("".join(f" -  {name}\n" for name in task.task_dep) + "\n")
 
+    def _find_state(self, task: Any, tasks: Any) -> str:
+        due = [each.name.partition(":")[0] for each in self.dep_manager.find_due(task, tasks)]
+        if not due:
+            is_linked = self.dep_manager.get_status(task, tasks).status == "up-to-date"
+            return "up to date" if is_linked else "made, without its link"
+        is_all = len(due) == len(self.dep_manager.find_needed(task, tasks))
+        return "to be made" if is_all else f"to be made ({', '.join(due)})"
+
     def _describe_video(self, task: Any, tasks: Any) -> str:
         """Its state and its prompt; of one made from a file, the file of its parameters."""
         try:
-            due = [each.name.partition(":")[0] for each in self.dep_manager.find_due(task, tasks)]
-            is_linked = self.dep_manager.get_status(task, tasks).status == "up-to-date"
-            state = f"to be made ({', '.join(due)})" if due else "up to date" if is_linked else "made, without its link"
+            state = self._find_state(task, tasks)
         except StagesError:  # something in the store cannot be read, which `doit` says
             state = "state unknown"
         prompt = task.meta.get("prompt")

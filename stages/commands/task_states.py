@@ -91,7 +91,11 @@ class ShownStates(TaskStates):
         return status
 
     def find_due(self, task: Any, tasks: Mapping[str, Any]) -> list[Any]:
-        """Of all that a stage, a video or a sweep depends on, what is neither up to date nor ignored, inputs first.
+        """Of all that a stage, a video or a sweep depends on, what is neither up to date nor ignored, inputs first."""
+        return [each for each in self.find_needed(task, tasks) if self._would_run(each, tasks)]
+
+    def find_needed(self, task: Any, tasks: Mapping[str, Any]) -> list[Any]:
+        """All that a stage, a video or a sweep depends on, inputs first.
 
         Of a single artifact's task none: its own state says it.
         """
@@ -104,7 +108,7 @@ class ShownStates(TaskStates):
             if name not in found:
                 found[name] = None
                 waiting += tasks[name].task_dep
-        return [tasks[name] for name in reversed(found) if self._would_run(tasks[name], tasks)]
+        return [tasks[name] for name in reversed(found)]
 
     def _would_run(self, task: Any, tasks: Mapping[str, Any]) -> bool:
         if task.name not in self._is_due:

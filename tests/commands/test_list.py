@@ -90,9 +90,18 @@ VIDEO = {
 NODE = {"basename": "export", "name": "3f9ac1d2e0b4", "actions": [], "doc": "for demo"}
 
 
-def list_demo(folder: Path, capsys: pytest.CaptureFixture[str], *, is_made: bool, **changes: object) -> str:
-    node = {**NODE, "uptodate": [is_made]}
-    tasks = [{"basename": "export", "name": None}, node, {**VIDEO, "task_dep": ["export:3f9ac1d2e0b4"], **changes}]
+def list_demo(
+    folder: Path, capsys: pytest.CaptureFixture[str], *, is_made: bool, is_decoded: bool = True, **changes: object
+) -> str:
+    node = {**NODE, "uptodate": [is_made], "task_dep": ["decode:11112222"]}
+    decode = {**NODE, "basename": "decode", "name": "11112222", "uptodate": [is_decoded]}
+    tasks = [
+        {"basename": "decode", "name": None},
+        decode,
+        {"basename": "export", "name": None},
+        node,
+        {**VIDEO, "task_dep": ["export:3f9ac1d2e0b4"], **changes},
+    ]
     assert run_doit(folder, tasks, "list") == 0
     return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("demo "))
 
@@ -100,6 +109,7 @@ def list_demo(folder: Path, capsys: pytest.CaptureFixture[str], *, is_made: bool
 def test_a_video_is_listed_by_its_state_and_its_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert list_demo(tmp_path, capsys, is_made=True) == 'demo     up to date: "A red circle."'
     assert list_demo(tmp_path, capsys, is_made=False) == 'demo     to be made (export): "A red circle."'
+    assert list_demo(tmp_path, capsys, is_made=False, is_decoded=False) == 'demo     to be made: "A red circle."'
     assert (
         list_demo(tmp_path, capsys, is_made=True, uptodate=[False])
         == 'demo     made, without its link: "A red circle."'

@@ -88,7 +88,9 @@ def test_ignoring_a_sweep_leaves_its_videos_out_until_it_is_forgotten(tmp_path: 
 
 def test_a_sweep_is_listed_with_its_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run_doit(tmp_path, tasks([]), "list", "v") == 0
-    assert capsys.readouterr().out == "v     2 videos\nv-1   the video v-1\nv-2   the video v-2\n"
+    assert capsys.readouterr().out == (
+        "v     2 videos\nv-1   made, without its link: the video v-1\nv-2   made, without its link: the video v-2\n"
+    )
 
 
 @pytest.mark.parametrize(("is_fresh", "status"), [(True, "U"), (False, "R")])
