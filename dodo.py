@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stages.commands.announcement import announce_sweeps
 from stages.commands.invocation import as_task_action, current_invocation, exit_on_error
 from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
@@ -37,7 +38,7 @@ def begin(names: Sequence[str], typed: Sequence[str]) -> tuple[Mapping[str, str]
         Of videos that cannot be made, the reasons; and the names that are left without them.
     """
     DEMAND.select(names, typed)
-    faults, left = BUILD.check(names, DEMAND, INVOCATION.say)
+    faults, left = BUILD.check(names, DEMAND, partial(announce_sweeps, BUILD, INVOCATION.say))
     AHEAD.select(left)
     return {legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 

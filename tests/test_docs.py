@@ -7,10 +7,12 @@ import ast
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from stages.commands.announcement import announce_sweeps
 from tests.project import PROJECT, copy_project, run_doit
 from tests.run.fakes import fake_build
 
@@ -142,7 +144,7 @@ def test_the_sweep_that_readers_see_is_listed_and_counted_as_they_read(tmp_path:
     videos = build.graph.sweeps["shapes"]
     said: list[str] = []
     names = [*(node.title for video in videos for node in build.graph.videos[video].values()), *videos]
-    build.check(names, build.demand(), said.append)
+    build.check(names, build.demand(), partial(announce_sweeps, build, said.append))
     assert said == [counted.rstrip("\n")]
 
 

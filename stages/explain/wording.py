@@ -181,15 +181,24 @@ def _sum_up(found: Explanation) -> Iterator[str]:
         yield f"saved by the store: {show_seconds(found.saved_s)} ({found.num_saved} {noun})"
 
 
+def say_time(steps: Sequence[Step]) -> str:
+    """What steps take together, one after another; "" if that is not known of all of them."""
+    return "" if any(step.expectation.seconds is None for step in steps) else _say_seconds_of(steps)
+
+
+def _say_seconds_of(steps: Sequence[Step]) -> str:
+    seconds = sum(step.expectation.seconds or 0.0 for step in steps)
+    is_bound = any(step.expectation.source == LOWER_BOUND for step in steps)
+    return f"{'at least' if is_bound else 'about'} {show_seconds(seconds)}"
+
+
 def _say_cost(steps: Sequence[Step]) -> str:
     """What steps take together, one after another."""
     known = [step for step in steps if step.expectation.seconds is not None]
-    seconds = sum(step.expectation.seconds or 0.0 for step in known)
     chip_s = sum((step.expectation.seconds or 0.0) * step.expectation.num_chips for step in known)
-    is_bound = any(step.expectation.source == LOWER_BOUND for step in known)
     parts = []
     if known:
-        parts.append(f"{'at least' if is_bound else 'about'} {show_seconds(seconds)}")
+        parts.append(_say_seconds_of(known))
         parts += [f"{show_seconds(chip_s)} of chips"] if chip_s else []
     if unknown := len(steps) - len(known):
         parts.append(f"{'and ' if known else ''}an unknown time for {unknown} without an earlier run to go by")

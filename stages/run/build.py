@@ -11,7 +11,6 @@ from stages.errors import StageError, StagesError, StoreError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.machine.host_group import find_group
-from stages.machine.host_memory import available_memory_bytes
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline
@@ -21,7 +20,7 @@ from stages.run.demand import Demand
 from stages.run.freshness import Due, Freshness
 from stages.run.interruption import describe_left
 from stages.run.job import Job
-from stages.run.lookahead import Lookahead
+from stages.run.lookahead import Lookahead, has_room_ahead
 from stages.run.next_steps import command_for, name_artifact, with_what_stays
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.runner import Event, Runner
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 # States of an artifact that can be read, or of which the stage that reads it says what is wrong.
 _READABLE: tuple[State, ...] = ("stale", "corrupt")
-# Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
-_ROOM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class Build:
         return Demand(self.graph, self.verdict, is_always=is_always)
 
     def check(
-        self, names: Collection[str], demand: Demand, say: Callable[[str], None] | None = None
+        self, names: Collection[str], demand: Demand, announce: Callable[[Due, Collection[str]], None] | None = None
     ) -> tuple[Mapping[str, StagesError], Collection[str]]:
         """What keeps videos from being made, as far as it can be known before anything runs.
 
@@ -118,7 +115,7 @@ class Build:
         Args:
             names: of the tasks of this run: titles of nodes, and videos; without any video, all are looked at.
             demand: of this run; of videos that cannot be made, it forgets what is for no other.
-            say: is given the size of a sweep of which something is to be made.
+            announce: is called with what is about to be made, and with the names that are left.
         Returns:
             The faults, by their videos; and the names of the tasks that are left without those.
         Raises:
@@ -128,8 +125,8 @@ class Build:
             faults, left = self.precheck.check(names, due, demand)
             if self.new_numbers:
                 SweepNumbers(self.store.root).add(self.new_numbers)
-            if say is not None and self.graph.sweeps:
-                self._say_size(left, self.freshness.find_due(left, demand) if faults else due, say)
+            if announce is not None:
+                announce(self.freshness.find_due(left, demand) if faults else due, left)
             return faults, left
         self.freshness.settle(names)
         return {}, names
@@ -205,7 +202,7 @@ class Build:
                 if not was_fresh and self.verdict(node).is_fresh:
                     return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
                 self.require_inputs(node, but=_READABLE)
-                ahead = ahead if self._has_room_ahead() else None
+                ahead = ahead if has_room_ahead(self.machine.start_ahead) else None
                 ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
             self._look_back(node, observe)
             return ending
@@ -270,12 +267,6 @@ class Build:
     def _users(self) -> Mapping[ArtifactId, Holder]:
         return self.leases.in_use()
 
-    def _say_size(self, names: Collection[str], due: Due, say: Callable[[str], None]) -> None:
-        from stages.run.size import describe_size  # noqa: PLC0415 (of no use when nothing is to be made)
-
-        if size := describe_size(self.graph, due, names, is_draft=self.is_draft):
-            say(size)
-
     def _command_for(self, names: Sequence[str]) -> str:
         return command_for(names, self.overrides, *(("draft",) if self.is_draft else ()))
 
@@ -303,9 +294,6 @@ class Build:
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""
         return self.pipeline[node.stage].components if node.components else ()
-
-    def _has_room_ahead(self) -> bool:
-        return self.machine.start_ahead == "auto" and available_memory_bytes() >= _ROOM_BYTES
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]

@@ -6,7 +6,16 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 
 from stages.keys import Node
+from stages.machine.host_memory import available_memory_bytes
 from stages.pipeline.stage import ACCELERATOR, Program
+
+# Of free memory for a process that is started ahead, which takes up to 0.5 GiB to import its libraries.
+_ROOM_BYTES = 2 << 30
+
+
+def has_room_ahead(start_ahead: str) -> bool:
+    """Whether a process may be started ahead, by the machine's setting of that name and by its free memory."""
+    return start_ahead == "auto" and available_memory_bytes() >= _ROOM_BYTES
 
 
 class Lookahead:

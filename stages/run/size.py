@@ -9,7 +9,7 @@ from stages.run.freshness import Due
 def describe_size(graph: Graph, due: Due, names: Collection[str], *, is_draft: bool = False) -> str:
     """`24 videos: 2 encodes, 24 denoises, 24 decodes, 24 exports`; "" where no video of a sweep needs a node.
 
-    What would be made counts, and nothing that is there. How long it takes, once that is known, is joined to it here.
+    What would be made counts, and nothing that is there.
 
     Args:
         graph: of the run.

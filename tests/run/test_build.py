@@ -205,7 +205,7 @@ def test_with_little_memory_nothing_is_started_ahead(root: Path, monkeypatch: py
     build, _, runner = fake_build(root, {})
     node = build.graph.videos["demo"]["encode"]
     for available, ahead in ((1 << 31, ["encode"]), ((1 << 31) - 1, [None])):
-        monkeypatch.setattr("stages.run.build.available_memory_bytes", lambda available=available: available)
+        monkeypatch.setattr("stages.run.lookahead.available_memory_bytes", lambda available=available: available)
         runner.ahead.clear()
         build.run(node, lambda _: None, was_fresh=True, ahead=build.program_of(node))
         assert [program and program.name for program in runner.ahead] == ahead

@@ -1,5 +1,6 @@
 """The size of a run that makes videos of sweeps."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ def make(build: Build, store: FakeStore, video: str) -> None:
 def say(build: Build, *videos: str) -> list[str]:
     """What is said of a run of these videos before anything runs."""
     said: list[str] = []
-    build.check(names_of(build, *videos), build.demand(), said.append)
+
+    def announce(due: Due, names: Collection[str]) -> None:
+        if size := describe_size(build.graph, due, names):
+            said.append(size)
+
+    build.check(names_of(build, *videos), build.demand(), announce)
     return said
 
 
