@@ -244,6 +244,7 @@ def read_overrides(words: Iterable[str]) -> dict[str, str]:
 
 
 def typed_overrides(overrides: Mapping[str, str], tables: Mapping[str, type[Table]], faults: Faults) -> Tables:
+    """The parameters of a command line, by table and name; what is wrong with them is a fault of all videos."""
     known = [f"{table}.{name}" for table, model in tables.items() for name in model.model_fields]
     typed: Tables = {}
     for dotted, text in overrides.items():

@@ -109,8 +109,7 @@ class Leases:
         found: dict[Path, Lease] = {}
         while watches:
             for path, watch in [*watches.items()]:
-                is_alive = self._is_alive(path, watch)
-                if is_alive:
+                if is_alive := self._is_alive(path, watch):
                     lease = Lease.from_json(watch.text or b"")
                     assert lease is not None  # or it would not be alive
                     found[path] = lease
