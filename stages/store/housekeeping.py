@@ -22,6 +22,7 @@ from stages.store.leftovers import (
     links_to_artifacts,
     list_logs,
     list_unfinished,
+    remove_unfinished_folders,
     sweep_drafts,
     unlink_dangling,
 )
@@ -206,6 +207,8 @@ class _Work:
         folders = [self.root / each.artifact.stage / each.artifact.key for each in entries if not each.is_link]
         folders += preview_folders(self.root)
         self.delete_files("files that were never finished", list_unfinished(self.root, folders, now=self.now))
+        if not self.is_dry_run:
+            remove_unfinished_folders(self.root, now=self.now)
 
     def sweep_drafts(self) -> None:
         if not self.is_dry_run:

@@ -15,7 +15,7 @@ from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
 from stages.store.layout import DRAFTS, LOGS, PINS, VIDEOS
 from stages.store.quantities import Limit
-from stages.store.replace_file import is_unfinished
+from stages.store.unfinished import is_unfinished
 
 _LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
 _LINK = re.compile(
@@ -48,6 +48,14 @@ def list_unfinished(root: Path, artifacts: Iterable[Path], *, now: float) -> lis
     """
     files = (file for folder in (root, root / PINS, *artifacts) for file in _files(folder, is_unfinished))
     return [file for file in files if file.last_use < now - _UNFINISHED_S]
+
+
+def remove_unfinished_folders(root: Path, *, now: float) -> None:
+    """Remove empty folders that a process was making when it was killed; `now` is seconds since 1970."""
+    for path in (each for pattern in (".*-*", "*/.*-*") for each in root.glob(pattern)):
+        with suppress(OSError):
+            if is_unfinished(path.name) and path.lstat().st_mtime < now - _UNFINISHED_S:
+                path.rmdir()  # of a folder that is empty, and of nothing else
 
 
 def beyond(files: Sequence[File], limit: Limit, *, now: float) -> list[File]:

@@ -1,18 +1,11 @@
-"""Puts a small file of a store in place as a whole: a reader sees the file before or the new one, and never a part.
-
-Owns the names under which such files are written, by which `doit gc` knows what a killed process has left.
-"""
+"""Puts a small file of a store in place as a whole: a reader sees the file before or the new one, and never a part."""
 
 import os
-import re
-import secrets
 from pathlib import Path
 
 from stages.store.drafts import sync
 from stages.store.sharing import share
-
-_RANDOM_BYTES = 8
-_UNFINISHED = re.compile(rf"\..+-[0-9a-f]{{{2 * _RANDOM_BYTES}}}", re.DOTALL)
+from stages.store.unfinished import name_unfinished
 
 
 def write_file(path: Path, content: str | bytes, *, is_synced: bool) -> None:
@@ -25,7 +18,7 @@ def write_file(path: Path, content: str | bytes, *, is_synced: bool) -> None:
     Raises:
         OSError: it cannot be written; what was there is still there.
     """
-    new = path.with_name(f".{path.name.removeprefix('.')}-{secrets.token_hex(_RANDOM_BYTES)}")
+    new = name_unfinished(path)
     try:
         with new.open("wb") as file:
             share(new, path.parent)
@@ -38,8 +31,3 @@ def write_file(path: Path, content: str | bytes, *, is_synced: bool) -> None:
             sync(path.parent)
     finally:
         new.unlink(missing_ok=True)
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a file is called as one that `write_file` has not yet put in place."""
-    return _UNFINISHED.fullmatch(name) is not None

@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from stages.store.unfinished import name_unfinished
+
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = stat.S_IRWXG | stat.S_IRWXO | stat.S_ISVTX
 _FILE = _FOLDER & 0o666
@@ -47,5 +49,21 @@ def make_folder(path: Path, root: Path) -> None:
     depth = len(path.relative_to(root).parts)
     for folder in reversed([path, *path.parents][:depth]):
         if not folder.is_dir():
-            folder.mkdir(exist_ok=True)  # another process may make it at the same time
-            share(folder, root)
+            _make_shared(folder, root)
+
+
+def _make_shared(folder: Path, root: Path) -> None:
+    """Make one folder. Whoever sees it has the permissions that others are to have, from the first moment on."""
+    if not root.stat().st_mode & _WRITE:
+        folder.mkdir(exist_ok=True)  # another process may make it at the same time
+        return
+    new = name_unfinished(folder)
+    new.mkdir()
+    try:
+        share(new, root)
+        new.rename(folder)  # also over an empty one, which another process has made just now
+    except OSError:
+        with suppress(OSError):
+            new.rmdir()
+        if not folder.is_dir():
+            raise

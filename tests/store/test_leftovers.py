@@ -13,6 +13,7 @@ from stages.store.leftovers import (
     links_to_artifacts,
     list_logs,
     list_unfinished,
+    remove_unfinished_folders,
     size_of_folder,
     sweep_drafts,
     unlink_dangling,
@@ -175,3 +176,22 @@ def test_a_folder_may_be_nested_deeper_than_python_calls_functions(tmp_path: Pat
     for _ in range(1200):  # what deletes the folders of tests calls itself, too
         os.chdir("..")
         Path("d").rmdir()
+
+
+def test_a_folder_that_a_killed_process_was_making_is_removed_when_it_is_old_and_empty(tmp_path: Path):
+    old, young = NOW - 2 * DAY, NOW - 60.0
+    folders = {
+        f".drafts-{HEX}": old,
+        f"partial/.denoise-{HEX}": old,
+        f".new-{HEX}": young,
+        f".full-{HEX}": old,
+        f"named-{HEX}": old,
+    }
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / f".full-{HEX}/file").touch()
+    for name, time in folders.items():
+        os.utime(tmp_path / name, (time, time))
+    remove_unfinished_folders(tmp_path, now=NOW)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"partial", f".new-{HEX}", f".full-{HEX}", f".full-{HEX}/file", f"named-{HEX}"}

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,40 @@ def test_each_folder_that_is_made_is_shared(tmp_path: Path):
     make_folder(tmp_path / "partial/denoise/key", tmp_path)
     made = ("partial", "partial/denoise", "partial/denoise/key")
     assert [mode_of(tmp_path / name) for name in made] == [0o777] * 3
+
+
+def test_who_sees_a_folder_may_write_in_it_from_the_first_moment_on(tmp_path: Path):
+    """Another user's process looks at the folder while it is made."""
+    tmp_path.chmod(0o1777)
+    folders = [tmp_path / str(number) for number in range(300)]
+    seen: list[int] = []
+
+    def look() -> None:
+        for folder in folders:
+            while not os.path.lexists(folder):
+                pass
+            seen.append(mode_of(folder))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for folder in folders:
+        make_folder(folder, tmp_path)
+    looking.join()
+    assert seen == [0o1777] * len(folders)
+
+
+def test_a_folder_that_another_process_makes_meanwhile_is_taken_and_nothing_is_left(tmp_path: Path, monkeypatch):
+    tmp_path.chmod(0o777)
+    rename = Path.rename
+
+    def be_late(new: Path, folder: Path) -> Path:
+        folder.mkdir()
+        (folder / "file").touch()
+        return rename(new, folder)
+
+    monkeypatch.setattr(Path, "rename", be_late)
+    make_folder(tmp_path / "encode", tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["encode", "encode/file"]
 
 
 def test_a_store_that_is_made_with_its_first_folder_has_what_the_umask_leaves(tmp_path: Path):
