@@ -6,10 +6,8 @@ cannot be moved into it, after hours. Leaves nothing behind but the folders them
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from stages.errors import StoreError
@@ -17,9 +15,9 @@ from stages.store.drafts import Drafts, sync
 from stages.store.layout import LOGS
 from stages.store.root_folder import require_writable
 from stages.store.sharing import make_folder
+from stages.store.unfinished import name_unfinished
 
-# An empty folder, which may be there: of several runs each can put its own in its place.
-_PROBE = ".probe"
+_PROBE = "probe"
 _ELSEWHERE = "set `artifacts` in params/machine.toml to another folder"
 
 
@@ -71,7 +69,7 @@ def _write(space: Path) -> None:
 
 
 def _write_in(folder: Path) -> None:
-    file = folder / f"{_PROBE}-{secrets.token_hex(8)}"
+    file = name_unfinished(folder / _PROBE)
     file.touch()
     file.unlink()
 
@@ -82,17 +80,17 @@ def _publishing(space: Path, root: Path, stage: str) -> Callable[[], None]:
     def publish() -> None:
         (space / _PROBE).mkdir(exist_ok=True)
         make_folder(folder, root)
-        (space / _PROBE).rename(folder / _PROBE)
+        probe = name_unfinished(folder / _PROBE)  # in a sticky folder, nobody may take the place of another user's
+        (space / _PROBE).rename(probe)
         sync(folder)
-        with suppress(FileNotFoundError):  # another run's probe took its place and is gone
-            (folder / _PROBE).rmdir()
+        probe.rmdir()
 
     return publish
 
 
 def _link(root: Path, folder: Path) -> None:
     make_folder(folder, root)
-    link = folder / f"{_PROBE}-{secrets.token_hex(8)}"
+    link = name_unfinished(folder / _PROBE)
     link.symlink_to(_PROBE)
     link.unlink()
 

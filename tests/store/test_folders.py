@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stages.store.folders import find_folder_faults
-from tests.builders import NOBODY, acting_as_nobody, as_another_user
+from tests.builders import NOBODY, acting_as_nobody, as_another_user, let_others_in
 from tests.mounts import fill, mounted, use_up_inodes
 
 STAGES = ("encode", "denoise")
@@ -198,6 +198,28 @@ def ask_as_nobody(root: Path, *replaced: Path) -> list[str]:
         pytest.skip("another user may not read this checkout or this Python")
     assert done.returncode == 0, done.stderr
     return done.stdout.split("\n")[:-1] if done.stdout != "\n" else []
+
+
+def test_two_users_of_a_sticky_store_ask_at_the_same_time(root: Path):
+    let_others_in(root)
+    root.mkdir()
+    root.chmod(0o1777)
+    program = """
+import os, pathlib, sys
+from stages.store.folders import find_folder_faults
+os.umask(0o022)
+for _ in range(100):
+    for fault in find_folder_faults(pathlib.Path(sys.argv[1]), ["encode", "denoise"]):
+        print(fault)
+"""
+    command = [*as_another_user(NOBODY), sys.executable, "-c", program, str(root)]
+    faults: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        while other.poll() is None:
+            faults += find(root)
+        assert (other.stdout.read(), other.returncode) == ("", 0)
+    assert faults == []
 
 
 def test_another_users_stage_folder_is_named(root: Path):
