@@ -1,13 +1,6 @@
 """What dodo.py gets from a command, and how its errors are shown."""
 
-import shutil
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from doit import doit_cmd
@@ -15,15 +8,6 @@ from doit.exceptions import TaskFailed
 
 from stages.commands.invocation import Invocation, as_task_action, current_invocation, exit_on_error, invoking
 from stages.errors import ParamsError, StoreError
-from stages.pipeline.stage import Program
-from stages.run.job import Job
-from stages.run.runner import Event
-from stages.run.worker import Workers
-from tests.builders import publish
-from tests.chains import edit_settings
-from tests.commands.doit_here import PROJECT
-from tests.project import copy_checkpoint
-from tests.run.test_screen import RecordingScreen
 
 DEBUGGING = Invocation({}, is_debug=True)
 
@@ -97,86 +81,3 @@ def test_with_debug_the_traceback_of_an_action_is_shown_from_any_thread(capsys: 
     with invoking(DEBUGGING), ThreadPoolExecutor(1) as threads:
         threads.submit(as_task_action(fail)).result()
     assert ", in fail\n" in capsys.readouterr().err
-
-
-class OneResult(Workers):
-    """Starts no process, and makes nothing, which is warned of."""
-
-    def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:  # noqa: ARG002
-        observe({"event": "phase", "name": "load"})
-        return {"event": "result", "is_same_as_before": None, "wall_s": 1.0}
-
-
-@pytest.fixture
-def screen() -> RecordingScreen:
-    return RecordingScreen()
-
-
-@pytest.fixture
-def params(tmp_path: Path) -> Path:
-    """The folder of parameter files, which dodo.py reads below."""
-    return Path(shutil.copytree(PROJECT / "params", tmp_path / "params"))
-
-
-@pytest.fixture
-def broken(params: Path) -> None:
-    """A video `harbour` that cannot be made."""
-    edit_settings(
-        copy_checkpoint(params.parent / "model") / "scheduler/scheduler_config.json", _class_name="UniPCScheduler"
-    )
-    (params / "videos/harbour.toml").write_text('[model]\ncheckpoint = "model"\n[encode]\nprompt = "A boat."\n')
-
-
-@pytest.fixture
-def dodo(params: Path, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """dodo.py, loaded by an invocation with the screen above, and without processes."""
-    tmp_path = params.parent
-    shutil.copy(PROJECT / "dodo.py", tmp_path)
-    spec = spec_from_file_location("dodo", tmp_path / "dodo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    with invoking(Invocation({"denoise.seed": "9"}, screen=screen)):
-        spec.loader.exec_module(module)
-    module.BUILD = replace(module.BUILD, runner=OneResult(tmp_path, tmp_path / "logs"))
-    return module
-
-
-def test_dodo_py_shows_a_node_on_the_screen_that_it_is_given(dodo: ModuleType, screen: RecordingScreen):
-    encode, node, *_ = dodo.BUILD.graph.videos["demo"].values()
-    publish(dodo.BUILD.store, encode, code=dodo.BUILD.code["stages.encode"])
-    dodo.make(node)
-    dodo.finish()
-    assert screen.shown == [(node.title, ("demo",), "absent"), "phase", "warning", "result", "closed"]
-
-
-def test_dodo_py_makes_a_fresh_node_again_only_if_all_is(
-    dodo: ModuleType, screen: RecordingScreen, monkeypatch: pytest.MonkeyPatch
-):
-    node = dodo.BUILD.graph.videos["demo"]["encode"]
-    publish(dodo.BUILD.store, node, code=dodo.BUILD.code["stages.encode"])
-    dodo.make(node)
-    assert screen.shown == []
-    monkeypatch.setattr(dodo, "DEMAND", dodo.BUILD.demand(is_always=True))
-    dodo.make(node)
-    assert screen.shown == [(node.title, ("demo",), "fresh, but --always-execute"), "phase", "result"]
-
-
-@pytest.mark.usefixtures("broken")
-def test_for_a_video_that_cannot_be_made_dodo_py_starts_nothing_ahead(dodo: ModuleType):
-    (demo, *_), harbour = dodo.BUILD.graph.videos["demo"].values(), dodo.BUILD.graph.videos["harbour"].values()
-    names = [demo.title, *(node.title for node in harbour), "harbour"]
-    faults, left = dodo.begin(names, names)
-    assert (faults.keys(), left) == ({"harbour"}, [demo.title])
-    assert dodo.AHEAD.after(demo) is None
-
-
-def test_dodo_py_builds_what_the_overrides_say(dodo: ModuleType):
-    assert dodo.BUILD.graph.videos["demo"]["denoise"].parameters["seed"] == 9
-
-
-def test_dodo_py_knows_nothing_of_doits_inside_and_of_the_command_line():
-    text = (PROJECT / "dodo.py").read_text(encoding="utf-8")
-    assert "invocation" in text
-    assert not [word for word in ("argv", "doit_cmd", "_CMDLINE_VARS", "sys.modules", "--debug") if word in text]
