@@ -45,8 +45,9 @@ class Invocation:
 
 
 _NOT_IN_PROJECT = (
-    "note: these are doit's own commands, because pyproject.toml is not read from another folder. They remember "
-    "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project."
+    "note: these are doit's own commands, because doit reads its settings in the current folder alone. They remember "
+    "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project; where that has no "
+    "doit.cfg, `python -m stages.new --update .` writes it."
 )
 _CURRENT: ContextVar[Invocation] = ContextVar("_CURRENT")
 
@@ -64,7 +65,7 @@ def invoking(invocation: Invocation) -> Iterator[None]:
 def current_invocation() -> Invocation:
     """The invocation by which dodo.py is loaded.
 
-    Where pyproject.toml is not read (`doit -f elsewhere/dodo.py`), doit's own commands run: of theirs only the
+    Where doit has not read its settings (`doit -f elsewhere/dodo.py`), doit's own commands run: of theirs only the
     overrides are known, and a note on stderr says so.
 
     Raises:

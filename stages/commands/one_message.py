@@ -14,6 +14,7 @@ from stages.commands.command_line import DEBUG, CommandLine, read_overrides
 from stages.commands.invocation import Invocation, invoking
 from stages.commands.task_states import TaskStates
 from stages.errors import StagesError
+from stages.pipeline.stages import COMMAND_NAMES
 from stages.request.names import near
 from stages.request.params import RESERVED_NAMES
 from stages.run.text_streams import find_fault_of_stdout
@@ -96,6 +97,11 @@ class OneMessage(CommandLine):
         """What is said of a name that is no task's."""
         if name in self.loader.cmd_names:  # type: ignore[attr-defined] # of doit's command
             return f"{name}: a command comes before everything else: `doit {name} ...`."
+        if name in COMMAND_NAMES:
+            return (
+                f"{name}: a command that this project's settings do not name. `python -m stages.new --update .` writes "
+                "doit.cfg anew, and then they do."
+            )
         known = {*RESERVED_NAMES, *(task.name for task in getattr(self, "task_list", []))} - {name}
         return f"{name}: no such task or command.{near(name, known)} See `doit list` and `doit help`."
 

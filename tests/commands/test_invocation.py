@@ -31,8 +31,9 @@ def test_under_doits_own_commands_the_overrides_are_known(monkeypatch: pytest.Mo
 def test_under_doits_own_commands_a_note_says_so(capsys: pytest.CaptureFixture[str]):
     current_invocation()
     assert capsys.readouterr().err == (
-        "note: these are doit's own commands, because pyproject.toml is not read from another folder. They remember "
-        "nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project.\n"
+        "note: these are doit's own commands, because doit reads its settings in the current folder alone. They "
+        "remember nothing that `ignore` is told. Run doit in the folder of dodo.py for those of this project; where "
+        "that has no doit.cfg, `python -m stages.new --update .` writes it.\n"
     )
 
 
