@@ -44,7 +44,18 @@ def _unsigned_zero(value: float) -> float:
 
 
 class DecodeParams(Table):
-    """`tile_size` in pixels, `tile_overlap` as a share of it; both have an effect only where there are tiles."""
+    """`tile_size` in pixels, `tile_overlap` as a share of it; both have an effect only where there are tiles.
+
+    Attributes:
+        decoder: "native" streams, in JAX; "diffusers" is torch's, on the CPU; "diffusers-tpu" is the Flax VAE of a
+            fork, and "diffusers-tpu-framewise" its frame-by-frame decode, which is another picture
+            (docs/diffusers-tpu.md).
+        enable_tiling: decode tiles and blend them, which changes the picture slightly. "native" needs little memory
+            without it.
+        tile_size: of a tile, in pixels both ways, a multiple of 16.
+        tile_overlap: of neighbouring tiles, as a share of a tile.
+        dtype: of the VAE; frames are bfloat16 in any case.
+    """
 
     decoder: Annotated[str, AfterValidator(_known_decoder)] = NATIVE
     enable_tiling: bool = False

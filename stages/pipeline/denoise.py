@@ -70,6 +70,19 @@ class DenoiseParams(Table):
     """Sizes in frames and pixels; `flow_shift` unset means the scheduler's own.
 
     `from_file` holds the latents, if it is not ""; the others, and all parameters of encode, then count for nothing.
+
+    Attributes:
+        num_frames: length of the video, 4k + 1: the VAE keeps frame 0 alone and folds each 4 after it into one.
+        height: in pixels, a multiple of 16. `export.crop` cuts to other sizes.
+        width: in pixels, a multiple of 16.
+        num_inference_steps: runs of the transformer; its time is in proportion.
+        guidance_scale: how strongly the prompt leads; 1.0 is without guidance, at half the cost.
+        seed: of the initial noise: which of all videos of a prompt it is.
+        window_size: how many video tokens around itself a video token sees; 0: all of them.
+        flow_shift: how far the steps are moved towards high noise, 1 for not at all; unset: as the checkpoint's
+            scheduler has it.
+        dtype: of the transformer and the latents.
+        from_file: a safetensors file of latents, which takes the place of what this stage makes; "" for none.
     """
 
     num_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES), AfterValidator(_causal_length)] = 49

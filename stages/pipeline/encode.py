@@ -30,7 +30,14 @@ def _not_blank(value: str) -> str:
 
 
 class EncodeParams(Table):
-    """Every video has its own prompt, unless `from_file` holds the embeddings; the others then count for nothing."""
+    """Every video has its own prompt, unless `from_file` holds the embeddings; the others then count for nothing.
+
+    Attributes:
+        prompt: what the video shows; what stands in quotation marks is text in the picture.
+        negative_prompt: what it is led away from. Has an effect only where denoise.guidance_scale is more than 1.
+        dtype: of the text encoders and the embeddings.
+        from_file: a safetensors file of embeddings, which takes the place of what this stage makes; "" for none.
+    """
 
     prompt: Annotated[Text, AfterValidator(_not_blank)]
     negative_prompt: Text = ""

@@ -27,7 +27,14 @@ def _crf_of_codec(value: int, info: Any) -> int:
 
 
 class ExportParams(Table):
-    """`fps` in 1/s, `crf` as the codec means it; `crop` is "<width>x<height>" in pixels, or "" for whole frames."""
+    """`fps` in 1/s, `crf` as the codec means it; `crop` is "<width>x<height>" in pixels, or "" for whole frames.
+
+    Attributes:
+        fps: frames per second, 1 to 240: a number, or a fraction such as "24000/1001", which 23.976 is, too.
+        codec: "h264" plays everywhere; files of the others are smaller.
+        crf: quality, from 0 (best; h264: 1) to 51 (h264, hevc) or 63 (av1, vp9); 18 loses little.
+        crop: "1920x1080" cuts frames, about their centre, to a size that is no multiple of 16; "" for whole frames.
+    """
 
     fps: FrameRate = 24
     codec: Literal["h264", "hevc", "av1", "vp9"] = "h264"

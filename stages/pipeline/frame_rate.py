@@ -71,4 +71,4 @@ def _write(rate: Fraction) -> int | str:
 
 
 # As a parameter: what `fractions.Fraction` reads. It is in keys as it is here.
-FrameRate: TypeAlias = Annotated[int | str, BeforeValidator(_exact_rate)]
+FrameRate: TypeAlias = Annotated[int | str, BeforeValidator(_exact_rate, json_schema_input_type=float | str)]

@@ -68,6 +68,13 @@ class ModelParams(Table):
 
     `variant` is that of the weights' files. Each of a project's components has a field of its own, `components.<name>`,
     where it is taken from; the table itself is empty.
+
+    Attributes:
+        checkpoint: a folder, a Hugging Face hub id, or `builtin:<name>` for one that ships with this package.
+        revision: of a hub id: branch, tag or commit; "" is the branch `main`.
+        variant: of the weights' files, such as "fp16"; a component that has none of it is taken without.
+        components: where a single component is taken from: a checkpoint that has it, its own folder, or a hub id,
+            which `@revision` may follow; "" for `checkpoint`.
     """
 
     checkpoint: Name = "builtin:shapes"
@@ -96,7 +103,19 @@ def model_table(components: Collection[str]) -> type[ModelParams]:
 
 
 class MachineParams(Table):
-    """Settings of the machine. They are written to run.json and are part of no key."""
+    """Settings of the machine. They are written to run.json and are part of no key.
+
+    Attributes:
+        platform: on what denoise and decode run; "auto": whatever JAX finds.
+        mesh: denoise's devices as cfg x sequence x heads, such as "2x4x1"; "auto" uses all it can.
+        hosts: those of a Cloud TPU slice; "one", or others by name (docs/many-hosts.md).
+        artifacts: the store, relative to the project or absolute.
+        start_ahead: the next stage's process is started while one works, where memory allows; or "never".
+        checkpoint_every: how often an unfinished denoise is saved: "auto", every minute or so, or a number of steps, 1
+            to 1000000.
+        preview_every: how often pictures are made while a denoise runs: "auto", as many as cost 1 %, or a number of
+            steps, 1 to 1000000, or "never".
+    """
 
     platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
     mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
