@@ -122,6 +122,16 @@ def test_every_decision_is_in_the_index():
     assert pages_off_the_index(PROJECT) == []
 
 
+def test_every_page_for_readers_is_in_the_index_of_all():
+    """Decisions have one of their own, which is in it."""
+    index = (PROJECT / "docs/README.md").read_text(encoding="utf-8")
+    listed = {(PROJECT / "docs" / link).resolve() for link in LINK.findall(index)}
+    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/results/*.md")]
+    pages += [*PROJECT.glob("stages/models/**/README.md"), PROJECT / "docs/decisions/README.md"]
+    missing = {page.resolve() for page in pages} - listed
+    assert missing == {(PROJECT / "docs/README.md").resolve()}
+
+
 def test_the_layers_that_contributors_read_are_those_that_are_held():
     assert layers_shown(PROJECT) == layers_held(PROJECT)
 
