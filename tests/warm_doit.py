@@ -24,7 +24,8 @@ _FORK = f"""
 import sys
 sys.argv = [{_NAME!r}]
 from doit.doit_cmd import DoitMain
-from stages.commands import clean, completion, forget, info, list, others, preflight, reporter, run, store_command, tasks
+from stages.commands import clean, completion, forget, info, list, others, preflight, reporter, run, store_command
+from stages.commands import tasks
 from stages.run import loading
 import runpy
 runpy.run_path({__file__!r}, run_name="__main__")

@@ -20,7 +20,7 @@ Writes the folder of a project, in which doit makes videos: dodo.py, whose tasks
 come from this package; doit.cfg, which makes its commands doit's; params/, with
 every parameter and its default, and one video, demo; README.md and .gitignore.
 
-The folder is made, or is empty but for .git. Nothing is overwritten.
+The folder is made, or is empty but for .git and .venv. Nothing is overwritten.
 """
 _EXAMPLES: Final = f"""\
 examples:

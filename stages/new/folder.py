@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from stages.errors import ProjectError
@@ -14,8 +15,8 @@ from stages.store.replace_file import write_file
 TEMPLATE: Final = Path(__file__).parent / "template"
 SETTINGS: Final = "doit.cfg"
 # Under other names in the package: one would be taken for a module of it, and the other would hide files from git.
-_NAMES: Final = {"dodo.txt": "dodo.py", "gitignore.txt": ".gitignore"}
-_MAY_BE_THERE: Final = ".git"  # a repository without files
+_NAMES: Final = MappingProxyType({"dodo.txt": "dodo.py", "gitignore.txt": ".gitignore"})
+_MAY_BE_THERE: Final = frozenset({".git", ".venv"})  # made first by many: a repository, and what this is installed in
 _TASKS: Final = "dodo.py"
 _ADVICE: Final = "Name a folder that is not there yet, or an empty one."
 
@@ -78,7 +79,7 @@ def _require_free(folder: Path) -> None:
         mode = folder.stat().st_mode
         if not stat.S_ISDIR(mode):
             raise ProjectError(f"{shown}: {name_kind(mode) or 'is a file'}, and not a folder. {_ADVICE}")
-        names = sorted({path.name for path in folder.iterdir()} - {_MAY_BE_THERE})
+        names = sorted({path.name for path in folder.iterdir()} - _MAY_BE_THERE)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -70,14 +70,16 @@ def test_an_empty_folder_is_filled_also_by_a_link_to_it(tmp_path: Path):
     assert (tmp_path / "videos/dodo.py").is_file()
 
 
-def test_a_git_repository_without_files_is_empty(tmp_path: Path):
+def test_a_git_repository_without_files_and_an_environment_are_no_files(tmp_path: Path):
     (tmp_path / ".git").mkdir()
+    (tmp_path / ".venv").mkdir()
     make_project(tmp_path)
     assert (tmp_path / "dodo.py").is_file()
 
 
 @pytest.mark.parametrize(
-    ("names", "held"), [(["notes\x1b.txt"], "notes\\x1b.txt"), ([".git", "a", "b", "c"], "a and 2 more")]
+    ("names", "held"),
+    [(["notes\x1b.txt"], "notes\\x1b.txt"), ([".git", "a", "b", "c"], "a and 2 more"), ([".gitignore"], ".gitignore")],
 )
 def test_a_folder_with_files_is_refused_and_stays(tmp_path: Path, names: list[str], held: str):
     for name in names:
