@@ -48,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     closed = open_standard_streams()
     accept_any_text()
     options = _parse(arguments)
+    if closed:
+        sys.exit(closed)
     try:
         said = _work(options)
     except StagesError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted. Nothing was written.")
-    if closed:
-        sys.exit(closed)
     try:
         print(said, flush=True)
     except OSError as error:

@@ -117,6 +117,17 @@ def test_a_console_that_has_no_such_characters_is_told_what_it_can_show(tmp_path
 
 
 @pytest.mark.processes
+def test_with_a_closed_stdout_nothing_is_written(tmp_path: Path):
+    command = ["sh", "-c", '"$0" -m stages.new "$1" >&-', sys.executable, str(tmp_path / "videos")]
+    done = subprocess.run(command, env=environment(), stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "stdout: is closed. Send it to a file with room, or to /dev/null.\n",
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.processes
 def test_what_nobody_can_read_is_an_error(tmp_path: Path):
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "stages.new", str(tmp_path / "videos")]
