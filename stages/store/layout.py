@@ -7,6 +7,7 @@ LEASES: Final = ".leases"  # who makes what (leases.py)
 PARTIAL: Final = "partial"  # states of nodes that are being made (partial.py)
 PINS: Final = "pins"  # what people want kept (pins.py)
 VIDEOS: Final = "videos"  # links to the newest choice of each video (video_links.py)
+EARLIER: Final = ".earlier"  # what these links led to before (link_history.py)
 LOGS: Final = "logs"  # what the stages' processes printed
 PREVIEWS: Final = "previews"  # what denoises are about to become (previews.py)
 ANSWERS: Final = "preflight"  # answers of `doit preflight`: artifacts of no video, with a limit of their own

@@ -14,6 +14,7 @@ from pathlib import Path
 from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
 from stages.store.layout import DRAFTS, LOGS, PINS, VIDEOS
+from stages.store.link_history import LinkHistory
 from stages.store.quantities import Limit
 from stages.store.unfinished import is_unfinished
 
@@ -114,11 +115,13 @@ def unlink_dangling(root: Path) -> dict[Path, ArtifactId]:
 
     The next `doit` makes those of present videos anew.
     """
-    deleted = {}
+    deleted, history = {}, LinkHistory(root)
     with Drafts(root).exclusive():  # so that no artifact gets its name between the look and the deletion
         for link, (artifact, payload) in sorted(links_to_artifacts(root).items()):
             with suppress(OSError):
                 if not os.path.lexists(payload):
+                    with suppress(OSError):  # on a disk without a free byte, what makes room has to work
+                        history.add(link.name, artifact)
                     link.unlink()
                     deleted[link] = artifact
     return deleted

@@ -1,16 +1,21 @@
 """The links by which a person finds videos: `videos/<name>.mp4` in the store points to the newest choice of a video."""
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.errors import StoreError
-from stages.keys import KEY_NAME, ArtifactId
+from stages.keys import KEY_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
 from stages.store.layout import VIDEOS
 from stages.store.sharing import make_folder
 from stages.store.usage import record_use
+
+if TYPE_CHECKING:
+    from stages.store.link_history import LinkHistory
 
 
 class VideoLinks:
@@ -33,6 +38,12 @@ class VideoLinks:
     def path(self, name: str) -> Path:
         """Where a person finds a video."""
         return self.folder / f"{name}{self._suffix}"
+
+    @cached_property
+    def _history(self) -> "LinkHistory":
+        from stages.store.link_history import LinkHistory  # noqa: PLC0415 (of no use while no link changes)
+
+        return LinkHistory(self._store.root)
 
     @cached_property
     def _is_in_store(self) -> bool:
@@ -60,14 +71,17 @@ class VideoLinks:
         try:
             make_folder(link.parent, self._store.root)
             with Drafts(self._store.root).exclusive():  # nobody changes it between the look and the change
-                if os.path.lexists(link) and not self._is_ours(link):
+                before = self._leads_to(link)
+                if os.path.lexists(link) and before is None:
                     raise StoreError(
                         f"{link}: is not a link that doit has made, and stays as it is. The video is {payload}. Move "
                         f"away what is there; then `{self._command} {name}` makes the link."
                     )
                 new = link.with_name(f".{link.name}.new")  # in the same folder, which may be on another file system
-                if self._is_ours(new):
+                if self._leads_to(new) is not None:
                     new.unlink()  # of a run that was killed
+                if before is not None and before != artifact:
+                    self._history.add(link.name, before)
                 new.symlink_to(self._target(payload))
                 new.replace(link)
             record_use(self._store.folder(artifact))
@@ -76,6 +90,10 @@ class VideoLinks:
                 f"{link}: cannot be made ({error.strerror}). The video is {payload}. Fix that; then "
                 f"`{self._command} {name}` makes the link."
             ) from error
+
+    def find_before(self, name: str) -> ArtifactId | None:
+        """The artifact that a video's link led to before the one that it leads to now; None where none is known."""
+        return self._history.find_before(self.path(name).name, self._leads_to(self.path(name)))
 
     def remove(self, name: str) -> bool:
         """Take a video's link away, and say whether there was one; the artifact stays.
@@ -86,8 +104,11 @@ class VideoLinks:
         link = self.path(name)
         if not os.path.lexists(link):
             return False
-        if not self._is_ours(link):
+        before = self._leads_to(link)
+        if before is None:
             raise StoreError(f"{link}: is not a link that doit has made, and stays as it is. Remove it by hand.")
+        with suppress(OSError):  # on a disk without a free byte, what makes room has to work
+            self._history.add(link.name, before)
         try:
             link.unlink()
         except FileNotFoundError:
@@ -103,12 +124,14 @@ class VideoLinks:
         place = self._store.root.resolve() / payload.relative_to(self._store.root)
         return os.path.relpath(place, self.folder.resolve())
 
-    def _is_ours(self, path: Path) -> bool:
-        """Whether this is a link as `_target` makes them, to an artifact that is there or was."""
+    def _leads_to(self, path: Path) -> ArtifactId | None:
+        """The artifact, there or not, to which a link as `_target` makes them leads; None of anything else."""
         try:
             place = Path(os.path.normpath(path.parent.resolve() / os.readlink(path)))  # noqa: PTH115 (of its text)
         except OSError:
-            return False  # not there, or no link
+            return None  # not there, or no link
         parts = place.parts
         root = self._store.root.resolve().parts
-        return parts[:-3] == root and len(parts) == len(root) + 3 and KEY_NAME.fullmatch(parts[-2]) is not None
+        if parts[:-3] != root or len(parts) != len(root) + 3 or KEY_NAME.fullmatch(parts[-2]) is None:
+            return None
+        return ArtifactId(parts[-3], Key(parts[-2]))

@@ -195,3 +195,14 @@ def test_a_folder_that_a_killed_process_was_making_is_removed_when_it_is_old_and
     remove_unfinished_folders(tmp_path, now=NOW)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert left == {"partial", f".new-{HEX}", f".full-{HEX}", f".full-{HEX}/file", f"named-{HEX}"}
+
+
+def test_what_a_link_led_to_that_gc_deletes_is_noted(tmp_path: Path):
+    store = Store(tmp_path)
+    node = build_node("export", inputs={}, from_file="a" * 32)
+    publish(store, node)
+    links = VideoLinks(store, suffix=".mp4")
+    links.point_to("gone", node.artifact)
+    store.payload(node.artifact).unlink()
+    unlink_dangling(tmp_path)
+    assert links.find_before("gone") == node.artifact

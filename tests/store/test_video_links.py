@@ -186,3 +186,36 @@ def test_of_a_folder_of_links_that_lies_elsewhere_the_place_that_they_lead_to_co
     store.root.joinpath("videos").symlink_to(tmp_path / "other" / "videos")
     (tmp_path / "other" / "videos" / "demo.mp4").symlink_to(f"../export/{node.key}/video.mp4")  # of the other store
     assert not VideoLinks(store, suffix=".mp4").points_to("demo", node.artifact)
+
+
+def test_what_a_link_led_to_before_is_known(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    links.point_to("demo", one.artifact)
+    assert links.find_before("demo") is None
+    links.point_to("demo", other.artifact)
+    assert links.find_before("demo") == one.artifact
+    links.point_to("demo", one.artifact)  # back again
+    assert links.find_before("demo") == other.artifact
+
+
+def test_a_link_that_is_made_again_has_the_same_before(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    for node in (one, other, other):
+        links.point_to("demo", node.artifact)
+    assert links.find_before("demo") == one.artifact
+
+
+def test_after_a_removal_before_is_what_was_removed(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    links.point_to("demo", one.artifact)
+    links.remove("demo")
+    assert links.find_before("demo") == one.artifact
+    links.point_to("demo", other.artifact)
+    assert links.find_before("demo") == one.artifact
+
+
+def test_a_link_is_removed_also_where_nothing_can_be_noted(store: Store):
+    links, one = VideoLinks(store, suffix=".mp4"), made(store, 1)
+    links.point_to("demo", one.artifact)
+    (store.root / ".earlier").write_text("in the way")
+    assert links.remove("demo")
