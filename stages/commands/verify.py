@@ -17,6 +17,7 @@ from stages.request.selection import select_nodes
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes, size, speed
 from stages.run.display import duration, open_display
+from stages.run.measuring import describe_difference
 from stages.run.rebuild import Rebuilt, rebuild, require_comparable
 from stages.store.artifacts import Store
 from stages.store.damage import Damage, mark
@@ -216,7 +217,7 @@ def _explain(result: Rebuilt, node: Node) -> str:
     if result.is_equal:
         return "equal to the bit"
     found = [
-        f"{name}: {each if isinstance(each, str) else _measures(each)}"
+        f"{name}: {each if isinstance(each, str) else describe_difference(each)}"
         for name, each in result.differences.items()
         if isinstance(each, str) or each["num_unequal"]
     ]
@@ -230,10 +231,3 @@ def _explain_beside_damage(result: Rebuilt) -> str:
     if result.is_equal:
         return "What was made again has the same bytes, so that it may be the manifest that is wrong."
     return "What was made again is neither: how far it is from what was published cannot be measured any more."
-
-
-def _measures(difference: Mapping[str, int | float]) -> str:
-    return (
-        f"{difference['num_unequal']:,.0f} of {difference['num_values']:,.0f} values differ, "
-        f"by {difference['max_abs']:.3g} at most, PSNR {difference['psnr_db']:.1f} dB"
-    )

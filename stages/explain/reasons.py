@@ -20,7 +20,7 @@ def why_absent(node: Node, earlier: Manifest | None, stage: Stage, *, was_made: 
     """What differs from an earlier artifact; without one, that the node has never been made, or that it was removed."""
     if earlier is None:
         return (Reason(STATE, "fresh" if was_made else None, "absent"),)
-    return tuple(_differences(earlier.node, node, stage))
+    return tuple(list_differences(earlier.node, node, stage))
 
 
 def why_not_fresh(
@@ -54,7 +54,8 @@ def why_not_fresh(
     return tuple(reasons)
 
 
-def _differences(before: Node, now: Node, stage: Stage) -> Iterator[Reason]:
+def list_differences(before: Node, now: Node, stage: Stage) -> Iterator[Reason]:
+    """The parameters, components and inputs in which two nodes of one stage differ."""
     if FROM_FILE in before.parameters or FROM_FILE in now.parameters:
         field = f"{now.stage}.{FROM_FILE}"
         yield Reason(field, before.parameters.get(FROM_FILE), now.parameters.get(FROM_FILE))

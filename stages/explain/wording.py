@@ -59,16 +59,16 @@ def _describe_step(step: Step, video: str) -> Iterator[str]:
         size = "" if step.size_bytes is None else show_bytes(step.size_bytes)
     yield f"  {step.node.stage:<8} {step.outcome:<5}  {cost:>18}  {size:>8}  {short(step.node.key)}".rstrip()
     others = [name for name in step.videos if name != video]
-    lines = [_say(reason, step) for reason in step.reasons if not _is_waited_for(reason, step)]
+    lines = [say_reason(reason, step.node.stage) for reason in step.reasons if not _is_waited_for(reason, step)]
     if waited_for := [each.field.removeprefix(INPUTS) for each in step.reasons if _is_waited_for(each, step)]:
         lines.append(f"runs unless {' and '.join(waited_for)} comes out with the same bytes")
     if others and step.outcome != "fresh":
         lines.append(f"also for {name_some(others)}")
     for line in lines:
-        yield from _wrap(line, _INDENT)
+        yield from wrap(line, _INDENT)
 
 
-def _wrap(line: str, indent: str = "") -> list[str]:
+def wrap(line: str, indent: str = "") -> list[str]:
     """A line as lines of 80 columns."""
     return textwrap.wrap(line, _COLUMNS, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
@@ -87,12 +87,12 @@ def _say_seconds(step: Step) -> str:
     return f"{'at least' if step.expectation.source == LOWER_BOUND else 'about'} {show_seconds(seconds)}"
 
 
-def _say(reason: Reason, step: Step) -> str:
-    """One reason, as a line."""
+def say_reason(reason: Reason, stage: str) -> str:
+    """One reason of a node of a stage, as a line."""
     field, before, now = reason.field, reason.before, reason.now
     kind, _, name = field.partition(".")
     if not name:
-        return _say_state(reason, step)
+        return _say_state(reason, stage)
     if f"{kind}." == CODE:
         return f"{name} {'is new' if before is None else 'is gone' if now is None else 'changed'}"
     if f"{kind}." == INPUTS:
@@ -104,11 +104,11 @@ def _say(reason: Reason, step: Step) -> str:
     return _say_parameter(name, before, now)
 
 
-def _say_state(reason: Reason, step: Step) -> str:
+def _say_state(reason: Reason, stage: str) -> str:
     """What is wrong with the artifact that is there, or why there is none."""
     if reason.field == STATE:
         return "removed, after it was made" if reason.before and reason.now == "absent" else _STATES[str(reason.now)]
-    return f"the code of {step.node.stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"
+    return f"the code of {stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"
 
 
 def _say_damage(reason: Reason) -> str:
@@ -169,9 +169,9 @@ def _sum_up(found: Explanation) -> Iterator[str]:
         yield ""
         yield ", ".join(f"{number} {what}" for number, what in counts if number)
         if running:
-            yield from _wrap(f"to run: {_say_cost(running)}")
+            yield from wrap(f"to run: {_say_cost(running)}")
         if waiting:
-            yield from _wrap(f"{'with' if running else 'if'} those that wait: {_say_cost([*running, *waiting])}")
+            yield from wrap(f"{'with' if running else 'if'} those that wait: {_say_cost([*running, *waiting])}")
     else:
         yield "nothing to run" if fresh else "nothing to do"
         if found.links:

@@ -5,19 +5,16 @@ artifacts that the node is made from, and nothing else of the real one.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeAlias
 
 from stages.errors import StageError, UnreadableError
 from stages.keys import Node
-from stages.machine.json_files import parse_json
-from stages.machine.lifeline import run_module
 from stages.machine.regular_files import digest_file
 from stages.run.build import Build
+from stages.run.measuring import Differences, measure_payloads
 from stages.run.runner import Event
 from stages.store.artifacts import Store
 from stages.store.drafts import Drafts
@@ -25,11 +22,6 @@ from stages.store.lineage import read_lineage
 from stages.store.manifest import Manifest
 from stages.store.payloads import stamp_of
 from stages.store.stat_cache import STAT_CACHE
-
-_MODULE = "difference"  # of a program's package: measures what it makes; see stages/export/difference.py
-_OF_TENSORS = f"stages.tensors.{_MODULE}"
-# By name, num_values, num_unequal, max_abs and psnr_db (stages/tensors/difference.py), or why there are none.
-Differences: TypeAlias = Mapping[str, Mapping[str, int | float] | str]
 
 
 @dataclass(frozen=True)
@@ -126,36 +118,6 @@ def _compare(build: Build, manifest: Manifest, made: Path) -> Rebuilt:
 
 def _measure(build: Build, node: Node, stored: Path, made: Path) -> Rebuilt:
     """How far apart two files with other bytes are."""
-    own = f"{build.program_of(node).package}.{_MODULE}"
-    if find_spec(own):
-        module = own
-    elif build.pipeline[node.stage].makes.tensors:
-        module = _OF_TENSORS
-    else:
-        return _differing(fault=f"no program measures the difference of {stored.suffix} files")
-    ended = run_module(module, str(stored), str(made), cwd=build.root)
-    if ended.returncode:
-        lines = ended.stderr.strip().splitlines() or [f"{module} ended with exit code {ended.returncode}"]
-        return _differing(fault=lines[-1])
-    try:
-        return _differing(_read_differences(ended.stdout))
-    except ValueError as error:
-        return _differing(fault=f"{module} has to print one JSON object and nothing else: {error}")
-
-
-def _differing(differences: Differences | None = None, *, fault: str = "") -> Rebuilt:
-    return Rebuilt(is_equal=False, is_as_published=False, differences=differences or {}, fault=fault)
-
-
-def _read_differences(printed: str) -> Differences:
-    """What a measuring program has printed. Raises ValueError for what is not by name, and then by name a number."""
-    differences = parse_json(printed)
-    if not isinstance(differences, dict) or not all(map(_is_difference, differences.values())):
-        raise ValueError("it is not a table of tables of numbers, or of texts")
-    return differences
-
-
-def _is_difference(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(number, int | float) for number in value.values())
-    return isinstance(value, str)
+    stage = build.pipeline[node.stage]
+    differences, fault = measure_payloads(stage, build.program_of(node), (stored, made), build.root)
+    return Rebuilt(is_equal=False, is_as_published=False, differences=differences, fault=fault)

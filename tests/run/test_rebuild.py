@@ -16,7 +16,7 @@ from stages.geometry import VideoSize
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
-from stages.run import rebuild as rebuild_module
+from stages.run import measuring
 from stages.run.build import Build
 from stages.run.loading import load_build
 from stages.run.rebuild import Rebuilt, rebuild
@@ -118,7 +118,7 @@ def test_a_damaged_file_is_told_from_a_result_that_differs(
 def test_a_projects_own_measurement_that_prints_something_else_is_said_to(
     build: Build, monkeypatch: pytest.MonkeyPatch, prints: str, fault: str
 ):
-    monkeypatch.setattr(rebuild_module, "_OF_TENSORS", "own_measurement")
+    monkeypatch.setattr(measuring, "_OF_TENSORS", "own_measurement")
     (build.root / "own_measurement.py").write_text(f"print({prints})\n")
     found = make_again(build, publish_latents(build, LATENTS + 1))
     assert found == Rebuilt(
