@@ -45,10 +45,10 @@ class CommandLine:
     """Before a command of doit in the order of base classes: how its part of the command line is read.
 
     Attributes:
-        takes_files: whether its first argument can be the name of a file, such as clip.webm.
+        takes_files: how many of its first arguments can be the name of a file, such as clip.webm.
     """
 
-    takes_files = False
+    takes_files: int = 0
     cmdparser: CmdParse  # these three are doit's
     opt_vals: Mapping[str, Any]
     pdb: bool
@@ -99,7 +99,7 @@ class CommandLine:
         except CmdParseError as error:
             fault = " ".join(str(error).split())  # doit's own are several lines
             raise CmdParseError(f"doit {name}: {fault}. `doit help {name}` says what there is.") from error
-        for word in filter(_PARAMETER.fullmatch, names[1:] if self.takes_files else names):
+        for word in filter(_PARAMETER.fullmatch, names[self.takes_files :]):
             raise CmdParseError(
                 f"{word}: a parameter without a value. Write `{word}=VALUE`, without spaces around `=`."
             )

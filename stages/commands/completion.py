@@ -26,7 +26,7 @@ fi
 _CASES: Final = "    case ${words[1]} in\n"
 _FILES: Final = """\
     case ${words[1]} in
-        inspect|from)
+        inspect|from|diff)
             _filedir
             return 0
             ;;

@@ -1,4 +1,4 @@
-"""The one file, artifact or video that a command is about, and the parameters beside it."""
+"""The file, artifact or video that a command is about, or several, and the parameters beside them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,18 @@ def read_file_argument(command: str, names: Sequence[str]) -> tuple[str, Mapping
     Raises:
         ParamsError: not one thing is named.
     """
-    overrides = dict(read_overrides())
-    files = [f"{name}={text}" for name, text in overrides.items() if os.path.lexists(f"{name}={text}")]
-    for file in files:
-        del overrides[file.partition("=")[0]]
-    if len(found := [*names, *files]) != 1:
+    found, overrides = read_file_arguments(names)
+    if len(found) != 1:
         raise ParamsError(
             f"doit {command}: takes one file, artifact or video, and not {len(found)}. `doit help {command}` says more."
         )
     return found[0], overrides
+
+
+def read_file_arguments(names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+    """As `read_file_argument`, of a command that takes any number of files."""
+    overrides = dict(read_overrides())
+    files = [f"{name}={text}" for name, text in overrides.items() if os.path.lexists(f"{name}={text}")]
+    for file in files:
+        del overrides[file.partition("=")[0]]
+    return [*names, *files], overrides

@@ -56,7 +56,8 @@ doit from night.mp4 model.checkpoint=~/models/hunyuanvideo
         },
         DEBUG,
     )
-    takes_names = takes_files = takes_parameters = True
+    takes_names = takes_parameters = True
+    takes_files = 1
     interrupted = "Nothing was written."
 
     def answer(self, options: Mapping[str, Any], names: Sequence[str]) -> int:

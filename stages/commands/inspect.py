@@ -33,7 +33,8 @@ doit inspect demo --json
 doit inspect decode:3f9ac1d2e0b4
 """
     cmd_options = (JSON, DEBUG)
-    takes_names = takes_files = True
+    takes_names = True
+    takes_files = 1
     interrupted = "Nothing was changed."
 
     def answer(self, options: Mapping[str, Any], names: Sequence[str]) -> int:

@@ -145,7 +145,7 @@ def _read_video(file: BinaryIO, path: Path, name: str, project: Project) -> Reco
             f"{shown}: is a video whose metadata this project has not written, or not so: {_explain(error)}."
         ) from error
     record = Record(name, "a video", "its own metadata", made, notes=_note_misfits(made, project))
-    stores, size_bytes = _stores_of(path, project), os.fstat(file.fileno()).st_size
+    stores, size_bytes = stores_of(path, project), os.fstat(file.fileno()).st_size
     manifests = (find_manifest(each.artifact, stores) for each in made)
     alike = [manifest for manifest in manifests if manifest is not None and manifest.size_bytes == size_bytes]
     digest = digest_file(path) if alike else None
@@ -163,7 +163,7 @@ def _note_misfits(made: Sequence[Made], project: Project) -> list[str]:
     ]
 
 
-def _stores_of(path: Path, project: Project) -> list[Store]:
+def stores_of(path: Path, project: Project) -> list[Store]:
     """The store that a file lies in, if it is an artifact's, and that of the project."""
     around = store_around(path.resolve().parent)
     if around is None or around.root.resolve() == project.store.root.resolve():
@@ -177,7 +177,7 @@ def _read_tensors(file: BinaryIO, path: Path, name: str, project: Project) -> Re
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{escaped(name)}: is not a whole safetensors file: {_explain(error)}.") from error
     size_bytes = os.fstat(file.fileno()).st_size
-    stores = _stores_of(path, project)
+    stores = stores_of(path, project)
     for store in stores:
         manifest = find_by_content(path, size_bytes, store)
         if manifest is not None:
@@ -208,7 +208,7 @@ def _read_json(file: BinaryIO, path: Path, name: str, project: Project) -> Recor
         raise StoreError(f"{escaped(name)}: is not a manifest: {_explain(error)}.") from error
     if manifest is None:
         raise StoreError(f"{escaped(name)}: is JSON, but neither a manifest nor the metadata of a video.")
-    stores = _stores_of(path, project)
+    stores = stores_of(path, project)
     return _of_lineage(manifest, name, stores, project)
 
 

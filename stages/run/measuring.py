@@ -1,5 +1,6 @@
 """How far two payloads of one stage are from each other, measured in a process of its own: this one loads no NumPy."""
 
+import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,10 +46,11 @@ def measure_payloads(stage: Stage, program: Program, files: tuple[Path, Path], r
 
 
 def describe_difference(difference: Mapping[str, int | float]) -> str:
-    """One of these differences, in words."""
+    """One of these differences, in words. Where the first's values are all the same, there is no PSNR."""
+    psnr_db = difference["psnr_db"]
     return (
         f"{difference['num_unequal']:,.0f} of {difference['num_values']:,.0f} values differ, "
-        f"by {difference['max_abs']:.3g} at most, PSNR {difference['psnr_db']:.1f} dB"
+        f"by {difference['max_abs']:.3g} at most{f', PSNR {psnr_db:.1f} dB' if math.isfinite(psnr_db) else ''}"
     )
 
 

@@ -70,7 +70,7 @@ def test_bash_completes_commands_stages_and_videos(tmp_path: Path, hardcode: lis
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("command", ["inspect", "from"])
+@pytest.mark.parametrize("command", ["inspect", "from", "diff"])
 def test_bash_completes_files_after_a_command_that_takes_one(tmp_path: Path, command: str):
     root = copy_project(tmp_path)
     assert complete(root, [], "doit", command, "do") == ["dodo.py"]
