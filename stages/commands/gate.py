@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from stages.commands.command_line import DEBUG
@@ -16,6 +17,7 @@ from stages.errors import ParamsError
 from stages.models.wording import name_some
 from stages.run.build import Build
 from stages.run.display import duration
+from stages.run.signals import as_interrupts
 
 _EQUAL, _FAILURE = 0, 1  # exit codes
 
@@ -68,10 +70,11 @@ doit gate v1.2 decode --json
         head = f"{revision} against the files here"
         print(f"{head}{', with uncommitted changes' if revision.has_changes else ''}", file=sys.stderr)
         found = []
-        for verdict in run_gate(build, nodes, names[1:], revision, tolerance):
-            found.append(verdict)
-            if not options["json"]:
-                _print_verdict(verdict)
+        with as_interrupts(), closing(run_gate(build, nodes, names[1:], revision, tolerance)) as verdicts:
+            for verdict in verdicts:
+                found.append(verdict)
+                if not options["json"]:
+                    _print_verdict(verdict)
         is_passed = all(verdict.is_within for verdict in found)
         if options["json"]:
             fields = {
@@ -100,7 +103,7 @@ def _summarize(found: Sequence[Verdict], tolerance: float, seconds: float) -> st
     parts = [
         f"{num_equal} equal to the bit",
         (f"{num_within} within {tolerance:g}" if tolerance else f"{num_within} of equal values") if num_within else "",
-        f"{num_beyond} {'beyond it' if tolerance else 'with other values'}" if num_beyond else "",
+        f"{num_beyond} not" if num_beyond else "",
     ]
     noun = "artifact" if len(found) == 1 else "artifacts"
     return f"{len(found)} {noun} compared in {duration(seconds)}: {', '.join(filter(None, parts))}."

@@ -20,6 +20,7 @@ from stages.store.verdict import Reason
 # Of the bytes that a stage has made; "unknown" where one of the two is not known, or only one has such a stage.
 Outcome: TypeAlias = Literal["equal", "other", "unknown"]
 ONLY = "only"  # field of the reason that only one of the two has such a stage
+OTHER_KEY = "other_key"  # field of the reason that a node has another key by the code of another revision (gate.py)
 VERSION = "version."  # how the field of a reason begins that is about a library's version
 
 

@@ -8,19 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from stages.diff.comparison import Outcome, StageDifference, compare_payloads
+from stages.diff.comparison import OTHER_KEY, StageDifference, compare_payloads
 from stages.diff.revision import Revision, write_revision
 from stages.diff.side import payload_of
 from stages.errors import StageError
-from stages.explain.reasons import CODE, KEY
-from stages.keys import Node
+from stages.explain.reasons import CODE, KEY, list_differences
+from stages.keys import ArtifactId, Node
 from stages.models.checkpoint import Checkpoint
 from stages.models.wording import name_some
 from stages.provenance.record import Made
@@ -29,7 +29,10 @@ from stages.run.build import Build
 from stages.run.one_maker import find_ancestors
 from stages.store.artifacts import Store
 from stages.store.drafts import Drafts
-from stages.store.manifest import NOTE
+from stages.store.inventory import list_artifacts
+from stages.store.leftovers import links_to_artifacts
+from stages.store.lineage import read_lineage
+from stages.store.manifest import NOTE, Manifest
 from stages.store.stat_cache import STAT_CACHE
 from stages.store.sweep_numbers import SWEEPS
 from stages.store.verdict import Reason
@@ -87,7 +90,7 @@ def find_nodes(build: Build, names: Sequence[str]) -> list[Node]:
 
 def run_gate(
     build: Build, nodes: Sequence[Node], names: Sequence[str], revision: Revision, tolerance: float
-) -> Iterator[Verdict]:
+) -> Generator[Verdict, None, None]:
     """Make the nodes by the code of a revision, and compare one after the other. What the run prints goes to stderr.
 
     Args:
@@ -111,8 +114,9 @@ def run_gate(
             with suppress(OSError):  # without the first, checkpoints are read again; the second is not always there
                 shutil.copy(build.store.root / name, store.root / name)
         _run_doit(build, names, project, store.root, revision)
+        there = find_counterparts(build, nodes, store)
         for node in nodes:
-            difference = _compare(build, node, store)
+            difference = _compare(build, node, there[node.artifact], store)
             is_within = judge(difference, tolerance, _SCALES.get(build.program_of(node).package, 1.0))
             yield Verdict(node, build.graph.videos_of(node), difference, is_within)
 
@@ -185,24 +189,53 @@ def _end(doit: "subprocess.Popen[bytes]") -> None:
         end()
 
 
-def _compare(build: Build, node: Node, store: Store) -> StageDifference:
-    before, now = ([*_find_made(each, node)] for each in (store, Store(build.store.root)))
-    if not before:
-        reason = Reason(f"{KEY}{node.stage}", None, node.key)
-        outcome: Outcome = "unknown"
-        return StageDifference(node.stage, (reason,), outcome, note="that revision gives it another key")
-    codes = before[0].code, now[0].code
-    reasons = (Reason(CODE, *codes),) if codes[0] != codes[1] else ()
-    payloads = payload_of(before[0], [store]), payload_of(now[0], [Store(build.store.root)])
+def find_counterparts(build: Build, nodes: Sequence[Node], store: Store) -> dict[ArtifactId, Manifest | None]:
+    """What the revision has made of each node; None where it gave it another key, and nothing says which.
+
+    Args:
+        build: of the present code.
+        nodes: of it.
+        store: with the present artifacts, in which the revision has made its own.
+
+    The present artifacts are all in that store, so that one with the present key may be there unused: the links to the
+    videos say what was made. A stage whose keys are the present ones has made no others.
+    """
+    made = {
+        (link.stem, manifest.stage): manifest
+        for link, (artifact, _) in links_to_artifacts(store.root).items()
+        for manifest in read_lineage(store, artifact)
+    }
+    present = {node.artifact for node in nodes}
+    with_others = {artifact.stage for _, artifact in list_artifacts(store.root) if artifact not in present}
+    found: dict[ArtifactId, Manifest | None] = {}
+    for node in nodes:
+        own = [made[video, node.stage] for video in build.graph.videos_of(node) if (video, node.stage) in made]
+        by_key = None if node.stage in with_others else store.manifest(node.artifact)
+        found[node.artifact] = next(iter(own), by_key)
+    return found
+
+
+def _compare(build: Build, node: Node, there: Manifest | None, store: Store) -> StageDifference:
+    """A node as the revision has made it, the first, and the present one."""
+    present = Store(build.store.root)
+    here = present.present_manifest(node.artifact)
+    if there is None:
+        return StageDifference(node.stage, (Reason(OTHER_KEY, None, node.key),), "unknown")
+    stage, reasons = build.pipeline[node.stage], list[Reason]()
+    if there.key != node.key:
+        reasons.append(Reason(OTHER_KEY, there.key, node.key))
+        reasons += [each for each in list_differences(there.node, node, stage) if not each.field.startswith(KEY)]
+    if there.code != here.code:
+        reasons.append(Reason(CODE, there.code, here.code))
+    payloads = payload_of(Made.of(there), [store]), payload_of(Made.of(here), [present])
     return compare_payloads(
-        node.stage, reasons, payloads, parameters=node.parameters, pipeline=build.pipeline, root=build.root
+        node.stage,
+        tuple(reasons),
+        payloads,
+        parameters=node.parameters,
+        pipeline=build.pipeline,
+        root=build.root,
     )
-
-
-def _find_made(store: Store, node: Node) -> Iterator[Made]:
-    manifest = store.manifest(node.artifact)
-    if manifest is not None:
-        yield Made.of(manifest)
 
 
 def judge(difference: StageDifference, tolerance: float, scale: float = 1.0) -> bool:

@@ -97,10 +97,16 @@ def _with_payloads(name: str, record: Record, stores: list[Store]) -> Side:
 
 def _find_before(video: str, project: Project) -> ArtifactId:
     suffix = Path(project.pipeline.last.makes.payload).suffix
-    artifact = VideoLinks(project.store, suffix=suffix).find_before(video)
+    links = VideoLinks(project.store, suffix=suffix)
+    artifact = links.find_before(video)
     shown = escaped(f"{video}{BEFORE}")
     if artifact is None:
-        find_record(video, project)  # names what is wrong with a name that is no video's
+        find_record(video, project)  # names what is wrong with a name that is nobody's
+        if not os.path.lexists(links.path(video)):
+            raise StoreError(
+                f"{escaped(video)}: is no video of this project, and only these have a before. Name what it is to be "
+                "compared with."
+            )
         raise StoreError(
             f"{shown}: nothing is known of before: the link of {escaped(video)} has led to nothing else since "
             "links are noted. `doit list --all` names what the store has."

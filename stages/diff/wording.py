@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from stages.diff.comparison import ONLY, VERSION, StageDifference
+from stages.diff.comparison import ONLY, OTHER_KEY, VERSION, StageDifference
 from stages.diff.floor import Floor
 from stages.diff.frame_difference import FrameDifference, Metric
 from stages.diff.plot import draw_bars
@@ -46,6 +46,8 @@ def _say(reason: Reason, stage: str) -> Iterator[str]:
     """One reason. What others may have written is shown without orders to a terminal."""
     if reason.field == ONLY:
         yield f"only the {'second' if reason.before is None else 'first'} has this stage"
+    elif reason.field == OTHER_KEY:
+        yield "the code of that revision gives it another key"
     elif reason.field.startswith(VERSION):
         before, now = (escaped(str(each or "none")) for each in (reason.before, reason.now))
         yield f"made with {escaped(reason.field.removeprefix(VERSION))} {before} -> {now}"
@@ -60,7 +62,7 @@ def _describe_result(each: StageDifference, floor: StageDifference | None, *, sh
         yield from _describe_frames(each.frames, floor.frames if floor else None, shows_bars=shows_bars)
     elif each.values:
         yield from _describe_values(each.values, floor.values if floor else {})
-    elif any(reason.field == ONLY for reason in each.reasons):
+    elif any(reason.field in (ONLY, OTHER_KEY) for reason in each.reasons) and not each.note:
         return
     else:
         head = "other bytes" if each.outcome == "other" else "not compared"
@@ -84,7 +86,10 @@ def _describe_values(
 
 
 def _say_floor(floor: Mapping[str, int | float]) -> str:
-    return f"{floor['max_abs']:.3g}, {floor['psnr_db']:.1f} dB"
+    if not floor["num_unequal"]:
+        return "equal"
+    psnr_db = floor["psnr_db"]
+    return f"{floor['max_abs']:.3g}{f', {psnr_db:.1f} dB' if math.isfinite(psnr_db) else ''}"
 
 
 def _describe_frames(found: FrameDifference, floor: FrameDifference | None, *, shows_bars: bool) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`doit diff`."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.commands.store_commands import run_command
 from tests.diff.made_videos import Videos, build_videos, changed, noise
-from tests.project import HEAVY, PROJECT, watch_doit
+from tests.project import HEAVY, PROJECT, copy_built, run_doit, stages_run, watch_doit
 
 pytestmark = pytest.mark.processes
 
@@ -134,3 +135,14 @@ def test_it_loads_nothing_heavy_itself(videos: Videos):
     code, _, modules = watch_doit(videos.root, "diff", "demo")
     assert code == 0
     assert not HEAVY & modules
+
+
+def test_a_real_run_leaves_what_its_video_was_before(built: Path, tmp_path: Path):
+    root = copy_built(built, tmp_path / "made")
+    assert stages_run(root, "export.crf=40") == ["export"]
+    result = run_doit(root, "diff", "demo")
+    assert (result.returncode, result.stderr) == (0, "")
+    *_, encode, denoise, decode, export, pictures = result.stdout.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in (encode, denoise, decode)] == ["equal to the bit"] * 3
+    assert export == "export    crf 18 -> 40"
+    assert re.fullmatch(r" {10}pictures: [\d,]+ of 248,832 values differ, by \d+ at most, PSNR \d\d\.\d dB", pictures)

@@ -94,7 +94,7 @@ def test_other_code_is_compared_and_the_store_keeps_what_is_here(root: Path):
     assert re.fullmatch(
         r"denoise:[0-9a-f]{12}  demo\n  the code of denoise changed\n"
         r"  latents: 3,456 of 3,456 values differ, by 0\.5 at most, PSNR 18\.1 dB\n"
-        r"1 artifact compared in [^:]*: 0 equal to the bit, 1 with other values\.\n",
+        r"1 artifact compared in [^:]*: 0 equal to the bit, 1 not\.\n",
         result.stdout,
     )
     assert re.match(r"HEAD \([0-9a-f]{12}\) against the files here, with uncommitted changes\n", result.stderr)
@@ -129,6 +129,19 @@ def test_present_parameters_count_and_not_those_of_then(root: Path):
     set_defaults(root, "denoise", from_file="given/other.safetensors")
     assert doit(root, "denoise").returncode == 0
     assert doit(root, "gate", "HEAD", "denoise").returncode == 0
+
+
+def test_a_revision_with_other_keys_is_not_taken_for_equal(root: Path):
+    path = root / "stages/keys.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"^FORMAT\b(.*) = (\d+)", r"FORMAT\1 = 9\2", text, count=1, flags=re.MULTILINE), "utf-8")
+    assert path.read_text(encoding="utf-8") != text
+    commit_all(root)
+    path.write_text(text, encoding="utf-8")
+    result = doit(root, "gate", "HEAD", "denoise")
+    assert result.returncode == 1, result.stderr
+    assert "\n  the code of that revision gives it another key\n" in result.stdout
+    assert result.stdout.endswith(": 0 equal to the bit, 1 not.\n")
 
 
 def test_a_revision_whose_code_fails_is_one_message(root: Path):

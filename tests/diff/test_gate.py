@@ -1,14 +1,18 @@
 """What a gate compares, and when it is passed; real runs of it are in tests/commands/test_gate.py."""
 
 import math
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from stages.diff.comparison import StageDifference
 from stages.diff.frame_difference import FrameDifference
-from stages.diff.gate import find_nodes, judge
+from stages.diff.gate import find_counterparts, find_nodes, judge
 from stages.errors import ParamsError, StageError
+from stages.keys import Node
+from stages.store.artifacts import Store
 from tests.builders import collect
 from tests.diff.made_videos import Videos, build_videos, gray
 from tests.provenance.videos import load
@@ -50,6 +54,31 @@ def test_a_name_that_is_nobodys_is_an_error(videos: Videos):
     videos.make(gray())
     with pytest.raises(ParamsError, match=r"^demmo: no such task\. Did you mean `demo`\?"):
         find_nodes(load(videos.root), ["demmo"])
+
+
+def share(videos: Videos, nodes: Mapping[str, Node], store: Store) -> None:
+    for node in nodes.values():
+        shutil.copytree(videos.store.folder(node.artifact), store.folder(node.artifact), dirs_exist_ok=True)
+
+
+def test_what_a_revision_has_made_is_what_its_link_leads_to(videos: Videos, tmp_path: Path):
+    """Also where the present artifact lies beside it, which has the present key."""
+    nodes = videos.make(gray())
+    there = build_videos(tmp_path / "there")
+    made = there.make(gray(), denoise_seed="7")
+    share(videos, nodes, there.store)
+    found = find_counterparts(load(videos.root), [*nodes.values()], there.store)
+    assert [manifest and manifest.key for manifest in found.values()] == [node.key for node in made.values()]
+
+
+def test_without_a_link_what_has_another_key_is_not_known(videos: Videos, tmp_path: Path):
+    nodes = videos.make(gray())
+    there = build_videos(tmp_path / "there")
+    there.make(gray(), denoise_seed="7")
+    share(videos, nodes, there.store)
+    shutil.rmtree(there.store.root / "videos")
+    found = find_counterparts(load(videos.root), [*nodes.values()], there.store)
+    assert [manifest is None for manifest in found.values()] == [False, True, True, True]
 
 
 def of_frames(max_abs: float, size: tuple[int, int, int] = SIZE) -> StageDifference:

@@ -107,3 +107,13 @@ def test_what_other_code_has_made_is_not_taken_for_it(videos: Videos):
         None,
         "what is in the store was made by other code",
     )
+
+
+def test_a_file_has_no_before(videos: Videos):
+    videos.make(gray())
+    write_mp4(videos.root / "clip.mp4", line_of(videos.root))
+    with pytest.raises(StoreError) as refused:
+        find_side("clip.mp4@before", videos.project)
+    assert str(refused.value) == (
+        "clip.mp4: is no video of this project, and only these have a before. Name what it is to be compared with."
+    )
