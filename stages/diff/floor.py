@@ -4,7 +4,7 @@ Both have to be in the store: nothing is made here. See docs/decisions/0038-diff
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,15 +39,13 @@ class Floor:
         """What differs in one stage."""
         return next((each for each in self.stages if each.stage == stage), None)
 
-    def describe(self) -> str:
+    def describe(self) -> Iterator[str]:
         """What the numbers are, and what is not there."""
-        parts = []
         if self.stages:
-            parts.append(f"floor: what differs between float32 and bfloat16 in the same video, {self.name}.")
+            yield f"floor: what differs between float32 and bfloat16 in the same video, {self.name}"
         if self.missing:
             absent = " and ".join(self.missing)
-            parts.append(f"floor: not all is in the store of {self.name} in {absent}. For the cost of that video:")
-        return " ".join(parts)
+            yield f"floor: not all is in the store of {self.name} in {absent}. For the cost of that video:"
 
     def to_json(self) -> dict[str, Any]:
         """The same for scripts."""

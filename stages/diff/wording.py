@@ -12,7 +12,7 @@ from stages.machine.printable import escaped
 from stages.run.measuring import describe_difference
 from stages.store.verdict import Reason
 
-_INDENT = " " * 10
+_INDENT = " " * 9
 _NUM_BARS = 48
 _MIN_FRAMES = 2  # of which a plot says something
 _PICTURES = "frames"  # what stages/export/difference.py calls the pictures of two videos
@@ -30,7 +30,8 @@ def describe(found: Sequence[StageDifference], floor: Floor | None = None, *, sh
         yield from others
     if floor is not None:
         yield ""
-        yield from wrap(escaped(floor.describe()))
+        for line in floor.describe():
+            yield from wrap(escaped(line))
         if floor.command:
             yield f"  {floor.command}"  # on one line, to be copied
 

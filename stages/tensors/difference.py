@@ -116,10 +116,11 @@ def _measure_tensor(name: str, first: _TensorFile, second: _TensorFile) -> Diffe
     one, other = first.entries.get(name), second.entries.get(name)
     if one is None or other is None:
         return f"only in the {'second' if one is None else 'first'}"
-    if (one["dtype"], one["shape"]) != (other["dtype"], other["shape"]):
+    if one["shape"] != other["shape"]:
         return f"{one['dtype']} {one['shape']} and {other['dtype']} {other['shape']}"
-    if one["dtype"] not in _DTYPES:
-        return f"not measured: its dtype is {one['dtype']}, not {FLOATS}"
+    for dtype in (one["dtype"], other["dtype"]):
+        if dtype not in _DTYPES:
+            return f"not measured: its dtype is {dtype}, not {FLOATS}"
     return measure(zip(first.read(name), second.read(name), strict=True))
 
 

@@ -33,19 +33,19 @@ def test_a_video_is_compared_with_what_it_was_before(capsys: pytest.CaptureFixtu
         f"demo@before: {prompt}",
         f"demo: {prompt}",
         "",
-        "encode    equal to the bit",
-        "denoise   seed 42 -> 7",
-        "          latents: 128 of 128 values differ, by 0.5 at most",
-        "decode    frame 2 of 5 is the first that differs; by 0.0645 at most",
+        "encode   equal to the bit",
+        "denoise  seed 42 -> 7",
+        "         latents: 128 of 128 values differ, by 0.5 at most",
+        "decode   frame 2 of 5 is the first that differs; by 0.0645 at most",
     ]
     assert [line.split()[0] for line in lines[7::2][:3]] == ["PSNR:", "SSIM:", "XPSNR:"]
-    assert lines[-1] == "export    other bytes; equal values"
+    assert lines[-1] == "export   other bytes; equal values"
 
 
 @pytest.mark.usefixtures("videos")
 def test_two_are_compared_in_the_order_in_which_they_are_named(capsys: pytest.CaptureFixture[str]):
     assert run_command("diff", "demo", "demo@before") == 0
-    assert "\ndenoise   seed 7 -> 42\n" in capsys.readouterr().out
+    assert "\ndenoise  seed 7 -> 42\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("videos")
@@ -144,5 +144,5 @@ def test_a_real_run_leaves_what_its_video_was_before(built: Path, tmp_path: Path
     assert (result.returncode, result.stderr) == (0, "")
     *_, encode, denoise, decode, export, pictures = result.stdout.splitlines()
     assert [line.split(maxsplit=1)[1] for line in (encode, denoise, decode)] == ["equal to the bit"] * 3
-    assert export == "export    crf 18 -> 40"
-    assert re.fullmatch(r" {10}pictures: [\d,]+ of 248,832 values differ, by \d+ at most, PSNR \d\d\.\d dB", pictures)
+    assert export == "export   crf 18 -> 40"
+    assert re.fullmatch(r" {9}pictures: [\d,]+ of 248,832 values differ, by \d+ at most, PSNR \d\d\.\d dB", pictures)

@@ -36,7 +36,7 @@ def test_a_video_that_the_store_has_in_both_dtypes_has_a_floor(videos: Videos):
     assert not isinstance(denoise.values["latents"], str)
     assert denoise.values["latents"]["max_abs"] == 0.25
     assert (floor.missing, floor.command) == ([], "")
-    assert floor.describe() == "floor: what differs between float32 and bfloat16 in the same video, demo."
+    assert [*floor.describe()] == ["floor: what differs between float32 and bfloat16 in the same video, demo"]
 
 
 def test_it_is_the_same_from_either_dtype(videos: Videos):
@@ -51,7 +51,7 @@ def test_a_video_that_is_not_there_in_the_other_says_what_makes_it(videos: Video
     videos.make(noise())
     floor = find_floor(find_side("demo", videos.project), videos.project)
     assert (floor.stages, floor.missing, floor.command) == ([], ["bfloat16"], MAKE)
-    assert floor.describe() == "floor: not all is in the store of demo in bfloat16. For the cost of that video:"
+    assert [*floor.describe()] == ["floor: not all is in the store of demo in bfloat16. For the cost of that video:"]
 
 
 def test_a_video_that_is_there_in_part_has_a_floor_in_part(videos: Videos):

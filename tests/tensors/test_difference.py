@@ -72,8 +72,9 @@ def test_each_tensor_of_two_files_is_compared_in_pieces(tmp_path: Path, monkeypa
     ("one", "other", "reason"),
     [
         (np.ones((1, 2), np.float32), np.ones((2, 1), np.float32), "F32 [1, 2] and F32 [2, 1]"),
-        (np.ones((1, 2), np.float32), np.ones((1, 2), np.float16), "F32 [1, 2] and F16 [1, 2]"),
+        (np.ones((1, 2), np.float32), np.ones((2, 1), np.float16), "F32 [1, 2] and F16 [2, 1]"),
         (np.ones(2, np.int64), np.ones(2, np.int64), "not measured: its dtype is I64, not F32, F16 or BF16"),
+        (np.ones(2, np.float32), np.ones(2, np.int64), "not measured: its dtype is I64, not F32, F16 or BF16"),
     ],
 )
 def test_tensors_of_another_kind_are_not_measured(tmp_path: Path, one: np.ndarray, other: np.ndarray, reason: str):
@@ -103,3 +104,13 @@ def test_as_a_program_it_says_what_it_cannot_read(tmp_path: Path):
     assert ended.returncode == 1
     assert ended.stderr.startswith("no safetensors file that can be read (")
     assert ended.stderr.count("\n") == 1
+
+
+def test_values_of_two_dtypes_are_compared_as_numbers(tmp_path: Path):
+    values = np.linspace(-3, 3, 5000, dtype=np.float32)
+    write_tensors(tmp_path / "one", {"x": values})
+    write_tensors(tmp_path / "other", {"x": values.astype(ml_dtypes.bfloat16)})
+    (found,) = measure_files(tmp_path / "one", tmp_path / "other").values()
+    assert isinstance(found, Difference)
+    assert found.num_unequal > 4000
+    assert 0 < found.max_abs <= 2**-8 * 2  # half a step of bfloat16 from 2 to 4
