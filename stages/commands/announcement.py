@@ -1,9 +1,36 @@
-"""What is said before a run that makes videos of sweeps: how many, and how long that is expected to take."""
+"""What is said before a run: to the screen what it is to make, and of sweeps, to people, how much that is."""
 
 from collections.abc import Callable, Collection
 
+from stages.commands.invocation import Invocation
+from stages.pipeline.stage import ACCELERATOR
 from stages.run.build import Build
 from stages.run.freshness import Due
+from stages.run.plan import Plan, PlannedNode
+
+
+def announce(build: Build, invocation: Invocation, due: Due, names: Collection[str]) -> None:
+    """Say what a run is about to make.
+
+    Args:
+        build: of the run.
+        invocation: whose screen shows it.
+        due: what it makes.
+        names: of its tasks.
+    """
+    announce_sweeps(build, invocation.say, due, names)
+    nodes = {}
+    for node in due.nodes:
+        device = build.program_of(node).device
+        nodes[node.title] = PlannedNode(node.stage, lane=device if device == ACCELERATOR else node.stage)
+    basis = Plan(build.pipeline.names, nodes)
+
+    def refine() -> Plan:
+        from stages.explain.run_plan import add_history  # noqa: PLC0415 (slow, and of no use before something runs)
+
+        return add_history(basis, build, due.nodes, names)
+
+    invocation.screen.plan(basis, refine)
 
 
 def announce_sweeps(build: Build, say: Callable[[str], None], due: Due, names: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from doit.task import Stream
 
 from stages.commands.faulty import explain_faults, is_faulty, videos_of
 from stages.models.wording import name_some
+from stages.run.screen import Screen, SilentScreen
 
 _PRINT_ALL = 2  # doit's verbosity
 
@@ -24,6 +25,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
     """
 
     desc = "where videos are, and what failed"
+    screen: Screen = SilentScreen()  # that shows the nodes of this run
 
     def __init__(self, outstream: Any, options: Any) -> None:
         """As doit's."""
@@ -39,7 +41,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
 
     def write(self, text: str) -> None:
         """As doit's; `doit -o FILE` opens the file strictly, and the name of a file can be no text in UTF-8."""
-        super().write(text.encode("utf-8", "backslashreplace").decode())
+        with self.screen.above():
+            super().write(text.encode("utf-8", "backslashreplace").decode())
+            self.outstream.flush()
 
     def execute_task(self, task: Any) -> None:
         """Nothing yet: most tasks that doit executes find that they are fresh."""
@@ -65,11 +69,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
     def add_failure(self, task: Any, fail: Any) -> None:
         """Say why something failed; what depends on it fails too, and is not mentioned."""
         self._ended.add(task.name)
+        self.screen.settle(task.name, is_needless=False)
         if not isinstance(fail, UnmetDependency):
             super().add_failure(task, fail)
 
     def complete_run(self) -> None:
         """The summary, and errors of doit itself."""
+        self.screen.close()
+        if len(self._asked()) > 1 or not self.failures:
+            for line in self.screen.summarize():
+                self.write(f"{line}\n")
         for message in self.runtime_errors:
             self.write(f"{message}\n")
         if len(self._asked()) > 1:
@@ -82,6 +91,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
 
     def _end(self, task: Any, state: str) -> None:
         self._ended.add(task.name)
+        self.screen.settle(task.name, is_needless=True)
         if task.meta and "video" in task.meta:
             self.write(f"{task.name}: {os.path.relpath(task.meta['video'])}{state}\n")
 
@@ -157,6 +167,11 @@ REPORTERS: Final[Mapping[str, type]] = MappingProxyType({
     "json": Json,
 })  # fmt: skip
 QUIET_REPORTERS: Final = ("error-only", "zero")  # with them, running nodes are not shown either
+
+
+def on_screen(kind: type, screen: Screen) -> type:
+    """A kind of reporter that knows what shows the nodes of the run."""
+    return type(kind.__name__, (kind,), {"screen": screen})
 
 
 def report_faults(kind: type, tasks: Sequence[Any]) -> type:

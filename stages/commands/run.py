@@ -14,7 +14,7 @@ from doit.exceptions import InvalidCommand
 from stages.commands.faulty import is_faulty, mention, set_fault
 from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
-from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, report_faults
+from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, on_screen, report_faults
 from stages.commands.sweep_names import expand_sweeps
 from stages.run.screen import LazyScreen, Screen, SilentScreen
 from stages.run.signals import as_interrupts
@@ -73,6 +73,7 @@ doit demo 'encode.prompt=A blue square moves up.'
         # as if it only read: where something is to be made, `at_start` asks whether the store can take it
         known = replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
         say = _say_nothing if is_quiet else known.say
+        self._screen = screen
         return replace(known, waits=not params["no_wait"], say=say)
 
     def execute(self, params: Any, args: list[str]) -> int:
@@ -98,7 +99,7 @@ doit demo 'encode.prompt=A blue square moves up.'
             self._drop({*names} - {*left})
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
-        options["reporter"] = report_faults(kind, asked)
+        options["reporter"] = on_screen(report_faults(kind, asked), self._screen)
         return int(super()._execute(*arguments, **options)) or int(bool(asked))
 
     def _select(self, *, is_single: bool) -> Sequence[Any]:
@@ -145,7 +146,8 @@ doit demo 'encode.prompt=A blue square moves up.'
             from stages.run.display import open_display  # noqa: PLC0415 (slow, and only of use when something runs)
 
             is_file = isinstance(params["outfile"], str) and params["reporter"] != _JSON
-            return open_display(self.outstream if is_file else None)
+            num_at_once = max(params["num_process"], 1)
+            return open_display(self.outstream if is_file else None, num_at_once=num_at_once)
 
         return open_screen
 

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stages.commands.announcement import announce_sweeps
+from stages.commands.announcement import announce
 from stages.commands.invocation import Invocation, as_task_action, current_invocation, exit_on_error
 from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
@@ -72,8 +72,7 @@ class Tasks:
             Of videos that cannot be made, the reasons; and the names that are left without them.
         """
         self.demand.select(names, typed)
-        announce = partial(announce_sweeps, self.build, self.invocation.say)
-        faults, left = self.build.check(names, self.demand, announce)
+        faults, left = self.build.check(names, self.demand, partial(announce, self.build, self.invocation))
         self.ahead.select(left)
         return {_legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 

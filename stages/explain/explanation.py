@@ -105,6 +105,16 @@ def explain(build: Build, names: Sequence[str]) -> Explanation:
     return _Explainer(build, names).explain()
 
 
+def expect(build: Build, nodes: Iterable[Node]) -> tuple[Mapping[str, Expectation], Inventory]:
+    """What making these nodes, in this order, is expected to take, by their titles; and what is in the store.
+
+    Raises:
+        UnreadableError: something in the store cannot be read.
+    """
+    explainer = _Explainer(build, ())
+    return explainer.expect(nodes), explainer.inventory
+
+
 class _Explainer:
     """Makes one explanation."""
 
@@ -113,6 +123,9 @@ class _Explainer:
         self._fingerprinter = Fingerprinter(StatCache(build.store.root / STAT_CACHE))  # which is not saved
         self._lower_bounds = LowerBounds(build, self._fingerprinter)
         self._reader = Reader()
+
+    def expect(self, nodes: Iterable[Node]) -> Mapping[str, Expectation]:
+        return {node.title: self._expect(node) for node in nodes}
 
     def explain(self) -> Explanation:
         nodes, ignored = self._select()
@@ -123,7 +136,7 @@ class _Explainer:
             nodes = [node for node in nodes if not faults.keys() >= {*self._graph.videos_of(node)}]
             outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
         steps = [self._explain(node, verdicts[node.artifact], outcomes, faults) for node in nodes]
-        saved = [self._inventory.rebuild_s(step.node.artifact) for step in steps if step.outcome == "fresh"]
+        saved = [self.inventory.rebuild_s(step.node.artifact) for step in steps if step.outcome == "fresh"]
         known = [seconds for seconds in saved if seconds is not None]
         ending = [video for video in self._videos_of(nodes) if video not in faults]
         concerned = {video for step in steps for video in step.videos}
@@ -198,9 +211,9 @@ class _Explainer:
     def _find_reasons(self, node: Node, verdict: Verdict, outcomes: Mapping[ArtifactId, Outcome]) -> tuple[Reason, ...]:
         stage = self._graph.pipeline[node.stage]
         if verdict.state == "absent":
-            was_made = bool(self._inventory.readers.get(node.artifact))
+            was_made = bool(self.inventory.readers.get(node.artifact))
             return why_absent(node, None if was_made else self._earlier.find(node), stage, was_made=was_made)
-        entry = self._inventory.entries.get(node.artifact)
+        entry = self.inventory.entries.get(node.artifact)
         manifest = None if entry is None else entry.manifest
         inputs = {} if manifest is None else {name: read.digest for name, read in manifest.inputs.items()}
         files: tuple[Reason, ...] = ()
@@ -235,19 +248,19 @@ class _Explainer:
             return None
 
     @cached_property
-    def _inventory(self) -> Inventory:
+    def inventory(self) -> Inventory:
         return take_inventory(self._build.store.root)
 
     @cached_property
     def _earlier(self) -> Earlier:
-        return Earlier(self._build.store.root, self._inventory, self._graph)
+        return Earlier(self._build.store.root, self.inventory, self._graph)
 
     @cached_property
     def _forecast(self) -> Forecast:
         root, machine = self._build.store.root, self._build.machine
         programs = _list_programs(root)
         return Forecast(
-            runs=read_runs(root, self._inventory, self._graph.pipeline),
+            runs=read_runs(root, self.inventory, self._graph.pipeline),
             host=socket.gethostname(),
             settings=settings_of(machine.model_dump()),
             is_kept=programs.__contains__,

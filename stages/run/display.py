@@ -1,163 +1,236 @@
-"""How a running node looks: a progress bar on a terminal, otherwise a line from time to time.
+"""How a run looks: on a terminal a board at its end and lines above it, otherwise lines from time to time.
 
 The real implementation of screen.py. Imported when the first node runs, never by a run that has nothing to do.
 """
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.style import Style
-from rich.text import Text
 
+from stages.errors import StagesError
 from stages.keys import Node
 from stages.models.wording import name_some
+from stages.run.board import Board, Ending
+from stages.run.board_view import Terminal, draw
+from stages.run.plan import Plan
+from stages.run.region import Above, Region
+from stages.run.run_summary import summarize
 from stages.run.runner import Event
 
-_BYTES = "MiB"  # a unit of which there are many in a second
 _REPLACEMENT = "\ufffd"  # of a character that cannot be printed
-_TICK_S = 1e-9  # of the clock, within which two events can come
+_DRAWN_EVERY_S = 0.5
+_STOPPED_S = 3.0  # without a drawing: the process was stopped, and its shell has written below the board
+_PLAN_S = 1.0  # for which the end waits until what earlier runs say has been read
+_NOTHING_SAID = "absent"  # the reason of a node that is made for the first time
 
 
 class NodeDisplay:
     """Shows one node's events. Call it with each."""
 
-    def __init__(self, console: Console, node: Node, bar: Progress, line_every_s: float) -> None:
-        """`bar` is shared by all nodes that run; where there is no terminal, lines take its place."""
-        self._line_every_s = line_every_s
-        self._console = console
+    def __init__(self, display: "Display", node: Node, videos: tuple[str, ...]) -> None:
+        """Its node is on the display's board."""
+        self._display = display
         self._node = node
-        self._bar = bar
-        self._task = bar.add_task("", node=node.title, detail="waiting", total=None)
+        self._videos = videos
         self._start = self._last_line = time.monotonic()
-        self._phase = ""
-        self._first: tuple[int, float] | None = None  # units done and time when the phase's first unit was done
-
-    def close(self) -> None:
-        """Take the node's bar away."""
-        self._bar.remove_task(self._task)
+        self.ending = Ending.INTERRUPTED  # until something else is known
 
     def __call__(self, event: Event) -> None:
         """Show an event of job.py."""
+        title = self._node.title
+        self._display.observe(title, event)
         if event["event"] == "warning":
-            _print(self._console, f"{self._node.title}: warning: {event['message']}")
+            self._display.print(f"{title}: warning: {event['message']}")
         elif event["event"] == "note":
-            _print(self._console, f"{self._node.title}: {event['message']}")
+            self._display.print(f"{title}: {event['message']}")
+        elif self._display.is_live:
+            return
         elif event["event"] == "preview":
-            _print_link(self._console, f"{self._node.title}: preview: ", Path(str(event["path"])))
-        elif event["event"] == "phase":
-            self._first = None
-            self._phase = str(event["name"])
-            self._show(self._phase, None, None)
-        elif event["event"] == "progress":
-            done, total, unit = int(str(event["done"])), int(str(event["total"])), str(event["unit"])
-            what = f"{self._phase} {done}/{total} {unit}" if unit == _BYTES else f"{unit} {done}/{total}"
-            self._show(f"{what}{self._speed(done, total, unit)}", done, total)
+            self._display.print(f"{title}: preview: {os.path.relpath(Path(str(event['path'])))}")
+        elif event["event"] in ("phase", "progress"):
+            self._print_progress()
 
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
-        if "made_by" in result:
-            _print(self._console, f"{self._node.title}  {_describe_maker(str(result['made_by']))}")
-            return
-        endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
-        wall_time = duration(time.monotonic() - self._start)
-        ending = endings[str(result["is_same_as_before"])]
-        if result.get("was_damaged"):
-            ending = ", the bytes that were there before they were damaged"
-        _print(self._console, f"{self._node.title}  made in {wall_time}{ending}")
+        is_made = "made_by" not in result
+        self.ending = Ending.MADE if is_made else Ending.TAKEN
+        ending = _describe_made(result) if is_made else _describe_maker(str(result["made_by"]))
+        taken = f"made in {duration(time.monotonic() - self._start)}" if is_made else ""
+        videos = f"  {name_some(self._videos)}" if self._display.is_live else ""
+        self._display.print(f"{self._node.title}{videos}  {taken}{ending}")
 
-    def _speed(self, done: int, total: int, unit: str) -> str:
-        """Pace and time left, from the second unit on: the first one includes compiling, or was there before."""
-        if self._first is None and (done or unit == _BYTES):
-            self._first = done, time.monotonic()
-        if self._first is None or done == self._first[0]:
-            return ""
-        seconds = max(time.monotonic() - self._first[1], _TICK_S) / (done - self._first[0])
-        pace = f"{1 / seconds:.1f} {unit}/s" if unit == _BYTES else f"{seconds:.2f} s/{unit}"
-        return f", {pace}, {duration(seconds * (total - done))} left"
-
-    def _show(self, detail: str, done: int | None, total: int | None) -> None:
-        if self._console.is_terminal:
-            (task,) = (task for task in self._bar.tasks if task.id == self._task)
-            task.total = total  # to `update`, None means that the total stays
-            self._bar.update(self._task, detail=_printable(detail), completed=done or 0)
-        elif time.monotonic() - self._last_line >= self._line_every_s:
-            self._last_line = time.monotonic()
-            # of a phase nothing is known but when it began; its name alone is often that of the stage
-            since = "" if total is not None else f", after {duration(self._last_line - self._start)}"
-            _print(self._console, f"{self._node.title}: {detail}{since}")
-
-
-class _Clock(ProgressColumn):
-    """The time since a node began. rich's own stands still from the first phase on that is complete."""
-
-    def render(self, task: Task) -> Text:
-        """Hours, minutes and seconds."""
-        return Text(str(timedelta(seconds=int(task.elapsed or 0))), style="progress.elapsed")
+    def _print_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= self._display.line_every_s:
+            self._last_line = now
+            self._display.print(f"{self._node.title}: {self._display.describe(self._node.title, now - self._start)}")
 
 
 class Display:
-    """What runs at present: a bar per node. May be used by several threads."""
+    """What runs at present, and what has become of the rest. May be used by several threads."""
 
-    def __init__(self, console: Console, *, line_every_s: float = 10.0) -> None:
-        """Shown on `console`; if that is no terminal, a node's progress is a line every `line_every_s` seconds."""
-        self._line_every_s = line_every_s
+    def __init__(self, console: Console, *, line_every_s: float = 10.0, num_at_once: int = 1) -> None:
+        """Shown on `console`; if that is no terminal, a node's progress is a line every `line_every_s` seconds.
+
+        `num_at_once` nodes are made side by side. Who asks for no colours, or has a terminal that can only print, gets
+        lines too.
+        """
+        self.line_every_s = line_every_s
+        self.is_live = console.is_terminal and not console.is_dumb_terminal and not console.no_color
         self._console = console
-        node = TextColumn("  {task.fields[node]}", markup=False)
-        columns = (node, BarColumn(), _Clock(), TextColumn("{task.fields[detail]}", markup=False))
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._lock = threading.Lock()
-        self._num_shown = 0
+        self._region = Region(console)
+        self._board = Board(time.monotonic(), num_at_once=num_at_once)
+        self._lock = threading.RLock()  # of the three
+        self._planning: threading.Thread | None = None
+        self._shown = ExitStack()  # what is undone at the end
+        self._is_open = False
+
+    def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
+        """As Screen's. `refine` is called by a thread, because it reads the store."""
+        self._board.plan = basis
+        self._planning = threading.Thread(target=self._refine, args=[refine], daemon=True)
+        self._planning.start()
 
     @contextmanager
     def show(self, node: Node, videos: tuple[str, ...], reason: str) -> Iterator[NodeDisplay]:
-        """Show that a node runs for `videos`, and why; what it prints stands above the bars."""
-        _print(self._console, f"{node.title}  {name_some(videos)}  ({reason})")
-        self._count(+1)
-        shown = NodeDisplay(self._console, node, self._bar, self._line_every_s)
+        """Show that a node runs for `videos`, and why."""
+        if not self.is_live or reason != _NOTHING_SAID:
+            self.print(f"{node.title}  {name_some(videos)}  ({reason})")
+        with self._lock:
+            self._board.begin(node, videos, time.monotonic())
+            self._open()
+        view = NodeDisplay(self, node, videos)
         try:
-            yield shown
+            yield view
+        except StagesError:
+            view.ending = Ending.FAILED
+            raise
         finally:
-            shown.close()
-            self._count(-1)
+            with self._lock:
+                self._board.end(node.title, view.ending, time.monotonic())
+
+    def settle(self, title: str, *, is_needless: bool) -> None:
+        """As Screen's."""
+        with self._lock:
+            self._board.settle(title, Ending.UNCHANGED if is_needless else Ending.BLOCKED)
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """As Screen's."""
+        with self._lock, self._region.above() if self._is_open else nullcontext():
+            yield
+
+    def summarize(self) -> Sequence[str]:
+        """As Screen's."""
+        if self._planning is not None:
+            self._planning.join(_PLAN_S)
+        with self._lock:
+            return [*summarize(self._board, time.monotonic())]
 
     def close(self) -> None:
-        """Take all bars away, also those of nodes that nobody waits for any more."""
-        self._bar.stop()
-
-    def _count(self, change: int) -> None:
-        """Show the bars while a node runs, and only then: what others print would be drawn over."""
+        """Take the board away, also nodes that nobody waits for any more."""
         with self._lock:
-            self._num_shown += change
-            if self._num_shown == 0:
-                self._bar.stop()
-            elif change > 0:
-                self._bar.start()
+            self._is_open = False
+            self._shown.close()
+
+    def print(self, text: str) -> None:
+        """Print a text as it is: it may quote what other users have written, in leases, locks and names of files."""
+        with self.above():
+            self._console.print(_printable(text), markup=False, emoji=False, highlight=False)
+
+    def observe(self, title: str, event: Event) -> None:
+        """Note an event of a node that runs."""
+        with self._lock:
+            self._board.observe(title, event, time.monotonic())
+
+    def describe(self, title: str, since_s: float) -> str:
+        """How far a node is that has been running for so many seconds, in a line."""
+        with self._lock:
+            progress = self._board.running[title].progress
+        if not progress.unit:
+            # of a phase nothing is known but when it began; its name alone is often that of the stage
+            return f"{progress.phase}, after {duration(since_s)}"
+        left_s = progress.left_s(progress.latest)
+        left = "" if left_s is None else f"{duration(left_s)} left"
+        return ", ".join(part for part in (progress.what, progress.pace, left) if part)
+
+    def _refine(self, refine: Callable[[], Plan]) -> None:
+        try:
+            plan = refine()
+        except (StagesError, OSError):  # the store cannot be read: what it would add is left out, and the run goes on
+            return
+        with self._lock:
+            self._board.plan = plan
+
+    def _open(self) -> None:
+        """Draw the board from now on, twice a second."""
+        if not self.is_live or self._is_open:
+            return
+        self._is_open = True
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if _is_same_terminal(stream, self._console.file):
+                proxy = Above(stream, self.above)
+                setattr(sys, name, proxy)
+                self._shown.callback(_give_back, name, proxy)
+        self._shown.callback(self._region.clear)
+        ended = threading.Event()
+        self._shown.callback(ended.set)
+        threading.Thread(target=self._keep_drawing, args=[ended], daemon=True).start()
+
+    def _keep_drawing(self, ended: threading.Event) -> None:
+        latest = time.monotonic()
+        while not ended.wait(_DRAWN_EVERY_S):
+            with self._lock:
+                if ended.is_set():
+                    return
+                now = time.monotonic()
+                if now - latest > _STOPPED_S:
+                    self._region.forget()
+                latest = now
+                try:
+                    self._draw(now)
+                except OSError:  # the terminal is gone, and with it who looks; the run ends by SIGHUP, or goes on
+                    return
+
+    def _draw(self, now: float) -> None:
+        width, height = self._console.size
+        has_bars = self._console.encoding.startswith("utf")
+        self._region.draw(draw(self._board, Terminal(width, height, has_bars=has_bars), now))
 
 
-def _print(console: Console, text: str) -> None:
-    """Print a text as it is: it may quote what other users have written, in leases, locks and names of files."""
-    console.print(_printable(text), markup=False, emoji=False, highlight=False)
+def _give_back(name: str, proxy: Above) -> None:
+    """Undo that stdout or stderr has been replaced."""
+    if getattr(sys, name) is proxy:
+        proxy.finish()
+        setattr(sys, name, proxy.rich_proxied_file)
 
 
-def _print_link(console: Console, before: str, path: Path) -> None:
-    """Print a path, as seen from here; terminals that can open files by a click get a link."""
-    shown = Text(_printable(before))
-    style = Style(link=path.absolute().as_uri()) if console.is_terminal else Style()
-    shown.append(_printable(os.path.relpath(path)), style)
-    console.print(shown, highlight=False)
+def _is_same_terminal(stream: TextIO, other: Any) -> bool:
+    """Whether what is printed to a stream is seen where the other's is."""
+    try:
+        return stream.isatty() and os.fstat(stream.fileno()).st_rdev == os.fstat(other.fileno()).st_rdev
+    except (OSError, ValueError):  # none of the system: of a test or a notebook, or closed
+        return False
 
 
 def _printable(text: str) -> str:
     """A text without what steers a terminal."""
     return "".join(each if each.isprintable() or each == "\n" else _REPLACEMENT for each in text)
+
+
+def _describe_made(result: Event) -> str:
+    if result.get("was_damaged"):
+        return ", the bytes that were there before they were damaged"
+    endings = {"None": "", "True": ", same bytes as before", "False": ", other bytes than before"}
+    return endings[str(result["is_same_as_before"])]
 
 
 def _describe_maker(maker: str) -> str:
@@ -173,6 +246,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def open_display(file: Any = None) -> Display:
+def open_display(file: Any = None, *, num_at_once: int = 1) -> Display:
     """A display on `file`, open for text, or on what stdout is when something is shown."""
-    return Display(Console(soft_wrap=True, file=file))
+    is_terminal = None if (file or sys.stdout).isatty() else False  # whatever asks for colours in a pipe
+    return Display(Console(soft_wrap=True, file=file, force_terminal=is_terminal), num_at_once=num_at_once)

@@ -1,13 +1,14 @@
 """What starts jobs: the protocol that a build depends on, and the events of a job."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from stages.keys import JsonValue, Node
 from stages.pipeline.stage import Program
 from stages.run.job import Job
 
 Event: TypeAlias = Mapping[str, JsonValue]
+STARTING: Final = "starting"  # the phase that begins when a job has its turn
 
 
 @runtime_checkable

@@ -26,9 +26,10 @@ def describe_size(graph: Graph, due: Due, names: Collection[str], *, is_draft: b
     counts = dict.fromkeys(graph.pipeline.names, 0)
     for node in due.nodes:
         counts[node.stage] += 1
-    parts = [_count(number, stage) for stage, number in counts.items() if number]
-    return f"{_count(len(needed), 'draft' if is_draft else 'video')}: {', '.join(parts)}"
+    parts = [count(number, stage) for stage, number in counts.items() if number]
+    return f"{count(len(needed), 'draft' if is_draft else 'video')}: {', '.join(parts)}"
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """`1 encode`, `2 encodes`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -12,7 +12,7 @@ from stages.errors import StageError
 from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.job import Job
-from stages.run.runner import Event
+from stages.run.runner import STARTING, Event
 from stages.run.turns import Turns
 from stages.run.worker_process import WorkerProcess
 
@@ -49,7 +49,7 @@ class Workers:
         with self._lock:  # of several threads all must get the same turns
             turns = self._turns.setdefault(job.program.device, Turns())
         with turns.take(job.rank):
-            observe({"event": "phase", "name": "starting"})
+            observe({"event": "phase", "name": STARTING})
             worker = self._accept(job, observe, ahead)
             try:
                 ending = worker.finish(job, observe)
