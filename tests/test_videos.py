@@ -218,13 +218,14 @@ def test_with_continue_what_can_be_made_is_and_the_summary_says_what_failed(tmp_
     result = run_doit(root, "--continue", "denoise")
     assert result.returncode == 1
     assert len(list(root.glob("artifacts/denoise/*/latents.safetensors"))) == 1
-    summary = result.stdout.splitlines()[-4:]
+    *summary, ending = result.stdout.splitlines()[-5:]
     assert summary[0] == "failed:"
     assert [line.split(": ")[:2] for line in summary[1:]] == [
         ["  a", f"denoise:{digest_of(root, 'a')}"],
         ["  c", f"denoise:{digest_of(root, 'c')}"],
         ["  harbour", "ParamsError"],
     ]
+    assert ending == "When that is fixed, `doit a c harbour` makes what is left."
 
 
 def test_without_continue_the_videos_that_were_left_are_named(tmp_path: Path):

@@ -10,6 +10,7 @@ from stages.commands.run import Run
 class Draft(Run):
     """As `doit run`, of other parameters: drafts are artifacts of their own, and have links of their own."""
 
+    words = ("draft",)
     doc_purpose = "make drafts of videos: fewer steps, smaller frames"
     doc_usage = "[VIDEO ...] [stage.name=value ...] [video=NAME]"
     doc_description = """\

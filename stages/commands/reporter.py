@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from doit.task import Stream
 
 from stages.commands.faulty import explain_faults, is_faulty, videos_of
 from stages.models.wording import name_some
+from stages.run.next_steps import command_for
 from stages.run.screen import Screen, SilentScreen
 
 _PRINT_ALL = 2  # doit's verbosity
@@ -26,6 +28,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
 
     desc = "where videos are, and what failed"
     screen: Screen = SilentScreen()  # that shows the nodes of this run
+    command_for: Callable[[Sequence[str]], str] = staticmethod(partial(command_for, overrides=MappingProxyType({})))
 
     def __init__(self, outstream: Any, options: Any) -> None:
         """As doit's."""
@@ -108,13 +111,16 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
             return
         self.write("failed:\n")
         for name, result in failed.items():
-            reason = result["exception"].get_msg().strip().partition("\n")[0]
+            reason = result["exception"].get_msg().strip().partition("\n")[0].removeprefix(f"{name}: ")
             videos = name_some(videos_of(result["task"]))
             self.write(f"  {name}: {reason}\n" if videos in ("", name) else f"  {videos}: {name}: {reason}\n")
         begun = {video for result in failed.values() for video in videos_of(result["task"])}
         left = {video for task in self._tasks if task.name not in self._ended for video in videos_of(task)} - begun
         if names := [video for video in self._asked() if video in left]:
             self.write(f"not looked at any more: {name_some(names)}. `doit --continue` goes on after a failure.\n")
+        else:
+            names = [*dict.fromkeys((*filter(begun.__contains__, self._asked()), *sorted(begun)))]
+            self.write(f"When that is fixed, `{self.command_for(names)}` makes what is left.\n")
 
 
 class ExecutedOnly(Reporter):
@@ -169,9 +175,9 @@ REPORTERS: Final[Mapping[str, type]] = MappingProxyType({
 QUIET_REPORTERS: Final = ("error-only", "zero")  # with them, running nodes are not shown either
 
 
-def on_screen(kind: type, screen: Screen) -> type:
-    """A kind of reporter that knows what shows the nodes of the run."""
-    return type(kind.__name__, (kind,), {"screen": screen})
+def of_run(kind: type, screen: Screen, command_for: Callable[[Sequence[str]], str]) -> type:
+    """A kind of reporter that knows what shows the nodes of its run, and the command that asks for videos as it did."""
+    return type(kind.__name__, (kind,), {"screen": screen, "command_for": staticmethod(command_for)})
 
 
 def report_faults(kind: type, tasks: Sequence[Any]) -> type:

@@ -11,11 +11,13 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 
+from stages.commands.command_line import read_overrides
 from stages.commands.faulty import is_faulty, mention, set_fault
 from stages.commands.invocation import Invocation
 from stages.commands.one_message import OneMessage, refuse_unmatched
-from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, on_screen, report_faults
+from stages.commands.reporter import QUIET_REPORTERS, REPORTERS, of_run, report_faults
 from stages.commands.sweep_names import expand_sweeps
+from stages.run.next_steps import command_for
 from stages.run.screen import LazyScreen, Screen, SilentScreen
 from stages.run.signals import as_interrupts
 
@@ -39,6 +41,7 @@ class Run(OneMessage, DoitRun):  # type: ignore[misc] # doit has no types
 
     cmd_options = (*DoitRun.cmd_options, NO_WAIT)
     says_what_is_left = True
+    words: Sequence[str] = ()  # of the command line, by which this command differs from `doit`
     task_list: list[Any]  # these three are doit's
     sel_tasks: list[str] | None
     sel_default_tasks: bool  # whether nobody has named tasks
@@ -99,7 +102,7 @@ doit demo 'encode.prompt=A blue square moves up.'
             self._drop({*names} - {*left})
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
-        options["reporter"] = on_screen(report_faults(kind, asked), self._screen)
+        options["reporter"] = of_run(report_faults(kind, asked), self._screen, self._command_for)
         return int(super()._execute(*arguments, **options)) or int(bool(asked))
 
     def _select(self, *, is_single: bool) -> Sequence[Any]:
@@ -138,6 +141,10 @@ doit demo 'encode.prompt=A blue square moves up.'
         self.task_list = [task for task in self.task_list if task.name not in dropped]
         for task in self.task_list:
             task.task_dep = [name for name in task.task_dep if name not in dropped]
+
+    def _command_for(self, videos: Sequence[str]) -> str:
+        """The command line that asks for videos with the parameters of this run."""
+        return command_for(videos, read_overrides(), *self.words)
 
     def _open_display(self, params: Any) -> Any:
         """What opens the display: on the file for output, which doit opens later, if one is named."""

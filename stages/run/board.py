@@ -14,7 +14,7 @@ from stages.keys import Node
 from stages.run.plan import Plan
 from stages.run.progress import Progress
 from stages.run.runner import STARTING, Event
-from stages.run.time_left import Made, Remaining, estimate_left
+from stages.run.time_left import Made, Remaining, TimeLeft, estimate_left
 
 
 class Ending(Enum):
@@ -53,6 +53,10 @@ class RunningNode:
     def is_waiting(self) -> bool:
         """Whether no process works on it yet."""
         return self.working_since is None
+
+    def worked_s(self, now: float) -> float:
+        """Seconds for which a process has worked on it; as long as none does, those for which it has been waiting."""
+        return now - (self.begun if self.working_since is None else self.working_since)
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,8 @@ class Board:
             return
         self.endings[title] = ending
         if ending is Ending.MADE:
-            since = node.begun if node.working_since is None else node.working_since
             planned = self.plan.nodes.get(title)
-            self.made.append(Made(node.stage, planned.expected_s if planned else None, now - since))
+            self.made.append(Made(node.stage, planned.expected_s if planned else None, node.worked_s(now)))
 
     def settle(self, title: str, ending: Ending) -> None:
         """Note that nothing is to be done for a node any more; of those that have ended and of others nothing is."""
@@ -129,8 +132,8 @@ class Board:
         found = Counter(self._stage_of(title) for title, each in self.endings.items() if each is ending)
         return {stage: found[stage] for stage in self._all_stages() if found[stage]}
 
-    def left_s(self, now: float) -> float | None:
-        """Seconds until the run is over; None where nothing says it."""
+    def time_left(self, now: float) -> TimeLeft:
+        """How long the run still takes."""
         nodes = self.plan.nodes
         remaining = [
             Remaining(nodes[title].stage, nodes[title].lane, nodes[title].expected_s) for title in self._left()
@@ -162,6 +165,7 @@ class Board:
 _COUNTED: Mapping[Ending, str] = {
     Ending.MADE: "done",
     Ending.TAKEN: "done",
+    Ending.UNCHANGED: "done",
     Ending.FAILED: "failed",
     Ending.INTERRUPTED: "failed",
 }

@@ -3,21 +3,22 @@
 import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
 from rich.style import Style
 from rich.text import Text
 
-from stages.machine.printable import cut, printable
-from stages.models.wording import name_some
+from stages.machine.printable import printable
 from stages.run.board import Board, RunningNode, StageCount
+from stages.run.time_left import TimeLeft
 from stages.store.quantities import show_seconds
 
 _INDENT, _DETAIL_INDENT = "  ", "    "
 _BAR_CELLS = 12
-_LEAST_ROWS = 3  # beside the table; where there are fewer, the table is left out
-_MAX_DETAIL = 2  # lines for what one node is at
+_LEAST_ROWS = 2  # beside the table; where there are fewer, the table is left out
+_LEAST_WIDTH = 10  # of a wrapped line
+_MAX_DETAIL = 3  # lines for what one node is at
 _PLAIN, _DIM, _FAILED = Style(), Style(dim=True), Style(color="red")
 
 
@@ -28,6 +29,11 @@ class Terminal:
     width: int
     height: int
     has_bars: bool = True
+
+    def text(self, text: str) -> str:
+        """A text that others may have written, as this terminal can show it."""
+        shown = printable(text)
+        return shown if self.has_bars else shown.encode("ascii", "backslashreplace").decode()
 
 
 def draw(board: Board, terminal: Terminal, now: float) -> list[Text]:
@@ -40,8 +46,8 @@ def draw(board: Board, terminal: Terminal, now: float) -> list[Text]:
     entries = [_draw_node(node, terminal, now) for node in sorted(board.running.values(), key=_urgency)]
     lines = [*table, *_fit(entries, room - len(table)), *foot]
     for line in lines:
-        line.truncate(terminal.width - 1, overflow="ellipsis" if terminal.has_bars else "crop")
-    return lines[: max(terminal.height - 1, 0)]
+        line.truncate(max(terminal.width - 1, 0), overflow="ellipsis" if terminal.has_bars else "crop")
+    return lines[: max(terminal.height - 1, 0)] if terminal.width > 1 else []
 
 
 def _urgency(node: RunningNode) -> tuple[bool, float]:
@@ -81,15 +87,16 @@ def _draw_table(counts: Mapping[str, StageCount], width: int) -> Iterator[Text]:
                 yield line.append("".join(numbers), _FAILED if kind == "failed" else _PLAIN)
             return
     for stage, count in counts.items():
-        yield Text(f"{_INDENT}{stage}: " + ", ".join(f"{getattr(count, kind)} {kind}" for kind in shown))
+        rest = [f"{number} {kind}" for kind in ("failed", "running") if (number := getattr(count, kind))]
+        yield Text(f"{_INDENT}{stage} " + ", ".join([f"{count.done}/{sum(astuple(count))}", *rest]))
 
 
 def _draw_node(node: RunningNode, terminal: Terminal, now: float) -> list[Text]:
     """A line on a node and how far it is, or more where that is long; and the link to its preview."""
-    videos = cut(printable(name_some(node.videos)), max(terminal.width // 3, 1))
-    begun = node.begun if node.working_since is None else node.working_since
-    head = f"{_INDENT}{node.stage} {videos}  {timedelta(seconds=int(now - begun))}"
-    detail = _describe(node, now)
+    more = f" and {len(node.videos) - 1} more" if len(node.videos) > 1 else ""
+    video = terminal.text("".join(node.videos[:1]))
+    head = f"{_INDENT}{node.stage} {video}{more}  {timedelta(seconds=int(node.worked_s(now)))}"
+    detail = terminal.text(_describe(node, now))
     bar = _draw_bar(node, has_bars=terminal.has_bars)
     for parts in ((head, bar, detail), (head, detail)):
         line = "  ".join(part for part in parts if part)
@@ -97,12 +104,12 @@ def _draw_node(node: RunningNode, terminal: Terminal, now: float) -> list[Text]:
             lines = [Text(line)]
             break
     else:
-        room = terminal.width - len(_DETAIL_INDENT) - 1
-        wrapped = textwrap.wrap(detail, max(room, 1), max_lines=_MAX_DETAIL, placeholder=" ...", break_on_hyphens=False)
+        room = max(terminal.width - len(_DETAIL_INDENT) - 1, _LEAST_WIDTH)
+        wrapped = textwrap.wrap(detail, room, max_lines=_MAX_DETAIL, placeholder=" ...", break_on_hyphens=False)
         lines = [Text(head), *(Text(f"{_DETAIL_INDENT}{part}") for part in wrapped)]
     if node.preview is not None:
         link = Style(link=node.preview.absolute().as_uri())
-        shown = printable(os.path.relpath(node.preview))
+        shown = terminal.text(os.path.relpath(node.preview))
         lines.append(Text(f"{_DETAIL_INDENT}preview: ").append(shown, link))
     return lines
 
@@ -111,7 +118,7 @@ def _describe(node: RunningNode, now: float) -> str:
     progress = node.progress
     left_s = progress.left_s(now)
     left = "" if left_s is None else f"{_whole(left_s)} left"
-    what = printable(progress.what) or "waiting"
+    what = progress.what or "waiting"
     return ", ".join(part for part in (what, progress.pace, left) if part)
 
 
@@ -127,9 +134,13 @@ def _draw_bar(node: RunningNode, *, has_bars: bool) -> str:
 def _draw_time(board: Board, now: float) -> Iterator[Text]:
     """How long the run has taken, and how long it still takes."""
     if board.plan.nodes:
-        left_s = board.left_s(now)
-        left = "" if left_s is None else f", about {_whole(left_s)} left"
-        yield Text(f"{_INDENT}{timedelta(seconds=int(now - board.begun))} so far{left}")
+        yield Text(f"{_INDENT}{timedelta(seconds=int(now - board.begun))} so far, {_say_left(board.time_left(now))}")
+
+
+def _say_left(left: TimeLeft) -> str:
+    if left.is_of_all:
+        return f"about {_whole(left.seconds)} left"
+    return f"at least {_whole(left.seconds)} left" if left.seconds >= 1 else "time left unknown"
 
 
 def _whole(seconds: float) -> str:

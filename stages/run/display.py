@@ -62,7 +62,7 @@ class NodeDisplay:
         is_made = "made_by" not in result
         self.ending = Ending.MADE if is_made else Ending.TAKEN
         ending = _describe_made(result) if is_made else _describe_maker(str(result["made_by"]))
-        taken = f"made in {duration(time.monotonic() - self._start)}" if is_made else ""
+        taken = f"made in {duration(self._display.worked_s(self._node.title))}" if is_made else ""
         videos = f"  {name_some(self._videos)}" if self._display.is_live else ""
         self._display.print(f"{self._node.title}{videos}  {taken}{ending}")
 
@@ -149,6 +149,11 @@ class Display:
         """Note an event of a node that runs."""
         with self._lock:
             self._board.observe(title, event, time.monotonic())
+
+    def worked_s(self, title: str) -> float:
+        """Seconds for which a node that runs has been worked on."""
+        with self._lock:
+            return self._board.running[title].worked_s(time.monotonic())
 
     def describe(self, title: str, since_s: float) -> str:
         """How far a node is that has been running for so many seconds, in a line."""

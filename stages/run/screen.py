@@ -39,7 +39,7 @@ class Screen(Protocol):
         ...
 
     def settle(self, title: str, *, is_needless: bool) -> None:
-        """Say that a node's turn is over: it was as needed, or could not be made. One that was shown has ended itself."""
+        """Say that a node's turn is over: it was as needed, or could not be made. One that was shown has ended."""
         ...
 
     def above(self) -> AbstractContextManager[None]:

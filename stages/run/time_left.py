@@ -33,8 +33,16 @@ class Remaining:
     left_s: float | None = None
 
 
-def estimate_left(made: Sequence[Made], remaining: Sequence[Remaining], *, num_at_once: int = 1) -> float | None:
-    """Seconds until the last node is made; None as long as nothing says it of one of them.
+@dataclass(frozen=True)
+class TimeLeft:
+    """Seconds until the last node is made: of all nodes, or, at least, of those about which something is known."""
+
+    seconds: float
+    is_of_all: bool
+
+
+def estimate_left(made: Sequence[Made], remaining: Sequence[Remaining], *, num_at_once: int = 1) -> TimeLeft:
+    """How long a run still takes.
 
     Args:
         made: by this run, in order.
@@ -42,13 +50,13 @@ def estimate_left(made: Sequence[Made], remaining: Sequence[Remaining], *, num_a
         num_at_once: nodes that are made side by side, where they are of different lanes.
     """
     lanes: dict[str, float] = {}
+    is_of_all = True
     for each in remaining:
         seconds = _left_of(each, made, remaining)
-        if seconds is None:
-            return None
-        lanes[each.lane] = lanes.get(each.lane, 0.0) + seconds
-    total = sum(lanes.values())
-    return max([total / max(num_at_once, 1), *lanes.values()]) if num_at_once > 1 else total
+        is_of_all &= seconds is not None
+        lanes[each.lane] = lanes.get(each.lane, 0.0) + (seconds or 0.0)
+    total_s = sum(lanes.values())
+    return TimeLeft(max([total_s / num_at_once, *lanes.values()]) if num_at_once > 1 else total_s, is_of_all)
 
 
 def _left_of(node: Remaining, made: Sequence[Made], remaining: Sequence[Remaining]) -> float | None:

@@ -99,7 +99,16 @@ def test_with_continue_the_summary_names_what_failed_of_which_video_and_why(
         f"{FAILURES[0]}{FAILURES[1]}b: b.mp4\nfailed:\n"
         "  a: denoise:1: StageError: denoise of 1.\n"
         "  c: export:3: StageError: export of 3.\n"
+        "When that is fixed, `doit a c` makes what is left.\n"
     )
+
+
+def test_the_summary_does_not_name_a_node_twice(
+    tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    three_videos[2]["actions"] = [lambda: TaskFailed("denoise:1: was stopped.\n  More.")]
+    assert run_doit(tmp_path, three_videos, "run", "--continue") == 1
+    assert "failed:\n  a: denoise:1: was stopped.\n" in capsys.readouterr().out
 
 
 def test_without_continue_the_summary_names_the_videos_that_were_left(
@@ -151,7 +160,7 @@ def test_one_message_of_several_tasks_is_printed_once(tmp_path: Path, capsys: py
         (
             "executed-only",
             f"{FAILURES[0]}{FAILURES[1]}failed:\n  a: denoise:1: StageError: denoise of 1.\n"
-            "  c: export:3: StageError: export of 3.\n",
+            "  c: export:3: StageError: export of 3.\nWhen that is fixed, `doit a c` makes what is left.\n",
         ),
     ],
 )

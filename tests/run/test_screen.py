@@ -3,17 +3,19 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from stages.keys import Node
 from stages.run.display import Display
+from stages.run.plan import Plan, PlannedNode
 from stages.run.runner import Event
 from stages.run.screen import LazyScreen, SilentScreen
 
 NODE = Node("denoise", {"seed": 1}, {}, {})
+PLANNED = PlannedNode("denoise", lane="accelerator")
 
 
 class RecordingScreen:
@@ -33,6 +35,20 @@ class RecordingScreen:
     def finish(self, result: Event) -> None:
         self.shown.append(result["event"])
 
+    def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
+        self.shown.append(("plan", basis, refine()))
+
+    def settle(self, title: str, *, is_needless: bool) -> None:
+        self.shown.append((title, is_needless))
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        self.shown.append("above")
+        yield
+
+    def summarize(self) -> Sequence[str]:
+        return ["made 1 encode"]
+
     def close(self) -> None:
         self.shown.append("closed")
 
@@ -45,6 +61,30 @@ def test_what_is_shown_on_it_reaches_the_screen_that_it_opens():
         view.finish({"event": "result"})
     screen.close()
     assert real.shown == [(NODE.title, ("demo",), "absent"), "phase", "result", "closed"]
+
+
+def test_the_plan_waits_until_the_screen_is_opened():
+    real, basis, refined = RecordingScreen(), Plan(("denoise",)), Plan(("denoise",), {NODE.title: PLANNED})
+    screen = LazyScreen(lambda: real)
+    screen.plan(basis, lambda: refined)
+    assert real.shown == []
+    with screen.show(NODE, ("demo",), "absent"):
+        pass
+    assert real.shown == [("plan", basis, refined), (NODE.title, ("demo",), "absent")]
+
+
+def test_what_a_reporter_says_reaches_the_screen_once_it_is_open():
+    real = RecordingScreen()
+    screen = LazyScreen(lambda: real)
+    screen.settle("encode:0", is_needless=True)
+    with screen.above():
+        assert screen.summarize() == ()
+    with screen.show(NODE, ("demo",), "absent"):
+        pass
+    screen.settle("encode:1", is_needless=False)
+    with screen.above():
+        assert screen.summarize() == ["made 1 encode"]
+    assert real.shown[1:] == [("encode:1", False), "above"]
 
 
 def test_several_nodes_at_a_time_share_one_screen():
@@ -98,5 +138,9 @@ def test_a_silent_screen_shows_nothing(capsys: pytest.CaptureFixture[str]):
     with screen.show(NODE, ("demo",), "absent") as view:
         view({"event": "warning", "message": "careful"})
         view.finish({"event": "result"})
+    screen.plan(Plan(), Plan)
+    screen.settle("encode:1", is_needless=True)
+    with screen.above():
+        assert screen.summarize() == ()
     screen.close()
     assert capsys.readouterr() == ("", "")
