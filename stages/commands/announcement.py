@@ -6,7 +6,6 @@ from stages.commands.invocation import Invocation
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.build import Build
 from stages.run.freshness import Due
-from stages.run.plan import Plan, PlannedNode
 
 
 def announce(build: Build, invocation: Invocation, due: Due, names: Collection[str]) -> None:
@@ -18,6 +17,8 @@ def announce(build: Build, invocation: Invocation, due: Due, names: Collection[s
         due: what it makes.
         names: of its tasks.
     """
+    from stages.run.plan import Plan, PlannedNode  # noqa: PLC0415 (of no use when nothing is to be made)
+
     announce_sweeps(build, invocation.say, due, names)
     nodes = {}
     for node in due.nodes:

@@ -26,7 +26,8 @@ from stages.run.runner import Event
 
 _REPLACEMENT = "\ufffd"  # of a character that cannot be printed
 _DRAWN_EVERY_S = 0.5
-_STOPPED_S = 3.0  # without a drawing: the process was stopped, and its shell has written below the board
+_MAX_SHARE = 0.01  # of a processor that drawing may take: of thousands of nodes a drawing is milliseconds
+_STOPPED_S = 3.0  # that a drawing is late: the process was stopped, and its shell has written below the board
 _PLAN_S = 1.0  # for which the end waits until what earlier runs say has been read
 _NOTHING_SAID = "absent"  # the reason of a node that is made for the first time
 
@@ -175,7 +176,7 @@ class Display:
             self._board.plan = plan
 
     def _open(self) -> None:
-        """Draw the board from now on, twice a second."""
+        """Draw the board now, and then twice a second."""
         if not self.is_live or self._is_open:
             return
         self._is_open = True
@@ -186,24 +187,27 @@ class Display:
                 setattr(sys, name, proxy)
                 self._shown.callback(_give_back, name, proxy)
         self._shown.callback(self._region.clear)
+        self._draw(time.monotonic())
         ended = threading.Event()
         self._shown.callback(ended.set)
         threading.Thread(target=self._keep_drawing, args=[ended], daemon=True).start()
 
     def _keep_drawing(self, ended: threading.Event) -> None:
-        latest = time.monotonic()
-        while not ended.wait(_DRAWN_EVERY_S):
+        pause_s = _DRAWN_EVERY_S
+        due = time.monotonic() + pause_s
+        while not ended.wait(pause_s):
             with self._lock:
                 if ended.is_set():
                     return
-                now = time.monotonic()
-                if now - latest > _STOPPED_S:
+                now, used_s = time.monotonic(), time.thread_time()
+                if now - due > _STOPPED_S:
                     self._region.forget()
-                latest = now
                 try:
                     self._draw(now)
                 except OSError:  # the terminal is gone, and with it who looks; the run ends by SIGHUP, or goes on
                     return
+                pause_s = max(_DRAWN_EVERY_S, (time.thread_time() - used_s) / _MAX_SHARE)
+                due = time.monotonic() + pause_s
 
     def _draw(self, now: float) -> None:
         width, height = self._console.size

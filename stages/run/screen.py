@@ -6,11 +6,13 @@ Loads nothing slow, so that a run that has nothing to do can have a screen. disp
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stages.keys import Node
-from stages.run.plan import Plan
 from stages.run.runner import Event
+
+if TYPE_CHECKING:
+    from stages.run.plan import Plan
 
 
 @runtime_checkable  # tests check annotations on every call
@@ -34,7 +36,7 @@ class Screen(Protocol):
         """Show `node` for the time of the block: the videos that need it, and why it is due."""
         ...
 
-    def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
+    def plan(self, basis: "Plan", refine: "Callable[[], Plan]") -> None:
         """Say before the first node what is to be made; `refine` adds what earlier runs say of it, if it is asked."""
         ...
 
@@ -80,7 +82,7 @@ class LazyScreen:
                     self._screen.plan(*self._plan)
         return self._screen.show(node, videos, reason)
 
-    def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
+    def plan(self, basis: "Plan", refine: "Callable[[], Plan]") -> None:
         """As Screen's. Opens nothing."""
         self._plan = basis, refine
 
@@ -118,7 +120,7 @@ class SilentScreen:
     def finish(self, result: Event) -> None:
         """As NodeView's."""
 
-    def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
+    def plan(self, basis: "Plan", refine: "Callable[[], Plan]") -> None:
         """As Screen's."""
 
     def settle(self, title: str, *, is_needless: bool) -> None:

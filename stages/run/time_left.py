@@ -49,37 +49,44 @@ def estimate_left(made: Sequence[Made], remaining: Sequence[Remaining], *, num_a
         remaining: what it is to make.
         num_at_once: nodes that are made side by side, where they are of different lanes.
     """
+    paces = {stage: _find_pace(stage, made, remaining) for stage in {each.stage for each in remaining}}
     lanes: dict[str, float] = {}
     is_of_all = True
     for each in remaining:
-        seconds = _left_of(each, made, remaining)
+        seconds = _left_of(each, paces[each.stage])
         is_of_all &= seconds is not None
         lanes[each.lane] = lanes.get(each.lane, 0.0) + (seconds or 0.0)
     total_s = sum(lanes.values())
     return TimeLeft(max([total_s / num_at_once, *lanes.values()]) if num_at_once > 1 else total_s, is_of_all)
 
 
-def _left_of(node: Remaining, made: Sequence[Made], remaining: Sequence[Remaining]) -> float | None:
-    if node.left_s is not None:
-        return node.left_s
-    whole_s = _whole_of(node, [each for each in made if each.stage == node.stage], remaining)
-    return None if whole_s is None else max(whole_s - node.elapsed_s, 0.0)
+@dataclass(frozen=True)
+class _Pace:
+    """Of a stage in this run: how many times as long as expected its nodes take; and, if known, seconds of a node."""
+
+    correction: float
+    whole_s: float | None
 
 
-def _whole_of(node: Remaining, alike: Sequence[Made], remaining: Sequence[Remaining]) -> float | None:
-    """Seconds of all of a node, from those of its stage that were made before it."""
-    if node.expected_s is not None:
-        return node.expected_s * _correction(alike)
+def _find_pace(stage: str, made: Sequence[Made], remaining: Sequence[Remaining]) -> _Pace:
+    alike = [each for each in made if each.stage == stage]
     if alike:  # the first one also started the process and compiled
-        return mean(each.took_s for each in (alike[1:] or alike))
-    paces = (each for each in remaining if each.stage == node.stage)
-    return next((each.elapsed_s + each.left_s for each in paces if each.left_s is not None), None)
+        return _Pace(_correct(alike), mean(each.took_s for each in (alike[1:] or alike)))
+    running = ((each.elapsed_s, each.left_s) for each in remaining if each.stage == stage)
+    return _Pace(1.0, next((elapsed_s + left_s for elapsed_s, left_s in running if left_s is not None), None))
 
 
-def _correction(alike: Sequence[Made]) -> float:
-    """How many times as long as expected a stage takes. The expectation counts as much as one node that was made."""
+def _correct(alike: Sequence[Made]) -> float:
+    """How many times as long as expected nodes took. The expectation counts as much as one node that was made."""
     known = [(each.expected_s, each.took_s) for each in alike if each.expected_s]
     if not known:
         return 1.0
     prior_s = mean(expected_s for expected_s, _ in known)
     return (sum(took_s for _, took_s in known) + prior_s) / (sum(expected_s for expected_s, _ in known) + prior_s)
+
+
+def _left_of(node: Remaining, pace: _Pace) -> float | None:
+    if node.left_s is not None:
+        return node.left_s
+    whole_s = pace.whole_s if node.expected_s is None else node.expected_s * pace.correction
+    return None if whole_s is None else max(whole_s - node.elapsed_s, 0.0)

@@ -56,15 +56,15 @@ AT_40 = """\
 
 AT_30 = """\
   encode 1/1
-  denoise 0/3, 1 failed, 1 ru…
+  denoise 0/3, 1 failed, 1 r…
   export 0/1
   denoise shapes-12  0:00:30
     step 5/20, 4.00 s/step, 1
     min left
-    preview: previews/shapes-…
-  denoise shapes-13 and 2 mor…
+    preview: previews/shapes…
+  denoise shapes-13 and 2 mo…
     waiting
-  0:01:40 so far, about 2 min…"""
+  0:01:40 so far, about 2 mi…"""
 
 
 @pytest.mark.parametrize(("width", "text"), [(80, AT_80), (40, AT_40), (30, AT_30)])

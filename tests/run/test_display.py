@@ -14,6 +14,7 @@ from stages.errors import StageError, StoreError
 from stages.keys import Node
 from stages.run.display import Display, open_display
 from stages.run.plan import Plan, PlannedNode
+from tests.terminal import plain, seen
 
 NODE = Node("denoise", {"seed": 1}, {}, {})
 OTHER = Node("export", {"fps": 8}, {}, {})
@@ -30,11 +31,6 @@ def shown_on(*, is_terminal: bool, line_every_s: float = 0.0) -> tuple[Display, 
 
 def progress(done: int, total: int) -> dict[str, object]:
     return {"event": "progress", "done": done, "total": total, "unit": "step"}
-
-
-def plain(text: str) -> str:
-    """The text without what steers a terminal."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
 
 
 def test_without_a_terminal_a_node_is_plain_lines():
@@ -147,21 +143,7 @@ def test_on_a_terminal_each_node_that_runs_has_a_line_and_none_is_left():
     display.close()
     assert f"{OTHER.title}  demo  (seed 1 -> 2)\n" in plain(screen.getvalue())
     assert len(re.findall(r"\w+:\w+  demo  made in \d\.\d s\n", plain(screen.getvalue()))) == 2
-    assert shown_at_last(screen).splitlines()[-1].startswith(f"{NODE.title}  demo  made in ")
-
-
-def shown_at_last(screen: io.StringIO) -> str:
-    """What a terminal shows of what was written, which goes up and erases what is below, or to the end of a line."""
-    lines, row = [""], 0
-    for up, piece in re.findall(r"\r(?:\x1b\[(\d+)A)?([^\r]*)", "\r" + screen.getvalue()):
-        row -= int(up or 0)
-        for line in piece.removesuffix("\x1b[J").splitlines(keepends=True):
-            lines[row] = plain(line.rstrip("\n"))
-            row += line.endswith("\n")
-            lines += [""] * (row + 1 - len(lines))
-        if piece.endswith("\x1b[J"):
-            lines = [*lines[:row], ""]
-    return "\n".join(lines).rstrip()
+    assert seen(screen.getvalue()).splitlines()[-1].startswith(f"{NODE.title}  demo  made in ")
 
 
 def test_after_a_phase_that_is_complete_the_clock_goes_on():
@@ -274,7 +256,7 @@ def test_what_others_print_stands_above_the_board():
         wait_for("waiting", screen)
         with display.above():
             screen.write("by others\n")
-        shown = shown_at_last(screen).splitlines()
+        shown = seen(screen.getvalue()).splitlines()
     assert shown[0] == "by others"
     assert shown[1].startswith("  denoise demo  0:00:00  waiting")
 
