@@ -39,10 +39,8 @@ def test_a_run_in_which_one_video_fails_is_a_board_and_then_a_summary(root: Path
     assert "\x1b[?" not in written  # no other screen, and the cursor stays
     lines = seen(written).splitlines()
     at = lines.index("failed:")
-    assert [re.sub(r"[0-9a-f]{12}|\d+\.\d s|[\d.]+ k?B", "*", line) for line in lines[:2]] == [
-        "denoise:*  a  made in *",
-        "ContractError: b.safetensors: " + lines[1].partition("b.safetensors: ")[2],
-    ]
+    assert re.fullmatch(r"denoise:\w{12}  a  made in \d\.\d s", lines[0])
+    assert lines[1].startswith(f"ContractError: {root}/b.safetensors: does not hold latents: ")
     assert re.fullmatch(r"made 2 denoises in \d+(\.\d)? s; 1 denoise failed", lines[at - 1])
     assert lines[at + 1].startswith("  b: denoise:")
     assert lines[at + 2 :] == ["When that is fixed, `doit b` makes what is left."]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
@@ -100,7 +101,7 @@ def _draw_node(node: RunningNode, terminal: Terminal, now: float) -> list[Text]:
     bar = _draw_bar(node, has_bars=terminal.has_bars)
     for parts in ((head, bar, detail), (head, detail)):
         line = "  ".join(part for part in parts if part)
-        if len(line) < terminal.width:
+        if cell_len(line) < terminal.width:
             lines = [Text(line)]
             break
     else:

@@ -5,8 +5,7 @@ visible, and the screen is the terminal's usual one, in which lines scroll away.
 to be undone.
 """
 
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
@@ -69,7 +68,7 @@ class Region:
         return min(num_rows, max(height - 1, 0))
 
 
-class Above(io.TextIOBase):
+class Above:
     """Takes the place of stdout or stderr while a region is shown: what others print stands above it, line by line."""
 
     def __init__(self, stream: TextIO, above: Callable[[], AbstractContextManager[None]]) -> None:
@@ -85,6 +84,11 @@ class Above(io.TextIOBase):
             with self._above():
                 self.rich_proxied_file.write(whole + line_break)
         return len(text)
+
+    def writelines(self, texts: Iterable[str], /) -> None:
+        """Print one text after another."""
+        for text in texts:
+            self.write(text)
 
     def finish(self) -> None:
         """Print what is left of a line."""

@@ -1,7 +1,8 @@
 """Lines at the end of a terminal, as the terminal sees them: rows of cells are counted by hand."""
 
 import io
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.text import Text
@@ -105,3 +106,11 @@ def test_what_others_print_comes_in_whole_lines():
     assert (stream.getvalue(), marks) == ("one line\n", [""])
     proxy.finish()
     assert stream.getvalue() == "one line\nand a beg"
+
+
+def test_all_else_is_asked_of_the_stream_itself():
+    with open(os.devnull, "w", encoding="latin-1") as stream:
+        proxy = Above(stream, nullcontext)
+        assert (proxy.encoding, proxy.fileno(), proxy.isatty()) == ("latin-1", stream.fileno(), False)
+        proxy.writelines(["one\n", "two"])
+        proxy.flush()

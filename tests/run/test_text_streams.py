@@ -19,7 +19,7 @@ ENCODINGS = {
     "UTF-8": {"PYTHONIOENCODING": "utf-8:strict"},
 }
 SHOWN = f"""
-import sys
+import sys, time
 from rich.console import Console
 from stages.keys import Node
 from stages.run.display import Display
@@ -29,6 +29,7 @@ text = {TEXT!a}
 display = Display(Console())
 with display.show(Node("encode", {{}}, {{}}, {{}}), ("demo",), text) as view:
     view({{"event": "progress", "done": 1, "total": 2, "unit": text}})
+    time.sleep(sys.stdout.isatty() and 1)  # on a terminal it is drawn twice a second
     view({{"event": "warning", "message": text}})
 display.close()
 print(text, file=sys.stderr)
@@ -67,7 +68,8 @@ def test_a_bar_is_drawn_on_a_terminal_of_any_encoding(encoding: str):
     assert process.returncode == 0, drawn
     assert b"Traceback" not in drawn
     assert "encode:" in drawn.decode("latin-1")
-    assert ("━".encode() in drawn) == (encoding == "UTF-8")  # elsewhere the bar is made of dashes
+    assert ("━━━━━━──────".encode() in drawn) == (encoding == "UTF-8")
+    assert (b"======------" in drawn) == (encoding != "UTF-8")
 
 
 def _read(terminal: int) -> bytes:
