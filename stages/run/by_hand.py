@@ -138,7 +138,7 @@ def _saved_when_asked_to_end(report: Report, display: Display, say_left: Callabl
         try:
             report.interrupt()
         finally:
-            display.close()  # which has hidden the terminal's cursor
+            display.close()  # else the board would be drawn over what is said
             print(say_left(), file=sys.stderr, flush=True)
 
     lifetime = Lifetime()

@@ -103,6 +103,24 @@ def test_with_continue_the_summary_names_what_failed_of_which_video_and_why(
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["run", "denoise.seed=7"], "doit a c denoise.seed=7"),
+        (["draft"], "doit draft a c"),
+    ],
+)
+def test_the_command_that_goes_on_asks_for_videos_as_this_run_did(
+    tmp_path: Path,
+    three_videos: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    command: str,
+):
+    assert run_doit(tmp_path, three_videos, *arguments, "--continue") == 1
+    assert capsys.readouterr().out.endswith(f"When that is fixed, `{command}` makes what is left.\n")
+
+
 def test_the_summary_does_not_name_a_node_twice(
     tmp_path: Path, three_videos: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ):

@@ -3,6 +3,7 @@
 import io
 import os
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -109,7 +110,7 @@ def test_what_others_print_comes_in_whole_lines():
 
 
 def test_all_else_is_asked_of_the_stream_itself():
-    with open(os.devnull, "w", encoding="latin-1") as stream:
+    with Path(os.devnull).open("w", encoding="latin-1") as stream:
         proxy = Above(stream, nullcontext)
         assert (proxy.encoding, proxy.fileno(), proxy.isatty()) == ("latin-1", stream.fileno(), False)
         proxy.writelines(["one\n", "two"])
