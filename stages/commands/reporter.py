@@ -46,7 +46,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc] # doit has no types
         """As doit's; `doit -o FILE` opens the file strictly, and the name of a file can be no text in UTF-8."""
         with self.screen.above():
             super().write(text.encode("utf-8", "backslashreplace").decode())
-            self.outstream.flush()
 
     def execute_task(self, task: Any) -> None:
         """Nothing yet: most tasks that doit executes find that they are fresh."""

@@ -110,9 +110,8 @@ class Board:
             self.made.append(Made(node.stage, planned.expected_s if planned else None, node.worked_s(now)))
 
     def settle(self, title: str, ending: Ending) -> None:
-        """Note that nothing is to be done for a node any more; of those that have ended and of others nothing is."""
-        if title in self.plan.nodes and title not in self.endings:
-            self.running.pop(title, None)
+        """Note that a planned node's turn is over. Of one that has begun, `end` says so."""
+        if title in self.plan.nodes and title not in self.endings and title not in self.running:
             self.endings[title] = ending
 
     def counts(self) -> Mapping[str, StageCount]:
@@ -131,6 +130,12 @@ class Board:
         """Numbers of the nodes with this ending, by stage, in order; stages without one are left out."""
         found = Counter(self._stage_of(title) for title, each in self.endings.items() if each is ending)
         return {stage: found[stage] for stage in self._all_stages() if found[stage]}
+
+    def expected_s(self) -> float | None:
+        """Seconds that the whole run was expected to take; None where nothing says it of one of its nodes."""
+        nodes = [Remaining(node.stage, node.lane, node.expected_s) for node in self.plan.nodes.values()]
+        expected = estimate_left([], nodes, num_at_once=self._num_at_once)
+        return expected.seconds if expected.is_of_all and nodes else None
 
     def time_left(self, now: float) -> TimeLeft:
         """How long the run still takes."""
@@ -158,8 +163,7 @@ class Board:
         return [*dict.fromkeys((*self.plan.stages, *self._stages.values()))]
 
     def _stage_of(self, title: str) -> str:
-        planned = self.plan.nodes.get(title)
-        return planned.stage if planned else self._stages[title]
+        return self.plan.stage_of(title) or self._stages[title]
 
 
 _COUNTED: Mapping[Ending, str] = {

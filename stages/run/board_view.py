@@ -139,9 +139,9 @@ def _draw_time(board: Board, now: float) -> Iterator[Text]:
 
 
 def _say_left(left: TimeLeft) -> str:
-    if left.is_of_all:
-        return f"about {_whole(left.seconds)} left"
-    return f"at least {_whole(left.seconds)} left" if left.seconds >= 1 else "time left unknown"
+    if left.seconds < 1:
+        return "less than 1 s left" if left.is_of_all else "time left unknown"
+    return f"{'about' if left.is_of_all else 'at least'} {_whole(left.seconds)} left"
 
 
 def _whole(seconds: float) -> str:

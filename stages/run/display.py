@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -186,7 +186,7 @@ class Display:
                 proxy = Above(stream, self.above)
                 setattr(sys, name, proxy)
                 self._shown.callback(_give_back, name, proxy)
-        self._shown.callback(self._region.clear)
+        self._shown.callback(self._clear)
         self._draw(time.monotonic())
         ended = threading.Event()
         self._shown.callback(ended.set)
@@ -208,6 +208,10 @@ class Display:
                     return
                 pause_s = max(_DRAWN_EVERY_S, (time.thread_time() - used_s) / _MAX_SHARE)
                 due = time.monotonic() + pause_s
+
+    def _clear(self) -> None:
+        with suppress(OSError):  # the terminal is gone: nothing is left to be cleared
+            self._region.clear()
 
     def _draw(self, now: float) -> None:
         width, height = self._console.size

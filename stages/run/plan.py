@@ -41,8 +41,6 @@ class Plan:
     nodes: Mapping[str, PlannedNode] = field(default_factory=dict)
     reused: Mapping[str, Reused] = field(default_factory=dict)
 
-    @property
-    def expected_s(self) -> float | None:
-        """Seconds of all nodes, one after another; None where nothing says it of one of them, or none is to be made."""
-        known = [node.expected_s for node in self.nodes.values() if node.expected_s is not None]
-        return sum(known) if known and len(known) == len(self.nodes) else None
+    def stage_of(self, title: str) -> str | None:
+        """The stage of a node that is to be made; None of another one."""
+        return self.nodes[title].stage if title in self.nodes else None

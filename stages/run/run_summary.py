@@ -36,9 +36,8 @@ def _say_expected(board: Board) -> str:
     """What was expected of a run that has made all that it was to make, and nothing else."""
     endings = Counter(board.endings.values())
     is_as_planned = endings.keys() == {Ending.MADE} and board.endings.keys() == board.plan.nodes.keys()
-    if not is_as_planned or board.plan.expected_s is None:
-        return ""
-    return f", expected about {show_seconds(board.plan.expected_s)}"
+    expected_s = board.expected_s()
+    return f", expected about {show_seconds(expected_s)}" if is_as_planned and expected_s is not None else ""
 
 
 def _say_reused(board: Board) -> Iterator[str]:

@@ -48,7 +48,10 @@ def test_a_node_that_was_shown_is_not_settled_again():
     make(board, ENCODE, 0.0, 1.0)
     board.settle(ENCODE.title, Ending.UNCHANGED)
     board.settle("demo", Ending.UNCHANGED)  # a video's task, which is no node
+    board.begin(EXPORT, ("demo",), 1.0)
+    board.settle(EXPORT.title, Ending.UNCHANGED)
     assert board.endings == {ENCODE.title: Ending.MADE}
+    assert [*board.running] == [EXPORT.title]
 
 
 def test_a_node_that_nobody_planned_counts_from_its_begin():
@@ -92,3 +95,9 @@ def test_without_a_plan_a_node_runs_all_the_same():
     assert board.counts() == {"encode": StageCount(running=1)}
     assert board.running[ENCODE.title].worked_s(4.0) == 3.0
     assert not board.time_left(4.0).is_of_all
+
+
+def test_a_run_was_expected_to_take_what_is_known_of_all_of_its_nodes():
+    assert planned(expected_s=60.0).expected_s() == 300.0
+    assert planned(expected_s=None).expected_s() is None
+    assert Board(0.0).expected_s() is None

@@ -17,6 +17,13 @@ def test_a_run_says_what_it_made_how_long_that_took_against_what_was_expected_an
     ]
 
 
+def test_side_by_side_it_was_expected_to_take_what_the_longest_lane_takes():
+    board = planned(expected_s=60.0, num_at_once=4)
+    for node in ALL:
+        make(board, node, 0.0, 70.0)
+    assert next(iter(summarize(board, 200.0))).endswith(" in 3 min 20 s, expected about 3 min")
+
+
 def test_where_no_earlier_run_says_it_nothing_was_expected():
     board = planned(expected_s=None)
     for node in ALL:
