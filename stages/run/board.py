@@ -99,15 +99,16 @@ class Board:
             node = replace(node, working_since=node.begun)
         self.running[title] = replace(node, progress=node.progress.after(event, now))
 
-    def end(self, title: str, ending: Ending, now: float) -> None:
-        """Note what has become of a node that runs."""
+    def end(self, title: str, ending: Ending, now: float) -> float:
+        """Note what has become of a node that runs; seconds for which it was worked on, 0 of one that does not run."""
         node = self.running.pop(title, None)
         if node is None:
-            return
+            return 0.0
         self.endings[title] = ending
         if ending is Ending.MADE:
             planned = self.plan.nodes.get(title)
             self.made.append(Made(node.stage, planned.expected_s if planned else None, node.worked_s(now)))
+        return node.worked_s(now)
 
     def settle(self, title: str, ending: Ending) -> None:
         """Note that a planned node's turn is over. Of one that has begun, `end` says so."""

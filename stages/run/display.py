@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,8 +26,9 @@ from stages.run.runner import Event
 
 _REPLACEMENT = "\ufffd"  # of a character that cannot be printed
 _DRAWN_EVERY_S = 0.5
+_TICK_S = 0.1  # after which a board is drawn again that has been taken away for lines in quick succession
 _MAX_SHARE = 0.01  # of a processor that drawing may take: of thousands of nodes a drawing is milliseconds
-_STOPPED_S = 3.0  # that a drawing is late: the process was stopped, and its shell has written below the board
+_STOPPED_S = 3.0  # without a tick: the process was stopped, and its shell has written below the board
 _PLAN_S = 1.0  # for which the end waits until what earlier runs say has been read
 _NOTHING_SAID = "absent"  # the reason of a node that is made for the first time
 
@@ -63,7 +64,7 @@ class NodeDisplay:
         is_made = "made_by" not in result
         self.ending = Ending.MADE if is_made else Ending.TAKEN
         ending = _describe_made(result) if is_made else _describe_maker(str(result["made_by"]))
-        taken = f"made in {duration(self._display.worked_s(self._node.title))}" if is_made else ""
+        taken = f"made in {duration(self._display.end(self._node.title, self.ending))}" if is_made else ""
         videos = f"  {name_some(self._videos)}" if self._display.is_live else ""
         self._display.print(f"{self._node.title}{videos}  {taken}{ending}")
 
@@ -92,6 +93,7 @@ class Display:
         self._planning: threading.Thread | None = None
         self._shown = ExitStack()  # what is undone at the end
         self._is_open = False
+        self._latest_drawing = self._next_drawing = 0.0
 
     def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
         """As Screen's. `refine` is called by a thread, because it reads the store."""
@@ -114,8 +116,7 @@ class Display:
             view.ending = Ending.FAILED
             raise
         finally:
-            with self._lock:
-                self._board.end(node.title, view.ending, time.monotonic())
+            self.end(node.title, view.ending)
 
     def settle(self, title: str, *, is_needless: bool) -> None:
         """As Screen's."""
@@ -125,8 +126,18 @@ class Display:
     @contextmanager
     def above(self) -> Iterator[None]:
         """As Screen's."""
-        with self._lock, self._region.above() if self._is_open else nullcontext():
-            yield
+        with self._lock:
+            if not self._is_open:
+                yield
+                return
+            self._region.clear()
+            try:
+                yield
+            finally:
+                self._console.file.flush()
+                now = time.monotonic()
+                if now - self._latest_drawing >= _TICK_S:
+                    self._draw(now)
 
     def summarize(self) -> Sequence[str]:
         """As Screen's."""
@@ -151,10 +162,10 @@ class Display:
         with self._lock:
             self._board.observe(title, event, time.monotonic())
 
-    def worked_s(self, title: str) -> float:
-        """Seconds for which a node that runs has been worked on."""
+    def end(self, title: str, ending: Ending) -> float:
+        """Note what has become of a node; seconds for which it was worked on, 0 if that was noted before."""
         with self._lock:
-            return self._board.running[title].worked_s(time.monotonic())
+            return self._board.end(title, ending, time.monotonic())
 
     def describe(self, title: str, since_s: float) -> str:
         """How far a node is that has been running for so many seconds, in a line."""
@@ -193,30 +204,32 @@ class Display:
         threading.Thread(target=self._keep_drawing, args=[ended], daemon=True).start()
 
     def _keep_drawing(self, ended: threading.Event) -> None:
-        pause_s = _DRAWN_EVERY_S
-        due = time.monotonic() + pause_s
-        while not ended.wait(pause_s):
+        latest = time.monotonic()
+        while not ended.wait(_TICK_S):
             with self._lock:
+                now = time.monotonic()
                 if ended.is_set():
                     return
-                now, used_s = time.monotonic(), time.thread_time()
-                if now - due > _STOPPED_S:
+                if now - latest > _STOPPED_S:
                     self._region.forget()
+                latest = now
                 try:
-                    self._draw(now)
+                    if now >= self._next_drawing or self._region.is_bare:
+                        self._draw(now)
                 except OSError:  # the terminal is gone, and with it who looks; the run ends by SIGHUP, or goes on
                     return
-                pause_s = max(_DRAWN_EVERY_S, (time.thread_time() - used_s) / _MAX_SHARE)
-                due = time.monotonic() + pause_s
 
     def _clear(self) -> None:
         with suppress(OSError):  # the terminal is gone: nothing is left to be cleared
             self._region.clear()
 
     def _draw(self, now: float) -> None:
+        used_s = time.thread_time()
         width, height = self._console.size
         has_bars = self._console.encoding.startswith("utf")
         self._region.draw(draw(self._board, Terminal(width, height, has_bars=has_bars), now))
+        self._latest_drawing = now
+        self._next_drawing = now + max(_DRAWN_EVERY_S, (time.thread_time() - used_s) / _MAX_SHARE)
 
 
 def _give_back(name: str, proxy: Above) -> None:

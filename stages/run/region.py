@@ -5,8 +5,8 @@ visible, and the screen is the terminal's usual one, in which lines scroll away.
 to be undone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -21,33 +21,25 @@ class Region:
     def __init__(self, console: Console) -> None:
         """Nothing is drawn yet."""
         self._console = console
-        self._lines: Sequence[Text] = ()
         self._drawn: tuple[Sequence[Text], int] = ((), 0)  # and the width of the terminal then
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether no line is drawn."""
+        return not self._drawn[0]
 
     def draw(self, lines: Sequence[Text]) -> None:
         """Show these in place of those that are there; each must be shorter than the terminal is wide."""
-        self._lines = lines
         if (lines, self._console.width) != self._drawn:
             self._write(lines)
 
     def clear(self) -> None:
-        """Take them away."""
+        """Take them away, so that something can be printed in their place."""
         self.draw(())
 
     def forget(self) -> None:
         """Leave them where they are: others have written below. The next are drawn at the cursor."""
         self._drawn = ((), 0)
-
-    @contextmanager
-    def above(self) -> Iterator[None]:
-        """What is printed in the block, which ends with a line break, stands above them."""
-        lines = self._lines
-        self.clear()
-        try:
-            yield
-        finally:
-            self._console.file.flush()
-            self.draw(lines)
 
     def _write(self, lines: Sequence[Text]) -> None:
         num_rows = self._num_rows()

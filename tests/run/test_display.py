@@ -256,9 +256,32 @@ def test_what_others_print_stands_above_the_board():
         wait_for("waiting", screen)
         with display.above():
             screen.write("by others\n")
+        wait_for(r"by others\s+denoise demo", screen)
         shown = seen(screen.getvalue()).splitlines()
     assert shown[0] == "by others"
     assert shown[1].startswith("  denoise demo  0:00:00  waiting")
+
+
+def test_a_node_that_is_made_is_not_on_the_board_below_the_line_that_says_so():
+    display, screen = shown_on(is_terminal=True)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node(progress(3, 4))
+        with display.show(OTHER, ("other",), "absent"):
+            wait_for("step 3/4", screen)
+            node.finish(ENDED)
+            wait_for("made in", screen)
+            wait_for(r"made in [^$]*export other", screen)
+            assert "step 3/4" not in seen(screen.getvalue())
+
+
+def test_many_lines_at_once_do_not_each_draw_the_board_again():
+    display, screen = shown_on(is_terminal=True)
+    with display.show(NODE, ("demo",), "absent"):
+        wait_for("waiting", screen)
+        for number in range(1000):
+            display.print(f"line {number}")
+        wait_for(r"line 999\s+denoise demo", screen)
+    assert screen.getvalue().count("denoise demo") < 100
 
 
 def test_a_plan_is_shown_at_once_and_what_earlier_runs_say_when_it_is_known():

@@ -45,7 +45,9 @@ def test_nothing_is_left_when_it_is_cleared():
     drawn, _, screen = region()
     drawn.draw([Text("one"), Text("two")])
     written(screen)
+    assert not drawn.is_bare
     drawn.clear()
+    assert drawn.is_bare
     assert written(screen) == "\r\x1b[2A\x1b[J"
 
 
@@ -53,8 +55,9 @@ def test_what_is_printed_stands_above():
     drawn, console, screen = region()
     drawn.draw([Text("one")])
     written(screen)
-    with drawn.above():
-        console.print("a long line that the terminal wraps")
+    drawn.clear()
+    console.print("a long line that the terminal wraps")
+    drawn.draw([Text("one")])
     assert written(screen) == "\r\x1b[1A\x1b[Ja long line that the terminal wraps\n\rone\x1b[K\n\x1b[J"
 
 
