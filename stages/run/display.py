@@ -96,8 +96,10 @@ class Display:
         self._latest_drawing = self._next_drawing = 0.0
 
     def plan(self, basis: Plan, refine: Callable[[], Plan]) -> None:
-        """As Screen's. `refine` is called by a thread, because it reads the store."""
+        """As Screen's. `refine` is called by a thread, because it reads the store; in a pipe nobody would see it."""
         self._board.plan = basis
+        if not self._console.is_terminal:
+            return
         self._planning = threading.Thread(target=self._refine, args=[refine], daemon=True)
         self._planning.start()
 
@@ -140,7 +142,9 @@ class Display:
                     self._draw(now)
 
     def summarize(self) -> Sequence[str]:
-        """As Screen's."""
+        """As Screen's; nothing in a pipe, whose last lines scripts may read."""
+        if not self._console.is_terminal:
+            return ()
         if self._planning is not None:
             self._planning.join(_PLAN_S)
         with self._lock:

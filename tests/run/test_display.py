@@ -304,7 +304,7 @@ def test_a_store_that_cannot_be_read_costs_nothing_but_what_it_would_say():
     def refuse() -> Plan:
         raise StoreError("artifacts: Permission denied.")
 
-    display, _ = shown_on(is_terminal=False)
+    display, _ = shown_on(is_terminal=True)
     display.plan(Plan(("denoise",), {NODE.title: PlannedNode("denoise", "accelerator")}), refuse)
     with display.show(NODE, ("demo",), "absent") as node:
         node.finish(ENDED)
@@ -312,10 +312,21 @@ def test_a_store_that_cannot_be_read_costs_nothing_but_what_it_would_say():
 
 
 def test_a_node_that_raises_has_failed_and_one_that_is_interrupted_has_not():
-    display, _ = shown_on(is_terminal=False)
+    display, _ = shown_on(is_terminal=True)
     for node, error in ((NODE, StageError("no")), (OTHER, KeyboardInterrupt())):
         with suppress(StageError, KeyboardInterrupt), display.show(node, ("demo",), "absent"):
             raise error
     with display.show(THIRD, ("demo",), "absent") as made:
         made.finish(ENDED)
     assert display.summarize() == ["made 1 encode in 0.0 s; 1 denoise failed; 1 export interrupted"]
+
+
+def test_in_a_pipe_there_is_no_summary_and_the_store_is_not_read_for_one():
+    def refuse() -> Plan:
+        raise AssertionError("read")
+
+    display, _ = shown_on(is_terminal=False)
+    display.plan(Plan(), refuse)
+    with display.show(NODE, ("demo",), "absent") as node:
+        node.finish(ENDED)
+    assert display.summarize() == ()
