@@ -110,8 +110,10 @@ def _draw_node(node: RunningNode, terminal: Terminal, now: float) -> list[Text]:
         lines = [Text(head), *(Text(f"{_DETAIL_INDENT}{part}") for part in wrapped)]
     if node.preview is not None:
         link = Style(link=node.preview.absolute().as_uri())
+        label = f"{_DETAIL_INDENT}preview: "
         shown = terminal.text(os.path.relpath(node.preview))
-        lines.append(Text(f"{_DETAIL_INDENT}preview: ").append(shown, link))
+        is_whole = cell_len(label + shown) < terminal.width
+        lines.append(Text(label).append(shown if is_whole else terminal.text(node.preview.name), link))
     return lines
 
 

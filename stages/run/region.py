@@ -21,7 +21,7 @@ class Region:
     def __init__(self, console: Console) -> None:
         """Nothing is drawn yet."""
         self._console = console
-        self._drawn: tuple[Sequence[Text], int] = ((), 0)  # and the width of the terminal then
+        self._drawn: tuple[list[Text], int] = ([], 0)  # and the width of the terminal then
 
     @property
     def is_bare(self) -> bool:
@@ -30,8 +30,8 @@ class Region:
 
     def draw(self, lines: Sequence[Text]) -> None:
         """Show these in place of those that are there; each must be shorter than the terminal is wide."""
-        if (lines, self._console.width) != self._drawn:
-            self._write(lines)
+        if (lines or not self.is_bare) and ([*lines], self._console.width) != self._drawn:
+            self._write([*lines])
 
     def clear(self) -> None:
         """Take them away, so that something can be printed in their place."""
@@ -39,9 +39,9 @@ class Region:
 
     def forget(self) -> None:
         """Leave them where they are: others have written below. The next are drawn at the cursor."""
-        self._drawn = ((), 0)
+        self._drawn = [], 0
 
-    def _write(self, lines: Sequence[Text]) -> None:
+    def _write(self, lines: list[Text]) -> None:
         num_rows = self._num_rows()
         with self._console.capture() as captured:
             for line in lines:

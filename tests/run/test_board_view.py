@@ -61,7 +61,7 @@ AT_30 = """\
   denoise shapes-12  0:00:30
     step 5/20, 4.00 s/step, 1
     min left
-    preview: previews/shapes…
+    preview: shapes-12.webp
   denoise shapes-13 and 2 mo…
     waiting
   0:01:40 so far, about 2 mi…"""

@@ -41,6 +41,17 @@ def test_what_has_not_changed_is_not_written():
     assert written(screen) == ""
 
 
+def test_where_nothing_is_drawn_and_nothing_is_to_be_drawn_nothing_is_written():
+    drawn, _, screen = region()
+    drawn.clear()
+    drawn.draw([])
+    drawn.draw([Text("one")])
+    drawn.clear()
+    written(screen)
+    drawn.draw([])
+    assert written(screen) == ""
+
+
 def test_nothing_is_left_when_it_is_cleared():
     drawn, _, screen = region()
     drawn.draw([Text("one"), Text("two")])
