@@ -8,7 +8,7 @@ import sys
 import traceback
 from bdb import BdbQuit
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,11 +55,13 @@ def run_by_hand(
     Returns:
         The exit code: 0, or 1 after an error, whose message has been printed.
     """
-    # a bar that draws on the terminal would be in the debugger's way
+    # what draws on the terminal would be in the debugger's way
     console = Console(soft_wrap=True, stderr=True, force_terminal=False if pdb else None)
-    logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console)])
+    display = Display(console)
+    logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(console, display)])
     try:
-        _make(load, package, video, overrides, Display(console))
+        with closing(display):
+            _make(load, package, video, overrides, display)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(_NOT_STARTED, file=sys.stderr)
@@ -83,15 +85,16 @@ def run_by_hand(
 
 
 class _LogHandler(logging.Handler):
-    """Log lines above the bar."""
+    """Log lines above the board."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, display: Display) -> None:
         super().__init__()
-        self._console = console
+        self._console, self._display = console, display
         self.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, highlight=False)
+        with self._display.above():
+            self._console.print(self.format(record), markup=False, highlight=False)
 
 
 def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence[str], display: Display) -> None:

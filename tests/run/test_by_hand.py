@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.interrupts import interruptible_children
 from tests.known_files import know_package
 from tests.project import copy_params
 from tests.request.sweeps import write_sweep
+from tests.terminal import plain, run_on_terminal, seen
 
 pytestmark = pytest.mark.processes
 
@@ -227,6 +229,27 @@ def test_before_a_node_by_hand_begins_an_interrupt_says_that_nothing_had_been_st
     monkeypatch.chdir(root)
     assert run_by_hand(interrupt, "stages.from_file", "demo", [FILE], debug=False, pdb=False) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted. Nothing had been started."
+
+
+def test_what_libraries_log_stands_above_the_board(root: Path):
+    program = """
+import logging, sys, time
+from stages.run.by_hand import run_by_hand
+def wait(_job, _draft, report):
+    with report.phase("work"):
+        time.sleep(1)
+        for number in range(3):
+            logging.getLogger("library").warning("line %d", number)
+        time.sleep(1)
+        raise OSError(5, "enough")
+sys.exit(run_by_hand(lambda: wait, "stages.from_file", "demo", [sys.argv[1]], debug=False, pdb=False))
+"""
+    variables = {**os.environ, "TERM": "xterm"}
+    code, written = run_on_terminal([sys.executable, "-c", program, FILE], cwd=root, variables=variables)
+    assert code == 1
+    assert re.findall(r"library: (line \d)$", seen(written), re.MULTILINE) == ["line 0", "line 1", "line 2"]
+    assert "work" in plain(written)
+    assert "work" not in seen(written)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
