@@ -32,7 +32,7 @@ def read_max_score(files: WeightFiles, config: TransformerConfig) -> float:
     return largest * config.attention_head_dim**0.5 * _ROUNDING
 
 
-def _pair_weights(files: WeightFiles, layer: int, norms: tuple[str, str]) -> Float32[NDArray[np.float32], " pairs"]:
+def _pair_weights(files: WeightFiles, layer: int, norms: tuple[str, str]) -> Float32[np.ndarray, " pairs"]:
     """The largest weight of each pair, in size, of video or text."""
     names = [f"transformer_blocks.{layer}.attn.{norm}.weight" for norm in norms]
     weights = np.abs([files.read(name).astype(np.float32) for name in names])

@@ -7,12 +7,11 @@ then smaller than one of bfloat16 in the bright and in the dark, where it is lar
 from collections.abc import Iterator
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import av
 import numpy as np
 from jaxtyping import Float, Float32, UInt16
-from numpy.typing import NDArray
 
 _BITS: Final = 12
 _MAX_LEVEL: Final = (1 << _BITS) - 1
@@ -32,7 +31,6 @@ _MIN_XPSNR_PIXELS: Final = 2048
 _MIN_SSIM_SIDE: Final = 8  # of the windows over which SSIM is taken
 
 METRICS: Final = (*_RESULTS,)
-_Array: TypeAlias = NDArray[Any]
 
 
 class Filters:
@@ -42,7 +40,7 @@ class Filters:
         """Nothing is measured yet. `height` and `width` are in pixels."""
         self._filters = {name: _Filter(name, height, width) for name in _measurable(height, width)}
 
-    def measure(self, one: Float32[_Array, "h w 3"], other: Float32[_Array, "h w 3"]) -> dict[str, float]:
+    def measure(self, one: Float32[np.ndarray, "h w 3"], other: Float32[np.ndarray, "h w 3"]) -> dict[str, float]:
         """The metrics of the next pair, by name; infinite where pictures are equal in 12 bits.
 
         Args:
@@ -75,7 +73,7 @@ class _Filter:
         self._metric.link_to(self._output)
         self._graph.configure()
 
-    def measure(self, pair: list[UInt16[_Array, "h w planes"]]) -> float:
+    def measure(self, pair: list[UInt16[np.ndarray, "h w planes"]]) -> float:
         """The metric of the next pair, as whole numbers of 12 bits."""
         for source, levels in zip(self._inputs, pair, strict=True):
             frame = av.VideoFrame(self._width, self._height, self._format)
@@ -100,7 +98,7 @@ def _measurable(height: int, width: int) -> Iterator[str]:
             yield "xpsnr"
 
 
-def _to_levels(values: Float[_Array, "..."]) -> UInt16[_Array, "..."]:
+def _to_levels(values: Float[np.ndarray, "..."]) -> UInt16[np.ndarray, "..."]:
     """Values in [-1, 1] as whole numbers of 12 bits; beyond that, the nearest. A NaN is black."""
     unit = np.nan_to_num(values.astype(np.float32), nan=-1.0) * 0.5 + 0.5
     return np.rint(np.clip(unit, 0, 1) * _MAX_LEVEL).astype("<u2")
