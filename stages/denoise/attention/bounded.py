@@ -8,8 +8,8 @@ no maximum is taken, and nothing that was summed is scaled again.
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,6 @@ MAX_SCORE = 96 / math.log2(math.e)
 _SUBLANES = 8  # rows of a vector register of float32
 _REST_PRODUCT = 512  # keys of one product of the rest, which is padded to a multiple
 _LANES = 128
-_MAX_WINDOW_KEYS = 2048  # of a tile with a window: at its ends half of a tile is wasted
 _VMEM_LIMIT_BYTES = 100 * 2**20
 _BY_ROWS = (((1,), (1,)), ((), ()))  # of `dot_general`: every row with every row
 
@@ -61,7 +60,7 @@ def bounded_attention(
     num_video_tokens = query.shape[2] - text_mask.shape[1]
     is_windowed = 0 < window_size < num_video_tokens
     if is_windowed:
-        tiles = replace(tiles, key=min(tiles.key, _MAX_WINDOW_KEYS))
+        tiles = tiles.for_window()
     num_bulk = num_video_tokens // tiles.key * tiles.key
     keys = _divide(key, value, text_mask, num_bulk=num_bulk)
     rows = (query.astype(jnp.float32) * (math.log2(math.e) * query.shape[3] ** -0.5)).astype(query.dtype)
@@ -89,9 +88,8 @@ class _Keys:
     exist: Any
 
 
-_Parts = tuple[
-    _Keys | None, _Keys | None
-]  # the bulk, whose length tiles divide, and the rest; None where there is none
+# The bulk, whose length tiles divide, and the rest; None where there is none.
+_Parts: TypeAlias = tuple[_Keys | None, _Keys | None]
 
 
 def _divide(key: Array, value: Array, text_mask: Array, *, num_bulk: int) -> _Parts:
@@ -221,9 +219,7 @@ def _kernel(
         result[0] = (sums.values[...] / total).astype(result.dtype)
 
 
-def _add(
-    rows: Any, sums: _Sums, part: _Keys, product: int, shows: Callable[[slice], Array] | None = None
-) -> None:  # fmt: skip
+def _add(rows: Any, sums: _Sums, part: _Keys, product: int, shows: Callable[[slice], Array] | None = None) -> None:
     """Add the keys of a tile, `product` of them at a time; all of them, or where `shows` is true, [keys, queries]."""
     for start in range(0, part.keys.shape[1], product):
         places = slice(start, start + product)

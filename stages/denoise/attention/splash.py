@@ -6,7 +6,7 @@ most of them need no mask. The kernel is JAX's own (docs/decisions/0017).
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -18,15 +18,13 @@ from jaxtyping import Array, Bool, Float, Float32
 from numpy.typing import NDArray
 
 from stages.denoise.attention.padding import pad_end, round_up
-from stages.denoise.attention.plain import window_start
 from stages.denoise.attention.tiles import Tiles
+from stages.denoise.attention.walk import Window
 
 Numbers: TypeAlias = Array | NDArray[Any]
 # Keys of one product where fewer are left than fill a tile: 512 take a seventh more cycles per score than 1024, and are
 # padded with fewer.
 _SHORT_PRODUCT = 512
-# Keys of a tile with a window: at its ends half of a tile is wasted, which costs more than a tile of 4096 saves.
-_MAX_WINDOW_KEYS = 2048
 
 
 def splash_attention(
@@ -58,7 +56,7 @@ def splash_attention(
     num_video_tokens = query.shape[2] - text_mask.shape[1]
     is_windowed = 0 < window_size < num_video_tokens
     if is_windowed:
-        tiles = replace(tiles, key=min(tiles.key, _MAX_WINDOW_KEYS))
+        tiles = tiles.for_window()
     num_bulk = num_video_tokens // tiles.key * tiles.key
     is_rest = jnp.concatenate([jnp.ones((query.shape[0], num_video_tokens - num_bulk), bool), text_mask], axis=1)
     rest = _Keys(key[:, :, num_bulk:], value[:, :, num_bulk:], is_rest, first=num_bulk)
@@ -66,14 +64,14 @@ def splash_attention(
     parts = [part for part in (bulk, rest) if part.keys.shape[2]]
     rows = query * query.shape[3] ** -0.5
 
-    def attend(rows: Array, window: _Window | None) -> Array:
+    def attend(rows: Array, window: Window | None) -> Array:
         padded = pad_end(rows, round_up(rows.shape[2], tiles.query), axis=2)
         results = [_attend(padded, part, window, tiles=tiles, interpret=interpret) for part in parts]
         return _merge(results)[:, :, : rows.shape[2]].astype(value.dtype)
 
     if not is_windowed:
         return attend(rows, None)
-    video = attend(rows[:, :, :num_video_tokens], _Window(window_size, num_video_tokens))
+    video = attend(rows[:, :, :num_video_tokens], Window(window_size, num_video_tokens))
     # separately, because a tile of queries goes through as many tiles of keys as the widest of them
     text = attend(rows[:, :, num_video_tokens:], None)
     return jnp.concatenate([video, text], axis=2)
@@ -94,16 +92,8 @@ class _Keys:
     first: int
 
 
-@dataclass(frozen=True)
-class _Window:
-    """A window of `size` video tokens around each of `num_video_tokens` queries."""
-
-    size: int
-    num_video_tokens: int
-
-
 def _attend(
-    rows: Float[Array, "b n q d"], part: _Keys, window: _Window | None, *, tiles: Tiles, interpret: bool
+    rows: Float[Array, "b n q d"], part: _Keys, window: Window | None, *, tiles: Tiles, interpret: bool
 ) -> tuple[Float[Array, "b n q d"], Float32[Array, "b n q"]]:
     """Attention of some queries to some keys, and the log-sum-exp of their scores."""
     product = min(_SHORT_PRODUCT, tiles.compute)
@@ -147,10 +137,9 @@ class _WindowMask(masks.Mask):
     whole or not at all comes back as one cell, so that a mask of 10^10 cells is sorted in seconds.
     """
 
-    def __init__(self, shape: tuple[int, int], window: _Window, *, first: int) -> None:
+    def __init__(self, shape: tuple[int, int], window: Window, *, first: int) -> None:
         self._shape, self._window, self._first = shape, window, first
-        starts = window_start(np.arange(shape[0]), window_size=window.size, num_video_tokens=window.num_video_tokens)
-        self.q_sequence = starts.astype(np.int32)  # of each query's window
+        self.q_sequence = window.start(np.arange(shape[0])).astype(np.int32)  # of each query's window
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,8 +148,8 @@ class _WindowMask(masks.Mask):
 
     def mask_function(self, starts: Numbers, places: Numbers) -> Numbers:
         """Whether a query whose window begins at token `starts` sees the key at `places`; shapes broadcast."""
-        token = places + self._first
-        return ((token >= starts) & (token < starts + self._window.size)) | (token >= self._window.num_video_tokens)
+        visible: Numbers = self._window.shows(starts, places + self._first)
+        return visible
 
     def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
         starts, columns = self.q_sequence[index[0]], index[1]

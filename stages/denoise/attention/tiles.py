@@ -1,10 +1,13 @@
 """Tiles of the attention kernels for each kind of TPU."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from stages.errors import MeshError
+
+# Keys of a tile with a window: at its ends half of a tile is wasted, which costs more than a tile of 4096 saves.
+_MAX_WINDOW_KEYS = 2048
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,10 @@ class Tiles:
     query: int
     key: int
     compute: int
+
+    def for_window(self) -> "Tiles":
+        """The same for queries that see a window of keys each."""
+        return replace(self, key=min(self.key, _MAX_WINDOW_KEYS))
 
 
 # By `jax.Device.device_kind`: the shortest schedules per score, benchmarks/results/attention_tiles.md.

@@ -24,6 +24,10 @@ class Window:
         """First of the keys that the query at a position sees."""
         return window_start(query, window_size=self.size, num_video_tokens=self.num_video_tokens)
 
+    def shows(self, start: Integers, token: Integers) -> Integers:
+        """Whether a query whose window begins at `start` sees a token; text, which comes after video, all see."""
+        return ((token >= start) & (token < start + self.size)) | (token >= self.num_video_tokens)
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -76,10 +80,10 @@ class Walk:
         """With a window: which of the tokens from `first` on, at `places`, each query of tile `row` sees.
 
         Returns:
-            [places, queries]; text tokens, which come after those of video, are seen by all.
+            [places, queries].
         """
         assert self.window is not None
         queries = row * self.query + jax.lax.broadcasted_iota(jnp.int32, (1, self.query), 1)
         tokens = first + jax.lax.broadcasted_iota(jnp.int32, (places.stop - places.start, 1), 0) + places.start
-        start = self.window.start(queries)
-        return ((tokens >= start) & (tokens < start + self.window.size)) | (tokens >= self.window.num_video_tokens)
+        visible: Array = self.window.shows(self.window.start(queries), tokens)
+        return visible

@@ -10,8 +10,9 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
 from stages.denoise.attention.plain import plain_attention, window_start
-from stages.denoise.attention.splash import _FullMask, _Window, _WindowMask, splash_attention
+from stages.denoise.attention.splash import _FullMask, _WindowMask, splash_attention
 from stages.denoise.attention.tiles import Tiles
+from stages.denoise.attention.walk import Window
 from tests.products import list_precisions
 from tests.quick_compiler import QUICK
 
@@ -99,7 +100,7 @@ def test_what_a_padded_token_holds_changes_no_other_token():
 
 @pytest.mark.parametrize("first", [0, 256])
 def test_tiles_of_the_window_mask_are_those_of_the_whole_mask(first: int):
-    window = _Window(size=70, num_video_tokens=300)
+    window = Window(size=70, num_video_tokens=300)
     mask = _WindowMask((384, 384), window, first=first)
     start = np.asarray(window_start(jnp.arange(384), window_size=70, num_video_tokens=300))[:, None]
     token = np.arange(384)[None] + first
@@ -111,7 +112,7 @@ def test_tiles_of_the_window_mask_are_those_of_the_whole_mask(first: int):
 
 
 def test_most_tiles_of_a_long_window_mask_cost_one_cell():
-    mask = _WindowMask((2**16, 2**16), _Window(size=2**10, num_video_tokens=2**16), first=0)
+    mask = _WindowMask((2**16, 2**16), Window(size=2**10, num_video_tokens=2**16), first=0)
     tiles = [mask[slice(2**15, 2**15 + 2**10), slice(column, column + 2**10)] for column in range(0, 2**16, 2**10)]
     assert sorted(tile.size for tile in tiles)[-4:] == [1, 2**20, 2**20, 2**20]  # around the diagonal
 
