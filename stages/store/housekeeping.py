@@ -28,6 +28,7 @@ from stages.store.leftovers import (
 )
 from stages.store.partial import KeptState, PartialStates
 from stages.store.pins import Pins
+from stages.store.posters import delete_empty_folders, list_posters
 from stages.store.previews import list_previews, preview_folders, unlink_lost_previews
 from stages.store.quantities import Limit
 
@@ -104,6 +105,7 @@ def collect_garbage(
     if are_all_known:
         work.delete_partials(partials)
         work.delete_previews(kept)
+    work.delete_posters(collected.payloads)
     work.delete_all_else(answers, limits)
     links = _dangling(root, collected.payloads) if is_dry_run else unlink_dangling(root)
     return Outcome(inventory, kept, collected, work.freed, links, work.notes)
@@ -175,6 +177,17 @@ class _Work:
         self.delete_files("previews", list_previews(self.root, but=kept))
         if not self.is_dry_run:
             unlink_lost_previews(self.root)
+
+    def delete_posters(self, gone: Collection[ArtifactId]) -> None:
+        """Those of videos that are not there, or are `gone` now."""
+        entries = self.inventory.entries.values()
+        there = [each for each in entries if each.payload_bytes is not None and each.artifact not in gone]
+        self.delete_files(
+            "pictures of videos",
+            list_posters(self.root, but={each.manifest.digest for each in there if each.manifest is not None}),
+        )
+        if not self.is_dry_run:
+            delete_empty_folders(self.root)
 
     def delete_all_else(self, answers: Inventory, limits: Limits) -> None:
         """What nobody reads in order to make a video."""

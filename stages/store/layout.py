@@ -10,6 +10,8 @@ VIDEOS: Final = "videos"  # links to the newest choice of each video (video_link
 EARLIER: Final = ".earlier"  # what these links led to before (link_history.py)
 LOGS: Final = "logs"  # what the stages' processes printed
 PREVIEWS: Final = "previews"  # what denoises are about to become (previews.py)
+POSTERS: Final = "posters"  # pictures of finished videos (posters.py)
+REPORT: Final = "report"  # pages that show what has been made (stages/report/)
 ANSWERS: Final = "preflight"  # answers of `doit preflight`: artifacts of no video, with a limit of their own
 # Those whose names could be a stage's.
-NO_STAGES: Final = frozenset({PARTIAL, PINS, VIDEOS, LOGS, PREVIEWS, ANSWERS})
+NO_STAGES: Final = frozenset({PARTIAL, PINS, VIDEOS, LOGS, PREVIEWS, POSTERS, REPORT, ANSWERS})

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from stages.keys import ArtifactId, JsonValue
 from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.store.inventory import Inventory, take_inventory
-from stages.store.layout import ANSWERS, DRAFTS, LOGS, PARTIAL, PINS, PREVIEWS, VIDEOS
+from stages.store.layout import ANSWERS, DRAFTS, LOGS, PARTIAL, PINS, POSTERS, PREVIEWS, REPORT, VIDEOS
 from stages.store.leftovers import size_of_folder
 
 WANTED, PINNED, REST, UNREADABLE = "wanted", "pinned", "rest", "unreadable"
@@ -20,6 +20,8 @@ _FOLDERS: Mapping[str, str] = MappingProxyType({
     "answers of doit preflight": ANSWERS,
     "logs": LOGS,
     "previews": PREVIEWS,
+    "pictures of videos": POSTERS,
+    "the report": REPORT,
     "own files among the videos": VIDEOS,
 })  # fmt: skip
 

@@ -50,6 +50,15 @@ class VideoLinks:
         """Whether the folder of the links is in the store itself, and not a link to another one."""
         return not self.folder.is_symlink()
 
+    def list_all(self) -> dict[str, ArtifactId]:
+        """The artifact that each link leads to, whether it is there or not, by the name before the suffix."""
+        try:
+            links = sorted(self.folder.iterdir())
+        except OSError:  # there is none yet
+            return {}
+        found = {link.name: self._leads_to(link) for link in links if link.name.endswith(self._suffix)}
+        return {name.removesuffix(self._suffix): artifact for name, artifact in found.items() if artifact is not None}
+
     def points_to(self, name: str, artifact: ArtifactId) -> bool:
         """Whether a video's link points to this artifact."""
         link = self.path(name)

@@ -17,6 +17,7 @@ from stages.store.housekeeping import Limits, Outcome, collect_garbage
 from stages.store.inventory import Entry, read_entry, take_inventory
 from stages.store.leases import InUse, Leases
 from stages.store.pins import Pin, Pins
+from stages.store.posters import FACTS, poster_folder
 from stages.store.previews import ANIMATION, preview_folder
 from stages.store.quantities import Limit
 from stages.store.video_links import VideoLinks
@@ -372,6 +373,19 @@ def test_what_was_collected_costs_what_it_took_and_can_be_had_again(store: Store
     assert take_inventory(store.root).rebuild_s(video["decode"].artifact) == SECONDS["decode"]
     publish(store, video["decode"], store.present_manifest(video["decode"].artifact).node.key.encode() * 3125)
     assert store.verdict(video["export"], CODE).is_fresh
+
+
+def test_pictures_of_videos_that_are_gone_go(store: Store):
+    wanted, rest = build_video(seed=1), build_video(seed=2)
+    fill(store, wanted, rest)
+    manifests = [store.present_manifest(video["export"].artifact) for video in (wanted, rest)]
+    folders = [poster_folder(store.root, manifest.digest) for manifest in manifests]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / FACTS).write_text("facts")
+    assert gc(store, ids(wanted), rest=None).freed == {}
+    assert gc(store, ids(wanted)).freed["pictures of videos"] == 5
+    assert [folder.exists() for folder in folders] == [True, False]
 
 
 def test_previews_of_nodes_that_need_not_be_kept_go(store: Store):

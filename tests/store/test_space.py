@@ -57,6 +57,8 @@ def test_all_that_is_no_artifact_is_counted_by_what_it_is_and_the_sum_is_that_of
         "preflight/x/figures.json": "answers of doit preflight",
         "logs/x.log": "logs",
         "previews/denoise/x/strip.webp": "previews",
+        "posters/x/strip.webp": "pictures of videos",
+        "report/videos/demo.html": "the report",
         "videos/own.mp4": "own files among the videos",
     }
     for number, place in enumerate(places, 1):
@@ -105,6 +107,8 @@ def test_as_json_every_size_has_a_name(store: Store):
         "answers_of_doit_preflight",
         "logs",
         "previews",
+        "pictures_of_videos",
+        "the_report",
         "own_files_among_the_videos",
         "records",
         "other",

@@ -219,3 +219,14 @@ def test_a_link_is_removed_also_where_nothing_can_be_noted(store: Store):
     links.point_to("demo", one.artifact)
     (store.root / ".earlier").write_text("in the way")
     assert links.remove("demo")
+
+
+def test_all_links_are_listed_and_nothing_that_is_somebodys_own(store: Store, tmp_path: Path):
+    links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
+    assert links.list_all() == {}
+    links.point_to("demo", node.artifact)
+    VideoLinks(store, suffix=".draft.mp4").point_to("demo", node.artifact)
+    (links.folder / "own.mp4").write_bytes(b"own")
+    (links.folder / "elsewhere.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    (links.folder / "notes.txt").write_text("own")
+    assert links.list_all() == {"demo": node.artifact, "demo.draft": node.artifact}
