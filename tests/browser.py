@@ -90,6 +90,7 @@ class Page:
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from, self._buffer, self._count = to_browser, from_browser, b"", 0
         self._session: str | None = None
+        self.events: list[dict[str, Any]] = []  # what the browser says by itself, once `watch` was called
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -107,6 +108,33 @@ class Page:
             raise AssertionError(answer["exceptionDetails"]["exception"].get("description", answer))
         return answer["result"].get("value")
 
+    def watch(self) -> None:
+        """Have requests, messages of the console and exceptions reported, in `events`."""
+        for domain in ("Network", "Runtime", "Log"):
+            self._call(f"{domain}.enable")
+
+    def resize(self, width: int, height: int, *, is_dark: bool = False) -> None:
+        """The size of the page in CSS pixels, and the colours that the system asks for."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard, by the name that scripts know it by."""
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        self._call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def point_at(self, selector: str) -> None:
+        """Put the pointer on the middle of an element."""
+        box = self.evaluate(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+
     def photograph(self, path: Path) -> None:
         """Write what the page looks like to a PNG file."""
         path.write_bytes(b64decode(self._call("Page.captureScreenshot")["data"]))
@@ -117,7 +145,7 @@ class Page:
         request = {"id": self._count, "method": method, "params": parameters, **session}
         os.write(self._to, json.dumps(request).encode() + b"\0")
         while (message := self._read()).get("id") != self._count:
-            pass  # an event
+            self.events.append(message)
         assert "error" not in message, message
         return message["result"]
 

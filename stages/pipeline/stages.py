@@ -35,11 +35,11 @@ STAGES: Final = (
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
     "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from", "draft", "keep", "explain",
-    "timings", "diff", "gate",
+    "timings", "diff", "gate", "report",
 })  # fmt: skip
 # What else stands in a video's file, other tables, other folders of a store, and `video=<name>` of the command line.
 _OTHER_NAMES = frozenset({
-    "model", "machine", "sweep", "kept_from", "videos", "logs", "video", "partial", "previews",
+    "model", "machine", "sweep", "kept_from", "videos", "logs", "video", "partial", "previews", "posters",
 })  # fmt: skip
 _FILE, _TABLE, _LIST = "pyproject.toml", "hunyuan-stages", "stages"
 # Where the table can be in a file at all: parsing takes longer than all else that a run with nothing to do reads.

@@ -1,0 +1,123 @@
+"""Writes the report's folder: pages, and copies of videos and pictures. What is as it should be is left alone.
+
+    index.html, compare.html, data.js   the wall, the comparison, and what both search
+    ratings.js                          the project's ratings and notes
+    videos/<name>.html, sweeps/<name>.html
+    media/<digest>.mp4, ...             by the digests of the videos' bytes, so that no file ever changes
+    static/                             styles and scripts
+
+Copies, because a hard link changes a file's ctime: the store would have to read each video again (0040).
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stages.report.file_names import media_name, poster_name, preview_name, strip_name
+from stages.report.pages import Pages
+from stages.report.ratings import Ratings
+from stages.report.search_data import to_data, to_script
+from stages.report.shown import Shown
+from stages.store.posters import POSTER, STRIP, poster_folder
+from stages.store.replace_file import write_file
+from stages.store.sharing import make_folder
+
+STATIC: Final = Path(__file__).with_name("static")
+_FOLDERS: Final = ("videos", "sweeps", "media", "static")  # in which all files are the report's own
+
+
+@dataclass(frozen=True)
+class Written:
+    """What has happened in the folder: the number of files that were written, deleted, and left as they were."""
+
+    num_written: int
+    num_deleted: int
+    num_kept: int
+
+
+def write_site(folder: Path, shown: Shown, ratings: Ratings, root: Path) -> Written:
+    """Make the folder what it should be.
+
+    Args:
+        folder: of the report, in the store.
+        shown: what it shows.
+        ratings: and notes, as the project's file has them.
+        root: the store's folder.
+    Raises:
+        OSError: it cannot be written.
+    """
+    for name in ("", *_FOLDERS):
+        make_folder(folder / name, root)
+    copies = dict(_list_copies(shown, root))
+    written = sum(_copy(source, folder / name) for name, source in copies.items())
+    texts = dict(_list_texts(shown, ratings))
+    written += sum(_write(folder / name, text) for name, text in texts.items())
+    wanted = {*copies, *texts}
+    return Written(written, _delete_others(folder, wanted), len(wanted) - written)
+
+
+def _list_copies(shown: Shown, root: Path) -> Iterator[tuple[str, Path]]:
+    for video in shown.videos.values():
+        yield media_name(video), video.file
+        if video.facts is not None:
+            yield poster_name(video.digest), poster_folder(root, video.digest) / POSTER
+            yield strip_name(video.digest), poster_folder(root, video.digest) / STRIP
+        if video.preview is not None and (name := preview_name(video)):
+            yield name, video.preview
+    yield from ((f"static/{file.name}", file) for file in sorted(STATIC.iterdir()))
+
+
+def _list_texts(shown: Shown, ratings: Ratings) -> Iterator[tuple[str, str]]:
+    pages = Pages(shown)
+    yield "index.html", pages.wall()
+    yield "compare.html", pages.compare()
+    for video in shown.videos.values():
+        yield f"videos/{video.name}.html", pages.video(video)
+    for sweep in shown.sweeps:
+        yield f"sweeps/{sweep}.html", pages.sweep(sweep)
+    yield "data.js", to_script("REPORT", to_data(shown))
+    yield "ratings.js", to_script("RATINGS", {"canSave": False, "videos": ratings})
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Whether there was something to copy: files of one size, the copy being younger, are the same."""
+    before = source.stat()
+    with suppress(OSError):
+        after = target.stat()
+        if after.st_size == before.st_size and after.st_mtime_ns == before.st_mtime_ns:
+            return False
+    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    shutil.copyfile(source, new)
+    shutil.copystat(source, new)
+    new.chmod(0o666 & ~_umask_of(target.parent))
+    new.replace(target)
+    return True
+
+
+def _umask_of(folder: Path) -> int:
+    """What a file in this folder withholds from others, as the folder itself does."""
+    return ~folder.stat().st_mode & 0o777
+
+
+def _write(path: Path, text: str) -> bool:
+    content = text.encode()
+    with suppress(OSError):
+        if path.read_bytes() == content:
+            return False
+    write_file(path, content, is_synced=False)
+    return True
+
+
+def _delete_others(folder: Path, wanted: Set[str]) -> int:
+    """Delete what an earlier report had; how many files that were."""
+    num_deleted = 0
+    for name in _FOLDERS:
+        for path in sorted((folder / name).iterdir()):
+            if f"{name}/{path.name}" not in wanted and path.is_file():
+                path.unlink()
+                num_deleted += 1
+    return num_deleted

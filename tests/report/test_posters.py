@@ -1,0 +1,46 @@
+"""Which videos are painted."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from stages.keys import Digest
+from stages.report.posters import paint_posters
+from stages.store.posters import FACTS, poster_folder
+from tests.report.reports import write_clip
+
+ONE, OTHER = Digest("1" * 32), Digest("2" * 32)
+
+pytestmark = pytest.mark.processes
+
+
+def test_what_a_store_has_is_not_painted_again(tmp_path: Path):
+    write_clip(tmp_path / "video.mp4", green=0)
+    assert paint_posters(tmp_path, {ONE: tmp_path / "video.mp4"}) == {}
+    before = (poster_folder(tmp_path, ONE) / FACTS).stat()
+    assert paint_posters(tmp_path, {ONE: tmp_path / "video.mp4"}) == {}
+    assert (poster_folder(tmp_path, ONE) / FACTS).stat() == before
+
+
+def test_a_video_that_cannot_be_painted_is_named_and_the_others_are_painted(tmp_path: Path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    write_clip(tmp_path / "video.mp4", green=0)
+    faults = paint_posters(tmp_path, {ONE: tmp_path / "bad.mp4", OTHER: tmp_path / "video.mp4"})
+    assert [*faults] == [ONE]
+    assert (poster_folder(tmp_path, OTHER) / FACTS).is_file()
+
+
+def test_a_video_that_ends_its_process_takes_no_other_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As a fault in FFmpeg would; here by a painter that stands in front of the real one."""
+    program = (
+        "import json, os, signal, sys\n"
+        "for line in sys.stdin:\n"
+        "    video, folder = json.loads(line)\n"
+        "    if 'bad' in video:\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    print(json.dumps(''), flush=True)\n"
+    )
+    monkeypatch.setattr("stages.report.posters._COMMAND", (sys.executable, "-c", program))
+    faults = paint_posters(tmp_path, {ONE: tmp_path / "bad.mp4", OTHER: tmp_path / "video.mp4"})
+    assert faults == {ONE: "FFmpeg ended with signal 11"}
