@@ -15,9 +15,8 @@ from stages.machine.regular_files import reason_of
 from stages.report.gathering import gather
 from stages.report.ratings import FILE, read_ratings
 from stages.report.server import HOST, serving
-from stages.report.site import write_site
+from stages.report.site import one_at_a_time, write_site
 from stages.run.build import Build
-from stages.store.layout import REPORT
 
 _MAX_PORT = 65535
 
@@ -29,9 +28,9 @@ class Report(StoreCommand):
     doc_usage = "[--serve [--port N]]"
     doc_description = """\
 Writes artifacts/report/, a folder of pages that opens from disk, or from any web server that it is copied to: a wall
-of all videos that artifacts/videos/ leads to, drafts beside finals; each sweep as a grid; a page for each video, with
-its parameters and what made it; and a comparison of two to six videos, locked to the frame. Written again, only what
-has changed is.
+of all videos that artifacts/videos/ leads to, drafts beside finals, and of those that are not made yet, with their
+state and preview; each sweep as a grid; a page for each video, with its parameters and what made it; and a comparison
+of two to six videos, locked to the frame. Written again, only what has changed is.
 
 Ratings and notes stand in ratings.json of the project, which belongs in version control. With --serve the pages write
 them there; without, a browser keeps them and exports that file.
@@ -67,9 +66,9 @@ doit report --serve --port 8080
         start = time.monotonic()
         ratings = read_ratings(build.root)
         try:
-            shown = gather(build)
-            folder = build.store.root / REPORT
-            written = write_site(folder, shown, ratings, build.store.root)
+            with one_at_a_time(build.store.root) as folder:
+                shown = gather(build)
+                written = write_site(folder, shown, ratings, build.store.root)
         except OSError as error:
             raise StoreError(
                 f"{error.filename or build.store.root}: {reason_of(error)}, so the report cannot be written. Fix that, "
@@ -79,6 +78,8 @@ doit report --serve --port 8080
             print(f"warning: {printable(fault)}", file=sys.stderr)
         count = len(shown.videos)
         what = f"{count:,} video{'' if count == 1 else 's'}"
+        if shown.unmade:
+            what += f", {len(shown.unmade):,} not made yet"
         changes = f"{written.num_written:,} files written, {written.num_kept:,} as they were"
         took_s = time.monotonic() - start
         print(f"{os.path.relpath(folder)}/index.html: {what}; {changes}, in {took_s:.1f} s")

@@ -1,7 +1,7 @@
 """Names of files in the report's folder; those of media are by digest, so that a name has one content for ever."""
 
 from stages.keys import Digest
-from stages.report.shown import ShownVideo
+from stages.report.shown import ShownVideo, UnmadeVideo
 
 
 def media_name(video: ShownVideo) -> str:
@@ -19,7 +19,7 @@ def strip_name(digest: Digest) -> str:
     return f"media/{digest}-strip.webp"
 
 
-def preview_name(video: ShownVideo) -> str | None:
+def preview_name(video: ShownVideo | UnmadeVideo) -> str | None:
     """Of the copy of a preview; None where there is none."""
     return None if video.preview is None else f"media/preview-{video.preview.parent.name}.webp"
 

@@ -1,27 +1,22 @@
-"""Finds what the report shows: all videos that links lead to, and what the store knows of each."""
+"""Finds what the report shows: the videos that links lead to, what the store knows of each, and what is not made."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 from stages.history.runs import PastRun, read_runs
 from stages.keys import ArtifactId, JsonValue
-from stages.machine.json_files import read_json
-from stages.report.posters import paint_posters
-from stages.report.shown import DRAFT, Shown, ShownVideo, Step, VideoFacts
+from stages.report.posters import paint_posters, read_facts
+from stages.report.shown import DRAFT, Shown, ShownVideo, Step, UnmadeVideo, sort_key
+from stages.report.unmade import find_preview, find_unmade
 from stages.request.params import VIDEO_NAME
 from stages.run.build import Build
 from stages.store.inventory import Inventory, take_inventory
-from stages.store.posters import FACTS, poster_folder
-from stages.store.previews import ANIMATION, preview_folder
 
 _PROMPT = "prompt"
 _NAME = re.compile(rf"{VIDEO_NAME.pattern}({re.escape(DRAFT)})?")
-_NUMBERS = re.compile(r"([0-9]+)")
 
 
 def gather(build: Build) -> Shown:
@@ -31,23 +26,22 @@ def gather(build: Build) -> Shown:
         OSError: the store cannot be read, or no poster be written into it.
         StageError: posters cannot be painted at all.
     """
-    inventory = take_inventory(build.store.root)
-    runs = {run.artifact: run for run in read_runs(build.store.root, inventory, build.pipeline)}
+    root = build.store.root
+    inventory = take_inventory(root)
+    runs = {run.artifact: run for run in read_runs(root, inventory, build.pipeline)}
     found = {video.name: video for video in _find_videos(build, inventory, runs)}
-    unpainted = paint_posters(build.store.root, {video.digest: video.file for video in found.values()})
-    names = sorted(found, key=_in_order)
-    videos = {name: _with_facts(found[name], build.store.root) for name in names}
+    unpainted = paint_posters(root, {video.digest: video.file for video in found.values()})
+    made = {name: video.artifact for name, video in found.items()}
+    unmade = {video.name: video for video in find_unmade(build, inventory, made)}
+    videos = {name: _complete(found[name], root, unmade) for name in sorted(found, key=sort_key)}
     faults = [
         f"{video.name}: {video.file} cannot be shown as a picture: {unpainted[video.digest]}. `doit verify` says "
         "whether it is damaged."
         for video in videos.values()
         if video.digest in unpainted
     ]
-    sweeps = {
-        sweep: {name: values for name, values in members.items() if name in videos}
-        for sweep, members in build.graph.sweeps.items()
-    }
-    return Shown(build.root.resolve().name, videos, {name: own for name, own in sweeps.items() if own}, tuple(faults))
+    absent = {name: video for name, video in unmade.items() if name not in videos}
+    return Shown(build.root.resolve().name, videos, absent, build.graph.sweeps, tuple(faults))
 
 
 def _find_videos(build: Build, inventory: Inventory, runs: Mapping[ArtifactId, PastRun]) -> Iterator[ShownVideo]:
@@ -78,7 +72,7 @@ def _find_videos(build: Build, inventory: Inventory, runs: Mapping[ArtifactId, P
             sweep=sweep,
             differences=build.graph.sweeps[sweep][own] if sweep else {},
             is_current=None if is_draft else now is not None and now.artifact == artifact,
-            preview=_find_preview(build.store.root, steps),
+            preview=find_preview(build.store.root, (step.artifact for step in steps)),
         )
 
 
@@ -108,25 +102,10 @@ def _flatten(steps: tuple[Step, ...]) -> dict[str, JsonValue]:
     return {**values, **components}
 
 
-def _find_preview(root: Path, steps: tuple[Step, ...]) -> Path | None:
-    files = (preview_folder(root, step.artifact) / ANIMATION for step in steps)
-    return next((file for file in files if file.is_file()), None)
-
-
-def _with_facts(video: ShownVideo, root: Path) -> ShownVideo:
-    with suppress(OSError, ValueError, KeyError, TypeError):  # none, or somebody has edited it: no picture then
-        facts = read_json(poster_folder(root, video.digest) / FACTS)
-        shown = tuple(map(int, facts["shown"]))
-        fps = Fraction(facts["fps"])
-        found = VideoFacts(int(facts["num_frames"]), fps, int(facts["width"]), int(facts["height"]), shown)
-        if found.num_frames > 0 and found.fps > 0 and shown:
-            return replace(video, facts=found)
-    return video
-
-
-def _in_order(name: str) -> list[tuple[int, str]]:
-    """harbour-2 before harbour-10, and a draft after its final video."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _NUMBERS.split(name)]
+def _complete(video: ShownVideo, root: Path, unmade: Mapping[str, UnmadeVideo]) -> ShownVideo:
+    """With what its file says of itself, and the state of the video that is asked for instead."""
+    next_state = unmade[video.name].state if video.name in unmade else ""
+    return replace(video, facts=read_facts(root, video.digest), next_state=next_state)
 
 
 def show_value(value: JsonValue) -> str:

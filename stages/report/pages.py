@@ -1,7 +1,9 @@
 """The pages of the report: templates filled in. Everything that comes from elsewhere is escaped by Jinja2."""
 
 from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,12 +14,16 @@ from stages.report.charts import draw_memory, draw_times
 from stages.report.file_names import media_name, page_name, poster_name, preview_name, strip_name
 from stages.report.gathering import show_value
 from stages.report.search_data import short_names
-from stages.report.shown import DRAFT, Shown, ShownVideo
+from stages.report.shown import DRAFT, Shown, ShownVideo, UnmadeVideo
 from stages.store.quantities import show_bytes
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _ALT_CHARS: Final = 140  # of a prompt: what a screen reader says of a picture
 _MAX_TAGS: Final = 3  # on a card of the wall
+# Width by height of a picture's place; report.css has a class for each. The first is for a report without a video.
+_SHAPES: Final[Mapping[str, float]] = MappingProxyType({
+    "wide": 16 / 9, "landscape": 4 / 3, "square": 1.0, "portrait": 3 / 4, "tall": 9 / 16,
+})  # fmt: skip
 
 
 class Pages:
@@ -25,6 +31,7 @@ class Pages:
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
+        self._shape = find_shape(shown)
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=True,
@@ -45,7 +52,7 @@ class Pages:
 
     def wall(self) -> str:
         """All videos."""
-        return self._render("wall.html", base="")
+        return self._render("wall.html", base="", shape=self._shape)
 
     def compare(self) -> str:
         """The comparison, of what its address names."""
@@ -71,7 +78,7 @@ class Pages:
 
     def sweep(self, name: str) -> str:
         """One sweep as a grid."""
-        return self._render("sweep.html", base="../", name=name, members=self._shown.sweeps[name])
+        return self._render("sweep.html", base="../", name=name, members=self._shown.sweeps[name], shape=self._shape)
 
     def _render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(values)
@@ -81,13 +88,20 @@ class Pages:
         other = video.of if video.is_draft else f"{video.name}{DRAFT}"
         return other if other in self._shown.videos else None
 
-    def _tags_of(self, video: ShownVideo) -> Sequence[tuple[str, str]]:
+    def _tags_of(self, video: ShownVideo | UnmadeVideo) -> Sequence[tuple[str, str]]:
         """What a video differs in from those that it stands with: of a sweep its own values, else nothing."""
         if not video.differences:
             return []
         short = short_names([*video.differences])
         values = [(short[name], value) for name, value in video.differences.items() if not name.endswith(".prompt")]
         return [(name, show_value(value)) for name, value in values][:_MAX_TAGS]
+
+
+def find_shape(shown: Shown) -> str:
+    """The one of _SHAPES that is nearest to most videos, by which all pictures are laid out."""
+    ratios = (facts.width / facts.height for video in shown.videos.values() if (facts := video.facts))
+    nearest = [min(_SHAPES, key=lambda shape: abs(log(ratio / _SHAPES[shape]))) for ratio in ratios]
+    return max(_SHAPES, key=nearest.count)
 
 
 def describe_picture(video: ShownVideo) -> str:

@@ -24,6 +24,7 @@ class Facts:
         num_frames: that were decoded.
         fps: frames per second, such as "24000/1001".
         width, height: in pixels.
+        codec: FFmpeg's name of it, such as "h264".
         shown: indices of the frames in the strip.
     """
 
@@ -31,6 +32,7 @@ class Facts:
     fps: str
     width: int
     height: int
+    codec: str
     shown: tuple[int, ...]
 
 
@@ -44,10 +46,11 @@ def paint(video: Path) -> tuple[bytes, bytes, Facts]:
     num_frames = _count_frames(video)
     shown = tuple(map(int, np.linspace(0, max(num_frames - 1, 0), min(num_frames, _MAX_IN_STRIP)).round()))
     chosen: list[UInt8[np.ndarray, "h w rgb"]] = []
-    poster, fps, width, height, count = b"", Fraction(1), 0, 0, 0
+    poster, count = b"", 0
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
-        fps, width, height = stream.average_rate or fps, stream.width, stream.height
+        fps, width, height = stream.average_rate or Fraction(1), stream.width, stream.height
+        codec = stream.codec_context.codec.canonical_name
         for index, frame in enumerate(container.decode(stream)):
             count += 1
             if index == 0:
@@ -56,7 +59,8 @@ def paint(video: Path) -> tuple[bytes, bytes, Facts]:
                 chosen.append(_scale(frame, _FRAME_PX))
     if not chosen:
         raise ValueError("it holds no frame")
-    return poster, encode_picture(np.concatenate(chosen, axis=1)), Facts(count, str(fps), width, height, shown)
+    facts = Facts(count, str(fps), width, height, codec, shown)
+    return poster, encode_picture(np.concatenate(chosen, axis=1)), facts
 
 
 def encode_picture(picture: UInt8[np.ndarray, "h w rgb"]) -> bytes:

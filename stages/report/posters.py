@@ -1,4 +1,4 @@
-"""Has the pictures of videos painted that a store has none of yet, by processes beside this one."""
+"""What a store's pictures of videos say; those that are missing are painted by processes beside this one."""
 
 import json
 import os
@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from stages.errors import StageError
 from stages.keys import Digest
-from stages.store.posters import has_pictures, poster_folder
+from stages.machine.json_files import read_json
+from stages.report.shown import VideoFacts
+from stages.store.posters import FACTS, has_pictures, poster_folder
 from stages.store.sharing import make_folder
 
 _COMMAND: Final = (sys.executable, "-m", "stages.report")
@@ -29,7 +33,7 @@ def paint_posters(root: Path, videos: Mapping[Digest, Path]) -> Mapping[Digest, 
     Raises:
         OSError: the store cannot be written.
     """
-    missing = {digest: file for digest, file in videos.items() if not has_pictures(root, digest)}
+    missing = {digest: file for digest, file in videos.items() if read_facts(root, digest) is None}
     for digest in missing:
         make_folder(poster_folder(root, digest), root)
     items = [*missing.items()]
@@ -37,6 +41,19 @@ def paint_posters(root: Path, videos: Mapping[Digest, Path]) -> Mapping[Digest, 
     with ThreadPoolExecutor(max(count, 1)) as pool:
         found = [*pool.map(lambda part: _paint(root, part), [items[start::count] for start in range(count)])]
     return {digest: why for part in found for digest, why in part.items()}
+
+
+def read_facts(root: Path, digest: Digest) -> VideoFacts | None:
+    """What was found in a video when it was painted; None where that, or a picture, is missing or was edited."""
+    if not has_pictures(root, digest):
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = read_json(poster_folder(root, digest) / FACTS)
+        num_frames, width, height = (int(found[name]) for name in ("num_frames", "width", "height"))
+        fps, shown = Fraction(found["fps"]), tuple(map(int, found["shown"]))
+        if num_frames > 0 and fps > 0 and shown:
+            return VideoFacts(num_frames, fps, width, height, str(found["codec"]), shown)
+    return None
 
 
 def _paint(root: Path, videos: list[tuple[Digest, Path]]) -> dict[Digest, str]:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stages.keys import JsonValue
-from stages.report.file_names import media_name, page_name, poster_name
-from stages.report.shown import Shown, ShownVideo
+from stages.report.file_names import media_name, page_name, poster_name, preview_name, strip_name
+from stages.report.shown import Shown, ShownVideo, UnmadeVideo
 
 _PROMPTS = ("prompt", "negative_prompt")
 _IDENTITY_CHARS = 12  # of a component: as many as elsewhere
@@ -17,11 +17,11 @@ _IDENTITY_CHARS = 12  # of a component: as many as elsewhere
 
 def to_data(shown: Shown) -> dict[str, Any]:
     """The object; `parameters` are in the order of the stages, values in that of the videos."""
-    differing = find_differing([video.parameters for video in shown.videos.values()])
+    differing = find_differing([video.parameters for video in shown.cards if video.parameters])
     short = short_names(differing)
     return {
         "parameters": [{"name": name, "short": short[name]} for name in differing],
-        "videos": [_describe(video, differing) for video in shown.videos.values()],
+        "videos": [_describe(video, differing) for video in shown.cards],
         "sweeps": {name: _describe_sweep(members) for name, members in shown.sweeps.items()},
     }
 
@@ -53,23 +53,32 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     return {name: end if ends.count(end) == 1 else name for name, end in zip(names, ends, strict=True)}
 
 
-def _describe(video: ShownVideo, differing: Sequence[str]) -> dict[str, Any]:
+def _describe(video: ShownVideo | UnmadeVideo, differing: Sequence[str]) -> dict[str, Any]:
+    own = {name: _shorten(name, video.parameters[name]) for name in differing if name in video.parameters}
+    rest = _describe_made(video) if isinstance(video, ShownVideo) else _describe_unmade(video)
+    return {"name": video.name, "prompt": video.prompt, "parameters": own, **rest}
+
+
+def _describe_made(video: ShownVideo) -> dict[str, Any]:
     facts = video.facts
     return {
-        "name": video.name,
+        "isMade": True,
         "key": video.artifact.key,
-        "prompt": video.prompt,
-        "sweep": video.sweep,
         "isDraft": video.is_draft,
         "page": page_name(video.name),
         "media": media_name(video),
         "poster": None if facts is None else poster_name(video.digest),
+        "strip": None if facts is None else strip_name(video.digest),
+        "codec": None if facts is None else facts.codec,
         "frames": None if facts is None else facts.num_frames,
         "fps": None if facts is None else float(facts.fps),
         "width": None if facts is None else facts.width,
         "height": None if facts is None else facts.height,
-        "parameters": {name: _shorten(name, video.parameters[name]) for name in differing if name in video.parameters},
     }
+
+
+def _describe_unmade(video: UnmadeVideo) -> dict[str, Any]:
+    return {"isMade": False, "isDraft": False, "state": video.state, "preview": preview_name(video)}
 
 
 def _shorten(name: str, value: JsonValue) -> JsonValue:

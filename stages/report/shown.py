@@ -1,6 +1,7 @@
 """What the report says of a video: plain values, found by gathering.py and shown by pages.py."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from stages.history.runs import PastRun
 from stages.keys import ArtifactId, Digest, JsonValue
 
 DRAFT = ".draft"  # ends the name of a draft, which no other video's has
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,13 @@ class Step:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video's file says of itself: frames, frames per second, pixels, and which frames its strip shows."""
+    """What a video's file says of itself: frames, frames per second, pixels, codec; and the frames of its strip."""
 
     num_frames: int
     fps: Fraction
     width: int
     height: int
+    codec: str
     shown: tuple[int, ...]
 
     @property
@@ -65,6 +68,7 @@ class ShownVideo:
         sweep: the sweep of the present parameters that it is part of; "" where it is none's.
         differences: what differs in the sweep, by dotted name.
         is_current: whether the present parameters ask for this very artifact; None of a draft, of which it is unknown.
+        next_state: how far the video is that they ask for instead, as UnmadeVideo.state; "" where there is none.
         facts: None where the file cannot be read.
         preview: animation of what the denoise was about to become; None where there is none.
     """
@@ -79,6 +83,7 @@ class ShownVideo:
     sweep: str
     differences: Mapping[str, JsonValue] = field(default_factory=dict)
     is_current: bool | None = None
+    next_state: str = ""
     facts: VideoFacts | None = None
     preview: Path | None = None
 
@@ -99,17 +104,50 @@ class ShownVideo:
 
 
 @dataclass(frozen=True)
+class UnmadeVideo:
+    """A video that the present parameters ask for and that nobody has made under its name yet.
+
+    Attributes:
+        name, prompt, parameters, sweep, differences, preview: as of a ShownVideo.
+        state: how far it is, such as "denoise runs now".
+        is_running: whether a stage of it is at work.
+    """
+
+    name: str
+    prompt: str
+    parameters: Mapping[str, JsonValue]
+    sweep: str
+    differences: Mapping[str, JsonValue]
+    state: str
+    is_running: bool
+    preview: Path | None = None
+
+
+@dataclass(frozen=True)
 class Shown:
     """All that the report shows.
 
     Attributes:
         title: of the report: the name of the project's folder.
         videos: by their names.
-        sweeps: by name, by that of each of its videos that can be seen, what differs: values by dotted name.
+        unmade: those that are not made yet, by their names.
+        sweeps: by name, by that of each of its videos, what differs: values by dotted name.
         faults: what could not be shown, a sentence each.
     """
 
     title: str
     videos: Mapping[str, ShownVideo]
+    unmade: Mapping[str, UnmadeVideo]
     sweeps: Mapping[str, Mapping[str, Mapping[str, JsonValue]]]
     faults: tuple[str, ...] = ()
+
+    @property
+    def cards(self) -> Sequence[ShownVideo | UnmadeVideo]:
+        """All of them, by name."""
+        both: dict[str, ShownVideo | UnmadeVideo] = {**self.videos, **self.unmade}
+        return [both[name] for name in sorted(both, key=sort_key)]
+
+
+def sort_key(name: str) -> list[tuple[int, str]]:
+    """By which names are in order: harbour-2 before harbour-10, and a draft after its final video."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in _NUMBERS.split(name)]

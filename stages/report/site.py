@@ -12,22 +12,25 @@ Copies, because a hard link changes a file's ctime: the store would have to read
 import os
 import shutil
 from collections.abc import Iterator, Set
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stages.machine.file_lock import open_lock, wait_for_lock
 from stages.report.file_names import media_name, poster_name, preview_name, strip_name
 from stages.report.pages import Pages
 from stages.report.ratings import Ratings
 from stages.report.search_data import to_data, to_script
 from stages.report.shown import Shown
+from stages.store.layout import REPORT
 from stages.store.posters import POSTER, STRIP, poster_folder
 from stages.store.replace_file import write_file
-from stages.store.sharing import make_folder
+from stages.store.sharing import lock_mode, make_folder
 
 STATIC: Final = Path(__file__).with_name("static")
 _FOLDERS: Final = ("videos", "sweeps", "media", "static")  # in which all files are the report's own
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,25 @@ class Written:
     num_written: int
     num_deleted: int
     num_kept: int
+
+
+@contextmanager
+def one_at_a_time(root: Path) -> Iterator[Path]:
+    """The folder of a store's report, for whoever writes it next: others wait until the block ends.
+
+    Where the file system has no locks, two can write at once: then each file is whole, of one or of the other.
+
+    Raises:
+        OSError: the folder cannot be made, or the lock not be opened.
+    """
+    folder = root / REPORT
+    make_folder(folder, root)
+    lock = open_lock(folder / _LOCK, mode=lock_mode(root))
+    try:
+        wait_for_lock(lock)
+        yield folder
+    finally:
+        os.close(lock)
 
 
 def write_site(folder: Path, shown: Shown, ratings: Ratings, root: Path) -> Written:
@@ -66,8 +88,9 @@ def _list_copies(shown: Shown, root: Path) -> Iterator[tuple[str, Path]]:
         if video.facts is not None:
             yield poster_name(video.digest), poster_folder(root, video.digest) / POSTER
             yield strip_name(video.digest), poster_folder(root, video.digest) / STRIP
-        if video.preview is not None and (name := preview_name(video)):
-            yield name, video.preview
+    for each in shown.cards:
+        if each.preview is not None and (name := preview_name(each)):
+            yield name, each.preview
     yield from ((f"static/{file.name}", file) for file in sorted(STATIC.iterdir()))
 
 

@@ -2,7 +2,7 @@
 
     poster.webp   the first frame
     strip.webp    frames from all of it, side by side
-    facts.json    frames, frames per second, width and height, as the file itself says
+    facts.json    frames, frames per second, width, height and codec, as the file itself says
 
 They are made once (stages/report/painter.py), and again if they are deleted: nothing depends on them.
 """
@@ -26,8 +26,8 @@ def poster_folder(root: Path, digest: Digest) -> Path:
 
 
 def has_pictures(root: Path, digest: Digest) -> bool:
-    """Whether they are there; a folder under its final name is whole."""
-    return (poster_folder(root, digest) / FACTS).is_file()
+    """Whether all of them are there."""
+    return all((poster_folder(root, digest) / name).is_file() for name in PICTURES)
 
 
 def list_posters(root: Path, *, but: Collection[str]) -> list[File]:

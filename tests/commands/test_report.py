@@ -27,18 +27,19 @@ def test_it_says_where_the_pages_are_and_what_was_written(root: Path, capsys: py
     assert run_command("report") == 0
     first = capsys.readouterr().out
     assert re.fullmatch(
-        r"artifacts/report/index\.html: 1 video; \d+ files written, 0 as they were, in \d\.\d s\n", first
+        r"artifacts/report/index\.html: 1 video, 8 not made yet; \d+ files written, 0 as they were, in \d\.\d s\n",
+        first,
     )
     assert (root / "artifacts/report/index.html").is_file()
     assert run_command("report") == 0
-    assert ": 1 video; 0 files written, " in capsys.readouterr().out
+    assert ": 1 video, 8 not made yet; 0 files written, " in capsys.readouterr().out
 
 
 def test_a_video_that_cannot_be_read_is_a_warning(root: Path, capsys: pytest.CaptureFixture[str]):
     make(load(root), "long", payload=b"no video")
     assert run_command("report") == 0
     captured = capsys.readouterr()
-    assert "artifacts/report/index.html: 2 videos; " in captured.out
+    assert "artifacts/report/index.html: 2 videos, 7 not made yet; " in captured.out
     assert captured.err.startswith("warning: long: ")
 
 

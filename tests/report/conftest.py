@@ -10,7 +10,7 @@ from tests.report.reports import build_project, make_all, report
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With eight videos, one of them a draft, and their report. Not to be changed."""
+    """With ten videos, two of them drafts, one that is not made yet, and their report. Not to be changed."""
 
     def build(root: Path) -> None:
         make_all(build_project(root))

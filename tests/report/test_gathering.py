@@ -6,14 +6,13 @@ import pytest
 
 from stages.report.gathering import gather, show_value
 from stages.store.artifacts import Store
-from stages.store.posters import FACTS, poster_folder
-from stages.store.previews import ANIMATION, preview_folder
 from tests.builders import collect
-from tests.report.reports import FPS, LONG, SIZE, build_project, load, make
+from tests.report.reports import FPS, LONG, SIZE, build_project, load, make, put_preview
 
 
 def test_all_that_links_lead_to_is_shown_drafts_beside_finals(project: Path):
-    names = ["demo", "demo.draft", "harbour-1", "harbour-2", "harbour-3", "harbour-4", "long", "script"]
+    sweep = ["harbour-1", "harbour-1.draft", "harbour-2", "harbour-3", "harbour-4"]
+    names = ["demo", "demo.draft", *sweep, "hevc", "long", "script"]
     assert [*gather(load(project)).videos] == names
 
 
@@ -31,7 +30,7 @@ def test_frames_and_rate_are_those_of_the_file(project: Path):
     facts = gather(load(project)).videos["long"].facts
     assert facts is not None
     assert (facts.num_frames, facts.fps, facts.height, facts.width) == (SIZE.num_frames, FPS, SIZE.height, SIZE.width)
-    assert facts.duration_s == 2
+    assert (facts.duration_s, facts.codec) == (2, "h264")
 
 
 def test_a_video_of_a_sweep_knows_what_it_differs_in_and_so_does_no_other(project: Path):
@@ -46,6 +45,7 @@ def test_a_video_whose_parameters_have_changed_since_is_an_earlier_one(tmp_path:
     make(load(tmp_path), "long")
     videos = gather(load(tmp_path)).videos
     assert [videos[name].is_current for name in ("demo", "long")] == [False, True]
+    assert [videos[name].next_state for name in ("demo", "long")] == ["denoise is next", ""]
 
 
 def test_of_a_draft_nobody_says_whether_it_is_current(project: Path):
@@ -53,12 +53,19 @@ def test_of_a_draft_nobody_says_whether_it_is_current(project: Path):
     assert (draft.is_draft, draft.of, draft.is_current) == (True, "demo", None)
 
 
-def test_what_gc_has_deleted_is_not_shown(tmp_path: Path):
+def test_what_gc_has_deleted_is_not_made(tmp_path: Path):
     build_project(tmp_path)
     build = load(tmp_path)
-    nodes = make(build, "demo")
+    nodes = make(build, "demo", payload=b"")
     collect(Store(build.store.root), nodes["export"])
-    assert gather(build).videos == {}
+    shown = gather(build)
+    assert (shown.videos, shown.unmade["demo"].state) == ({}, "deleted by gc")
+
+
+def test_what_is_not_made_yet_stands_among_the_others_by_its_name(project: Path):
+    shown = gather(load(project))
+    assert [*shown.unmade] == ["later"]
+    assert [video.name for video in shown.cards][-3:] == ["later", "long", "script"]
 
 
 def test_a_chain_is_known_whose_frames_gc_has_deleted(tmp_path: Path):
@@ -81,21 +88,11 @@ def test_a_video_that_cannot_be_read_is_shown_without_a_picture_and_named(tmp_pa
     assert fault.endswith(". `doit verify` says whether it is damaged.")
 
 
-def test_facts_that_somebody_has_edited_are_no_facts(tmp_path: Path):
-    build_project(tmp_path)
-    build = load(tmp_path)
-    make(build, "demo")
-    video = gather(build).videos["demo"]
-    (poster_folder(build.store.root, video.digest) / FACTS).write_text('{"num_frames": 0}')
-    assert gather(build).videos["demo"].facts is None
-
-
 def test_the_preview_of_a_denoise_belongs_to_its_video(tmp_path: Path):
     build_project(tmp_path)
     build = load(tmp_path)
-    file = preview_folder(build.store.root, make(build, "demo")["denoise"].artifact) / ANIMATION
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"preview")
+    make(build, "demo", payload=b"")
+    file = put_preview(build, "demo")
     assert gather(build).videos["demo"].preview == file
 
 

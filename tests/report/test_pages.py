@@ -26,6 +26,7 @@ PAGES = (
     "sweeps/harbour.html",
     "videos/harbour-1.html",
     "videos/demo.draft.html",
+    "videos/hevc.html",
     COMPARED,
     "compare.html",
 )
@@ -129,7 +130,7 @@ def test_no_page_has_a_script_or_a_style_inside(project: Path):
 
 
 def test_all_links_lead_somewhere(page: Page, disk: str):
-    for name in PAGES[:4]:
+    for name in PAGES[:5]:
         page.open(disk + name)
         links = page.evaluate("[...document.links].map(link => decodeURI(link.href.split('#')[0]))")
         assert links
@@ -148,7 +149,7 @@ def test_a_card_plays_its_video_while_the_pointer_is_on_it(page: Page, disk: str
 
 def test_the_search_finds_words_and_values(page: Page, disk: str):
     page.open(disk + "index.html")
-    assert page.evaluate("document.getElementById('count').textContent") == "8 videos"
+    assert page.evaluate("document.getElementById('count').textContent") == "11 videos"
 
     def search(text: str) -> list[str]:
         return page.evaluate(
@@ -156,9 +157,9 @@ def test_the_search_finds_words_and_values(page: Page, disk: str):
             "(document.getElementById('search'))"
         )
 
-    assert search("boats") == ["harbour-1", "harbour-2", "harbour-3", "harbour-4"]
+    assert search("boats") == ["harbour-1", "harbour-1.draft", "harbour-2", "harbour-3", "harbour-4", "later"]
     assert search("seed=2 harbour") == ["harbour-3", "harbour-4"]
-    assert search("guidance_scale>3 seed=1") == ["harbour-2"]
+    assert search("guidance_scale>3 seed=1 boats") == ["harbour-2"]
     assert search("<script>") == ["script"]
     assert search("nothing like it") == []
     assert page.evaluate("!document.getElementById('nothing').hidden")
@@ -173,8 +174,17 @@ def test_filters_leave_the_videos_that_have_a_value(page: Page, disk: str):
     found = page.evaluate(choose.format(value='"2"', select='"filter-denoise.seed"'))
     assert found == ["harbour-3", "harbour-4"]
     page.press("Escape")
-    assert len(page.evaluate(VISIBLE)) == 8
-    assert page.evaluate(choose.format(value='"draft"', select='"filter-kind"')) == ["demo.draft"]
+    assert len(page.evaluate(VISIBLE)) == 11
+    for kind, names in {"draft": ["demo.draft", "harbour-1.draft"], "not made": ["later"]}.items():
+        assert page.evaluate(choose.format(value=json.dumps(kind), select='"filter-kind"')) == names
+
+
+def test_a_video_that_is_not_made_yet_has_its_state_and_its_preview_and_cannot_be_chosen(page: Page, disk: str):
+    page.open(disk + "index.html")
+    card = "document.querySelector('[data-name=later]')"
+    assert page.evaluate(f"{card}.querySelector('.mark').textContent") == "not made yet"
+    assert until(page, f"{card}.querySelector('img').naturalWidth") == 96
+    assert page.evaluate(f"{card}.querySelectorAll('a, input').length") == 0
 
 
 def test_the_wall_is_walked_and_compared_with_the_keyboard_alone(page: Page, disk: str):
@@ -204,7 +214,14 @@ def test_a_sweep_is_a_grid_whose_axes_can_be_swapped(page: Page, disk: str):
     page.evaluate("document.getElementById('swap').click()")
     assert page.evaluate(rows) == [["harbour-1", "harbour-3"], ["harbour-2", "harbour-4"]]
     heads = page.evaluate("[...document.querySelectorAll('#grid thead th')].map(head => head.textContent)")
-    assert heads == ["seed1", "seed2"]
+    assert heads == ["seed", "1", "2"]
+
+
+def test_a_sweep_has_drafts_beside_their_finals(page: Page, disk: str):
+    page.open(disk + "sweeps/harbour.html")
+    links = "cell => [...cell.querySelectorAll('a')].map(link => link.href.split('/').pop())"
+    cells = page.evaluate(f"[...document.querySelectorAll('#grid tbody td')].map({links})")
+    assert cells[:2] == [["harbour-1.html", "harbour-1.draft.html"], ["harbour-2.html"]]
 
 
 def test_prompts_are_text_whatever_they_hold(page: Page, disk: str):
@@ -259,7 +276,7 @@ def test_a_comparison_stays_locked_to_the_frame_while_it_plays_and_when_it_stops
     assert until(page, "document.getElementById('views').dataset.frame === '0'")
     page.press(" ")
     seen = page.evaluate(
-        f"(async () => {{ const seen = [], end = performance.now() + 3000;"
+        f"(async () => {{ const seen = [], end = performance.now() + 2000;"
         f" while (performance.now() < end) {{ await new Promise(requestAnimationFrame); seen.push({PAINTED}); }}"
         " return seen; })()"
     )
@@ -271,6 +288,35 @@ def test_a_comparison_stays_locked_to_the_frame_while_it_plays_and_when_it_stops
     assert is_locked(stopped)
     time.sleep(0.2)
     assert page.evaluate(PAINTED) == stopped
+
+
+def require_hevc_unplayable(page: Page) -> None:
+    if page.evaluate("document.createElement('video').canPlayType('video/mp4; codecs=hvc1.1.6.L93.B0')"):
+        pytest.skip("this browser plays HEVC")
+
+
+def test_of_a_video_that_the_browser_does_not_play_there_is_the_strip_and_what_to_do(page: Page, disk: str):
+    require_hevc_unplayable(page)
+    page.open(disk + "videos/hevc.html")
+    note = "document.getElementById('unplayable')"
+    assert until(page, f"!{note}.hidden")
+    assert page.evaluate(f"{note}.textContent") == (
+        "This browser does not play hevc: these are frames of it. doit hevc export.codec=h264 makes a file that all "
+        "browsers play."
+    )
+    assert page.evaluate("document.querySelector('#strip img').naturalWidth") > 0
+
+
+def test_a_comparison_shows_what_it_cannot_play_as_a_strip_and_plays_the_rest(page: Page, served: str):
+    require_hevc_unplayable(page)
+    page.open(served + "compare.html#v=harbour-1,hevc,harbour-2&f=7")
+    assert until(page, "document.querySelector('.view .fault')?.textContent") == (
+        "This browser does not play hevc; these are frames of it."
+    )
+    assert until(page, "document.getElementById('views').dataset.frame === '7'")
+    painted = page.evaluate(PAINTED)
+    assert len(painted) == 2
+    assert is_locked(painted, 7), painted
 
 
 def test_a_comparison_names_only_what_differs(page: Page, disk: str):

@@ -35,7 +35,7 @@ def test_the_poster_is_the_first_frame_as_large_as_it_is(clip: Path):
 
 def test_a_strip_shows_frames_of_all_of_it_the_first_and_the_last_among_them(clip: Path):
     _, strip, facts = paint(clip)
-    assert facts == Facts(24, "12", 96, 64, (0, 3, 7, 10, 13, 16, 20, 23))
+    assert facts == Facts(24, "12", 96, 64, "h264", (0, 3, 7, 10, 13, 16, 20, 23))
     reds = read(strip)[32, 48::96, 0].astype(int)
     assert np.abs(reds - 10 * np.array(facts.shown)).max() <= 8
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from stages.keys import Digest
-from stages.report.posters import paint_posters
-from stages.store.posters import FACTS, poster_folder
-from tests.report.reports import write_clip
+from stages.report.posters import paint_posters, read_facts
+from stages.report.shown import VideoFacts
+from stages.store.posters import FACTS, PICTURES, STRIP, poster_folder
+from tests.report.reports import FPS, write_clip
 
 ONE, OTHER = Digest("1" * 32), Digest("2" * 32)
 
@@ -21,6 +22,24 @@ def test_what_a_store_has_is_not_painted_again(tmp_path: Path):
     before = (poster_folder(tmp_path, ONE) / FACTS).stat()
     assert paint_posters(tmp_path, {ONE: tmp_path / "video.mp4"}) == {}
     assert (poster_folder(tmp_path, ONE) / FACTS).stat() == before
+
+
+def test_a_picture_that_somebody_has_deleted_is_painted_again(tmp_path: Path):
+    write_clip(tmp_path / "video.mp4", green=0)
+    paint_posters(tmp_path, {ONE: tmp_path / "video.mp4"})
+    (poster_folder(tmp_path, ONE) / STRIP).unlink()
+    assert read_facts(tmp_path, ONE) is None
+    paint_posters(tmp_path, {ONE: tmp_path / "video.mp4"})
+    assert read_facts(tmp_path, ONE) == VideoFacts(24, FPS, 96, 64, "h264", (0, 3, 7, 10, 13, 16, 20, 23))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"num_frames": 0}', "no JSON"])
+def test_facts_that_somebody_has_edited_are_none(tmp_path: Path, text: str):
+    folder = poster_folder(tmp_path, ONE)
+    folder.mkdir(parents=True)
+    for name in PICTURES:
+        (folder / name).write_text(text)
+    assert read_facts(tmp_path, ONE) is None
 
 
 def test_a_video_that_cannot_be_painted_is_named_and_the_others_are_painted(tmp_path: Path):

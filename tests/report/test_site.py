@@ -2,11 +2,14 @@
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from stages.errors import StageError
+from stages.machine.file_lock import try_lock
+from stages.report.site import one_at_a_time
 from stages.store.previews import ANIMATION, preview_folder
 from tests.builders import files_below
 from tests.report.reports import build_project, load, make, report
@@ -29,7 +32,7 @@ def test_a_second_report_writes_nothing(root: Path):
     before = stamps(root / "artifacts/report")
     _, second = report(root)
     assert (first.num_kept, second.num_written, second.num_deleted) == (0, 0, 0)
-    assert second.num_kept == first.num_written == len(before)
+    assert second.num_kept == first.num_written == len(before) - 1  # all but the lock
     assert stamps(root / "artifacts/report") == before
 
 
@@ -94,11 +97,29 @@ def test_the_same_store_gives_the_same_pages(root: Path, tmp_path_factory: pytes
     assert files_below(root / "artifacts/report") == first
 
 
-def test_a_store_without_a_video_has_a_wall_that_says_what_to_do(tmp_path: Path):
+def test_of_a_project_in_which_nothing_is_made_there_is_a_wall_of_what_is_to_be(tmp_path: Path):
     build_project(tmp_path)
-    report(tmp_path)
+    shown, _ = report(tmp_path)
     text = (tmp_path / "artifacts/report/index.html").read_text(encoding="utf-8")
-    assert "No video has been made yet. <code>doit</code> makes them" in text
+    assert text.count(">not made yet</span></div>") == len(shown.unmade) == 9
+    assert not [*(tmp_path / "artifacts/report/videos").iterdir()]
+
+
+def test_reports_of_one_store_are_written_one_after_the_other(tmp_path: Path):
+    with one_at_a_time(tmp_path) as folder, (folder / ".lock").open() as other:
+        assert try_lock(other.fileno()) is False
+    with (folder / ".lock").open() as other:
+        assert try_lock(other.fileno()) is True
+
+
+def test_two_that_write_at_once_leave_a_whole_report(root: Path):
+    (root / "artifacts/report").mkdir(parents=True)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: report(root)[1], range(2))
+    assert (
+        sorted([first.num_written, second.num_written])[0] == 0
+    )  # the second one finds all that the first has written
+    assert report(root)[1].num_written == 0
 
 
 def test_scripts_cannot_be_ended_by_what_they_hold(project: Path):

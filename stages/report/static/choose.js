@@ -5,13 +5,13 @@ const CHOSEN = (() => {
   const read = () => {
     try { return JSON.parse(sessionStorage.getItem("report-chosen") || "[]"); } catch { return []; }
   };
-  const known = new Set(REPORT.videos.map(video => video.name));
+  const known = new Set(REPORT.videos.filter(video => video.isMade).map(video => video.name));
   let names = read().filter(name => known.has(name));
   const show = () => {
     for (const box of document.querySelectorAll(".pick input")) {
       box.checked = names.includes(box.value);
       box.disabled = !box.checked && names.length >= MAX;
-      box.closest(".card, td").classList.toggle("chosen", box.checked);
+      box.closest(".card, .made").classList.toggle("chosen", box.checked);
     }
     document.getElementById("tray").hidden = !names.length;
     document.getElementById("chosen").textContent = names.length === 1 ? "1 chosen; choose another" : `${names.length} chosen${names.length >= MAX ? " (the most)" : ""}`;
@@ -35,7 +35,7 @@ const CHOSEN = (() => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), textarea, select")) return;
     if (event.key === "c" && names.length >= 2) location.href = document.getElementById("compare").href;
     if (event.key === "x") {
-      const box = event.target.closest(".card, td")?.querySelector(".pick input");
+      const box = event.target.closest(".card, .made")?.querySelector(".pick input");
       if (box) toggle(box.value);
     }
   });

@@ -26,11 +26,11 @@
   };
   const listen = (enter, leave) => {
     document.addEventListener(enter, event => {
-      const picture = event.target.closest?.(".picture");
+      const picture = event.target.closest?.("a.picture");
       if (picture && !picture.contains(event.relatedTarget)) start(picture);
     });
     document.addEventListener(leave, event => {
-      const picture = event.target.closest?.(".picture");
+      const picture = event.target.closest?.("a.picture");
       if (picture && !picture.contains(event.relatedTarget)) stop(picture);
     });
   };

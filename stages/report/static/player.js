@@ -1,4 +1,5 @@
 "use strict";
+// The player on a video's page, frame by frame.
 (() => {
   const video = document.getElementById("video"), slider = document.getElementById("frame");
   if (!slider) return;
@@ -23,23 +24,33 @@
     video.requestVideoFrameCallback(show);
   };
   video.requestVideoFrameCallback(show);
+  const still = new StillVideo(video, fps), lockstep = new Lockstep([still], () => {});
+  still.ready.then(() => {
+    document.getElementById("unplayable").hidden = !still.isBroken;
+    document.getElementById("transport").hidden = still.isBroken;
+    if (!still.isBroken) go(0);
+  });
   const go = wanted => {
     video.pause();
-    frame = Math.min(Math.max(wanted, 0), count - 1);
-    video.currentTime = (frame + 0.5) / fps;
+    lockstep.go(Math.min(Math.max(wanted, 0), count - 1));
   };
-  const toggle = () => { if (video.paused) video.play().catch(() => {}); else video.pause(); };
+  const step = by => go((lockstep.journey ? lockstep.wanted : frame) + by);
+  const toggle = async () => {
+    if (!video.paused) { video.pause(); return; }
+    await lockstep.journey;
+    video.play().catch(() => {});
+  };
   const mark = () => { play.textContent = video.paused ? "▶" : "❚❚"; play.setAttribute("aria-label", video.paused ? "Play" : "Pause"); };
   video.addEventListener("play", mark);
   video.addEventListener("pause", mark);
   video.addEventListener("click", toggle);
   play.addEventListener("click", toggle);
-  document.getElementById("back").addEventListener("click", () => go(frame - 1));
-  document.getElementById("forth").addEventListener("click", () => go(frame + 1));
+  document.getElementById("back").addEventListener("click", () => step(-1));
+  document.getElementById("forth").addEventListener("click", () => step(1));
   slider.addEventListener("input", () => go(Number(slider.value)));
   document.getElementById("speed").addEventListener("change", event => { video.playbackRate = Number(event.target.value); });
   for (const cell of cells) cell.addEventListener("click", () => go(Number(cell.dataset.frame)));
-  const KEYS = {",": () => go(frame - 1), ".": () => go(frame + 1), Home: () => go(0), End: () => go(count - 1), " ": toggle};
+  const KEYS = {",": () => step(-1), ".": () => step(1), Home: () => go(0), End: () => go(count - 1), " ": toggle};
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), textarea, select")) return;
     if (event.key === " " && event.target.closest("button, a")) return;

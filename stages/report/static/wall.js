@@ -1,30 +1,28 @@
 "use strict";
+// The wall: search, filters, and moving over it by keys.
 (() => {
   const MAX_VALUES = 60;  // of a parameter in a list to choose from; with more, the search finds them: seed=7
   const list = document.getElementById("cards");
-  if (!list) return;
   const cards = new Map([...list.children].map(card => [card.dataset.name, card]));
   const search = document.getElementById("search"), filters = document.getElementById("filters"), count = document.getElementById("count");
-  const text = value => typeof value === "string" ? value : JSON.stringify(value);
   const videos = REPORT.videos.map(video => ({...video, card: cards.get(video.name), words: `${video.name} ${video.prompt}`.toLowerCase()}));
   const shorts = new Map(REPORT.parameters.flatMap(({name, short}) => [[name, name], [short, name]]));
   const chosen = {};  // by what is filtered
 
   const addSelect = (id, label, options) => {
-    const box = document.createElement("label"), select = document.createElement("select");
+    const {box, select} = makeSelect(label, [["", "any"], ...options], () => { chosen[id] = select.value; select.classList.toggle("on", select.value !== ""); apply(); });
     select.id = `filter-${id}`;
-    select.append(new Option("any", ""), ...options.map(([value, shown]) => new Option(shown, value)));
-    select.addEventListener("change", () => { chosen[id] = select.value; select.classList.toggle("on", select.value !== ""); apply(); });
-    box.append(label, select);
     filters.append(box);
   };
   for (const {name, short} of REPORT.parameters) {
-    const values = new Map(videos.filter(video => name in video.parameters).map(video => [text(video.parameters[name]), video.parameters[name]]));
+    const values = new Map(videos.filter(video => name in video.parameters).map(video => [showValue(video.parameters[name]), video.parameters[name]]));
     if (values.size < 2 || values.size > MAX_VALUES) continue;
-    const order = [...values].sort(([, a], [, b]) => typeof a === "number" && typeof b === "number" ? a - b : text(a) < text(b) ? -1 : 1);
+    const order = [...values].sort(([, a], [, b]) => typeof a === "number" && typeof b === "number" ? a - b : showValue(a) < showValue(b) ? -1 : 1);
     addSelect(name, short, order.map(([shown]) => [shown, shown]));
   }
-  if (videos.some(video => video.isDraft)) addSelect("kind", "kind", [["final", "final"], ["draft", "draft"]]);
+  const kindOf = video => video.isDraft ? "draft" : video.isMade ? "final" : "not made";
+  const kinds = [...new Set(videos.map(kindOf))];
+  if (kinds.length > 1) addSelect("kind", "kind", kinds.map(kind => [kind, kind]));
   addSelect("rating", "rating", [["1", "rated"], ["3", "3 or more"], ["4", "4 or more"], ["5", "5"]]);
 
   if (NOTES.hasOwn()) {
@@ -35,16 +33,16 @@
 
   // seed=7, cfg>3 and the like are about a parameter; all else is looked for in prompts and names
   const TERM = /^([\w.]+)(<=|>=|=|<|>)(.+)$/;
-  const COMPARE = {"=": (a, b) => text(a).toLowerCase() === b, "<": (a, b) => a < Number(b), ">": (a, b) => a > Number(b), "<=": (a, b) => a <= Number(b), ">=": (a, b) => a >= Number(b)};
+  const COMPARE = {"=": (a, b) => showValue(a).toLowerCase() === b, "<": (a, b) => a < Number(b), ">": (a, b) => a > Number(b), "<=": (a, b) => a <= Number(b), ">=": (a, b) => a >= Number(b)};
   const parse = query => (query.toLowerCase().match(/"[^"]*"|\S+/g) || []).map(term => {
     const found = TERM.exec(term), name = found && shorts.get(found[1]);
     if (name) return video => name in video.parameters && COMPARE[found[2]](video.parameters[name], found[3]);
     const word = term.replaceAll('"', "");
     return video => video.words.includes(word);
   });
-  const passes = video => REPORT.parameters.every(({name}) => !chosen[name] || text(video.parameters[name] ?? null) === chosen[name])
-    && (!chosen.kind || (chosen.kind === "draft") === video.isDraft)
-    && (!chosen.rating || NOTES.of(video.key).rating >= Number(chosen.rating));
+  const passes = video => REPORT.parameters.every(({name}) => !chosen[name] || showValue(video.parameters[name] ?? null) === chosen[name])
+    && (!chosen.kind || kindOf(video) === chosen.kind)
+    && (!chosen.rating || video.isMade && NOTES.of(video.key).rating >= Number(chosen.rating));
 
   const apply = () => {
     const terms = parse(search.value);
@@ -72,7 +70,7 @@
   addEventListener("pageshow", event => { if (event.persisted || chosen.rating) apply(); });
 
   const move = key => {
-    const shown = videos.filter(video => !video.card.hidden).map(video => video.card.querySelector(".picture"));
+    const shown = videos.filter(video => video.isMade && !video.card.hidden).map(video => video.card.querySelector(".picture"));
     const now = shown.indexOf(document.activeElement);
     if (!shown.length) return;
     const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
