@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from stages.commands.announcement import announce_sweeps
+from tests.pages import anchors, blocks, reader_pages, section
 from tests.project import PROJECT, copy_project, run_doit
 from tests.run.fakes import fake_build
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "stages/**/README.md")
+PAGES = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/**/*.md", "stages/**/README.md")
 ROOTS = "stages|tests|benchmarks|training|docs"
 # Names stand by themselves, not within a longer one. They include placeholders, by which they are recognised.
 PATH = re.compile(rf"(?<![\w./-])(?:{ROOTS})/[\w./*<>{{}}-]*")
@@ -24,6 +25,7 @@ MODULE = re.compile(r"(?<![\w./-])(?:stages|tests|benchmarks|training)(?:\.(?:\w
 FILE = re.compile(r"(?<![\w./<>*-])\w+\.py\b")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACEHOLDERS = set("<*{")
+MAX_LINES = 150
 
 
 def find_pages(root: Path) -> list[Path]:
@@ -60,6 +62,17 @@ def missing_links(root: Path) -> list[str]:
     """Relative links that lead nowhere."""
     found = [(page, link.partition("#")[0]) for page, link in find_named(root, LINK) if ":" not in link]
     return [f"{page.relative_to(root)}: {link}" for page, link in found if not (page.parent / link).exists()]
+
+
+def missing_anchors(root: Path) -> list[str]:
+    """Links to a heading that its page does not have."""
+    missing = []
+    for page, link in find_named(root, LINK):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if ":" not in link and anchor and target.is_file() and anchor not in anchors(target.read_text("utf-8")):
+            missing.append(f"{page.relative_to(root)}: {link}")
+    return missing
 
 
 def pages_off_the_index(root: Path) -> list[str]:
@@ -118,6 +131,10 @@ def test_every_relative_link_leads_somewhere():
     assert missing_links(PROJECT) == []
 
 
+def test_every_link_to_a_heading_leads_to_one():
+    assert missing_anchors(PROJECT) == []
+
+
 def test_every_decision_is_in_the_index():
     assert pages_off_the_index(PROJECT) == []
 
@@ -126,7 +143,8 @@ def test_every_page_for_readers_is_in_the_index_of_all():
     """Decisions have one of their own, which is in it."""
     index = (PROJECT / "docs/README.md").read_text(encoding="utf-8")
     listed = {(PROJECT / "docs" / link).resolve() for link in LINK.findall(index)}
-    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/results/*.md")]
+    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("docs/stages/*.md")]
+    pages += PROJECT.glob("benchmarks/results/*.md")
     pages += [*PROJECT.glob("stages/models/**/README.md"), PROJECT / "docs/decisions/README.md"]
     missing = {page.resolve() for page in pages} - listed
     assert missing == {(PROJECT / "docs/README.md").resolve()}
@@ -136,26 +154,44 @@ def test_the_layers_that_contributors_read_are_those_that_are_held():
     assert layers_shown(PROJECT) == layers_held(PROJECT)
 
 
-def blocks_of(heading: str) -> list[str]:
-    """The blocks of code below a heading of README.md."""
-    page = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    return re.findall(r"```\w*\n(.*?)```", section, re.DOTALL)
-
-
-def test_the_sweep_that_readers_see_is_listed_and_counted_as_they_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    text, shown = blocks_of("Sweeps and drafts")
+@pytest.mark.parametrize(("page", "heading"), [("README.md", "Six videos, compared"), ("docs/videos.md", "Sweeps")])
+def test_the_sweep_that_readers_see_is_listed_and_counted_as_they_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, heading: str
+):
+    text, shown, *_ = (block.text for block in blocks(section(reader_pages()[page], heading)))
     file = copy_project(tmp_path) / text.splitlines()[0].removeprefix("# ")
     file.write_text(text, encoding="utf-8")
     _, listed, counted = re.split(r"\$ .*\n", shown)
-    assert run_doit(tmp_path, "list", "shapes").stdout == listed
+    assert run_doit(tmp_path, "list", file.stem).stdout == listed
     monkeypatch.chdir(tmp_path)  # where the fake store has its folder
     build, _, _ = fake_build(tmp_path, {})
-    videos = build.graph.sweeps["shapes"]
+    videos = build.graph.sweeps[file.stem]
     said: list[str] = []
     names = [*(node.title for video in videos for node in build.graph.videos[video].values()), *videos]
     build.check(names, build.demand(), partial(announce_sweeps, build, said.append))
     assert said == [counted.rstrip("\n")]
+
+
+def test_the_first_page_fits_its_readers():
+    """What is longer belongs on a page of its own."""
+    assert len(reader_pages()["README.md"].splitlines()) <= MAX_LINES
+
+
+COMMENT = re.compile(r" *#.*$", re.MULTILINE)
+
+
+def uncommented(page: str) -> list[str]:
+    """Blocks of code without what is behind `#` at the end of a line or on one of its own."""
+    return [COMMENT.sub("", block.text) for block in blocks(reader_pages()[page])]
+
+
+def test_the_chinese_front_page_has_the_commands_and_files_of_the_english_one():
+    assert uncommented("README.zh-CN.md") == uncommented("README.md")
+
+
+def test_the_chinese_front_page_leads_where_the_english_one_does():
+    chinese, english = (set(LINK.findall(reader_pages()[page])) for page in ("README.zh-CN.md", "README.md"))
+    assert chinese - {"README.md"} == english - {"README.zh-CN.md"}
 
 
 @pytest.fixture
@@ -163,7 +199,7 @@ def project(tmp_path: Path) -> Path:
     """A small project whose pages are true."""
     files = {
         "stages/run/job.py": "JOIN = 'join'\n\nclass Job:\n    number = 1\n",
-        "docs/decisions/0001-a.md": "`stages/run/`, `job.py`, `stages/<stage>/edge.py`, `stages.run.job.Job.number`",
+        "docs/decisions/0001-a.md": "# Choice\n`stages/run/`, `job.py`, `stages/<a>/b.py`, `stages.run.job.Job.number`",
         "docs/decisions/README.md": "[0001](0001-a.md)",
         "README.md": "[why](docs/decisions/0001-a.md#choice) https://a.org/docs/b.md `python -m stages.<stage>`",
     }
@@ -182,6 +218,8 @@ def project(tmp_path: Path) -> Path:
         (missing_modules, "`python -m stages.gone`", "README.md: stages.gone"),
         (missing_modules, "See `stages.run.job.gone`.", "README.md: stages.run.job.gone"),
         (missing_links, "[why](docs/gone.md)", "README.md: docs/gone.md"),
+        (missing_anchors, "[why](docs/decisions/0001-a.md#gone)", "README.md: docs/decisions/0001-a.md#gone"),
+        (missing_anchors, "[why](#gone)", "README.md: #gone"),
     ],
 )
 def test_a_planted_fault_is_found(project: Path, find: Callable[[Path], list[str]], text: str, fault: str):

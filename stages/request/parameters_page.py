@@ -30,7 +30,7 @@ What `python -m stages.request.parameters_page` prints, from the declarations of
 
 A value is set in `params/<table>.toml` for all videos, in a table of that name in a video's file for that one, or on
 the command line: `doit denoise.seed=7`. What is set nowhere has its default. `[sweep]` and `[draft]` in a video's file
-give parameters several values, and those of its draft ([README](../README.md#sweeps-and-drafts)).
+give parameters several values, and those of its draft ([videos.md](videos.md#sweeps)).
 """
 _COLUMNS: Final = "| parameter | default | values | |\n|---|---|---|---|\n"
 _NOTES: Final[Mapping[str, str]] = {
