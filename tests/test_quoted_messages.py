@@ -63,7 +63,8 @@ def not_in_source(quotation: str) -> list[str]:
 def quotations() -> list[str]:
     text = reader_pages()[PAGE]
     table = text.partition("The reason follows:")[2].partition("###")[0]
-    return [block.text for block in blocks(text) if block.language == "text"] + REASON.findall(table)
+    shown = [" ".join(block.text.split()) for block in blocks(text) if block.language == "text"]  # which may be wrapped
+    return shown + REASON.findall(table)
 
 
 def test_every_quoted_message_is_in_the_source():
