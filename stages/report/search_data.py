@@ -78,7 +78,13 @@ def _describe_made(video: ShownVideo) -> dict[str, Any]:
 
 
 def _describe_unmade(video: UnmadeVideo) -> dict[str, Any]:
-    return {"isMade": False, "isDraft": False, "state": video.state, "preview": preview_name(video)}
+    return {
+        "isMade": False,
+        "isDraft": False,
+        "state": video.state,
+        "isRunning": video.is_running,
+        "preview": preview_name(video),
+    }
 
 
 def _shorten(name: str, value: JsonValue) -> JsonValue:

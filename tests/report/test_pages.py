@@ -329,6 +329,14 @@ def test_a_comparison_names_only_what_differs(page: Page, disk: str):
     assert page.evaluate("document.getElementById('same').textContent") == "Boats in a harbour."
 
 
+def test_six_videos_are_on_the_screen_at_once(page: Page, disk: str):
+    page.open(disk + "compare.html#v=harbour-1,harbour-2,harbour-3,harbour-4,long,script")
+    boxes = page.evaluate("[...document.querySelectorAll('.view')].map(view => view.getBoundingClientRect().bottom)")
+    assert len(boxes) == 6
+    assert max(boxes) < page.evaluate("document.getElementById('transport').getBoundingClientRect().top")
+    assert page.evaluate("document.querySelector('.view').clientWidth") > 300
+
+
 def test_wipe_and_difference_put_two_pictures_on_each_other(page: Page, served: str):
     page.open(served + COMPARED)
     for mode in ("wipe", "difference"):

@@ -101,7 +101,7 @@ def test_of_a_project_in_which_nothing_is_made_there_is_a_wall_of_what_is_to_be(
     build_project(tmp_path)
     shown, _ = report(tmp_path)
     text = (tmp_path / "artifacts/report/index.html").read_text(encoding="utf-8")
-    assert text.count(">not made yet</span></div>") == len(shown.unmade) == 9
+    assert text.count(">not made yet</span>") == len(shown.unmade) == 9
     assert not [*(tmp_path / "artifacts/report/videos").iterdir()]
 
 

@@ -2,7 +2,7 @@
 // Two to six videos side by side, on each other, or subtracted; lockstep.js keeps them at one frame.
 (() => {
   const GAP_PX = 16, CAPTION_PX = 64;  // between pictures, and below each with the space to the next
-  const MIN_PX = 240;  // smaller ones are scrolled
+  const MIN_PX = 160;  // smaller ones are scrolled
   const options = new URLSearchParams(location.hash.slice(1));
   const byName = new Map(REPORT.videos.map(video => [video.name, video]));
   const names = [...new Set((options.get("v") || "").split(","))];
@@ -76,16 +76,17 @@
   const left = document.getElementById("left"), right = document.getElementById("right"), gain = document.getElementById("gain");
   for (const select of [left, right]) select.append(...lanes.map(lane => new Option(lane.video.name, lane.index)));
   right.value = 1;
-  // As many columns as make the pictures largest, all of them on the screen at once if they are then wide enough.
+  // As many columns as make the pictures largest with all of them on the screen; where they are too small then, fewer.
   const fit = () => {
     const width = views.clientWidth, height = innerHeight - views.getBoundingClientRect().top - scrollY - transport.offsetHeight;
     const ratio = Math.min(...chosen.map(video => video.width / video.height));
-    const widest = columns => {
-      const rows = Math.ceil(chosen.length / columns);
-      return Math.min((width - GAP_PX * (columns - 1)) / columns, (height / rows - CAPTION_PX) * ratio);
-    };
-    const best = Math.max(...chosen.map((_, index) => widest(index + 1)));
-    views.style.setProperty("--width", `${Math.floor(Math.max(best, Math.min(MIN_PX, width)))}px`);
+    const room = columns => (width - GAP_PX * (columns - 1)) / columns;
+    const size = columns => Math.min(room(columns), (height / Math.ceil(chosen.length / columns) - CAPTION_PX) * ratio);
+    let columns = 1;
+    for (let more = 2; more <= chosen.length; more++) if (size(more) > size(columns)) columns = more;
+    const isSmall = size(columns) < MIN_PX;
+    if (isSmall) while (columns > 1 && room(columns) < MIN_PX) columns--;
+    views.style.gridTemplateColumns = `repeat(${columns}, ${Math.floor(isSmall ? room(columns) : size(columns))}px)`;
   };
   addEventListener("resize", fit);
   const arrange = () => {

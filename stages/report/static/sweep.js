@@ -49,9 +49,9 @@
   };
   const makeUnmade = video => {
     const box = makeElement("div", "made"), picture = makeElement("div", "picture"), line = makeElement("div", "line");
-    picture.append(video.preview ? makePicture(video.preview, `Preview of ${video.name}`) : makeElement("span", "no-picture", video.state));
+    if (video.preview) picture.append(makePicture(video.preview, `Preview of ${video.name}`));
+    picture.append(makeElement("span", video.isRunning ? "mark running" : "mark", video.state));
     line.append(makeElement("span", "name", video.name));
-    if (video.preview) line.append(makeElement("span", "mark", video.state));
     box.append(picture, line);
     return box;
   };
