@@ -12,6 +12,7 @@ import pytest
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
+from stages.errors import ParamsError
 from stages.pipeline.stages import Pipeline, read_pipeline
 from stages.request.params import load_params, tables_of_video
 from stages.request.tables import MachineParams
@@ -175,6 +176,15 @@ def test_every_video_file_that_a_page_shows_is_read_without_a_fault(tmp_path: Pa
     assert len(shown) > 10
     read = [load_params(tmp_path / str(number), {}, pipeline()) for number in range(len(shown))]
     assert [params.faults for params in read if params.faults] == []
+
+
+def test_the_refusal_of_parameters_that_a_page_shows_is_what_is_printed(tmp_path: Path):
+    (shown,) = [block.text for block in blocks(reader_pages()["docs/videos.md"]) if "ParamsError" in block.text]
+    typed, _, printed = shown.partition("\n")
+    overrides = dict(word.split("=") for word in typed.removeprefix("$ doit ").split())
+    with pytest.raises(ParamsError) as refusal:
+        load_params(copy_params(tmp_path), overrides, pipeline())
+    assert f"ParamsError: {refusal.value}\n" == printed
 
 
 def test_every_parameter_that_a_sentence_names_is_there():
