@@ -13,9 +13,9 @@ NAME = re.compile(r"`([a-z_0-9]+)`")
 
 
 def listed(stage: str, head: str) -> list[str]:
-    """Names in the paragraph that begins with these words in bold."""
-    paragraph = reader_pages()[f"docs/stages/{stage}.md"].partition(f"**{head}:**")[2]
-    return NAME.findall(re.split(r"\n\*\*|\n\n", paragraph)[0])
+    """Names in the item of the list that begins with these words in bold."""
+    item = reader_pages()[f"docs/stages/{stage}.md"].partition(f"- **{head}:**")[2]
+    return NAME.findall(re.split(r"\n- |\n\n", item)[0])
 
 
 def test_every_stage_has_a_page_and_no_other_page_is_there():
