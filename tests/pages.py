@@ -6,7 +6,6 @@ Decisions are not among them: they may name what was rejected, or has gone since
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from tests.project import PROJECT
@@ -34,10 +33,10 @@ class Line(NamedTuple):
     words: tuple[str, ...]
 
 
-def reader_pages(root: Path = PROJECT) -> dict[str, str]:
+def reader_pages() -> dict[str, str]:
     """The text of each page, by its path within the project."""
-    paths = [path for pattern in _READERS for path in sorted(root.glob(pattern))]
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    paths = [path for pattern in _READERS for path in sorted(PROJECT.glob(pattern))]
+    return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def blocks(text: str) -> list[Block]:
