@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from stages.denoise.attention.bounded import MAX_SCORE
+from stages.denoise.attention.kernels import uses_bounds
 from stages.denoise.config import GuiderConfig, ModelConfig, is_guided, read_model_config
 from stages.denoise.plan import StepPlan, lower_step
 from stages.denoise.sampling import SamplingSettings, make_schedule, sample
@@ -68,6 +69,8 @@ class Denoiser:
         config: settings of the checkpoint.
         dtype: of weights and latents, "bfloat16" or "float32".
         mesh: the devices.
+        has_bounded_scores: whether attention needs no running maximum, for any video; False where nobody has asked,
+            because these devices' attention does not depend on it.
     """
 
     def __init__(
@@ -78,19 +81,16 @@ class Denoiser:
         *,
         dtype: str,
         mesh: Mesh,
-        max_score: float,
+        has_bounded_scores: bool,
         max_steps: int | None = None,
     ) -> None:
-        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `max_steps` as in `load`.
-
-        `max_score` as `read_max_score` gives it.
-        """
+        """`weights` are those of the checkpoint, in `dtype`, spread over `mesh`; `max_steps` as in `load`."""
         self.checkpoint = checkpoint
         self.config = config
         self.dtype = dtype
         self.mesh = mesh
         self._weights = weights
-        self._max_score = max_score
+        self.has_bounded_scores = has_bounded_scores
         self._max_steps = max_steps
         self._steps: dict[StepPlan, jax.stages.Compiled] = {}
 
@@ -129,13 +129,11 @@ class Denoiser:
             mesh = build_mesh(mesh, devices or pick_devices("auto"), num_heads=num_heads, is_guided=is_guided)
         files = open_weights(open_component(checkpoint, TRANSFORMER))
         weights = load_weights(files, config.transformer, dtype=dtype, mesh=mesh, progress=progress)
-        max_score = read_max_score(files, config.transformer)
-        return cls(checkpoint, config, weights, dtype=dtype, mesh=mesh, max_score=max_score, max_steps=max_steps)
-
-    @property
-    def has_bounded_scores(self) -> bool:
-        """Whether attention needs no running maximum, for any video."""
-        return self._max_score <= MAX_SCORE
+        is_asked = uses_bounds(mesh.devices.flat[0])
+        is_bounded = is_asked and read_max_score(files, config.transformer) <= MAX_SCORE
+        return cls(
+            checkpoint, config, weights, dtype=dtype, mesh=mesh, has_bounded_scores=is_bounded, max_steps=max_steps
+        )
 
     def is_of(self, checkpoint: Checkpoint, *, dtype: str, mesh: Mesh) -> bool:
         """Whether `load` would give the same for these arguments."""

@@ -1,5 +1,8 @@
 """The largest score that a checkpoint's attention can have, whatever the video: from the weights of its norms alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
@@ -21,20 +24,29 @@ def read_max_score(files: WeightFiles, config: TransformerConfig) -> float:
     Args:
         files: the component `transformer`.
         config: its settings.
+    Raises:
+        CheckpointError: a file can no longer be read.
     Source:
         Zhang and Sennrich 2019, arXiv:1910.07467; Su et al. 2021, arXiv:2104.09864, section 3.2;
         `HunyuanVideo15AttnProcessor2_0` of diffusers.
     """
+    layers = range(config.num_layers)
+    weights = files.read_all(_name(layer, norm) for layer in layers for norm in (*_QUERY_NORMS, *_KEY_NORMS))
     largest = max(
-        float((_pair_weights(files, layer, _QUERY_NORMS) * _pair_weights(files, layer, _KEY_NORMS)).max())
-        for layer in range(config.num_layers)
+        float((_pair_weights(weights, layer, _QUERY_NORMS) * _pair_weights(weights, layer, _KEY_NORMS)).max())
+        for layer in layers
     )
     return largest * config.attention_head_dim**0.5 * _ROUNDING
 
 
-def _pair_weights(files: WeightFiles, layer: int, norms: tuple[str, str]) -> Float32[np.ndarray, " pairs"]:
+def _name(layer: int, norm: str) -> str:
+    return f"transformer_blocks.{layer}.attn.{norm}.weight"
+
+
+def _pair_weights(
+    weights: Mapping[str, NDArray[Any]], layer: int, norms: tuple[str, str]
+) -> Float32[np.ndarray, " pairs"]:
     """The largest weight of each pair, in size, of video or text."""
-    names = [f"transformer_blocks.{layer}.attn.{norm}.weight" for norm in norms]
-    weights = np.abs([files.read(name).astype(np.float32) for name in names])
-    pairs: NDArray[np.float32] = weights.reshape(len(norms), -1, 2).max(axis=(0, 2))
+    sizes = np.abs([weights[_name(layer, norm)].astype(np.float32) for norm in norms])
+    pairs: NDArray[np.float32] = sizes.reshape(len(norms), -1, 2).max(axis=(0, 2))
     return pairs

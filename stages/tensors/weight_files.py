@@ -4,7 +4,7 @@ Owns whether they are whole. Which files these are is decided in models/componen
 their names and shapes with a model's.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +67,21 @@ class WeightFiles:
         """
         with _open_weights(self._places[name]) as file:
             return np.asarray(file.get_tensor(name) if index is None else file.get_slice(name)[index])
+
+    def read_all(self, names: Iterable[str]) -> dict[str, Array]:
+        """Small tensors by name, in their stored dtypes; each file is opened once.
+
+        Raises:
+            CheckpointError: a file can no longer be read.
+        """
+        by_path: dict[Path, list[str]] = {}
+        for name in names:
+            by_path.setdefault(self._places[name], []).append(name)
+        found: dict[str, Array] = {}
+        for path, own in by_path.items():
+            with _open_weights(path) as file:
+                found |= {name: np.asarray(file.get_tensor(name)) for name in own}
+        return found
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from stages.denoise import denoiser as module
 from stages.denoise.denoiser import Denoiser
 from stages.denoise.sharding.mesh import AXES, build_mesh
 from stages.errors import ContractError, MeshError, ParamsError, StageError
@@ -119,6 +120,20 @@ def test_it_is_of_what_it_was_loaded_from_alone(denoiser: Denoiser, checkpoint: 
     assert not denoiser.is_of(checkpoint, dtype="float32", mesh=other_mesh)
 
 
+@pytest.mark.parametrize(("is_asked", "num_reads"), [(True, 1), (False, 0)])
+def test_a_bound_of_scores_is_read_only_where_attention_depends_on_it(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, is_asked: bool, num_reads: int
+):
+    reads = []
+    read_max_score = module.read_max_score
+    monkeypatch.setattr(module, "uses_bounds", lambda _device: is_asked)
+    monkeypatch.setattr(
+        module, "read_max_score", lambda *arguments: reads.append(read_max_score(*arguments)) or reads[-1]
+    )
+    assert Denoiser.load(checkpoint, dtype="float32").has_bounded_scores is is_asked
+    assert len(reads) == num_reads
+
+
 def test_a_dtype_that_no_model_has_is_refused_before_anything_is_read():
     with pytest.raises(ParamsError) as caught:
         Denoiser.load(Checkpoint(Path("nowhere")), dtype="float16")
@@ -164,7 +179,9 @@ def test_latents_that_are_not_finite_are_refused(denoiser: Denoiser, checkpoint:
 
 def test_without_guidance_a_mesh_for_guidance_is_refused(denoiser: Denoiser, checkpoint: Checkpoint):
     twice = Mesh(np.array(jax.devices()[:1] * 2).reshape(2, 1, 1), AXES)
-    for_guidance = Denoiser(checkpoint, denoiser.config, denoiser._weights, dtype="float32", mesh=twice, max_score=1)
+    for_guidance = Denoiser(
+        checkpoint, denoiser.config, denoiser._weights, dtype="float32", mesh=twice, has_bounded_scores=False
+    )
     assert refusal(for_guidance, MeshError, guidance_scale=1.0) == (
         "guidance_scale = 1.0: the devices are arranged for guidance, {'cfg': 2, 'sequence': 1, 'heads': 1}, and one "
         "half would have nothing to do. Load the denoiser with is_guided=False."

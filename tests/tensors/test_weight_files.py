@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from stages.errors import CheckpointError
+from stages.tensors import weight_files
 from stages.tensors.weight_files import WeightFiles
 from tests.tensors.builders import write_raw
 
@@ -33,6 +34,26 @@ def test_tensors_of_all_files_are_found(sharded: Path):
     assert weights.shapes == {"a": (2,), "b": (3, 1)}
     assert weights.paths == {"a": sharded / "model-1.safetensors", "b": sharded / "model-2.safetensors"}
     assert weights.read("b").dtype == np.float16
+
+
+def test_many_small_tensors_take_one_look_at_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    numbers = {str(number): np.full(2, number, np.float32) for number in range(6)}
+    shards = {"model-1.safetensors": {"0", "2", "4"}, "model-2.safetensors": {"1", "3", "5"}}
+    for file, names in shards.items():
+        save_file({name: numbers[name] for name in names}, tmp_path / file)
+    weights, opened = WeightFiles(tmp_path, shards), list[str]()
+    safe_open = weight_files.safe_open
+
+    def note(path: Path, **options: str) -> object:
+        opened.append(path.name)
+        return safe_open(path, **options)
+
+    monkeypatch.setattr(weight_files, "safe_open", note)
+    found = weights.read_all(numbers)
+    assert {name: array.tolist() for name, array in found.items()} == {
+        name: array.tolist() for name, array in numbers.items()
+    }
+    assert sorted(opened) == sorted(shards)
 
 
 def test_other_files_are_not_read(sharded: Path):

@@ -23,6 +23,7 @@ def _gpu(device: jax.Device, *, window_size: int, has_bounded_scores: bool) -> A
 
 
 _KERNELS: Mapping[str, Callable[..., Attention]] = MappingProxyType({"tpu": _tpu, "gpu": _gpu})
+_WITH_BOUNDS = frozenset({"tpu"})  # platforms with a kernel for bounded scores
 
 
 def pick_attention(device: jax.Device, *, window_size: int, has_bounded_scores: bool) -> Attention:
@@ -31,7 +32,7 @@ def pick_attention(device: jax.Device, *, window_size: int, has_bounded_scores: 
     Args:
         device: on which it will run, or for which it is compiled.
         window_size: as in `plain_attention`.
-        has_bounded_scores: as `bounded_attention` wants them.
+        has_bounded_scores: as `bounded_attention` wants them; has no effect where `uses_bounds` is false.
     Raises:
         MeshError: the platform has a kernel, and nobody has looked for its tiles on this kind of device.
     """
@@ -39,3 +40,8 @@ def pick_attention(device: jax.Device, *, window_size: int, has_bounded_scores: 
     if kernel is None:
         return partial(plain_attention, window_size=window_size)
     return kernel(device, window_size=window_size, has_bounded_scores=has_bounded_scores)
+
+
+def uses_bounds(device: jax.Device) -> bool:
+    """Whether the kernel for a device depends on a bound of the scores: otherwise nobody has to find one."""
+    return device.platform in _WITH_BOUNDS

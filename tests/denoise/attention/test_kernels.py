@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from stages.denoise.attention.bounded import bounded_attention
-from stages.denoise.attention.kernels import pick_attention
+from stages.denoise.attention.kernels import pick_attention, uses_bounds
 from stages.denoise.attention.plain import plain_attention
 from stages.denoise.attention.splash import splash_attention
 from stages.denoise.attention.tiles import BOUNDED_TILES, SPLASH_TILES
@@ -26,3 +26,9 @@ def test_a_tpu_takes_a_maximum_only_where_scores_have_no_bound(has_bounded_score
     chip: Any = SimpleNamespace(platform="tpu", device_kind="TPU v6 lite")
     picked: Any = pick_attention(chip, window_size=3, has_bounded_scores=has_bounded_scores)
     assert (picked.func, picked.keywords) == (kernel, {"window_size": 3, "tiles": tiles["TPU v6 lite"]})
+
+
+@pytest.mark.parametrize(("platform", "is_asked"), [("tpu", True), ("gpu", False), ("cpu", False)])
+def test_only_the_kernel_of_a_tpu_depends_on_a_bound(platform: str, is_asked: bool):
+    device: Any = SimpleNamespace(platform=platform)
+    assert uses_bounds(device) is is_asked
