@@ -18,6 +18,7 @@ from jax.experimental.pallas import tpu as pltpu
 from jaxtyping import Array, Bool, Float
 
 from stages.denoise.attention.padding import pad_end, round_up
+from stages.denoise.attention.plain import mark_keys
 from stages.denoise.attention.tiles import Tiles
 from stages.denoise.attention.walk import Walk, Window
 
@@ -100,8 +101,7 @@ def _divide(key: Array, value: Array, text_mask: Array, *, num_bulk: int) -> _Pa
     if num_bulk == num_keys:
         return bulk, None
     num_rest = round_up(num_keys - num_bulk, _REST_PRODUCT)
-    num_video = num_keys - num_bulk - text_mask.shape[1]
-    exist = jnp.concatenate([jnp.ones((len(text_mask), num_video), bool), text_mask], axis=1)
+    exist = mark_keys(text_mask, num_keys - num_bulk)
     rest = _Keys(
         pad_end(keys[:, num_bulk:], num_rest, axis=1),
         pad_end(values[:, :, num_bulk:], num_rest, axis=2),

@@ -47,9 +47,9 @@ def plain_attention(
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
     """
-    batch, num_heads, num_tokens, _ = query.shape
+    _, num_heads, num_tokens, _ = query.shape
     num_video_tokens = num_tokens - text_mask.shape[1]
-    is_key = jnp.concatenate([jnp.ones((batch, num_video_tokens), bool), text_mask], axis=1)
+    is_key = mark_keys(text_mask, num_tokens)
     is_local = 0 < window_size < num_video_tokens
 
     def attend_head(head: tuple[Array, Array, Array, Array]) -> Array:
@@ -65,6 +65,12 @@ def plain_attention(
     heads = [array.reshape(-1, *array.shape[2:]) for array in (query, key, value)]
     result: Array = jax.lax.map(attend_head, (*heads, jnp.repeat(is_key, num_heads, axis=0)))
     return result.reshape(query.shape)
+
+
+def mark_keys(text_mask: Bool[Array, "b l"], num_keys: int) -> Bool[Array, "b k"]:
+    """Which of the last `num_keys` >= l tokens exist: all video tokens among them, and text as its mask says."""
+    num_video = num_keys - text_mask.shape[1]
+    return jnp.concatenate([jnp.ones((text_mask.shape[0], num_video), bool), text_mask], axis=1)
 
 
 def window_start(position: _Numbers, *, window_size: int, num_video_tokens: int) -> _Numbers:

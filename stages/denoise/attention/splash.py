@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Float32
 from numpy.typing import NDArray
 
 from stages.denoise.attention.padding import pad_end, round_up
+from stages.denoise.attention.plain import mark_keys
 from stages.denoise.attention.tiles import Tiles
 from stages.denoise.attention.walk import Window
 
@@ -58,8 +59,8 @@ def splash_attention(
     if is_windowed:
         tiles = tiles.for_window()
     num_bulk = num_video_tokens // tiles.key * tiles.key
-    is_rest = jnp.concatenate([jnp.ones((query.shape[0], num_video_tokens - num_bulk), bool), text_mask], axis=1)
-    rest = _Keys(key[:, :, num_bulk:], value[:, :, num_bulk:], is_rest, first=num_bulk)
+    is_key = mark_keys(text_mask, key.shape[2] - num_bulk)
+    rest = _Keys(key[:, :, num_bulk:], value[:, :, num_bulk:], is_key, first=num_bulk)
     bulk = _Keys(key[:, :, :num_bulk], value[:, :, :num_bulk], None, first=0)
     parts = [part for part in (bulk, rest) if part.keys.shape[2]]
     rows = query * query.shape[3] ** -0.5

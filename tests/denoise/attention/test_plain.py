@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stages.denoise.attention.plain import plain_attention, window_start
+from stages.denoise.attention.plain import mark_keys, plain_attention, window_start
 
 pytestmark = pytest.mark.compiles
 
@@ -117,3 +117,9 @@ def test_no_matrix_of_all_queries_by_all_keys_is_built(window_size: int):
     attend = jax.jit(functools.partial(plain_attention, window_size=window_size, max_scores=2**16))
     memory = attend.lower(tokens, tokens, tokens, mask).compile().memory_analysis()
     assert memory.temp_size_in_bytes < num_tokens**2 * 4 / 16
+
+
+def test_of_the_last_tokens_all_of_the_video_and_the_text_of_the_mask_exist():
+    text_mask = jnp.array([[True, False], [False, True]])
+    assert mark_keys(text_mask, 4).tolist() == [[True, True, True, False], [True, True, False, True]]
+    assert mark_keys(text_mask, 2).tolist() == text_mask.tolist()
