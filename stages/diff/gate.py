@@ -21,6 +21,7 @@ from stages.diff.side import payload_of
 from stages.errors import StageError
 from stages.explain.reasons import CODE, KEY, list_differences
 from stages.keys import ArtifactId, Node
+from stages.machine.lifeline import start_elsewhere
 from stages.models.checkpoint import Checkpoint
 from stages.models.wording import name_some
 from stages.provenance.record import Made
@@ -161,11 +162,11 @@ def _run_doit(build: Build, names: Sequence[str], project: Path, store: Path, re
     wanted = names or (build.graph.videos if build.graph.faults else ())
     arguments = [*wanted, *(f"{name}={value}" for name, value in overrides.items()), f"{_ARTIFACTS}={store}"]
     paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with subprocess.Popen(  # noqa: S603 (no shell)
-        [sys.executable, "-m", "doit", *arguments],
+    with start_elsewhere(
+        "doit",
+        *arguments,
         cwd=project,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.DEVNULL,
+        environment={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stdout=sys.stderr.fileno(),
     ) as doit:
         try:

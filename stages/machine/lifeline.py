@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,6 +102,38 @@ def run_module(
             check=False,
             timeout=timeout_s,
         )
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@contextmanager
+def start_elsewhere(
+    module: str, *arguments: str, cwd: Path, environment: Mapping[str, str], stdout: int
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a module as a program that ends when this process does; the block ends when the program has.
+
+    Args:
+        module: found by the PYTHONPATH of `environment`, which may lead to another `stages`; neither `cwd` nor the
+            folder of this file is searched.
+        arguments: of it.
+        cwd: its folder.
+        environment: all of its variables.
+        stdout: a descriptor; stderr is this process's, and stdin is empty.
+    Raises:
+        OSError: it cannot be started.
+    """
+    reader, writer = os.pipe()
+    try:
+        with subprocess.Popen(  # noqa: S603 (no shell)
+            [sys.executable, "-P", __file__, PARENT_OPTION, str(reader), module, *arguments],
+            pass_fds=[reader],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+        ) as process:
+            yield process
     finally:
         os.close(reader)
         os.close(writer)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.machine.lifeline import keep_from_children, run_module
+from stages.machine.lifeline import keep_from_children, run_module, start_elsewhere
 
 pytestmark = pytest.mark.processes
 
@@ -67,6 +67,21 @@ def test_a_module_is_run_as_a_program_with_its_own_arguments(tmp_path: Path):
     (tmp_path / "asked.py").write_text(ASKED)
     ended = run_module("asked", "one", "--two", cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "['one', '--two'] __main__\n", "a reason\n")
+
+
+def test_a_module_elsewhere_is_found_by_its_variables_alone(tmp_path: Path):
+    """Not in its folder, and not beside the file that starts it: `versions` is a module there."""
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found/asked.py").write_text("import sys; print(sys.argv[1:], __name__)\nimport versions")
+    (tmp_path / "versions.py").touch()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "found")}
+    with (
+        (tmp_path / "printed").open("w+b") as printed,
+        start_elsewhere("asked", "--two", cwd=tmp_path, environment=environment, stdout=printed.fileno()) as process,
+    ):
+        assert process.wait() == 1
+        printed.seek(0)
+        assert printed.read() == b"['--two'] __main__\n"
 
 
 def test_a_module_that_takes_too_long_is_killed(tmp_path: Path):
