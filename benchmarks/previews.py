@@ -29,7 +29,8 @@ from stages.previews.color_map import ColorMap, Fit, shrink_frames
 from stages.previews.estimate import estimate_clean
 from stages.run.build import Build
 from stages.run.loading import load_build
-from stages.run.previews import Previews, Subject
+from stages.run.preview_messages import Subject
+from stages.run.previews import Previews
 from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import TensorReader, read_tensors
@@ -118,11 +119,12 @@ def time_steps(build: Build, every: str, num_steps: int) -> tuple[list[float], l
     sigmas = make_schedule(num_steps, denoiser.config.scheduler).sigmas.tolist()
     faults: list[str] = []
     job = build.job(node)
-    subject = Subject(job.store, node.artifact, ("long",), job.checkpoint, sigmas)
+    subject = Subject(job.store, node.artifact, ("long",), job.checkpoint)
     took_s: dict[bool, list[float]] = {False: [], True: []}
     ended = time.perf_counter()
     previews = Previews(
         subject,
+        sigmas,
         every=every,
         num_processors=len(os.sched_getaffinity(0)),
         show=lambda _path: None,

@@ -1,10 +1,10 @@
 """Previews while a node is made: when there is one, and the process that makes it.
 
-The other half is stages/previews/service.py. Whoever computes hands over the latents after each step, and never waits:
-a thread passes them on, and while a preview is being made there is no next one.
+The other half is stages/previews/service.py; what goes between is in preview_messages.py. Whoever computes hands over
+the latents after each step, and never waits: a thread passes them on, and while a preview is being made there is no
+next one.
 """
 
-import json
 import subprocess
 import sys
 import threading
@@ -12,17 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from stages.keys import ArtifactId, JsonValue
 from stages.machine.mesh_layout import AUTO
-from stages.models.checkpoint import Checkpoint
 from stages.request.tables import NEVER
 from stages.run.job import Job
+from stages.run.preview_messages import Answer, Moment, Subject
 from stages.run.report import Report
 from stages.store.previews import preview_link
 
@@ -35,50 +33,26 @@ _MIN_CHANGE: Final[Mapping[str, float]] = {"bfloat16": 0.01}
 _PATIENCE_S = 5.0  # at the end, for the last preview
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What previews are of.
-
-    Attributes:
-        store: root folder of the artifact store.
-        artifact: that is being made.
-        videos: names of those that need it.
-        checkpoint: whose VAE will decode it.
-        sigmas: share of noise before the first step, and after each.
-    """
-
-    store: Path
-    artifact: ArtifactId
-    videos: Sequence[str]
-    checkpoint: Checkpoint
-    sigmas: Sequence[float]
-
-    @property
-    def num_steps(self) -> int:
-        """Steps in all."""
-        return len(self.sigmas) - 1
-
-    def to_json(self) -> str:
-        """What service.py has to know, as one line."""
-        fields = asdict(self)
-        del fields["sigmas"]
-        return json.dumps(fields, default=str)
-
-
 def open_previews(job: Job, sigmas: Sequence[float], report: Report, *, num_processors: int) -> "Previews | None":
     """Previews of a job, by the machine's settings; None where there are to be none, or it is for no video.
 
     Args:
         job: that is being done, by the one process that has all of its latents.
-        sigmas: as in Subject.
+        sigmas: as in Previews.
         num_processors: as in Previews.
         report: is shown where the first preview is, and is warned once if none can be made.
     """
     every = job.machine["preview_every"]
     if every == NEVER or not job.videos:
         return None
-    subject = Subject(job.store, job.node.artifact, job.videos, job.checkpoint, [*map(float, sigmas)])
-    return Previews(subject, every=every, num_processors=num_processors, show=report.show_preview, warn=report.warn)
+    return Previews(
+        Subject(job.store, job.node.artifact, job.videos, job.checkpoint),
+        sigmas,
+        every=every,
+        num_processors=num_processors,
+        show=report.show_preview,
+        warn=report.warn,
+    )
 
 
 class Previews:
@@ -92,6 +66,7 @@ class Previews:
     def __init__(
         self,
         subject: Subject,
+        sigmas: Sequence[float],
         *,
         every: str,
         num_processors: int,
@@ -104,6 +79,7 @@ class Previews:
 
         Args:
             subject: what is denoised.
+            sigmas: share of noise before the first step, and after each.
             every: steps between two previews; or "auto": as many as cost 1 % of the machine's processors.
             num_processors: that this process may use.
             show: is called once, with the link by which a person finds the preview.
@@ -112,6 +88,7 @@ class Previews:
             command: starts the process.
         """
         self._subject = subject
+        self._sigmas = [*map(float, sigmas)]
         self._every = every
         self._num_processors = num_processors
         self._show = show
@@ -132,7 +109,7 @@ class Previews:
 
     def __call__(self, num_done: int, latents: NDArray[Any]) -> None:
         """Take the latents after a step, which nobody changes any more."""
-        sigmas, is_last = self._subject.sigmas, num_done == self._subject.num_steps
+        sigmas, is_last = self._sigmas, num_done == self._num_steps
         min_change = _MIN_CHANGE.get(latents.dtype.name, 0.0)
         self._recent.append((num_done, latents))
         while len(self._recent) > 2 and sigmas[self._recent[1][0]] - sigmas[num_done] >= min_change:
@@ -172,6 +149,10 @@ class Previews:
                 with suppress(OSError):  # what was not yet written
                     pipe.close()
 
+    @property
+    def _num_steps(self) -> int:
+        return len(self._sigmas) - 1
+
     def _is_time(self, num_done: int) -> bool:
         if self._every != AUTO:
             return num_done - self._num_last >= int(self._every)
@@ -200,24 +181,19 @@ class Previews:
         assert process.stdin is not None
         assert process.stdout is not None
         first = latents[0][1]
-        moment: dict[str, JsonValue] = {
-            "num_done": num_done,
-            "num_steps": self._subject.num_steps,
-            "sigmas": [sigma for sigma, _ in latents],
-            "shape": [*first.shape],
-            "dtype": first.dtype.name,
-        }
-        process.stdin.write(json.dumps(moment).encode() + b"\n")
+        sigmas = [sigma for sigma, _ in latents]
+        moment = Moment(num_done, self._num_steps, sigmas, first.shape, first.dtype.name)
+        process.stdin.write(moment.to_json().encode() + b"\n")
         for _, array in latents:
             process.stdin.write(array.tobytes())
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
             raise OSError("their process ended")
-        answer = json.loads(line)
-        self.cpu_s, self._next_s = float(answer["cpu_s"]), float(answer["last_cpu_s"])
-        if "fault" in answer:
-            self._break(answer["fault"])
+        answer = Answer.from_json(line)
+        self.cpu_s, self._next_s = answer.cpu_s, answer.last_cpu_s
+        if answer.fault:
+            self._break(answer.fault)
         else:
             self.num_made += 1
             show, self._show = self._show, lambda _path: None

@@ -16,7 +16,8 @@ from stages.geometry import LATENT_CHANNELS
 from stages.keys import ArtifactId, Key
 from stages.models.checkpoint import Checkpoint
 from stages.run import previews as module
-from stages.run.previews import Previews, Subject, open_previews
+from stages.run.preview_messages import Answer, Subject
+from stages.run.previews import Previews, open_previews
 from stages.run.report import Report
 from stages.store.previews import preview_link
 from tests.builders import build_job, build_node
@@ -40,7 +41,7 @@ for line in iter(sys.stdin.buffer.readline, b""):
         sys.exit()
     print(answer, flush=True)
 """
-COST = '{"cpu_s": 0.5, "last_cpu_s": 0.1}'
+COST = Answer(cpu_s=0.5, last_cpu_s=0.1).to_json()
 
 
 class Scene:
@@ -49,9 +50,11 @@ class Scene:
     def __init__(self, root: Path, *, every: str, sigmas: Sequence[float] | None = None, **options: Any) -> None:
         self.log, self.shown, self.warnings, self.now_s = root / "log", list[Path](), list[str](), 0.0
         sigmas = [1 - index / NUM_STEPS for index in range(NUM_STEPS + 1)] if sigmas is None else sigmas
-        subject = Subject(root / "store", ArtifactId("denoise", Key("1" * 32)), ("demo",), Checkpoint(SHAPES), sigmas)
+        subject = Subject(root / "store", ArtifactId("denoise", Key("1" * 32)), ("demo",), Checkpoint(SHAPES))
         speak = {"show": self.shown.append, "warn": self.warnings.append}
-        self.previews = Previews(subject, every=every, num_processors=2, clock=lambda: self.now_s, **speak, **options)
+        self.previews = Previews(
+            subject, sigmas, every=every, num_processors=2, clock=lambda: self.now_s, **speak, **options
+        )
 
     def step(self, *numbers: int, dtype: Any = np.float32, waits: bool = True) -> None:
         """Hand over the latents after these steps; wait each time until nothing is being made."""
@@ -149,10 +152,13 @@ def test_a_denoise_that_is_soon_over_has_no_preview_by_itself(tmp_path: Path):
     ("answer", "reason"),
     [
         ("", "their process ended"),
-        ('{"cpu_s": 1, "last_cpu_s": 1, "fault": "/store/previews: No space left on device"}',
-         "/store/previews: No space left on device"),
+        (
+            Answer(1, 1, "/store/previews: No space left on device").to_json(),
+            "/store/previews: No space left on device",
+        ),
+        ('{"cpu_s": 1}', "their process has said something else than an answer"),
     ],
-)  # fmt: skip
+)
 def test_what_keeps_previews_from_being_made_is_one_warning(tmp_path: Path, answer: str, reason: str):
     scene = Scene(tmp_path, every="1", command=stand_in(tmp_path, answer))
     scene.step(*range(1, NUM_STEPS + 1))
