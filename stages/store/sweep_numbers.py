@@ -14,7 +14,7 @@ from stages.errors import StoreError
 from stages.machine.json_files import read_json
 from stages.machine.regular_files import reason_of
 from stages.store.drafts import Drafts
-from stages.store.replace_file import write_file
+from stages.store.replace_file import read_whole, write_file
 
 SWEEPS = ".sweeps.json"
 
@@ -37,17 +37,9 @@ class SweepNumbers:
             StoreError: the file cannot be read, or holds something else.
         """
         try:
-            numbers = read_json(self._file)
-            if not (isinstance(numbers, dict) and all(map(_are_numbers, numbers.values()))):
-                raise ValueError("it holds no numbers of sweeps")
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
+            return read_whole(self._read, self._root)
         except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self._file}: cannot be read ({reason_of(error)}). It holds the numbers of the videos of sweeps: "
-                "correct it, or delete it, and they are counted anew."
-            ) from error
-        return numbers
+            raise self._refusal(error) from error
 
     def add(self, new: Numbers) -> None:
         """Remember numbers. One that another run has given meanwhile, to a combination or as a number, stays.
@@ -57,15 +49,33 @@ class SweepNumbers:
         """
         try:
             with Drafts(self._root).exclusive():  # another run may add some, too
-                before = self.read()
+                before = self._read()
                 after = {**before, **{sweep: _join(before.get(sweep, {}), own) for sweep, own in new.items()}}
                 if after != before:
                     write_file(self._file, json.dumps(after, indent=1) + "\n", is_synced=True)
+        except ValueError as error:
+            raise self._refusal(error) from error
         except OSError as error:
             raise StoreError(
                 f"{self._file}: cannot be written ({error.strerror}). Make room or fix its permissions, and run it "
                 "again; nothing has changed."
             ) from error
+
+    def _read(self) -> Numbers:
+        """Raises OSError, and ValueError where it holds something else."""
+        try:
+            numbers = read_json(self._file)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        if not (isinstance(numbers, dict) and all(map(_are_numbers, numbers.values()))):
+            raise ValueError("it holds no numbers of sweeps")
+        return numbers
+
+    def _refusal(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._file}: cannot be read ({reason_of(error)}). It holds the numbers of the videos of sweeps: correct "
+            "it, or delete it, and they are counted anew."
+        )
 
 
 def _join(before: Mapping[str, int], new: Mapping[str, int]) -> dict[str, int]:

@@ -90,9 +90,14 @@ class VideoLinks:
                 if self._leads_to(new) is not None:
                     new.unlink()  # of a run that was killed
                 if before is not None and before != artifact:
-                    self._history.add(link.name, before)
+                    with suppress(OSError):  # the link is worth more than what it led to before
+                        self._history.add(link.name, before)
                 new.symlink_to(self._target(payload))
-                new.replace(link)
+                try:
+                    new.replace(link)
+                except OSError:
+                    new.unlink()  # in a sticky folder no other user could
+                    raise
             record_use(self._store.folder(artifact))
         except OSError as error:
             raise StoreError(

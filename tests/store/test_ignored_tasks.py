@@ -11,6 +11,7 @@ import pytest
 
 from stages.errors import StoreError
 from stages.store.ignored_tasks import IGNORED, IgnoredTasks
+from tests.builders import acting_as_nobody
 from tests.mounts import fill, mounted
 
 
@@ -30,6 +31,16 @@ def test_without_a_file_nothing_is_ignored_and_none_is_made(tmp_path: Path):
     assert tasks.read() == set()
     tasks.change(remove=["demo"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_sticky_store_each_user_changes_what_the_other_has_ignored(tmp_path: Path):
+    tmp_path.chmod(0o1777)
+    IgnoredTasks(tmp_path).change(add=["demo"])
+    with acting_as_nobody(tmp_path):
+        IgnoredTasks(tmp_path).change(add=["harbour"])
+        assert IgnoredTasks(tmp_path).read() == {"demo", "harbour"}
+        IgnoredTasks(tmp_path).change(remove=["demo", "harbour"])
+    assert IgnoredTasks(tmp_path).read() == set()
 
 
 def test_a_file_that_would_stay_as_it_is_is_not_written(tmp_path: Path):

@@ -1,13 +1,19 @@
 """A small file is the one before or the new one, and its temporary name is known."""
 
+import json
 import os
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from stages.store.replace_file import write_file
+from stages.store.drafts import Drafts
+from stages.store.replace_file import read_whole, write_file
 from stages.store.unfinished import is_unfinished
+from tests.builders import NOBODY, as_another_user, let_others_in
 
 
 @pytest.fixture
@@ -84,3 +90,52 @@ def test_who_may_write_in_the_folder_may_write_the_file(file: Path):
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.stat().st_mode) == 0o666
+
+
+WRITE = """
+import pathlib, sys
+from stages.store.replace_file import write_file
+try:
+    write_file(pathlib.Path(sys.argv[1]), sys.argv[2], is_synced=True)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("mode", "may_write"), [(0o666, True), (0o644, False)])
+def test_another_users_file_in_a_sticky_folder_is_written_in_place(file: Path, mode: int, may_write: bool):
+    prefix = as_another_user(NOBODY)
+    let_others_in(file.parent)
+    file.write_text("what was there before")
+    file.chmod(mode)
+    file.parent.chmod(0o1777)
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", WRITE, str(file), "new"], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout == "", done.stderr) == (may_write, "")
+    assert file.read_text() == ("new" if may_write else "what was there before")
+    assert (file.stat().st_uid, [*file.parent.iterdir()]) == (0, [file])
+
+
+def test_a_part_of_a_file_is_read_again_when_its_writer_is_done(file: Path):
+    looked, found = threading.Event(), list[object]()
+
+    def read() -> object:
+        text = file.read_text()
+        looked.set()
+        return json.loads(text)
+
+    with Drafts(file.parent).exclusive():
+        file.write_text("[1")
+        reader = threading.Thread(target=lambda: found.append(read_whole(read, file.parent)))
+        reader.start()
+        looked.wait()
+        file.write_text("[1, 2]")
+    reader.join()
+    assert found == [[1, 2]]
+
+
+def test_what_is_wrong_while_nobody_writes_is_wrong(file: Path):
+    with pytest.raises(ValueError, match="invalid literal"):
+        read_whole(lambda: int("a part"), file.parent)

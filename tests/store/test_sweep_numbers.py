@@ -7,6 +7,7 @@ import pytest
 
 from stages.errors import StoreError
 from stages.store.sweep_numbers import SWEEPS, SweepNumbers
+from tests.builders import acting_as_nobody
 
 
 def test_numbers_that_were_added_are_read_again(tmp_path: Path):
@@ -44,6 +45,14 @@ def test_runs_at_the_same_time_lose_nothing(tmp_path: Path):
     for thread in threads:
         thread.join()
     assert SweepNumbers(tmp_path).read() == {name: {"a": 1} for name in sweeps}
+
+
+def test_in_a_sticky_store_each_user_adds_to_the_others_numbers(tmp_path: Path):
+    tmp_path.chmod(0o1777)
+    SweepNumbers(tmp_path).add({"s": {"a": 1}})
+    with acting_as_nobody(tmp_path):
+        SweepNumbers(tmp_path).add({"s": {"b": 2}})
+    assert SweepNumbers(tmp_path).read() == {"s": {"a": 1, "b": 2}}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from stages.errors import StoreError
 from stages.keys import Node
 from stages.store.artifacts import Store
 from stages.store.video_links import VideoLinks
-from tests.builders import build_node, publish
+from tests.builders import acting_as_nobody, build_node, publish
 
 
 @pytest.fixture
@@ -230,3 +230,25 @@ def test_all_links_are_listed_and_nothing_that_is_somebodys_own(store: Store, tm
     (links.folder / "elsewhere.mp4").symlink_to(tmp_path / "elsewhere.mp4")
     (links.folder / "notes.txt").write_text("own")
     assert links.list_all() == {"demo": node.artifact, "demo.draft": node.artifact}
+
+
+def test_a_link_is_made_also_where_what_it_led_to_before_cannot_be_noted(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    links.point_to("demo", one.artifact)
+    (store.root / ".earlier").write_text("in the way")
+    links.point_to("demo", other.artifact)
+    assert links.points_to("demo", other.artifact)
+
+
+def test_another_users_link_in_a_sticky_folder_stays_and_nothing_is_left_beside_it(store: Store):
+    links, one, other = VideoLinks(store, suffix=".mp4"), made(store, 1), made(store, 2)
+    store.root.chmod(0o1777)
+    links.point_to("demo", one.artifact)
+    with acting_as_nobody(store.root), pytest.raises(StoreError) as refused:
+        links.point_to("demo", other.artifact)
+    assert str(refused.value) == (
+        f"{links.path('demo')}: cannot be made (Operation not permitted). The video is "
+        f"{store.payload(other.artifact)}. Fix that; then `doit demo` makes the link."
+    )
+    assert [*links.folder.iterdir()] == [links.path("demo")]
+    assert links.points_to("demo", one.artifact)
