@@ -15,6 +15,7 @@ from typing import Any
 from doit import doit_cmd
 from doit.cmdparse import CmdOption, CmdParse, CmdParseError
 
+from stages.commands.draft_names import read_draft_names
 from stages.commands.early_interrupt import INTERRUPTED, raise_on_interrupt
 from stages.errors import ParamsError
 from stages.request import params
@@ -46,9 +47,13 @@ class CommandLine:
 
     Attributes:
         takes_files: how many of its first arguments can be the name of a file, such as clip.webm.
+        takes_drafts: whether drafts can be named, such as demo.draft.
+        are_drafts: whether they were: the names that the command is given are those of their videos.
     """
 
     takes_files: int = 0
+    takes_drafts: bool = True
+    are_drafts: bool = False
     cmdparser: CmdParse  # these three are doit's
     opt_vals: Mapping[str, Any]
     pdb: bool
@@ -99,11 +104,13 @@ class CommandLine:
         except CmdParseError as error:
             fault = " ".join(str(error).split())  # doit's own are several lines
             raise CmdParseError(f"doit {name}: {fault}. `doit help {name}` says what there is.") from error
-        for word in filter(_PARAMETER.fullmatch, names[self.takes_files :]):
+        files, names = names[: self.takes_files], names[self.takes_files :]
+        names, self.are_drafts = read_draft_names(names, name, takes_drafts=self.takes_drafts)
+        for word in filter(_PARAMETER.fullmatch, names):
             raise CmdParseError(
                 f"{word}: a parameter without a value. Write `{word}=VALUE`, without spaces around `=`."
             )
-        return options, names
+        return options, [*files, *names]
 
     def _hint(self, error: getopt.GetoptError, arguments: Sequence[str]) -> str:
         if error.opt in _OF_DATABASE:

@@ -11,6 +11,7 @@ from stages.commands.faulty import explain_faults
 from stages.commands.one_message import OneMessage
 from stages.commands.sweep_names import expand_sweeps
 from stages.commands.work_done import print_work
+from stages.request.draft import name_draft
 from stages.store.removal import forget_artifact
 
 
@@ -43,7 +44,7 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             raise
         self.dep_manager.close()
         lines = [*forgotten, *faults]
-        lines = lines or [f"nothing to forget.{_hint(selected)}"]
+        lines = lines or [f"nothing to forget.{self._advise(selected)}"]
         is_printed = print_work(
             lambda: self.outstream.write("".join(f"{line}\n" for line in lines)), "; ".join(forgotten)
         )
@@ -59,8 +60,10 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             return []
         return [f"forgotten: {task.title()}"]
 
-
-def _hint(selected: Sequence[Any]) -> str:
-    """What a person may have meant who forgets a video: it has no artifact of its own."""
-    videos = [task.name for task in selected if task.meta and "video" in task.meta]
-    return f" `doit forget --follow-sub {videos[0]}` forgets all that a video is made of." if videos else ""
+    def _advise(self, selected: Sequence[Any]) -> str:
+        """What a person may have meant who forgets a video: it has no artifact of its own."""
+        videos = [task.name for task in selected if task.meta and "video" in task.meta]
+        if not videos:
+            return ""
+        name = name_draft(videos[0]) if self.are_drafts else videos[0]
+        return f" `doit forget --follow-sub {name}` forgets all that a video is made of."

@@ -54,6 +54,7 @@ doit gate v1.2 decode --json
         {**JSON, "help": "print JSON; infinite numbers are null"},
         DEBUG,
     )
+    takes_drafts = False
     takes_names = takes_parameters = True
     takes_files = 1  # a revision such as feature.decode is no parameter
     interrupted = "Nothing was changed, and nothing is left of it."

@@ -47,6 +47,7 @@ doit keep harbour-3
 doit keep harbour-3=harbour-final harbour-7=harbour-blue
 """
     cmd_options = (DEBUG,)
+    takes_drafts = False
     takes_names = True
     interrupted = "What was written before stays."
 

@@ -76,6 +76,7 @@ class OneMessage(CommandLine):
             is_debug=params["debug"],
             is_read_only=self.is_read_only,
             only_shows=self.is_read_only,
+            is_draft=self.are_drafts,
         )
 
     def _explain_interrupt(self, left: str) -> str:

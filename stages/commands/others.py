@@ -53,6 +53,7 @@ class Ignore(OneMessage, DoitIgnore):  # type: ignore[misc] # doit has no types
     """As doit's own, with one message for what stops it, and of a group its tasks alone."""
 
     doc_purpose = "skip tasks in later runs, until `doit forget`"
+    takes_drafts = False  # a video that is ignored is so as a draft, too
 
     def _execute(self, pos_args: list[str]) -> None:
         if not pos_args:

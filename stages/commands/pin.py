@@ -11,6 +11,7 @@ from stages.commands.work_done import print_work
 from stages.errors import ParamsError, StoreError
 from stages.keys import ArtifactId
 from stages.machine.printable import cut, local_time, printable
+from stages.request.draft import name_draft
 from stages.request.names import near
 from stages.run.build import Build
 from stages.store.inventory import Inventory, list_artifacts, take_inventory
@@ -148,7 +149,7 @@ def _pin(build: Build, inventory: Inventory, name: str, note: str) -> Pin:
         raise build.graph.faults[name]
     if name in build.graph.videos:
         *before, last = (node.artifact for node in build.graph.videos[name].values())
-        return Pin(last, tuple(before), name=name, note=note, **who_and_when())
+        return Pin(last, tuple(before), name=_pinned_as(build, name), note=note, **who_and_when())
     artifact = _find_artifact(build, name)
     made_from = inventory.ancestors([artifact])
     for nodes in build.graph.videos.values():  # one that is not there yet has no manifest that says it
@@ -160,6 +161,11 @@ def _pin(build: Build, inventory: Inventory, name: str, note: str) -> Pin:
             waiting += by_artifact[each].input_artifacts
     in_order = sorted(made_from - {artifact}, key=lambda each: (each.stage, each.key))
     return Pin(artifact, tuple(in_order), note=note, **who_and_when())
+
+
+def _pinned_as(build: Build, name: str) -> str:
+    """The name of a video's pin: a draft's is another one."""
+    return name_draft(name) if build.is_draft else name
 
 
 def _find_artifact(build: Build, name: str) -> ArtifactId:
@@ -188,7 +194,7 @@ def _find_pins(build: Build, pins: Sequence[Pin], name: str) -> Sequence[Pin]:
     found = [
         pin
         for pin in pins
-        if pin.name == name
+        if pin.name == _pinned_as(build, name)
         or pin.artifact in artifacts
         or (len(key) >= _MIN_KEY and pin.artifact.key.startswith(key) and (not colon or pin.artifact.stage == stage))
     ]

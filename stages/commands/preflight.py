@@ -22,6 +22,7 @@ _FITS, _FAILURE = 0, 1  # exit codes
 class Preflight(CommandLine, Command):  # type: ignore[misc] # doit has no types
     """Asks for each program once; what has been found out is an artifact like others."""
 
+    takes_drafts = False
     doc_purpose = "say what videos need on given chips: memory, arithmetic, time to compile"
     doc_usage = "[VIDEO ...] [--topology NAME] [--json] [stage.name=value ...]"
     doc_description = """\

@@ -28,6 +28,7 @@ NO_WAIT: Mapping[str, Any] = {
     "default": False,
     "help": "fail where another run makes the same, or has the accelerator, and say who it is [default: %(default)s]",
 }
+DRAFT_WORDS = ("draft",)  # of the command line, for drafts
 _JSON = "json"  # the reporter that gathers all that is printed
 _QUIET_VERBOSITIES = (0, 1)  # doit's: what tasks print on stdout is not shown
 
@@ -74,6 +75,8 @@ doit demo 'encode.prompt=A blue square moves up.'
         is_quiet = params["reporter"] in QUIET_REPORTERS or params["verbosity"] in _QUIET_VERBOSITIES
         screen = SilentScreen() if is_quiet else LazyScreen(self._open_display(params))
         # as if it only read: where something is to be made, `at_start` asks whether the store can take it
+        if self.are_drafts:
+            self.words = DRAFT_WORDS
         known = replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
         say = _say_nothing if is_quiet else known.say
         self._screen = screen

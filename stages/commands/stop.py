@@ -10,9 +10,9 @@ from stages.keys import ArtifactId
 from stages.machine.holder import Holder
 from stages.machine.printable import printable
 from stages.models.wording import name_some
+from stages.request.draft import name_draft
 from stages.request.names import near
 from stages.run.build import Build
-from stages.run.next_steps import command_for
 from stages.run.stopping import describe_stopped, stop_node
 
 _MIN_KEY = 6  # hex digits by which a key may be typed
@@ -55,7 +55,7 @@ doit stop denoise:3f9ac1d2e0b4
                 continue
             print(describe_stopped(node, artifact, build.store.root))
             if videos:
-                print(f"  `{command_for(videos, build.overrides)}` makes it, from there on.")
+                print(f"  `{build.command_for(videos)}` makes it, from there on.")
         return 0
 
 
@@ -64,8 +64,10 @@ def _find(build: Build, made: Mapping[ArtifactId, Holder], name: str) -> list[Ar
     stage, colon, key = name.rpartition(":")
     if name in build.graph.faults:
         raise build.graph.faults[name]
-    if name in build.graph.videos:
-        found = [node.artifact for node in build.graph.videos[name].values() if node.artifact in made]
+    videos = [build.graph.videos[each] for each in build.graph.sweeps.get(name, (name,)) if each in build.graph.videos]
+    if videos:
+        needed = {node.artifact for nodes in videos for node in nodes.values()}
+        found = [artifact for artifact in made if artifact in needed]
     else:
         known = [*made, *(node.artifact for node in build.graph.all_nodes())]
         meant = [each for each in known if each.key.startswith(key) and (not colon or each.stage == stage)]
@@ -74,7 +76,8 @@ def _find(build: Build, made: Mapping[ArtifactId, Holder], name: str) -> list[Ar
             raise ParamsError(f"{name}: no such video, task or key.{near_names} {_describe(build, made)}")
         found = [each for each in made if each in meant]
     if not found:
-        raise StoreError(f"{name}: is not being made at present. {_describe(build, made)}")
+        typed = name_draft(name) if build.is_draft else name
+        raise StoreError(f"{typed}: is not being made at present. {_describe(build, made)}")
     return found
 
 

@@ -115,7 +115,7 @@ class StoreCommand(CommandLine, Command):  # type: ignore[misc] # doit has no ty
         root = Path.cwd()
         if not (root / "params").is_dir():
             raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py.")
-        return load_build(root, overrides, is_read_only=True)
+        return load_build(root, overrides, is_read_only=True, is_draft=self.are_drafts)
 
 
 def _explain(error: StagesError | OSError) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stages.keys import FROM_FILE, ArtifactId, JsonValue, Node
+from stages.request.draft import name_draft
 from stages.request.graph import Graph
 from stages.run.one_maker import find_ancestors
 from stages.store.inventory import Inventory
@@ -22,8 +23,9 @@ _PROMPT = "prompt"  # the parameter by which people know a video, as in stages/s
 class Earlier:
     """Finds them in one store."""
 
-    def __init__(self, root: Path, inventory: Inventory, graph: Graph) -> None:
-        """`inventory` is that of the store in the folder `root`; `graph` is what is asked for now."""
+    def __init__(self, root: Path, inventory: Inventory, graph: Graph, *, is_draft: bool = False) -> None:
+        """`inventory` is that of the store in the folder `root`; `graph` is what is asked for: videos, or drafts."""
+        self._is_draft = is_draft
         self._inventory = inventory
         self._graph = graph
         self._described: dict[ArtifactId, Mapping[str, str]] = {}
@@ -32,7 +34,8 @@ class Earlier:
     def find(self, node: Node) -> Manifest | None:
         """The manifest of the nearest earlier artifact, or None."""
         for video in self._graph.videos_of(node):
-            lineage = self._inventory.ancestors([self._links[video]] if video in self._links else [])
+            link = name_draft(video) if self._is_draft else video
+            lineage = self._inventory.ancestors([self._links[link]] if link in self._links else [])
             for artifact in lineage:
                 if artifact.stage == node.stage and artifact != node.artifact and (found := self._manifest(artifact)):
                     return found

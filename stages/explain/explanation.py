@@ -253,7 +253,7 @@ class _Explainer:
 
     @cached_property
     def _earlier(self) -> Earlier:
-        return Earlier(self._build.store.root, self.inventory, self._graph)
+        return Earlier(self._build.store.root, self.inventory, self._graph, is_draft=self._build.is_draft)
 
     @cached_property
     def _forecast(self) -> Forecast:

@@ -13,6 +13,12 @@ from stages.request.names import near
 
 DRAFT: Final = "draft"
 DRAFT_FILE: Final = "params/draft.toml"
+DRAFT_SUFFIX: Final = ".draft"  # of a draft's name; no name of a video has a dot
+
+
+def name_draft(video: str) -> str:
+    """The name of a video's draft: of its link, and on a command line."""
+    return f"{video}{DRAFT_SUFFIX}"
 
 
 def read_draft(

@@ -14,6 +14,7 @@ from stages.machine.host_group import find_group
 from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline
+from stages.request.draft import name_draft
 from stages.request.graph import Graph
 from stages.request.tables import MachineParams
 from stages.run.demand import Demand
@@ -72,8 +73,7 @@ class Build:
         """The links to the videos."""
         suffix = Path(self.pipeline.last.makes.payload).suffix
         if self.is_draft:
-            # no name of a video has a dot, so it is no video's link
-            return VideoLinks(self.store, suffix=f".draft{suffix}", command="doit draft")
+            return VideoLinks(self.store, suffix=name_draft("") + suffix, command="doit draft")
         return VideoLinks(self.store, suffix=suffix)
 
     @cached_property
@@ -229,7 +229,7 @@ class Build:
             if not verdict.is_fresh and verdict.state not in but:
                 why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
                 state = "has not been made" if verdict.state == "absent" else f"is {verdict.state}{why}"
-                command = self._command_for([parent.title])
+                command = self.command_for([parent.title])
                 raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
     def lease(
@@ -267,7 +267,8 @@ class Build:
     def _users(self) -> Mapping[ArtifactId, Holder]:
         return self.leases.in_use()
 
-    def _command_for(self, names: Sequence[str]) -> str:
+    def command_for(self, names: Sequence[str]) -> str:
+        """The command line that asks for these tasks with the parameters of this build."""
         return command_for(names, self.overrides, *(("draft",) if self.is_draft else ()))
 
     def _find_group(self, observe: Callable[[Event], None]) -> str:
@@ -289,7 +290,7 @@ class Build:
         before = [self.graph.videos[videos[0]][stage] for stage in node.inputs]
         kept = [self.store.payload(each.artifact) for each in before if self.verdict(each).is_fresh]
         text = name_artifact(str(error), store=self.store.root, folder=self.store.folder(node.artifact))
-        return with_what_stays(text, kept, self._command_for(videos))
+        return with_what_stays(text, kept, self.command_for(videos))
 
     def _components_of(self, node: Node) -> tuple[Component, ...]:
         """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""

@@ -96,3 +96,27 @@ def test_drafts_of_a_sweep_are_asked_for_by_its_name(root: Path):
     write_sweep(root, "denoise.num_inference_steps = [20]\n")  # the draft of which is that of `demo`
     result = run_doit(root, "draft", "harbour")
     assert (result.returncode, result.stdout) == (0, "harbour-1: artifacts/videos/harbour-1.draft.mp4\n")
+
+
+def test_a_run_takes_a_drafts_name_too_and_says_what_makes_it(root: Path):
+    result = run_doit(root, "demo.draft")
+    assert (result.returncode, result.stdout) == (0, "demo: artifacts/videos/demo.draft.mp4\n")
+    (root / "artifacts/videos/demo.draft.mp4").unlink()
+    (root / "artifacts/videos/demo.draft.mp4").write_text("mine")
+    assert run_doit(root, "demo.draft").stdout.endswith("then `doit draft demo` makes the link.\n")
+
+
+def test_of_a_draft_its_link_is_cleaned_and_its_artifacts_are_forgotten(root: Path):
+    run_doit(root, "draft")
+    assert run_doit(root, "clean", "demo.draft").stdout == "removed: artifacts/videos/demo.draft.mp4\n"
+    forgotten = run_doit(root, "forget", "--follow-sub", "demo.draft").stdout.splitlines()
+    assert {*forgotten} == {f"forgotten: {node.title}" for node in nodes_of(root, is_draft=True).values()}
+    assert [*links(root)] == ["demo.mp4"]
+
+
+def test_what_is_said_of_a_draft_is_not_said_of_its_video(root: Path):
+    nodes = nodes_of(root, is_draft=True)
+    assert run_doit(root, "list", "demo").stdout.startswith("demo   up to date: ")
+    assert run_doit(root, "list", "demo.draft").stdout.startswith("demo   made, without its link: ")
+    assert nodes["export"].title in run_doit(root, "info", "demo.draft").stdout
+    assert run_doit(root, "explain", "demo.draft").stdout.startswith("up to date: demo\nnothing to run\n")

@@ -13,6 +13,7 @@ from stages.run.loading import load_build
 from stages.run.stopping import StopWatch
 from stages.store.leases import Leases
 from tests.commands.store_commands import build_project, make, run_command
+from tests.request.sweeps import write_sweep
 from tests.store.leases_held import held
 
 HOLDER = r"\S+ on \S+ \(process \d+, since [^)]*\)"
@@ -99,3 +100,20 @@ def test_what_the_present_parameters_do_not_know_is_stopped_by_its_task(root: Pa
     with worked_on(root / "artifacts", node):
         assert run_command("stop", node.title) == 0
     assert capsys.readouterr().out == f"{node.title}: stopped.\n"
+
+
+def test_a_sweeps_name_stops_what_is_being_made_of_it(root: Path, capsys: pytest.CaptureFixture[str]):
+    write_sweep(root, "denoise.seed = [1, 2]\n")
+    node = load_build(root, {}).graph.videos["harbour-2"]["denoise"]
+    with worked_on(root / "artifacts", node):
+        assert run_command("stop", "harbour") == 0
+    assert capsys.readouterr().out.startswith(f"{node.title}: stopped; ")
+
+
+def test_a_draft_is_stopped_by_its_name_and_the_command_that_goes_on_is_its_own(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    node = load_build(root, {}, is_draft=True).graph.videos["demo"]["denoise"]
+    with worked_on(root / "artifacts", node):
+        assert run_command("stop", "demo.draft") == 0
+    assert capsys.readouterr().out.endswith("\n  `doit draft demo` makes it, from there on.\n")

@@ -21,11 +21,11 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def find(store: Store, stage: str, **videos: Mapping[str, Node]) -> str | None:
+def find(store: Store, stage: str, *, is_draft: bool = False, **videos: Mapping[str, Node]) -> str | None:
     """The key of what a node of the first video is compared with."""
     graph = Graph(PIPELINE, videos, dict.fromkeys(videos, Checkpoint(Path())), {})
     node = next(iter(videos.values()))[stage]
-    found = Earlier(store.root, take_inventory(store.root), graph).find(node)
+    found = Earlier(store.root, take_inventory(store.root), graph, is_draft=is_draft).find(node)
     return None if found is None else found.key
 
 
@@ -81,3 +81,13 @@ def test_a_link_that_leads_to_nothing_says_nothing(store: Store):
 
 def test_an_empty_store_has_none(store: Store):
     assert find(store, "denoise", demo=build_video()) is None
+
+
+def test_a_draft_is_compared_with_the_draft_before(store: Store):
+    video, draft = build_video(seed=1), build_video(seed=2)
+    fill(store, video, draft)
+    link(store, "demo", video)
+    link(store, "demo.draft", draft)
+    wanted = build_video(seed=3)
+    assert find(store, "denoise", is_draft=True, demo=wanted) == draft["denoise"].key
+    assert find(store, "denoise", demo=wanted) == video["denoise"].key
