@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.errors import StageError, StagesError, StoreError
+from stages.errors import StageError, StagesError, StoreError, UnreadableError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.machine.host_group import find_group
@@ -110,6 +110,8 @@ class Build:
     ) -> tuple[Mapping[str, StagesError], Collection[str]]:
         """What keeps videos from being made, as far as it can be known before anything runs.
 
+        A video with an artifact that cannot be read, and may be whole, is one of these.
+
         In a run that makes nothing, no task is asked again whether it is as needed.
 
         Args:
@@ -121,15 +123,21 @@ class Build:
         Raises:
             StoreError: the store cannot take what would be made.
         """
-        if due := self.freshness.find_due(names, demand):
-            faults, left = self.precheck.check(names, due, demand)
-            if self.new_numbers:
-                SweepNumbers(self.store.root).add(self.new_numbers)
-            if announce is not None:
-                announce(self.freshness.find_due(left, demand) if faults else due, left)
-            return faults, left
-        self.freshness.settle(names)
-        return {}, names
+        unreadable: Mapping[str, StagesError] = {}
+        try:
+            due = self.freshness.find_due(names, demand)
+        except UnreadableError:
+            unreadable, names = self.precheck.leave_unreadable(names, demand)
+            due = self.freshness.find_due(names, demand)
+        if not due:
+            self.freshness.settle(names)
+            return unreadable, names
+        faults, left = self.precheck.check(names, due, demand)
+        if self.new_numbers:
+            SweepNumbers(self.store.root).add(self.new_numbers)
+        if announce is not None:
+            announce(self.freshness.find_due(left, demand) if faults else due, left)
+        return {**unreadable, **faults}, left
 
     def files_of(self, node: Node) -> tuple[str, str]:
         """Names of the files by which a node's artifact is known: payload and manifest."""

@@ -1,9 +1,9 @@
 """What is looked at before a run makes anything: its videos (checks.py), then its store (room.py)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from stages.errors import StagesError
+from stages.errors import StagesError, UnreadableError
 from stages.keys import JsonValue, Node
 from stages.request.graph import Graph
 from stages.run.checks import Reader, check_videos
@@ -44,14 +44,25 @@ class Precheck:
         reader, videos = Reader(), self._find_videos(names)
         faults = self.find_faults(self._find_first(videos, due, demand), reader)
         if faults:
-            sound = {*videos} - faults.keys()
-            lost = {node.title for node in self.graph.all_nodes() if sound.isdisjoint(self.graph.videos_of(node))}
-            names = [name for name in names if name not in lost and name not in faults]
-            demand.keep(names)
+            names = self._leave(names, {*videos} - faults.keys(), faults, demand)
             due = self.freshness.find_due(names, demand)
         wanted = [(node, self._first_sound(node, faults)) for node in due.nodes]
         self.require_room(wanted, reader, has_links=bool(due.links))
         return faults, names
+
+    def leave_unreadable(
+        self, names: Collection[str], demand: Demand
+    ) -> tuple[dict[str, StagesError], Collection[str]]:
+        """As `check`, of the store alone: leave out the videos that have an artifact which cannot be read."""
+        chosen, faults = frozenset(names), dict[str, StagesError]()
+        for node in self.graph.all_nodes():
+            if node.title in chosen:
+                try:
+                    self.freshness.verdict(node)
+                except UnreadableError as error:
+                    faults = {**dict.fromkeys(self.graph.videos_of(node), error), **faults}
+        sound = {*self._find_videos(names)} - faults.keys()
+        return faults, self._leave(names, sound, faults, demand)
 
     def find_faults(self, first: Mapping[str, str], reader: Reader | None = None) -> dict[str, StagesError]:
         """What keeps videos from being made, by their names; `first` names the stage from which on each is checked."""
@@ -76,6 +87,15 @@ class Precheck:
 
         links = self.freshness.links.folder if has_links else None
         require_room(self.graph, self.machine, self.store, nodes, reader or Reader(), links=links)
+
+    def _leave(
+        self, names: Collection[str], sound: Set[str], faults: Collection[str], demand: Demand
+    ) -> Collection[str]:
+        """The names of the tasks that are left for these videos, without those that cannot be made."""
+        lost = {node.title for node in self.graph.all_nodes() if sound.isdisjoint(self.graph.videos_of(node))}
+        left = [name for name in names if name not in lost and name not in faults]
+        demand.keep(left)
+        return left
 
     def _first_sound(self, node: Node, faults: Collection[str]) -> str:
         """The first video of a node that can be made."""

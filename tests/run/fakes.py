@@ -1,10 +1,11 @@
 """A build of the real parameters and graph, whose store and processes are fakes."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stages.errors import StageError
+from stages.errors import StageError, UnreadableError
 from stages.keys import ArtifactId, Digest, Node
 from stages.pipeline.stage import Program
 from stages.run.build import Build
@@ -22,6 +23,7 @@ class FakeStore:
     root: Path = Path("artifacts")
     fresh: set[ArtifactId] = field(default_factory=set)
     others: dict[ArtifactId, State] = field(default_factory=dict)
+    unreadable: set[ArtifactId] = field(default_factory=set)
     num_sweeps: int = 0
 
     def folder(self, artifact: ArtifactId) -> Path:
@@ -32,6 +34,8 @@ class FakeStore:
 
     def verdict(self, node: Node, code: Digest) -> Verdict:
         assert code
+        if node.artifact in self.unreadable:
+            raise UnreadableError(self.payload(node.artifact), PermissionError(errno.EACCES, "Permission denied"))
         return Verdict("fresh" if node.artifact in self.fresh else self.others.get(node.artifact, "absent"))
 
     def forget(self, artifact: ArtifactId) -> bool:

@@ -70,6 +70,34 @@ def begin(build: Build) -> tuple[Demand, Mapping[str, StagesError], Collection[s
     return demand, *build.check(names, demand)
 
 
+@pytest.mark.parametrize("is_made", [True, False], ids=["nothing else to be made", "others to be made"])
+def test_an_artifact_that_cannot_be_read_keeps_only_its_own_videos_from_being_made(root: Path, is_made: bool):
+    for name, seed in (("harbour", 7), ("city", 8)):
+        text = (root / "params/videos/demo.toml").read_text()
+        (root / f"params/videos/{name}.toml").write_text(text.replace("[denoise]", f"[denoise]\nseed = {seed}"))
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos
+    store.fresh |= {node.artifact for node in build.graph.all_nodes()} if is_made else set()
+    store.unreadable = {nodes["harbour"]["denoise"].artifact}
+    demand, faults, left = begin(build)
+    assert {name: str(error) for name, error in faults.items()} == {
+        "harbour": f"{store.payload(nodes['harbour']['denoise'].artifact)}: cannot be read (Permission denied). Fix "
+        "that and run it again."
+    }
+    own = {node.title for name in ("demo", "city") for node in nodes[name].values()}
+    assert {*left} == own | {"demo", "city"}
+    assert {node.title for node in build.graph.all_nodes() if node.title in left and demand.is_due(node)} == (
+        set() if is_made else own
+    )
+
+
+def test_an_artifact_that_all_need_and_nobody_can_read_leaves_nothing_to_do(root: Path):
+    build, store, _ = fake_build(root, {})
+    store.unreadable = {build.graph.videos["demo"]["encode"].artifact}
+    _, faults, left = begin(build)
+    assert (faults.keys(), left) == ({"demo"}, [])
+
+
 def test_what_only_a_video_that_cannot_be_made_would_read_is_not_made(shared: Build):
     demand, _, _ = begin(shared)
     assert not demand.is_due(shared.graph.videos["demo"]["encode"])
