@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from stages.errors import StagesError
+from stages.errors import StagesError, UnreadableError
 from stages.explain.code_changes import find_changed_files
 from stages.explain.earlier import Earlier
 from stages.explain.lower_bound import LowerBounds
@@ -129,12 +129,13 @@ class _Explainer:
 
     def explain(self) -> Explanation:
         nodes, ignored = self._select()
-        verdicts = {node.artifact: self._build.verdict(node) for node in nodes}
+        verdicts, unreadable = self._find_verdicts(nodes)
+        nodes = self._without(nodes, unreadable)
         outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
-        faults = self._find_faults(nodes, outcomes)
-        if faults:
-            nodes = [node for node in nodes if not faults.keys() >= {*self._graph.videos_of(node)}]
+        if faults := self._find_faults(nodes, outcomes):
+            nodes = self._without(nodes, faults)
             outcomes = find_outcomes(nodes, verdicts, self._is_wanted)
+        faults = {**unreadable, **faults}
         steps = [self._explain(node, verdicts[node.artifact], outcomes, faults) for node in nodes]
         saved = [self.inventory.rebuild_s(step.node.artifact) for step in steps if step.outcome == "fresh"]
         known = [seconds for seconds in saved if seconds is not None]
@@ -171,6 +172,21 @@ class _Explainer:
                 else:
                     left.append(node)
         return left, ignored
+
+    def _find_verdicts(self, nodes: Iterable[Node]) -> tuple[dict[ArtifactId, Verdict], dict[str, StagesError]]:
+        """The store's word on each node; and of videos that need one which cannot be read, why."""
+        verdicts: dict[ArtifactId, Verdict] = {}
+        faults: dict[str, StagesError] = {}
+        for node in nodes:
+            try:
+                verdicts[node.artifact] = self._build.verdict(node)
+            except UnreadableError as error:
+                faults = {**dict.fromkeys(self._graph.videos_of(node), error), **faults}
+        return verdicts, faults
+
+    def _without(self, nodes: Sequence[Node], faulty: Mapping[str, StagesError]) -> Sequence[Node]:
+        """The nodes that a video needs which can be made."""
+        return [node for node in nodes if not faulty.keys() >= {*self._graph.videos_of(node)}] if faulty else nodes
 
     def _is_wanted(self, node: Node) -> bool:
         """Whether a collected payload is made again for its own sake: as in stages/run/demand.py."""

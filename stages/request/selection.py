@@ -1,7 +1,7 @@
 """Which nodes are meant by names that people type: of nodes, stages, videos, and patterns of them."""
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stages.errors import ParamsError
 from stages.keys import Node
@@ -22,17 +22,17 @@ def select_nodes(graph: Graph, names: Sequence[str]) -> list[Node]:
     """
     if not names:
         return [*graph.all_nodes()]
-    wanted = {node.artifact for name in names for node in _find(graph, name)}
+    titles = {node.title: node for node in graph.all_nodes()}
+    wanted = {node.artifact for name in names for node in _find(graph, titles, name)}
     return [node for node in graph.all_nodes() if node.artifact in wanted]
 
 
-def _find(graph: Graph, name: str) -> Iterable[Node]:
-    titles = {node.title: node for node in graph.all_nodes()}
+def _find(graph: Graph, titles: Mapping[str, Node], name: str) -> Iterable[Node]:
     if "*" in name:
         known = {each for each in _all_names(graph, titles) if fnmatch.fnmatchcase(each, name)}
         if not known:
             raise ParamsError(f"{name}: matches no task. `doit list --all` names all there are.")
-        return [node for each in sorted(known - graph.faults.keys()) for node in _find(graph, each)]
+        return [node for each in sorted(known - graph.faults.keys()) for node in _find(graph, titles, each)]
     for video in graph.sweeps.get(name, (name,)):
         if video in graph.faults:
             raise graph.faults[video]

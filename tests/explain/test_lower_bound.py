@@ -1,16 +1,19 @@
 """What a node cannot take less than, by an answer of `doit preflight`."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from stages.explain import lower_bound as module
 from stages.explain.lower_bound import LowerBounds
 from stages.keys import Node
 from stages.pipeline.stages import Pipeline
 from stages.preflight.answers import read_answer
-from stages.preflight.questions import Question, ask, describe_target
+from stages.preflight.questions import Question, TargetParameters, ask, describe_target
 from stages.request.params import load_params
+from stages.request.tables import MachineParams
 from stages.run.build import Build
 from stages.run.fingerprint import Fingerprinter
 from stages.run.loading import load_build
@@ -28,8 +31,11 @@ def build(tmp_path: Path) -> Build:
 
 
 def find(build: Build, stage: str = "denoise") -> float | None:
-    cache = StatCache(build.store.root / STAT_CACHE)
-    return LowerBounds(build, Fingerprinter(cache)).find(node_of(build, stage))
+    return bounds_of(build).find(node_of(build, stage))
+
+
+def bounds_of(build: Build) -> LowerBounds:
+    return LowerBounds(build, Fingerprinter(StatCache(build.store.root / STAT_CACHE)))
 
 
 def node_of(build: Build, stage: str) -> Node:
@@ -73,3 +79,27 @@ def test_a_damaged_answer_is_none(build: Build):
     payload = build.store.payload(answer(build).node.artifact)
     payload.write_text("{}")
     assert find(build) is None
+
+
+def test_that_of_a_video_is_none_of_its_draft(build: Build):
+    answer(build)
+    draft = load_build(build.root, {}, is_draft=True)
+    assert find(draft) is None
+
+
+def test_the_machine_is_looked_at_once_for_all_videos(build: Build, monkeypatch: pytest.MonkeyPatch):
+    """Versions of libraries are read from files: of thousands of videos, that took most of the time."""
+    looks: list[str] = []
+
+    def look(topology: str, machine: MachineParams) -> TargetParameters:
+        looks.append(topology)
+        return describe_target(topology, machine)
+
+    monkeypatch.setattr(module, "describe_target", look)
+    shutil.copy(build.root / "params/videos/demo.toml", build.root / "params/videos/harbour.toml")
+    path = build.root / "params/videos/harbour.toml"
+    path.write_text(path.read_text().replace("[denoise]", "[denoise]\nseed = 7"))
+    both = load_build(build.root, {})
+    bounds = bounds_of(both)
+    assert [bounds.find(both.graph.videos[name]["denoise"]) for name in ("demo", "harbour")] == [None, None]
+    assert looks == [""]
