@@ -5,7 +5,9 @@ of the artifacts of the stage that were made from the same prompt (or file from 
 node in most parameters and components, and of several the one that was used last. Without such a one there is none.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class Earlier:
         self._is_draft = is_draft
         self._inventory = inventory
         self._graph = graph
-        self._described: dict[ArtifactId, Mapping[str, str]] = {}
+        self._alike: dict[tuple[str, str], _Alike] = {}
         self._links = {link.stem: artifact for link, (artifact, _) in links_to_artifacts(root).items()}
 
     def find(self, node: Node) -> Manifest | None:
@@ -44,15 +46,23 @@ class Earlier:
     def _find_alike(self, node: Node) -> Manifest | None:
         chain = self._graph.videos[self._graph.videos_of(node)[0]]
         origin = _origin(each.parameters for each in chain.values())
-        alike = [artifact for artifact in self._by_origin.get((node.stage, origin), ()) if artifact != node.artifact]
+        if origin is None or (node.stage, origin) not in self._by_origin:
+            return None
         needed = {node.artifact, *find_ancestors(node, self._graph)}
         mine = self._describe(each for each in chain.values() if each.artifact in needed)
+        found = self._rank(node.stage, origin).find(mine, but=node.artifact)
+        return None if found is None else self._manifest(found)
 
-        def rank(artifact: ArtifactId) -> tuple[int, float, str]:
-            num_shared = len(mine.items() & self._describe_lineage(artifact).items())
-            return num_shared, self._inventory.last_uses[artifact], artifact.key
+    def _rank(self, stage: str, origin: str) -> "_Alike":
+        """The artifacts of a stage that were made from the same; those used last come first."""
+        if (stage, origin) not in self._alike:
 
-        return self._manifest(max(alike, key=rank)) if origin is not None and alike else None
+            def last_use(artifact: ArtifactId) -> tuple[float, str]:
+                return self._inventory.last_uses[artifact], artifact.key
+
+            in_order = sorted(self._by_origin[stage, origin], key=last_use, reverse=True)
+            self._alike[stage, origin] = _Alike.of({each: self._describe_lineage(each) for each in in_order})
+        return self._alike[stage, origin]
 
     @cached_property
     def _by_origin(self) -> Mapping[tuple[str, JsonValue], list[ArtifactId]]:
@@ -70,11 +80,9 @@ class Earlier:
         return None if entry is None else entry.manifest
 
     def _describe_lineage(self, artifact: ArtifactId) -> Mapping[str, str]:
-        """Those of an artifact and of all that it was made from; many nodes are compared with one."""
-        if artifact not in self._described:
-            lineage = map(self._manifest, self._inventory.ancestors([artifact]))
-            self._described[artifact] = self._describe(found.node for found in lineage if found is not None)
-        return self._described[artifact]
+        """Those of an artifact and of all that it was made from."""
+        lineage = map(self._manifest, self._inventory.ancestors([artifact]))
+        return self._describe(found.node for found in lineage if found is not None)
 
     def _describe(self, nodes: Iterable[Node]) -> dict[str, str]:
         """Parameters and components of nodes, by dotted name."""
@@ -83,6 +91,36 @@ class Earlier:
             found |= {f"{node.stage}.{name}": repr(value) for name, value in node.parameters.items()}
             found |= {f"{node.stage} components.{name}": identity for name, identity in node.components.items()}
         return found
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """Artifacts that a node can be compared with. There can be thousands of both, so that not each is with each.
+
+    Attributes:
+        places: of each in their order; of several that agree in as much, the first is taken.
+        holders: by name and value of what some of them have and others have not, those that have it.
+    """
+
+    places: Mapping[ArtifactId, int]
+    holders: Mapping[tuple[str, str], Sequence[ArtifactId]]
+
+    @staticmethod
+    def of(described: Mapping[ArtifactId, Mapping[str, str]]) -> "_Alike":
+        """`described` has the parameters and components of each, in order."""
+        holders: dict[tuple[str, str], list[ArtifactId]] = {}
+        for artifact, fields in described.items():
+            for field in fields.items():
+                holders.setdefault(field, []).append(artifact)
+        places = {artifact: place for place, artifact in enumerate(described)}
+        return _Alike(places, {field: own for field, own in holders.items() if len(own) < len(places)})
+
+    def find(self, fields: Mapping[str, str], *, but: ArtifactId) -> ArtifactId | None:
+        """The one that agrees in most of these; None where there is none besides `but`."""
+        counts = Counter(each for field in fields.items() for each in self.holders.get(field, ()) if each != but)
+        if not counts:  # all agree in as much
+            return next((each for each in self.places if each != but), None)
+        return max(counts, key=lambda each: (counts[each], -self.places[each]))
 
 
 def _origin(parameters: Iterable[Mapping[str, JsonValue]]) -> str | None:
