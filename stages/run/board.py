@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stages.keys import Node
 from stages.run.plan import Plan
-from stages.run.progress import Progress
+from stages.run.progress import BYTES, Progress
 from stages.run.runner import STARTING, Event
 from stages.run.time_left import Made, Remaining, TimeLeft, estimate_left
 
@@ -152,7 +152,7 @@ class Board:
                     planned.lane if planned else node.stage,
                     planned.expected_s if planned else None,
                     elapsed_s=0.0 if node.working_since is None else now - node.working_since,
-                    left_s=node.progress.left_s(now),
+                    **_left_of(node.progress, now),
                 )
             )
         return estimate_left(self.made, remaining, num_at_once=self._num_at_once)
@@ -165,6 +165,14 @@ class Board:
 
     def _stage_of(self, title: str) -> str:
         return self.plan.stage_of(title) or self._stages[title]
+
+
+def _left_of(progress: Progress, now: float) -> Mapping[str, float]:
+    """What the progress of a node says of the time that it still takes: all of it, or this part of it at least."""
+    left_s = progress.left_s(now)
+    if left_s is None:
+        return {}
+    return {"least_s" if progress.unit == BYTES else "left_s": left_s}
 
 
 _COUNTED: Mapping[Ending, str] = {

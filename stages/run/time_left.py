@@ -24,6 +24,7 @@ class Remaining:
         expected_s: seconds of all of it; None where nothing says it.
         elapsed_s: seconds for which it has been worked on.
         left_s: seconds that its own pace leaves; None where it has none yet.
+        least_s: seconds that the part of it takes that is being done, such as loading; the rest comes after it.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Remaining:
     expected_s: float | None
     elapsed_s: float = 0.0
     left_s: float | None = None
+    least_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,16 @@ def estimate_left(made: Sequence[Made], remaining: Sequence[Remaining], *, num_a
         remaining: what it is to make.
         num_at_once: nodes that are made side by side, where they are of different lanes.
     """
-    paces = {stage: _find_pace(stage, made, remaining) for stage in {each.stage for each in remaining}}
+    paces = {
+        stage: _find_pace(stage, made, remaining, are_side_by_side=num_at_once > 1)
+        for stage in {each.stage for each in remaining}
+    }
     lanes: dict[str, float] = {}
     is_of_all = True
     for each in remaining:
         seconds = _left_of(each, paces[each.stage])
         is_of_all &= seconds is not None
-        lanes[each.lane] = lanes.get(each.lane, 0.0) + (seconds or 0.0)
+        lanes[each.lane] = lanes.get(each.lane, 0.0) + max(seconds or 0.0, each.least_s)
     total_s = sum(lanes.values())
     return TimeLeft(max([total_s / num_at_once, *lanes.values()]) if num_at_once > 1 else total_s, is_of_all)
 
@@ -68,12 +73,19 @@ class _Pace:
     whole_s: float | None
 
 
-def _find_pace(stage: str, made: Sequence[Made], remaining: Sequence[Remaining]) -> _Pace:
+def _find_pace(stage: str, made: Sequence[Made], remaining: Sequence[Remaining], *, are_side_by_side: bool) -> _Pace:
+    """By the nodes of the stage that were made.
+
+    Side by side, stages slow each other down: of one that has made nothing yet, the pace of all nodes counts.
+    """
     alike = [each for each in made if each.stage == stage]
     if alike:  # the first one also started the process and compiled
         return _Pace(_correct(alike), mean(each.took_s for each in (alike[1:] or alike)))
-    running = ((each.elapsed_s, each.left_s) for each in remaining if each.stage == stage)
-    return _Pace(1.0, next((elapsed_s + left_s for elapsed_s, left_s in running if left_s is not None), None))
+    running = [
+        Made(each.stage, each.expected_s, each.elapsed_s + each.left_s) for each in remaining if each.left_s is not None
+    ]
+    whole_s = next((each.took_s for each in running if each.stage == stage), None)
+    return _Pace(_correct([*made, *running]) if are_side_by_side else 1.0, whole_s)
 
 
 def _correct(alike: Sequence[Made]) -> float:

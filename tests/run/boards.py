@@ -20,6 +20,10 @@ def step(done: int, total: int = 20) -> dict[str, object]:
     return {"event": "progress", "done": done, "total": total, "unit": "step"}
 
 
+def loaded(done: int, total: int = 600) -> dict[str, object]:
+    return {"event": "progress", "done": done, "total": total, "unit": "MiB"}
+
+
 def planned(*, expected_s: float | None = 60.0, num_at_once: int = 1) -> Board:
     """A run of one encode, three denoises and an export, which begins at 0."""
     board = Board(0.0, num_at_once=num_at_once)

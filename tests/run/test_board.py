@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from stages.keys import Node
 from stages.run.board import Board, Ending, StageCount
 from stages.run.time_left import TimeLeft
-from tests.run.boards import DENOISES, ENCODE, EXPORT, make, phase, planned, step
+from tests.run.boards import DENOISES, ENCODE, EXPORT, loaded, make, phase, planned, step
 
 
 def test_at_first_all_is_left_and_stages_that_make_nothing_do_not_count():
@@ -86,6 +88,17 @@ def test_the_time_left_is_that_of_what_runs_and_of_what_is_left():
     board.observe(DENOISES[0].title, step(1), 80.0)
     board.observe(DENOISES[0].title, step(2), 90.0)
     assert board.time_left(90.0).seconds == 180.0 + 180.0  # 18 steps at 10 s, by its own pace
+
+
+def test_the_time_left_of_loading_is_not_that_of_the_node():
+    board = planned()
+    board.begin(ENCODE, ("demo",), 0.0)
+    for now, event in enumerate((phase("starting"), phase("load"), loaded(0), loaded(100), loaded(300))):
+        board.observe(ENCODE.title, event, float(now))
+    assert board.running[ENCODE.title].progress.left_s(4.0) == 2.0
+    assert board.time_left(4.0).seconds == 56.0 + 240.0
+    board.observe(ENCODE.title, loaded(301), 200.0)  # it takes longer than was expected of all of it
+    assert board.time_left(200.0).seconds == pytest.approx(299 * 198 / 301 + 240.0)
 
 
 def test_without_a_plan_a_node_runs_all_the_same():

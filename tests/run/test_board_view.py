@@ -39,7 +39,7 @@ AT_80 = """\
   denoise shapes-12  0:00:30  ━━━─────────  step 5/20, 4.00 s/step, 1 min left
     preview: previews/shapes-12.webp
   denoise shapes-13 and 2 more  0:00:10  waiting
-  0:01:40 so far, about 2 min left"""
+  0:01:40 so far, about 2 min 10 s left"""
 
 AT_40 = """\
             encode   denoise   export
@@ -52,7 +52,7 @@ AT_40 = """\
     preview: previews/shapes-12.webp
   denoise shapes-13 and 2 more  0:00:10
     waiting
-  0:01:40 so far, about 2 min left"""
+  0:01:40 so far, about 2 min 10 s left"""
 
 AT_30 = """\
   encode 1/1
@@ -85,9 +85,9 @@ def test_where_there_are_few_rows_each_node_has_one_and_then_the_table_goes(boar
     assert shown(board, height=9).splitlines()[-3:] == [
         "  denoise shapes-12  0:00:30  ━━━─────────  step 5/20, 4.00 s/step, 1 min left",
         "  denoise shapes-13 and 2 more  0:00:10  waiting",
-        "  0:01:40 so far, about 2 min left",
+        "  0:01:40 so far, about 2 min 10 s left",
     ]
-    assert shown(board, height=3) == "  and 2 more\n  0:01:40 so far, about 2 min left"
+    assert shown(board, height=3) == "  and 2 more\n  0:01:40 so far, about 2 min 10 s left"
 
 
 def test_of_hundreds_of_nodes_at_once_those_that_are_worked_on_are_shown_and_the_others_counted(board: Board):

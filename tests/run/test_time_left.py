@@ -55,3 +55,15 @@ def test_side_by_side_it_is_the_longest_lane_or_the_share_of_each():
     nodes = [remaining(30.0), remaining(10.0, "decode"), remaining(20.0, "export")]
     assert [estimate_left([], nodes, num_at_once=number).seconds for number in (1, 2, 4)] == [60.0, 30.0, 30.0]
     assert estimate_left([], [remaining(30.0), remaining(30.0)], num_at_once=4).seconds == 60.0
+
+
+def test_side_by_side_stages_slow_each_other_down_and_one_after_another_they_do_not():
+    made, left = [Made("denoise", 10.0, 30.0)], [remaining(10.0, "decode")]
+    assert [estimate_left(made, left, num_at_once=number).seconds for number in (1, 2)] == [10.0, 20.0]
+    running = remaining(10.0, elapsed_s=10.0, left_s=20.0)  # in another lane, and until then at the same pace
+    assert estimate_left([], [running, *left], num_at_once=2).seconds == 20.0
+
+
+def test_a_node_takes_at_least_what_is_left_of_the_part_that_is_being_done():
+    left = [remaining(10.0, elapsed_s=8.0, least_s=5.0), remaining(None, "decode", least_s=3.0)]
+    assert estimate_left([], left) == TimeLeft(8.0, is_of_all=False)
