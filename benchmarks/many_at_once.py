@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from benchmarks.project import PROJECT, Tables, demo_tables, write_project
+from benchmarks.project import PROJECT, Tables, demo_tables, environment, write_project
 from stages.machine.regular_files import digest_file
 
 RESULTS = PROJECT / "benchmarks/results/many_at_once.md"
@@ -201,12 +201,11 @@ class Run:
 
     def __init__(self, clone: Path, *arguments: str, prefix: Sequence[str] = ()) -> None:
         """Start it in a clone's folder; `prefix` is a command that starts it."""
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment |= {"HOME": str(clone)} if prefix else {}
+        variables = environment() | ({"HOME": str(clone)} if prefix else {})
         self.process = subprocess.Popen(  # noqa: S603 (no shell)
             [*prefix, sys.executable, "-m", "doit", *arguments],
             cwd=clone,
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -19,19 +19,16 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.denoising import ignore, prepare
 from benchmarks.project import Tables, demo_tables, run_doit, write_project
-from stages.denoise.denoiser import Denoiser, PreparedVideo
-from stages.denoise.edge import DenoiseStage
+from stages.denoise.denoiser import Denoiser
 from stages.denoise.sampling import make_schedule
-from stages.keys import Node
-from stages.machine.host_protocol import Hosts
 from stages.previews.color_map import ColorMap, Fit, shrink_frames
 from stages.previews.estimate import estimate_clean
 from stages.run.build import Build
 from stages.run.loading import load_build
 from stages.run.preview_messages import Subject
 from stages.run.previews import Previews
-from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import TensorReader, read_tensors
 
@@ -114,9 +111,9 @@ def measure(found: ColorMap, clips: Sequence[tuple[NDArray[Any], NDArray[Any]]])
 def time_steps(build: Build, every: str, num_steps: int) -> tuple[list[float], list[float], str]:
     """Seconds of each step without and with previews, in one run, block after block; and what was made."""
     node = build.graph.videos["long"]["denoise"]
-    denoiser, video, _ = prepare(build, node)
+    denoiser, video = prepare(build, node)
     video = replace(video, settings=replace(video.settings, num_inference_steps=num_steps))
-    sigmas = make_schedule(num_steps, denoiser.config.scheduler).sigmas.tolist()
+    sigmas = sigmas_of(denoiser, num_steps)
     faults: list[str] = []
     job = build.job(node)
     subject = Subject(job.store, node.artifact, ("long",), job.checkpoint)
@@ -142,25 +139,24 @@ def time_steps(build: Build, every: str, num_steps: int) -> tuple[list[float], l
         if num_done // BLOCK % 2 == 1:
             previews(num_done, latents)
 
-    denoiser.run(video, progress=lambda _done, _total: None, keep=keep)
+    denoiser.run(video, progress=ignore, keep=keep)
     previews.close()
     assert not faults, faults
     return took_s[False], took_s[True], f"{previews.num_made} in {previews.cpu_s:.2f} s"
 
 
-def prepare(build: Build, node: Node) -> tuple[Denoiser, PreparedVideo, list[float]]:
-    """A denoiser, the video of a node, and its noise levels."""
-    denoiser, video = DenoiseStage()._prepare(build.job(node), Report(lambda _event: None), Hosts())
-    schedule = make_schedule(video.settings.num_inference_steps, denoiser.config.scheduler)
-    return denoiser, video, schedule.sigmas.tolist()
+def sigmas_of(denoiser: Denoiser, num_steps: int) -> list[float]:
+    """Shares of noise before the first step, and after each."""
+    return make_schedule(num_steps, denoiser.config.scheduler).sigmas.tolist()
 
 
 def draw_steps(build: Build, name: str, found: ColorMap, path: Path) -> None:
     """A row for each step of SHOWN, and one of the decoded frames: the first, the middle and the last of each."""
-    denoiser, video, sigmas = prepare(build, build.graph.videos[name]["denoise"])
+    denoiser, video = prepare(build, build.graph.videos[name]["denoise"])
+    sigmas = sigmas_of(denoiser, SHOWN[-1])
     video = replace(video, settings=replace(video.settings, num_inference_steps=SHOWN[-1]))
     kept: dict[int, NDArray[Any]] = {}
-    denoiser.run(video, progress=lambda _done, _total: None, keep=kept.__setitem__)
+    denoiser.run(video, progress=ignore, keep=kept.__setitem__)
     rows = [
         found.paint(
             estimate_clean(kept[step - 1][0], kept[step][0], sigma_before=sigmas[step - 1], sigma_after=sigmas[step])

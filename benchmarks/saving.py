@@ -15,15 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.denoising import ignore, prepare
 from stages.denoise.denoiser import Denoiser, PreparedVideo
-from stages.denoise.edge import DenoiseStage
 from stages.denoise.resume import Keeper, Start, Work
 from stages.geometry import VideoSize, latent_size
 from stages.keys import ArtifactId, Key
-from stages.machine.host_protocol import Hosts
 from stages.machine.mesh_layout import AUTO
 from stages.run.loading import load_build
-from stages.run.report import Report
 from stages.store.partial import PartialStates
 
 SIZES = {"480p, 49 frames": (49, 480, 848), "720p, 49 frames": (49, 720, 1280), "720p, 241 frames": (241, 720, 1280)}
@@ -39,8 +37,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15, help="of short runs with and without")
     options = parser.parse_args()
     build = load_build(options.folder, {})
-    job = build.job(build.graph.videos["demo"]["denoise"])
-    denoiser, video = DenoiseStage()._prepare(job, Report(lambda _event: None), Hosts())
+    denoiser, video = prepare(build, build.graph.videos["demo"]["denoise"])
     states = PartialStates(build.store.root)
     without_s, with_s = compare(denoiser, video, states, options.turns)
     print("| | |\n|---|---|")
@@ -95,7 +92,7 @@ def time_run(
 ) -> float:
     """Seconds: of all processors together, which other programs disturb less than those on the wall."""
     began = clock()
-    denoiser.run(video, progress=lambda _done, _total: None, keep=keep)
+    denoiser.run(video, progress=ignore, keep=keep)
     return clock() - began
 
 

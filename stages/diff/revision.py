@@ -15,6 +15,9 @@ from stages.errors import StageError
 from stages.machine.printable import escaped, printable
 
 _SHORT = 12  # characters of a commit that people see
+# Variables that git sets for its hooks: they mean the repository that the hook is of, seen from another folder.
+_OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
+_BUT_COMPILED = ":(exclude,glob)**/__pycache__/**"  # Python's own files, which not every project has git ignore
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def find_revision(name: str, root: Path) -> Revision:
             "`git tag` names. One of another clone is there after `git fetch`."
         )
     prefix = _git(root, "rev-parse", "--show-prefix").stdout.removesuffix("\n")
-    status = _git(root, "status", "--porcelain", "--", ".")
+    status = _git(root, "status", "--porcelain", "--", ".", _BUT_COMPILED)
     return Revision(name, found.stdout.strip(), repository, Path(prefix), bool(status.stdout.strip()))
 
 
@@ -90,9 +93,10 @@ def _git(
     program = shutil.which("git")
     if program is None:
         raise StageError("git: is not installed, or not in PATH. Install it: it has the revisions.")
+    own = {name: text for name, text in os.environ.items() if name not in _OF_HOOKS}
     return subprocess.run(  # noqa: S603 (no shell)
         [program, "-C", str(folder), *arguments],
-        env={**os.environ, "LC_ALL": "C", **(environment or {})},
+        env={**own, "LC_ALL": "C", **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -184,7 +184,7 @@ class _Explainer:
                 faults = {**dict.fromkeys(self._graph.videos_of(node), error), **faults}
         return verdicts, faults
 
-    def _without(self, nodes: Sequence[Node], faulty: Mapping[str, StagesError]) -> Sequence[Node]:
+    def _without(self, nodes: list[Node], faulty: Mapping[str, StagesError]) -> list[Node]:
         """The nodes that a video needs which can be made."""
         return [node for node in nodes if not faulty.keys() >= {*self._graph.videos_of(node)}] if faulty else nodes
 

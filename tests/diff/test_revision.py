@@ -63,6 +63,25 @@ def test_uncommitted_changes_are_known(root: Path, change):  # type: ignore[no-u
     assert find_revision("HEAD", root).has_changes
 
 
+def test_what_python_has_compiled_is_no_change(root: Path):
+    for folder in ("__pycache__", "stages/of_ours/__pycache__"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "dodo.cpython-311.pyc").touch()
+    assert not find_revision("HEAD", root).has_changes
+
+
+def test_a_hook_of_git_may_ask_from_another_folder(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    project = root / "videos"
+    project.mkdir()
+    (project / "dodo.py").write_text("videos")
+    commit = commit_all(root)
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    found = find_revision("HEAD", project)
+    assert (found.commit, found.project) == (commit, Path("videos"))
+    assert (write_revision(found, tmp_path / "then") / "dodo.py").read_text() == "videos"
+
+
 @pytest.mark.parametrize("name", ["nosuch", "HEAD~9", "--help", "", "HEAD:dodo.py", "f" * 40, "a..b"])
 def test_a_revision_that_is_not_there_is_one_message(root: Path, name: str):
     with pytest.raises(StageError) as refused:
