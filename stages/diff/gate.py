@@ -39,7 +39,7 @@ from stages.store.sweep_numbers import SWEEPS
 from stages.store.verdict import Reason
 
 _ARTIFACTS: Final = "machine.artifacts"
-_END_S: Final = 3.0  # that a process has to end by itself, before it is killed
+_END_S: Final = 10.0  # that a run has to end its processes, which may save for 5 s, before it is killed
 # What 1 on the scale of frames, -1 to 1, is on that of what a program's `difference` measures.
 _SCALES: Final[Mapping[str, float]] = MappingProxyType({"stages.export": 255 / 2})
 
@@ -182,12 +182,12 @@ def _run_doit(build: Build, names: Sequence[str], project: Path, store: Path, re
 
 
 def _end(doit: "subprocess.Popen[bytes]") -> None:
-    """Wait until a run that a Ctrl-C has reached, too, has ended its processes, or end it."""
-    for end in (doit.terminate, doit.kill):
-        with suppress(subprocess.TimeoutExpired):
-            doit.wait(_END_S)
-            return
-        end()
+    """End a run, so that it can end its processes; or at once, if that takes long."""
+    doit.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        doit.wait(_END_S)
+        return
+    doit.kill()
 
 
 def find_counterparts(build: Build, nodes: Sequence[Node], store: Store) -> dict[ArtifactId, Manifest | None]:

@@ -113,6 +113,8 @@ def start_elsewhere(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a module as a program that ends when this process does; the block ends when the program has.
 
+    Ctrl-C reaches this process alone: while a program is being imported, each would print where it was.
+
     Args:
         module: found by the PYTHONPATH of `environment`, which may lead to another `stages`; neither `cwd` nor the
             folder of this file is searched.
@@ -132,6 +134,7 @@ def start_elsewhere(
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
+            start_new_session=True,
         ) as process:
             yield process
     finally:
