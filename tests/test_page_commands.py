@@ -14,6 +14,7 @@ from doit.doit_cmd import DoitMain
 
 from stages.errors import ParamsError
 from stages.pipeline.stages import Pipeline, read_pipeline
+from stages.request.draft import DRAFT_SUFFIX
 from stages.request.params import load_params, tables_of_video
 from stages.request.tables import MachineParams
 from tests.commands.doit_here import PLUGINS
@@ -112,7 +113,7 @@ def faults_of(line: Line) -> Iterator[str]:
 
 
 def is_task(word: str) -> bool:
-    name, _, _ = word.partition(":")
+    name = word.partition(":")[0].removesuffix(DRAFT_SUFFIX)
     return name in {*pipeline().names, *videos(), *OWN_STAGE} or re.sub(r"-\d+$", "", name) in videos()
 
 
