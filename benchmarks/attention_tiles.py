@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # Operations of one core's matrix units in a cycle: the published peak in bfloat16 by the published clock
 # (cloud.google.com/tpu/docs/system-architecture-tpu-vm; v5e 197 TFLOP/s at 1.5 GHz, v6e 918 TFLOP/s at 1.75 GHz).
@@ -104,13 +105,20 @@ def compile_one(kernel: str, topology: str, query: int, key: int, compute: int) 
     from stages.denoise.attention.tiles import Tiles  # noqa: PLC0415
     from stages.preflight.target import find_target  # noqa: PLC0415
 
-    attention = {"splash": splash_attention, "bounded": bounded_attention}[kernel]
     device = find_target(topology, "auto").devices[0]
     alone = NamedSharding(Mesh(np.array([device]), "chip"), PartitionSpec())
     heads = jax.ShapeDtypeStruct((1, _NUM_HEADS, _LENGTH, _SIZE), jnp.bfloat16, sharding=alone)
     mask = jax.ShapeDtypeStruct((1, 0), jnp.bool_, sharding=alone)
     tiles = Tiles(query, key, compute)
-    jax.jit(lambda *arguments: attention(*arguments, tiles=tiles)).lower(heads, heads, heads, mask).compile()
+
+    def attend(query: Any, key: Any, value: Any, mask: Any) -> Any:
+        if kernel == "splash":
+            return splash_attention(query, key, value, mask, tiles=tiles)
+        video = tuple(array.swapaxes(1, 2) for array in (query, key, value))
+        text = tuple(array[:, :0] for array in video)
+        return bounded_attention(video, text, mask, num_video_tokens=_LENGTH, tiles=tiles)
+
+    jax.jit(attend).lower(heads, heads, heads, mask).compile()
 
 
 def _versions() -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from stages.denoise.attention.plain import Heads
+from stages.denoise.attention.normed_rotation import norm_and_rotate
+from stages.denoise.attention.parts import Heads
 from stages.denoise.config import TransformerConfig
 from stages.denoise.torch_bridge import BLOCK, Surroundings, build_module, call, weight_shapes
 from stages.geometry import MAX_GLYPH_TOKENS, MAX_PROMPT_TOKENS, LatentSize
@@ -47,7 +48,7 @@ def lower_blocks(size: LatentSize, devices: Any) -> jax.stages.Lowered:
     )
     embeds = jax.ShapeDtypeStruct((_NUM_BRANCHES, channels), jnp.bfloat16, sharding=spread(PartitionSpec()))
     mask = jax.ShapeDtypeStruct((_NUM_BRANCHES, NUM_TEXT), jnp.bool_, sharding=spread(PartitionSpec()))
-    module = build_module(config, Surroundings(_attend_densely, after={}))
+    module = build_module(config, Surroundings(_attend_densely, norm_and_rotate, after={}))
 
     def run(blocks: list[dict[str, Array]], video: Array, text: Array, *others: Any) -> tuple[Array, Array]:
         for weights in blocks:
@@ -61,14 +62,14 @@ def lower_blocks(size: LatentSize, devices: Any) -> jax.stages.Lowered:
 
 def _attend_densely(video: Heads, text: Heads, mask: Bool[Array, "b l"]) -> tuple[Array, Array]:
     """Attention as torch's own with a mask for every pair of tokens; the scores of all heads exist at once."""
-    query, key, value = (jnp.concatenate(pair, axis=2) for pair in zip(video, text, strict=True))
-    num_video_tokens = video[0].shape[2]
+    query, key, value = (jnp.concatenate(pair, axis=1).swapaxes(1, 2) for pair in zip(video, text, strict=True))
+    num_video_tokens = video[0].shape[1]
     exists = jnp.pad(mask, ((0, 0), (num_video_tokens, 0)), constant_values=True)
     pairs: Float[Array, "b 1 t t"] = (exists[:, None, :, None] & exists[:, None, None, :]).astype(query.dtype)
     scores = jnp.einsum("bnqd,bnkd->bnqk", query, key) * query.shape[-1] ** -0.5
     shares = jax.nn.softmax(jnp.where(pairs > 0, scores, -jnp.inf), axis=-1)
-    mixed = jnp.einsum("bnqk,bnkd->bnqd", shares, value)
-    return mixed[:, :, :num_video_tokens], mixed[:, :, num_video_tokens:]
+    mixed = jnp.einsum("bnqk,bnkd->bqnd", shares, value)
+    return mixed[:, :num_video_tokens], mixed[:, num_video_tokens:]
 
 
 def _spec(name: str) -> PartitionSpec:

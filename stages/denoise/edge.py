@@ -174,7 +174,7 @@ def _facts(job: Job) -> Mapping[str, str]:
 def _describe_work(job: Job, facts: Mapping[str, str], denoiser: Denoiser, video: PreparedVideo, hosts: Hosts) -> Work:
     """What a state that was saved of this job, by whatever run, must have been made with to go on from."""
     devices, settings = [*denoiser.mesh.devices.flat], video.settings
-    attention: Any = pick_attention(
+    kernel = pick_attention(
         devices[0], window_size=settings.window_size, has_bounded_scores=denoiser.has_bounded_scores
     )
     asked = ("machine.platform", "machine.mesh")  # what has become of these counts
@@ -185,7 +185,7 @@ def _describe_work(job: Job, facts: Mapping[str, str], denoiser: Denoiser, video
         "processors": str(_count_processors()) if devices[0].platform == "cpu" else "",
         "hosts": str(hosts.count),
         "mesh": "x".join(map(str, denoiser.mesh.shape.values())),
-        "attention": attention.func.__name__,
+        "attention": kernel.name,
     }
     return Work(job.node.artifact, made_with, settings.size, denoiser.dtype, settings.num_inference_steps)
 

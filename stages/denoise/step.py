@@ -66,10 +66,10 @@ def denoise_step(
     """
     num_video_tokens = latents[0, 0].size
     device = mesh.devices.flat[0]
-    attention = pick_attention(device, window_size=window_size, has_bounded_scores=has_bounded_scores)
+    kernel = pick_attention(device, window_size=window_size, has_bounded_scores=has_bounded_scores)
 
     def predict(*arguments: Any) -> Array:
-        share = predict_velocity(*arguments, config=config, attention=attention, mesh=mesh)
+        share = predict_velocity(*arguments, config=config, kernel=kernel, mesh=mesh)
         return all_branches(all_tokens(share, num_video_tokens, mesh=mesh), mesh=mesh)
 
     with jax.default_matmul_precision("highest" if latents.dtype == jnp.float32 else None):

@@ -14,7 +14,6 @@ import ml_dtypes
 import numpy as np
 import torch
 from diffusers.models.attention_processor import Attention as DiffusersAttention
-from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_hunyuan_video15 import (
     HunyuanVideo15RotaryPosEmbed,
     HunyuanVideo15Transformer3DModel,
@@ -22,7 +21,8 @@ from diffusers.models.transformers.transformer_hunyuan_video15 import (
 from jaxtyping import Array, Float
 from torch.overrides import TorchFunctionMode
 
-from stages.denoise.attention.plain import Heads, plain_attention
+from stages.denoise.attention.parts import Heads, Prepare
+from stages.denoise.attention.plain import plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
 from stages.denoise.torchax_environment import torchax_environment
 from stages.geometry import LatentSize
@@ -41,11 +41,13 @@ class Surroundings:
 
     Attributes:
         attend: query, key and value of video tokens and of text tokens, and [b, l], which text tokens exist; gives
-            what the attention makes of both, [b, n, t, d].
+            what the attention makes of both, [b, t, n, d].
+        prepare: queries or keys of video tokens before it, as `norm_and_rotate`.
         after: by the name of a layer within the module, what is done to its result.
     """
 
     attend: Callable[[Heads, Heads, Array], tuple[Array, Array]]
+    prepare: Prepare
     after: Mapping[str, Callable[[Array], Array]]
 
 
@@ -56,8 +58,8 @@ class _JointAttention:
     Source: HunyuanVideo15AttnProcessor2_0 of diffusers.
     """
 
-    def __init__(self, attend: Callable[[Heads, Heads, Array], tuple[Array, Array]]) -> None:
-        self._attend = attend
+    def __init__(self, surroundings: "Surroundings") -> None:
+        self._attend, self._prepare = surroundings.attend, surroundings.prepare
 
     def __call__(
         self,
@@ -68,10 +70,14 @@ class _JointAttention:
         image_rotary_emb: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run a block's attention on video and text tokens; `attention_mask` is [b, l], of the text."""
-        video = _project(attn, hidden_states, ("to_q", "to_k", "to_v"), ("norm_q", "norm_k"))
-        video[:2] = (apply_rotary_emb(array, image_rotary_emb, sequence_dim=1) for array in video[:2])
+        query, key, value = _as_heads(_project(attn, hidden_states, ("to_q", "to_k", "to_v"), ()))
+        angles = tuple(array.jax() for array in image_rotary_emb)
+        query, key = (
+            self._prepare(heads, norm.weight.jax(), angles, epsilon=norm.eps)
+            for heads, norm in ((query, attn.norm_q), (key, attn.norm_k))
+        )
         text = _project(attn, encoder_hidden_states, _TEXT_PROJECTIONS, ("norm_added_q", "norm_added_k"))
-        mixed_video, mixed_text = self._attend(_as_heads(video), _as_heads(text), attention_mask.jax())
+        mixed_video, mixed_text = self._attend((query, key, value), _as_heads(text), attention_mask.jax())
         return attn.to_out[0](_as_tokens(mixed_video)), attn.to_add_out(_as_tokens(mixed_text))
 
 
@@ -88,7 +94,9 @@ class _TextAttention:
         """Run the attention; `attention_mask` is [b, 1, l, l], True for pairs of tokens that exist."""
         heads = _as_heads(_project(attn, hidden_states, ("to_q", "to_k", "to_v"), ()))
         # A key that some query sees is a token that exists.
-        mixed = plain_attention(*heads, jnp.any(attention_mask.jax(), axis=(1, 2)))
+        exist = jnp.any(attention_mask.jax(), axis=(1, 2))
+        query, key, value = (array.swapaxes(1, 2) for array in heads)
+        mixed = plain_attention(query, key, value, exist).swapaxes(1, 2)
         result: torch.Tensor = attn.to_out[0](_as_tokens(mixed))
         return result
 
@@ -111,15 +119,14 @@ def _project(
 
 
 def _as_heads(projected: list[torch.Tensor]) -> Heads:
-    """[b, n, t, d] for JAX of [b, t, n, d]."""
-    query, key, value = (array.swapaxes(1, 2) for array in torchax_environment().t2j_iso(projected))
+    """[b, t, n, d] for JAX."""
+    query, key, value = torchax_environment().t2j_iso(projected)
     return query, key, value
 
 
-def _as_tokens(mixed: Float[Array, "b n t d"]) -> torch.Tensor:
+def _as_tokens(mixed: Float[Array, "b t n d"]) -> torch.Tensor:
     """[b, t, c] for the module, heads side by side."""
-    batch, _, num_tokens, _ = mixed.shape
-    wrapped: torch.Tensor = torchax_environment().j2t_iso(mixed.swapaxes(1, 2).reshape(batch, num_tokens, -1))
+    wrapped: torch.Tensor = torchax_environment().j2t_iso(mixed.reshape(*mixed.shape[:2], -1))
     return wrapped
 
 
@@ -129,7 +136,7 @@ def build_module(config: TransformerConfig, surroundings: Surroundings) -> Modul
     for layer in module.context_embedder.modules():
         if isinstance(layer, DiffusersAttention):
             layer.set_processor(_TextAttention())
-    module.transformer_blocks[0].attn.set_processor(_JointAttention(surroundings.attend))
+    module.transformer_blocks[0].attn.set_processor(_JointAttention(surroundings))
     for name, change in surroundings.after.items():
         module.get_submodule(name).register_forward_hook(_hook(change))
     return module

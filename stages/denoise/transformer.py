@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
 from stages.denoise import torch_bridge
-from stages.denoise.attention.plain import Attention
+from stages.denoise.attention.kernels import Kernel
 from stages.denoise.config import TransformerConfig
 from stages.denoise.sharding.collectives import (
     attend_across,
@@ -38,7 +38,7 @@ def predict_velocity(
     rotary: tuple[Float[Array, "part d"], Float[Array, "part d"]],
     *,
     config: TransformerConfig,
-    attention: Attention,
+    kernel: Kernel,
     mesh: Mesh,
 ) -> Float[Array, "b part c"]:
     """Velocity of this chip's video tokens under each of its texts. For the inside of `jax.shard_map` over `mesh`.
@@ -51,7 +51,7 @@ def predict_velocity(
         rotary: cosines and sines of this chip's video tokens, [t, d], float32, where t is `num_places` of
             f * h * w tokens / p, for p chips in `sequence`.
         config: of the checkpoint.
-        attention: of video and text tokens of some heads.
+        kernel: attention of video and text tokens of some heads.
         mesh: which chips work together.
     Returns:
         [b, t, c], model dtype: noise minus clean latents.
@@ -60,8 +60,8 @@ def predict_velocity(
         the order of keys, and text has no rotary embedding, so that leaving them out changes nothing.
     """
     num_video_tokens = latents[0, 0].size
-    attend = partial(attend_across, attention=attention, num_video_tokens=num_video_tokens, mesh=mesh)
-    module = torch_bridge.build_module(config, Surroundings(attend, _after(mesh)))
+    attend = partial(attend_across, attention=kernel.attend, num_video_tokens=num_video_tokens, mesh=mesh)
+    module = torch_bridge.build_module(config, Surroundings(attend, kernel.prepare, _after(mesh)))
     block_layouts, rest_layouts = weight_layouts(config, mesh)
     rest = partial(_collect_part, weights.rest, rest_layouts, mesh)
 

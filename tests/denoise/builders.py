@@ -1,5 +1,6 @@
 """A toy DiT with random weights, and toy prompts for it."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,14 @@ import numpy as np
 import torch
 from diffusers import HunyuanVideo15Transformer3DModel
 
+from stages.denoise.attention.normed_rotation import norm_and_rotate
+from stages.denoise.attention.parts import attend_jointly
+from stages.denoise.attention.plain import plain_attention
 from stages.denoise.config import TransformerConfig, as_arguments
+from stages.denoise.sharding.collectives import attend_across
 from stages.denoise.sharding.mesh import build_mesh
 from stages.denoise.text_tokens import PromptEmbeds
+from stages.denoise.torch_bridge import Surroundings
 from stages.denoise.weights import DiTWeights, load_weights
 from stages.geometry import LatentSize
 from stages.pipeline.denoise import TRANSFORMER
@@ -30,6 +36,12 @@ TOY = TransformerConfig(
 EIGHT_HEADS = replace(TOY, num_attention_heads=8)
 TOY_SIZE = LatentSize(2, 3, 5)
 MESH = build_mesh("1x1x1", jax.devices(), num_heads=TOY.num_attention_heads, is_guided=True)
+_PLAIN = functools.partial(attend_jointly, attention=plain_attention)
+ALONE = Surroundings(  # of one device, for TOY_SIZE
+    functools.partial(attend_across, attention=_PLAIN, num_video_tokens=TOY_SIZE.num_cells, mesh=MESH),
+    norm_and_rotate,
+    after={},
+)
 
 
 def build_torch_module(config: TransformerConfig = TOY) -> HunyuanVideo15Transformer3DModel:

@@ -1,6 +1,6 @@
 """diffusers' modules under JAX: equal to torch."""
 
-import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,7 @@ import pytest
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
-from stages.denoise.attention.plain import plain_attention
-from stages.denoise.sharding.collectives import attend_across
 from stages.denoise.torch_bridge import (
-    Surroundings,
     build_module,
     call,
     initial_noise,
@@ -20,13 +17,9 @@ from stages.denoise.torch_bridge import (
     weight_shapes,
 )
 from stages.geometry import LatentSize
-from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_torch_module
+from tests.denoise.builders import ALONE, TOY, TOY_SIZE, build_torch_module
 
 pytestmark = pytest.mark.processes
-
-ALONE = Surroundings(
-    functools.partial(attend_across, attention=plain_attention, num_video_tokens=30, mesh=MESH), after={}
-)
 
 
 def as_jax(module: torch.nn.Module) -> dict[str, jax.Array]:
@@ -59,7 +52,7 @@ def test_a_part_under_jax_equals_torch(name: str):
 
 
 def test_what_happens_after_a_layer_is_done_to_its_result():
-    doubled = Surroundings(ALONE.attend, after={"proj_out": lambda array: 2 * array})
+    doubled = replace(ALONE, after={"proj_out": lambda array: 2 * array})
     weights = {"weight": jnp.ones((32, 24)), "bias": jnp.zeros(32)}
     once, twice = (
         call(build_module(TOY, around), "proj_out", weights, jnp.ones((1, 24))) for around in (ALONE, doubled)

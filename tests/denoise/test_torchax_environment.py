@@ -1,6 +1,5 @@
 """torchax, isolated: it leaves no trace in the rest of the process, and its norms are as exact as torch's."""
 
-import functools
 import os
 import subprocess
 import sys
@@ -11,17 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages.denoise.attention.plain import plain_attention
-from stages.denoise.sharding.collectives import attend_across
-from stages.denoise.torch_bridge import Surroundings, build_module, call
+from stages.denoise.torch_bridge import build_module, call
 from stages.denoise.torchax_environment import REMOVED_OVERLOADS, _unchanged_process
-from tests.denoise.builders import MESH, TOY
+from tests.denoise.builders import ALONE, TOY
 
 pytestmark = pytest.mark.processes
-
-ALONE = Surroundings(
-    functools.partial(attend_across, attention=plain_attention, num_video_tokens=30, mesh=MESH), after={}
-)
 
 
 def test_torchax_still_needs_the_shim():

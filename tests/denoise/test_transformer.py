@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.denoise.attention.plain import plain_attention
+from stages.denoise.attention.kernels import pick_attention
 from stages.denoise.text_tokens import PromptEmbeds, pack_text_tokens
 from stages.denoise.torch_bridge import initial_noise, rotary_embedding
 from stages.denoise.transformer import predict_velocity
@@ -38,7 +38,8 @@ def predict_by_diffusers(latents: np.ndarray, prompt: PromptEmbeds, dtype: torch
 
 
 def predict(folder, latents: np.ndarray, prompts: list[PromptEmbeds]) -> np.ndarray:
-    forward = jax.jit(functools.partial(predict_velocity, config=TOY, attention=plain_attention, mesh=MESH))
+    kernel = pick_attention(MESH.devices.flat[0], window_size=0, has_bounded_scores=False)
+    forward = jax.jit(functools.partial(predict_velocity, config=TOY, kernel=kernel, mesh=MESH))
     velocity = forward(
         load(folder, dtype=str(latents.dtype)),
         jnp.asarray(latents),

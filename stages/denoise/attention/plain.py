@@ -1,12 +1,11 @@
 """Joint attention of video and text tokens: which tokens see which, and the plain form that runs on any device.
 
 Owns the mask rules and the size of temporaries. Projections, norms and rotary embedding stay with diffusers' module
-(torch_bridge.py). A kernel for one kind of chip is a twin with the signature `Attention`.
+(torch_bridge.py). A kernel for one kind of chip is a twin of it.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +14,7 @@ from numpy.typing import NDArray
 
 MAX_SCORES = 2**23  # in memory at a time, all of one (batch, head): 32 MiB in float32
 
-# What a block needs of an implementation: (query, key, value, text_mask) -> result, as in `plain_attention`.
-Attention: TypeAlias = Callable[[Array, Array, Array, Array], Array]
 _Numbers = TypeVar("_Numbers", Array, NDArray[Any])
-Heads: TypeAlias = tuple[Array, Array, Array]  # query, key and value of some tokens, [b, n, t, d] each
 
 
 def plain_attention(

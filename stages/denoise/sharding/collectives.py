@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float
 
 from stages.denoise.attention.padding import pad_end, round_up
-from stages.denoise.attention.plain import Attention, Heads
+from stages.denoise.attention.parts import Attention, Heads
 from stages.denoise.sharding.layouts import Layout
 from stages.denoise.sharding.mesh import MESH_AXES, num_parts
 from stages.machine.mesh_layout import AXES
@@ -87,11 +87,11 @@ def attend_across(
     attention: Attention,
     num_video_tokens: int,
     mesh: Mesh,
-) -> tuple[Float[Array, "b n s d"], Float[Array, "b n l d"]]:
+) -> tuple[Float[Array, "b t n d"], Float[Array, "b l n d"]]:
     """Joint attention of tokens that are spread over chips: tokens change places with heads, and back.
 
     Args:
-        video: query, key and value of this chip's video tokens, any float dtype: [b, n, t, d] each, where t is
+        video: query, key and value of this chip's video tokens, any float dtype: [b, t, n, d] each, where t is
             `num_places` of s tokens / p, for p chips in `sequence`.
         text: those of its text tokens, likewise of l tokens.
         text_mask: [b, l], bool, True where a text token exists; of all text tokens.
@@ -104,34 +104,36 @@ def attend_across(
         Jacobs et al. 2023, arXiv:2309.14509 (DeepSpeed-Ulysses).
     """
     num_text = text_mask.shape[1]
-    query, key, value = (
-        jnp.concatenate(
-            [_to_heads(of_video, mesh=mesh)[:, :, :num_video_tokens], _to_heads(of_text, mesh=mesh)[:, :, :num_text]],
-            axis=2,
-        )
-        for of_video, of_text in zip(video, text, strict=True)
-    )
-    mixed = attention(query, key, value, text_mask)
-    return _to_tokens(mixed[:, :, :num_video_tokens], mesh=mesh), _to_tokens(mixed[:, :, num_video_tokens:], mesh=mesh)
+    of_video = tuple(_to_heads(array, mesh=mesh) for array in video)
+    of_text = tuple(_to_heads(array, mesh=mesh)[:, :num_text] for array in text)
+    mixed_video, mixed_text = attention(of_video, of_text, text_mask, num_video_tokens=num_video_tokens)
+    mixed_text = pad_end(mixed_text, num_places(num_text, mesh=mesh), axis=1)
+    return _to_tokens(mixed_video, mesh=mesh), _to_tokens(mixed_text, mesh=mesh)
 
 
-def _to_heads(tokens: Float[Array, "b n t d"], *, mesh: Mesh) -> Float[Array, "b n2 t2 d"]:
-    """All tokens of some heads, from some tokens of all heads.
-
-    Heads stand before tokens: with the two the other way round the TPU compiler took 50 s more for it.
-    """
-    if mesh.shape["sequence"] == 1:
+def _to_heads(tokens: Float[Array, "b t n d"], *, mesh: Mesh) -> Float[Array, "b t2 n2 d"]:
+    """All tokens of some heads, from some tokens of all heads."""
+    parts = mesh.shape["sequence"]
+    if parts == 1:
         return tokens
-    swapped: Array = jax.lax.all_to_all(tokens, "sequence", split_axis=1, concat_axis=2, tiled=True)
-    return swapped
+    batch, num_tokens, num_heads, size = tokens.shape
+    by_chip = tokens.reshape(batch, num_tokens, parts, -1).transpose(2, 0, 1, 3)
+    return _exchange(by_chip).swapaxes(0, 1).reshape(batch, parts * num_tokens, num_heads // parts, size)
 
 
-def _to_tokens(tokens: Float[Array, "b n2 t2 d"], *, mesh: Mesh) -> Float[Array, "b n t d"]:
+def _to_tokens(tokens: Float[Array, "b t2 n2 d"], *, mesh: Mesh) -> Float[Array, "b t n d"]:
     """The inverse of `_to_heads`."""
-    if mesh.shape["sequence"] == 1:
+    parts = mesh.shape["sequence"]
+    if parts == 1:
         return tokens
-    padded = pad_end(tokens, num_places(tokens.shape[2], mesh=mesh), axis=2)
-    swapped: Array = jax.lax.all_to_all(padded, "sequence", split_axis=2, concat_axis=1, tiled=True)
+    batch, num_tokens, num_heads, size = tokens.shape
+    by_chip = tokens.reshape(batch, parts, num_tokens // parts, num_heads * size).swapaxes(0, 1)
+    return _exchange(by_chip).transpose(1, 2, 0, 3).reshape(batch, num_tokens // parts, num_heads * parts, size)
+
+
+def _exchange(by_chip: Float[Array, "p b t c"]) -> Float[Array, "p b t c"]:
+    """What each chip of the sequence has for each other, from each other. Heads stand side by side: whole registers."""
+    swapped: Array = jax.lax.all_to_all(by_chip, "sequence", split_axis=0, concat_axis=0, tiled=True)
     return swapped
 
 

@@ -15,17 +15,27 @@ from stages.denoise.attention.tiles import BOUNDED_TILES, SPLASH_TILES
 
 def test_a_cpu_has_no_kernel_and_runs_the_plain_form():
     picked: Any = pick_attention(jax.devices("cpu")[0], window_size=3, has_bounded_scores=True)
-    assert (picked.func, picked.keywords) == (plain_attention, {"window_size": 3})
+    plain = picked.attend.keywords["attention"]
+    assert (picked.name, plain.func, plain.keywords) == ("plain_attention", plain_attention, {"window_size": 3})
 
 
-@pytest.mark.parametrize(
-    ("has_bounded_scores", "kernel", "tiles"),
-    [(True, bounded_attention, BOUNDED_TILES), (False, splash_attention, SPLASH_TILES)],
-)
-def test_a_tpu_takes_a_maximum_only_where_scores_have_no_bound(has_bounded_scores, kernel, tiles):
+def pick_for_tpu(*, has_bounded_scores: bool) -> Any:
     chip: Any = SimpleNamespace(platform="tpu", device_kind="TPU v6 lite")
-    picked: Any = pick_attention(chip, window_size=3, has_bounded_scores=has_bounded_scores)
-    assert (picked.func, picked.keywords) == (kernel, {"window_size": 3, "tiles": tiles["TPU v6 lite"]})
+    return pick_attention(chip, window_size=3, has_bounded_scores=has_bounded_scores)
+
+
+def test_a_tpu_takes_no_maximum_where_scores_have_a_bound():
+    picked = pick_for_tpu(has_bounded_scores=True)
+    settings = {"window_size": 3, "tiles": BOUNDED_TILES["TPU v6 lite"]}
+    assert (picked.name, picked.attend.func) == ("bounded_attention", bounded_attention)
+    assert picked.attend.keywords == settings
+
+
+def test_a_tpu_runs_splash_where_scores_have_no_bound():
+    picked = pick_for_tpu(has_bounded_scores=False)
+    splash = picked.attend.keywords["attention"]
+    assert (picked.name, splash.func) == ("splash_attention", splash_attention)
+    assert splash.keywords == {"window_size": 3, "tiles": SPLASH_TILES["TPU v6 lite"]}
 
 
 @pytest.mark.parametrize(("platform", "is_asked"), [("tpu", True), ("gpu", False), ("cpu", False)])
