@@ -48,6 +48,7 @@ class Pages:
             "strip_name": strip_name,
             "preview_name": preview_name,
             "tags_of": self._tags_of,
+            "why_earlier": explain_earlier,
         }
 
     def wall(self) -> str:
@@ -104,11 +105,18 @@ def find_shape(shown: Shown) -> str:
     return max(_SHAPES, key=nearest.count)
 
 
-def describe_picture(video: ShownVideo) -> str:
+def describe_picture(video: ShownVideo | UnmadeVideo) -> str:
     """What a screen reader says in place of a video."""
     prompt = " ".join(video.prompt.split())
     shown = prompt if len(prompt) <= _ALT_CHARS else f"{prompt[: _ALT_CHARS - 1]}…"
     return f"{video.name}: {shown}" if shown else video.name
+
+
+def explain_earlier(video: ShownVideo) -> str:
+    """Why a video is not what the present parameters ask for."""
+    if not video.next_state:
+        return "No file asks for a video of this name any more"
+    return f"The parameters ask for another video by now: {video.next_state}"
 
 
 def _group(parameters: Mapping[str, JsonValue]) -> dict[str, dict[str, JsonValue]]:

@@ -107,7 +107,7 @@ def _list_texts(shown: Shown, ratings: Ratings) -> Iterator[tuple[str, str]]:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Whether there was something to copy: files of one size, the copy being younger, are the same."""
+    """Whether there was something to copy: files of one size and one time are the same."""
     before = source.stat()
     with suppress(OSError):
         after = target.stat()

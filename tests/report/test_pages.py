@@ -5,13 +5,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages.report.gathering import gather
-from stages.report.pages import describe_picture
+from stages.report.pages import describe_picture, explain_earlier, find_shape
 from stages.report.ratings import FILE
 from stages.report.server import serving
 from tests.browser import Page, browsing
@@ -413,6 +414,24 @@ def test_axe_finds_nothing_serious(page: Page, disk: str, *, is_dark: bool):
         found = page.evaluate("axe.run().then(({passes, violations}) => ({passes: passes.length, violations}))")
         assert found["passes"] > 10
         assert [each["id"] for each in found["violations"] if each["impact"] in {"serious", "critical"}] == [], name
+
+
+def test_pictures_are_laid_out_in_the_shape_of_most_videos(project: Path):
+    shown = gather(load(project))
+    facts = shown.videos["long"].facts
+    assert facts is not None
+    tall = replace(shown.videos["long"], facts=replace(facts, width=480, height=832))
+    assert find_shape(shown) == "landscape"
+    assert find_shape(replace(shown, videos={**shown.videos, "long": tall})) == "landscape"
+    assert find_shape(replace(shown, videos={"long": tall})) == "tall"
+    assert find_shape(replace(shown, videos={})) == "wide"
+
+
+def test_an_earlier_video_says_what_is_asked_for_now(project: Path):
+    video = gather(load(project)).videos["long"]
+    assert explain_earlier(video) == "No file asks for a video of this name any more"
+    waiting = replace(video, next_state="denoise is next")
+    assert explain_earlier(waiting) == "The parameters ask for another video by now: denoise is next"
 
 
 def test_a_picture_is_described_by_name_and_prompt(project: Path):

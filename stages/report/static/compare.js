@@ -35,8 +35,7 @@
     document.getElementById("sources").append(source);  // what is not on the page reports no frames
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `${video.name}: ${video.prompt.slice(0, 140)}`);
-    const strip = Object.assign(document.createElement("img"), {src: video.strip, alt: `Frames of ${video.name}, side by side`});
-    return {video, index, canvas, strip, still: new StillVideo(source, video.fps)};
+    return {video, index, canvas, still: new StillVideo(source, video.fps)};
   });
 
   const lockstep = new Lockstep(lanes.map(lane => lane.still), number => {
@@ -89,39 +88,45 @@
     views.style.gridTemplateColumns = `repeat(${columns}, ${Math.floor(isSmall ? room(columns) : size(columns))}px)`;
   };
   addEventListener("resize", fit);
+  const pictureOf = ({still, canvas, video}) => still.isBroken
+    ? Object.assign(document.createElement("img"), {src: video.strip, alt: `Frames of ${video.name}, side by side`})
+    : canvas;
+  const showSideBySide = () => {
+    views.replaceChildren(...lanes.map(lane => {
+      const view = makeElement("figure", "view");
+      view.append(pictureOf(lane), caption("figcaption", lane));
+      return view;
+    }));
+    fit();
+  };
+  const addWipe = (pane, name) => {
+    const handle = Object.assign(makeElement("input", "wipe-at"), {type: "range", min: 0, max: 100, step: 0.5, value: 50});
+    handle.setAttribute("aria-label", `How much of ${name} is seen, in percent`);
+    const move = () => pane.style.setProperty("--wipe", `${handle.value}%`);
+    handle.addEventListener("input", move);
+    pane.addEventListener("pointermove", event => {
+      if (event.pointerType !== "mouse" && !event.buttons) return;
+      const {left: start, width} = pane.getBoundingClientRect();
+      handle.value = 100 * (event.clientX - start) / width;
+      move();
+    });
+    pane.append(handle);
+  };
+  const showOnEachOther = mode => {
+    const pair = [lanes[left.value], lanes[right.value]], pane = makeElement("div", "pane"), labels = makeElement("div", "labels");
+    for (const each of [pane, labels]) each.style.setProperty("--shape", pair[0].video.width / pair[0].video.height);
+    pane.style.setProperty("--gain", gain.value);
+    pane.append(...new Set(pair.map(lane => lane.canvas)));
+    if (mode === "wipe") addWipe(pane, pair[0].video.name);
+    labels.append(...pair.map(lane => caption("div", lane)));
+    views.replaceChildren(pane, labels);
+  };
   const arrange = () => {
     const mode = document.querySelector("#modes input:checked").value;
     views.dataset.mode = mode;
     document.getElementById("pair").hidden = mode === "side" || lanes.length < 3;
     document.getElementById("gain-label").hidden = mode !== "difference";
-    if (mode === "side") {
-      views.replaceChildren(...lanes.map(lane => {
-        const view = makeElement("figure", "view");
-        view.append(lane.still.isBroken ? lane.strip : lane.canvas, caption("figcaption", lane));
-        return view;
-      }));
-      fit();
-      return;
-    }
-    const pair = [lanes[left.value], lanes[right.value]], pane = makeElement("div", "pane"), labels = makeElement("div", "labels");
-    for (const each of [pane, labels]) each.style.setProperty("--ratio", pair[0].video.width / pair[0].video.height);
-    pane.style.setProperty("--gain", gain.value);
-    pane.append(...(pair[0] === pair[1] ? [pair[0].canvas] : pair.map(lane => lane.canvas)));
-    if (mode === "wipe") {
-      const handle = Object.assign(makeElement("input", "wipe-at"), {type: "range", min: 0, max: 100, step: 0.5, value: 50});
-      handle.setAttribute("aria-label", `How much of ${pair[0].video.name} is seen, in percent`);
-      const move = () => pane.style.setProperty("--wipe", `${handle.value}%`);
-      handle.addEventListener("input", move);
-      pane.addEventListener("pointermove", event => {
-        if (event.pointerType !== "mouse" && !event.buttons) return;
-        const {left: start, width} = pane.getBoundingClientRect();
-        handle.value = 100 * (event.clientX - start) / width;
-        move();
-      });
-      pane.append(handle);
-    }
-    labels.append(...pair.map(lane => caption("div", lane)));
-    views.replaceChildren(pane, labels);
+    if (mode === "side") showSideBySide(); else showOnEachOther(mode);
   };
   for (const input of document.querySelectorAll("#modes input")) input.addEventListener("change", arrange);
   for (const select of [left, right, gain]) select.addEventListener("change", arrange);
