@@ -80,7 +80,8 @@ doit report --serve --port 8080
         what = f"{count:,} video{'' if count == 1 else 's'}"
         if shown.unmade:
             what += f", {len(shown.unmade):,} not made yet"
-        changes = f"{written.num_written:,} files written, {written.num_kept:,} as they were"
+        files = "file" if written.num_written == 1 else "files"
+        changes = f"{written.num_written:,} {files} written, {written.num_kept:,} as they were"
         took_s = time.monotonic() - start
         print(f"{os.path.relpath(folder)}/index.html: {what}; {changes}, in {took_s:.1f} s")
         return _serve(folder, build.root, port) if options["serve"] else 0

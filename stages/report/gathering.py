@@ -71,6 +71,7 @@ def _find_videos(build: Build, inventory: Inventory, runs: Mapping[ArtifactId, P
             parameters=parameters,
             sweep=sweep,
             differences=build.graph.sweeps[sweep][own] if sweep else {},
+            is_in_project=own in build.graph.videos or own in build.graph.faults,
             is_current=None if is_draft else now is not None and now.artifact == artifact,
             preview=find_preview(build.store.root, (step.artifact for step in steps)),
         )

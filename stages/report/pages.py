@@ -114,8 +114,8 @@ def describe_picture(video: ShownVideo | UnmadeVideo) -> str:
 
 def explain_earlier(video: ShownVideo) -> str:
     """Why a video is not what the present parameters ask for."""
-    if not video.next_state:
-        return "No file asks for a video of this name any more"
+    if not video.is_in_project:
+        return "The project has no video of this name any more"
     return f"The parameters ask for another video by now: {video.next_state}"
 
 

@@ -68,6 +68,7 @@ class ShownVideo:
         sweep: the sweep of the present parameters that it is part of; "" where it is none's.
         differences: what differs in the sweep, by dotted name.
         is_current: whether the present parameters ask for this very artifact; None of a draft, of which it is unknown.
+        is_in_project: whether the project has a video of its name, or of that of its final.
         next_state: how far the video is that they ask for instead, as UnmadeVideo.state; "" where there is none.
         facts: None where the file cannot be read.
         preview: animation of what the denoise was about to become; None where there is none.
@@ -83,6 +84,7 @@ class ShownVideo:
     sweep: str
     differences: Mapping[str, JsonValue] = field(default_factory=dict)
     is_current: bool | None = None
+    is_in_project: bool = True
     next_state: str = ""
     facts: VideoFacts | None = None
     preview: Path | None = None

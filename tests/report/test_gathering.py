@@ -48,6 +48,18 @@ def test_a_video_whose_parameters_have_changed_since_is_an_earlier_one(tmp_path:
     assert [videos[name].next_state for name in ("demo", "long")] == ["denoise is next", ""]
 
 
+def test_a_video_whose_file_is_gone_is_in_the_project_no_more(tmp_path: Path):
+    build_project(tmp_path)
+    for name in ("demo", "long"):
+        make(load(tmp_path), name, payload=b"")
+    (tmp_path / "params/videos/long.toml").unlink()
+    videos = gather(load(tmp_path)).videos
+    assert [(videos[name].is_in_project, videos[name].is_current) for name in ("demo", "long")] == [
+        (True, True),
+        (False, False),
+    ]
+
+
 def test_of_a_draft_nobody_says_whether_it_is_current(project: Path):
     draft = gather(load(project)).videos["demo.draft"]
     assert (draft.is_draft, draft.of, draft.is_current) == (True, "demo", None)

@@ -46,6 +46,14 @@ def test_after_one_video_changed_only_what_is_about_it_is_written(root: Path):
     assert changed == {"index.html", "data.js", "videos/demo.html"}
 
 
+def test_a_page_says_doit_only_of_a_video_that_the_project_has(root: Path):
+    (root / "params/videos/long.toml").unlink()
+    report(root)
+    pages = [(root / f"artifacts/report/videos/{name}.html").read_text(encoding="utf-8") for name in ("demo", "long")]
+    assert ["doit demo<" in pages[0], "doit long<" in pages[1]] == [True, False]
+    assert "doit from long.mp4<" in pages[1]
+
+
 def test_what_an_earlier_report_had_goes_with_its_video(root: Path):
     report(root)
     load(root).links.remove("long")
