@@ -48,10 +48,10 @@ def announce_sweeps(build: Build, say: Callable[[str], None], due: Due, names: C
     if not build.graph.sweeps:
         return
     # neither is of any use in a run without sweeps, or when nothing is to be made
-    from stages.explain.explanation import explain  # noqa: PLC0415
+    from stages.explain.explanation import expect  # noqa: PLC0415
     from stages.explain.wording import say_time  # noqa: PLC0415
     from stages.run.size import describe_size  # noqa: PLC0415
 
     if size := describe_size(build.graph, due, names, is_draft=build.is_draft):
-        steps = [step for step in explain(build, [*names]).steps if step.outcome != "fresh"]
-        say(", ".join(part for part in (size, say_time(steps)) if part))
+        expectations, _ = expect(build, due.nodes)
+        say(", ".join(part for part in (size, say_time([*expectations.values()])) if part))

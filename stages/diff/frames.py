@@ -48,7 +48,7 @@ def _max_abs(one: Any, other: Any) -> float:
     """The largest difference; a NaN equals a NaN, and is infinitely far from a number."""
     is_equal = (one == other) | (np.isnan(one) & np.isnan(other))
     distance = np.abs(np.subtract(one, other, where=~is_equal, out=np.zeros_like(one)))
-    return float(np.nan_to_num(distance, nan=np.inf).max(initial=0.0))
+    return float(np.nan_to_num(distance, nan=np.inf, posinf=np.inf).max(initial=0.0))
 
 
 if __name__ == "__main__":

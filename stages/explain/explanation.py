@@ -1,7 +1,7 @@
 """The plan of a run that has not begun: per node what becomes of it, why, and what it is expected to cost."""
 
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -190,8 +190,18 @@ class _Explainer:
 
     def _is_wanted(self, node: Node) -> bool:
         """Whether a collected payload is made again for its own sake: as in stages/run/demand.py."""
-        is_last = node.stage == self._graph.pipeline.last.name
-        return is_last or any(node.stage == name or fnmatchcase(node.title, name) for name in self._names)
+        if node.stage == self._graph.pipeline.last.name or not self._exact.isdisjoint((node.stage, node.title)):
+            return True
+        return any(fnmatchcase(node.title, pattern) for pattern in self._patterns)
+
+    @cached_property
+    def _exact(self) -> Set[str]:
+        """The names that are no patterns: there can be thousands."""
+        return frozenset(self._names) - {*self._patterns}
+
+    @cached_property
+    def _patterns(self) -> Sequence[str]:
+        return [name for name in self._names if "*" in name]
 
     def _find_faults(self, nodes: Iterable[Node], outcomes: Mapping[ArtifactId, Outcome]) -> dict[str, StagesError]:
         """What keeps videos from being made, as the run would find it before it begins."""

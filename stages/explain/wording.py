@@ -10,6 +10,7 @@ from stages.explain.code_changes import CODE
 from stages.explain.explanation import LOWER_BOUND, Explanation, Step
 from stages.explain.outcomes import INPUTS
 from stages.explain.reasons import COMPONENTS, KEY, STATE
+from stages.history.expectation import Expectation
 from stages.keys import FROM_FILE, JsonValue, Key, short
 from stages.machine.printable import cut, printable
 from stages.models.wording import name_some
@@ -181,14 +182,14 @@ def _sum_up(found: Explanation) -> Iterator[str]:
         yield f"saved by the store: {show_seconds(found.saved_s)} ({found.num_saved} {noun})"
 
 
-def say_time(steps: Sequence[Step]) -> str:
-    """What steps take together, one after another; "" if that is not known of all of them."""
-    return "" if any(step.expectation.seconds is None for step in steps) else _say_seconds_of(steps)
+def say_time(expectations: Sequence[Expectation]) -> str:
+    """What nodes take together, one after another; "" if that is not known of all of them."""
+    return "" if any(each.seconds is None for each in expectations) else _say_seconds_of(expectations)
 
 
-def _say_seconds_of(steps: Sequence[Step]) -> str:
-    seconds = sum(step.expectation.seconds or 0.0 for step in steps)
-    is_bound = any(step.expectation.source == LOWER_BOUND for step in steps)
+def _say_seconds_of(expectations: Sequence[Expectation]) -> str:
+    seconds = sum(each.seconds or 0.0 for each in expectations)
+    is_bound = any(each.source == LOWER_BOUND for each in expectations)
     return f"{'at least' if is_bound else 'about'} {show_seconds(seconds)}"
 
 
@@ -198,7 +199,7 @@ def _say_cost(steps: Sequence[Step]) -> str:
     chip_s = sum((step.expectation.seconds or 0.0) * step.expectation.num_chips for step in known)
     parts = []
     if known:
-        parts.append(_say_seconds_of(known))
+        parts.append(_say_seconds_of([step.expectation for step in known]))
         parts += [f"{show_seconds(chip_s)} of chips"] if chip_s else []
     if unknown := len(steps) - len(known):
         parts.append(f"{'and ' if known else ''}an unknown time for {unknown} without an earlier run to go by")

@@ -29,6 +29,7 @@ from stages.provenance.resolver import Resolver
 from stages.provenance.tables import ReadTables, read_tables
 from stages.request.layers import VIDEO_FILES
 from stages.request.params import RESERVED_NAMES, VIDEO_NAME
+from stages.request.sweep_names import find_sweep
 from stages.request.video_file import leave_out_defaults, write_tables
 from stages.request.video_params import VideoParams
 
@@ -76,6 +77,11 @@ def choose_name(given: str, record: Record, project: Project) -> str:
     if os.path.lexists(project.root / VIDEO_FILES / f"{name}.toml"):
         raise ParamsError(
             f"{VIDEO_FILES}{name}.toml: is there already, and nothing is overwritten. Give the video another name: "
+            "`--as NAME`."
+        )
+    if sweep := find_sweep(name, project.root):
+        raise ParamsError(
+            f"{name}: is how the sweep in {VIDEO_FILES}{sweep}.toml names its videos. Give the video another name: "
             "`--as NAME`."
         )
     return name

@@ -17,8 +17,10 @@ from stages.provenance.lineage import find_by_content, find_manifest, store_arou
 from stages.provenance.mp4_comment import is_mp4, read_comment
 from stages.provenance.project import Project
 from stages.provenance.record import Made, Record, find_misfits, parse_line
+from stages.request.draft import DRAFT_SUFFIX
 from stages.request.layers import VIDEO_FILES
 from stages.request.names import near
+from stages.request.sweep_names import find_sweep
 from stages.store.artifacts import Store
 from stages.store.inventory import list_artifacts
 from stages.store.layout import VIDEOS
@@ -77,8 +79,11 @@ def _find_in_store(name: str, path: Path, project: Project) -> Record:
         return _read_file(links[name], os.path.relpath(links[name], project.root), project)
     if path.is_dir():
         raise StoreError(f"{escaped(name)}: is a folder without a {MANIFEST}. Name a file, or an artifact's folder.")
-    if os.path.lexists(project.root / VIDEO_FILES / f"{name}.toml"):
+    video = name.removesuffix(DRAFT_SUFFIX)
+    if os.path.lexists(project.root / VIDEO_FILES / f"{video}.toml"):
         raise StoreError(f"{escaped(name)}: has not been made yet. `doit {escaped(name)}` makes it.")
+    if sweep := find_sweep(video, project.root):
+        raise StoreError(f"{escaped(name)}: has not been made yet. `doit list {sweep}` names the videos of that sweep.")
     names = [*links, *(each.title for each in known)]
     raise StoreError(
         f"{escaped(name)}: no such file, artifact or video that has been made.{near(name, names)} `doit list --all` "

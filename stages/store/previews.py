@@ -52,7 +52,11 @@ def link_previews(root: Path, videos: Iterable[str], artifact: ArtifactId) -> No
                 new = folder / f".{link.name}.{os.getpid()}.new"
                 new.unlink(missing_ok=True)
                 new.symlink_to(target)
-                new.replace(link)
+                try:
+                    new.replace(link)
+                except OSError:
+                    new.unlink()  # in a sticky folder no other user could
+                    raise
 
 
 def preview_folders(root: Path) -> list[Path]:

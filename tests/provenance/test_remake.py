@@ -21,6 +21,7 @@ from stages.provenance.remake import Remake, choose_name, plan_remake, write_vid
 from stages.run.loading import load_build
 from tests.project import SHAPES
 from tests.provenance.videos import build_empty_project, build_project, change_vae, code_of, line_of, load, nodes_of
+from tests.request.sweeps import write_sweep
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +302,19 @@ def test_a_name_that_no_video_can_have_is_an_error(empty: Project, given_name: s
     with pytest.raises(ParamsError) as caught:
         choose_name(given_name, Record(file, "a video", "itself", ()), empty)
     assert str(caught.value) == message
+
+
+def test_a_name_by_which_a_sweep_calls_its_videos_is_left_to_it(empty: Project):
+    """A file with it would keep the whole sweep from being made."""
+    (empty.root / "params/videos").mkdir(exist_ok=True)
+    path = write_sweep(empty.root, "denoise.seed = [1, 2]\n")
+    with pytest.raises(ParamsError) as refused:
+        choose_name("", Record("harbour-2.mp4", "a video", "itself", ()), empty)
+    path.unlink()
+    assert str(refused.value) == (
+        "harbour-2: is how the sweep in params/videos/harbour.toml names its videos. Give the video another name: "
+        "`--as NAME`."
+    )
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("gone")])

@@ -26,6 +26,7 @@ from tests.provenance.videos import (
     publish_all,
     write_mp4,
 )
+from tests.request.sweeps import write_sweep
 
 ALL = ["encode", "denoise", "decode", "export"]
 
@@ -158,8 +159,17 @@ def test_a_video_that_has_been_made_is_known_by_its_name(tmp_path: Path, video: 
     assert (record.name, stages_of(record)) == ("artifacts/videos/night.mp4", ALL)
 
 
-def test_a_video_that_has_not_been_made_yet_is_said_to_be_so(made: Path):
-    assert refusal("demo", open_project(made, {})) == "demo: has not been made yet. `doit demo` makes it."
+@pytest.mark.parametrize("name", ["demo", "demo.draft"])
+def test_a_video_that_has_not_been_made_yet_is_said_to_be_so(made: Path, name: str):
+    assert refusal(name, open_project(made, {})) == f"{name}: has not been made yet. `doit {name}` makes it."
+
+
+@pytest.mark.parametrize("name", ["harbour-2", "harbour-2.draft"])
+def test_of_a_sweep_that_has_not_been_made_yet_its_videos_can_be_listed(made: Path, name: str):
+    path = write_sweep(made, "denoise.seed = [1, 2]\n")
+    said = refusal(name, open_project(made, {}))
+    path.unlink()
+    assert said == f"{name}: has not been made yet. `doit list harbour` names the videos of that sweep."
 
 
 def test_the_metadata_of_a_video_can_be_in_a_file_of_its_own(tmp_path: Path, made: Path, empty: Project):
