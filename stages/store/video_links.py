@@ -95,9 +95,9 @@ class VideoLinks:
                 new.symlink_to(self._target(payload))
                 try:
                     new.replace(link)
-                except OSError:
+                except OSError as error:
                     new.unlink()  # in a sticky folder no other user could
-                    raise
+                    raise _name_owner(error, link) from error
             record_use(self._store.folder(artifact))
         except OSError as error:
             raise StoreError(
@@ -149,3 +149,10 @@ class VideoLinks:
         if parts[:-3] != root or len(parts) != len(root) + 3 or KEY_NAME.fullmatch(parts[-2]) is None:
             return None
         return ArtifactId(parts[-3], Key(parts[-2]))
+
+
+def _name_owner(error: OSError, link: Path) -> OSError:
+    """The same error; of a link that only its owner can replace, it says who that is."""
+    if not isinstance(error, PermissionError) or (owner := link.lstat().st_uid) == os.geteuid():
+        return error
+    return PermissionError(error.errno, f"only its owner, user id {owner}, can replace it here")

@@ -247,7 +247,7 @@ def test_another_users_link_in_a_sticky_folder_stays_and_nothing_is_left_beside_
     with acting_as_nobody(store.root), pytest.raises(StoreError) as refused:
         links.point_to("demo", other.artifact)
     assert str(refused.value) == (
-        f"{links.path('demo')}: cannot be made (Operation not permitted). The video is "
+        f"{links.path('demo')}: cannot be made (only its owner, user id 0, can replace it here). The video is "
         f"{store.payload(other.artifact)}. Fix that; then `doit demo` makes the link."
     )
     assert [*links.folder.iterdir()] == [links.path("demo")]
