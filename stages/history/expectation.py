@@ -56,7 +56,7 @@ class Forecast:
     _present: dict[str, Program] = field(default_factory=dict)  # by device: whose process has it
     _models: dict[Program, bytes] = field(default_factory=dict)
     _shapes: dict[Program, list[object]] = field(default_factory=dict)
-    _near: dict[object, list[PastRun]] = field(default_factory=dict)  # many nodes of a run are alike
+    _near: dict[object, "_Near"] = field(default_factory=dict)  # many nodes of a run are alike
     _last: Program | None = None
     _ahead_s: float = 0.0  # since the present program's first job was taken, which is when the next process starts
 
@@ -68,23 +68,18 @@ class Forecast:
         lead_s = self._ahead_s if self._last not in (None, program) and self.starts_ahead else 0.0
         self._note(work, program, has_model=has_model)
         near = self._find_near(work, artifact)
-        if not near:
+        if not near.runs:
             return Expectation(None, UNKNOWN)
-        equal = [run for run in near if run.artifact == artifact or _is_equal(run.work, work)]
-        chosen = equal or [_nearest(work, near)]
-        factor = 1.0 if equal else _ratio(work, chosen[0].work)
-        seconds = factor * _typical(chosen, is_first=not is_started, part=lambda run: run.rest_s)
-        start_s = 0.0 if is_started else max(_typical_of(near, lambda run: run.start_s) - lead_s, 0.0)
+        seconds = near.later_s if is_started else near.first_s
+        start_s = 0.0 if is_started else max(near.start_s - lead_s, 0.0)
         if not has_model:
-            seconds += _typical_of(near, lambda run: run.load_s)
+            seconds += near.load_s
         if not has_shape:
-            seconds += self._expect_compiling(near, work)
+            seconds += self._expect_compiling(near.runs, work)
         seconds += self._gaps_s.get(work.stage, 0.0)
         self._ahead_s = self._ahead_s + seconds if is_started else seconds
         seconds += start_s
-        source = _say_source(work, equal, chosen[0])
-        size_bytes = round(median(run.size_bytes for run in equal)) if equal else None
-        return Expectation(seconds, source, max(run.place.num_chips for run in chosen), size_bytes)
+        return Expectation(seconds, near.source, near.num_chips, near.size_bytes)
 
     def _note(self, work: Work, program: Program, *, has_model: bool) -> None:
         """Take note of what the processes have when this node is made. Of steps of denoise only the last is kept."""
@@ -94,7 +89,7 @@ class Forecast:
         self._shapes[program] = [*kept, work.shape]
         self._models[program], self._last = work.model, program
 
-    def _find_near(self, work: Work, artifact: ArtifactId | None) -> list[PastRun]:
+    def _find_near(self, work: Work, artifact: ArtifactId | None) -> "_Near":
         """Runs that can be compared, on this machine: of the same artifact, or of the same model and a known size.
 
         Where this host has never done such work, those of others with the same kind and number of accelerators as its
@@ -106,10 +101,12 @@ class Forecast:
                 run for run in self._by_model.get(work.model, ()) if not work.has_size or _ratio(work, run.work) > 0
             ]
             here = [run for run in alike if run.artifact in self._artifacts_here]
-            self._near[place] = here or [run for run in alike if self._has_chips_of(run)]
+            self._near[place] = _Near(work, here or [run for run in alike if self._has_chips_of(run)])
         near = self._near[place]
         own = self._by_artifact.get(artifact) if artifact in self._artifacts_here else None
-        return near if own is None or own in near else [own, *near]
+        if own is None or own.artifact in near.equal_artifacts:
+            return near
+        return _Near(work, [own, *(run for run in near.runs if run != own)], own)
 
     def _has_chips_of(self, run: PastRun) -> bool:
         return run.place.num_chips > 0 and (run.place.device, run.place.num_chips) in self._chips_here
@@ -169,6 +166,74 @@ class Forecast:
         if compiled:
             return median(run.compile_s for run in compiled[:_MAX_RUNS])
         return _typical_of(near, lambda run: run.compile_s)
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The runs that a work can be compared with, and what follows from them: of thousands of nodes, taken once.
+
+    Attributes:
+        work: what is expected of.
+        runs: the latest first.
+        own: that of the same artifact, which counts as equal whatever it says.
+    """
+
+    work: Work
+    runs: Sequence[PastRun]
+    own: PastRun | None = None
+
+    @cached_property
+    def equal(self) -> Sequence[PastRun]:
+        """Those of the same size and number of steps."""
+        return [run for run in self.runs if run is self.own or _is_equal(run.work, self.work)]
+
+    @cached_property
+    def equal_artifacts(self) -> Set[ArtifactId]:
+        """What these have made."""
+        return {run.artifact for run in self.equal}
+
+    @cached_property
+    def first_s(self) -> float:
+        """Of the first job in a process, without starting, loading and compiling."""
+        return self._expect_rest(is_first=True)
+
+    @cached_property
+    def later_s(self) -> float:
+        """The same of a later job."""
+        return self._expect_rest(is_first=False)
+
+    @cached_property
+    def start_s(self) -> float:
+        """To start a process."""
+        return _typical_of(self.runs, lambda run: run.start_s)
+
+    @cached_property
+    def load_s(self) -> float:
+        """To load the model."""
+        return _typical_of(self.runs, lambda run: run.load_s)
+
+    @cached_property
+    def source(self) -> str:
+        """Where the figures are from, in words."""
+        return _say_source(self.work, self.equal, self._chosen[0])
+
+    @cached_property
+    def num_chips(self) -> int:
+        """Accelerators that such a work keeps busy."""
+        return max(run.place.num_chips for run in self._chosen)
+
+    @cached_property
+    def size_bytes(self) -> int | None:
+        """Of a payload as an equal run has made it."""
+        return round(median(run.size_bytes for run in self.equal)) if self.equal else None
+
+    @cached_property
+    def _chosen(self) -> Sequence[PastRun]:
+        return self.equal or [_nearest(self.work, self.runs)]
+
+    def _expect_rest(self, *, is_first: bool) -> float:
+        factor = 1.0 if self.equal else _ratio(self.work, self._chosen[0].work)
+        return factor * _typical(self._chosen, is_first=is_first, part=lambda run: run.rest_s)
 
 
 def _is_equal(work: Work, other: Work) -> bool:
