@@ -15,6 +15,7 @@ from stages.denoise.config import (
     parse_transformer_config,
 )
 from stages.geometry import VideoSize, latent_size
+from stages.machine.binary_units import show_gib
 from stages.machine.host_memory import host_memory_bytes
 from stages.machine.mesh_layout import AUTO, fold_layout
 from stages.models.text_layouts import QWEN, T5, TextLayout
@@ -27,7 +28,6 @@ from stages.run.checks import Chain, collect
 from stages.run.weight_checks import find_weight_faults, is_on_host
 
 _MAX_TOKENS = 2**31 - 1  # JAX's indices have 32 bits
-_GIB = 2**30
 # A width that the transformer reads, by its setting: the component that makes it, and the name that it has there.
 _WIDTHS: Mapping[str, tuple[Component, TextLayout, str]] = {
     "text_embed_dim": (TEXT_ENCODER, QWEN, "hidden_size"),
@@ -76,8 +76,8 @@ def _find_faults_of_size(chain: Chain, parameters: Mapping[str, Any]) -> list[st
     if num_bytes <= memory_bytes or not is_on_host(str(chain.machine["platform"])):
         return []
     return [
-        f"{what}: the values between two layers alone take {num_bytes / _GIB:.1f} GiB, and this machine has "
-        f"{memory_bytes / _GIB:.1f} GiB of memory. Make the video shorter or smaller."
+        f"{what}: the values between two layers alone take {show_gib(num_bytes)}, and this machine has "
+        f"{show_gib(memory_bytes)} of memory. Make the video shorter or smaller."
     ]
 
 

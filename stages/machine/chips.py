@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from stages.errors import MeshError
+from stages.machine.binary_units import GIB
 
-_GIB = 2**30
 _PLANES = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 _LARGEST_HOST = 8  # chips of v5e and v6e: a slice of so many is one host, and in a larger one each host has 2x2
 _CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8")
@@ -46,11 +46,11 @@ class Chip:
 CHIPS: Mapping[str, Chip] = MappingProxyType(
     {
         # A v4 has two cores with one memory; JAX makes one device of them, but not the compiler without a TPU.
-        "v4": Chip("TPU v4", 2, int(30.75 * _GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
-        "v5e": Chip("TPU v5 lite", 1, int(15.75 * _GIB), 197e12, 819e9, _PLANES),
-        "v5p": Chip("TPU v5", 2, int(95.73 * _GIB), 459e12, 2765e9, _CUBES),
-        "v6e": Chip("TPU v6 lite", 1, int(31.24 * _GIB), 918e12, 1638e9, _PLANES),
-        "tpu7x": Chip("TPU7x", 2, int(94.74 * _GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
+        "v4": Chip("TPU v4", 2, int(30.75 * GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
+        "v5e": Chip("TPU v5 lite", 1, int(15.75 * GIB), 197e12, 819e9, _PLANES),
+        "v5p": Chip("TPU v5", 2, int(95.73 * GIB), 459e12, 2765e9, _CUBES),
+        "v6e": Chip("TPU v6 lite", 1, int(31.24 * GIB), 918e12, 1638e9, _PLANES),
+        "tpu7x": Chip("TPU7x", 2, int(94.74 * GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
     }
 )
 TOPOLOGIES = tuple(f"{name}:{shape}" for name, chip in CHIPS.items() for shape in chip.slices)

@@ -22,6 +22,7 @@ from jax.sharding import NamedSharding
 
 from stages.errors import StoreError
 from stages.keys import Digest, JsonValue, canonical_json, digest_bytes
+from stages.machine.binary_units import MIB
 from stages.machine.host_memory import return_freed_memory
 from stages.machine.jax_internals import hardware_fingerprint, kept_arguments
 from stages.machine.kept_programs import FOLDER, find_limit
@@ -249,7 +250,7 @@ def _explain(error: Exception) -> str:
 
 
 def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.2f} MiB"
+    return f"{size_bytes / MIB:.2f} MiB"
 
 
 def _timed(get: Callable[[], jax.stages.Compiled], *, was_loaded: bool = False) -> Executable:

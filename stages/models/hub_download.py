@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stages.errors import CheckpointError
+from stages.machine.binary_units import MIB
 from stages.models import hub_client, hub_transfer
 from stages.models.hub_cache import repo_folder
 from stages.models.hub_listing import HubFile
 from stages.models.hub_refusals import refusal
 
-_MIB = 2**20
 _LENGTH_BYTES = 8  # before the header of a safetensors file
 _USUAL_HEADER_BYTES = 2**18  # of one file of a large model, most have less
 _MAX_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -104,6 +104,6 @@ def _require_room(repo: str, files: Mapping[str, HubFile]) -> None:
 
 def _no_room(folder: Path, missing_bytes: int, free_bytes: int) -> CheckpointError:
     return CheckpointError(
-        f"{folder}: what is missing of the checkpoint has {-(-missing_bytes // _MIB)} MiB, and its disk has room for "
-        f"{free_bytes // _MIB}. Make room, or set HF_HUB_CACHE to a folder on another disk."
+        f"{folder}: what is missing of the checkpoint has {-(-missing_bytes // MIB)} MiB, and its disk has room for "
+        f"{free_bytes // MIB}. Make room, or set HF_HUB_CACHE to a folder on another disk."
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from stages.machine.binary_units import show_gib
 from stages.machine.regular_files import reason_of
 from stages.models.component_files import ComponentFiles
 from stages.models.wording import COPY_AGAIN
@@ -19,7 +20,6 @@ _FLOATS = ("F32", "F16", "BF16")
 DTYPE_BYTES: Mapping[str, int] = MappingProxyType({"bfloat16": 2, "float32": 4})
 # The most bytes in memory that a byte of a file becomes: weights are of 2 bytes or 4.
 MOST_GROWTH: Mapping[str, int] = MappingProxyType({"bfloat16": 1, "float32": 2})
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,6 @@ def explain_memory(
         return []
     smaller = f' Set {parameter} = "bfloat16", which takes half of it.' if dtype == "float32" else ""
     return [
-        f"{files.folder}: its weights take {num_bytes / _GIB:.1f} GiB in {dtype}, and this machine has "
-        f"{memory_bytes / _GIB:.1f} GiB of memory.{smaller or ' Use a machine with more, or a smaller checkpoint.'}"
+        f"{files.folder}: its weights take {show_gib(num_bytes)} in {dtype}, and this machine has "
+        f"{show_gib(memory_bytes)} of memory.{smaller or ' Use a machine with more, or a smaller checkpoint.'}"
     ]

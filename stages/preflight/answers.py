@@ -12,6 +12,7 @@ from typing import Any
 from stages.errors import StoreError
 from stages.geometry import TEMPORAL_COMPRESSION
 from stages.keys import JsonValue
+from stages.machine.binary_units import GIB
 from stages.machine.chips import chip_of_device
 from stages.machine.json_files import read_json
 from stages.machine.regular_files import reason_of
@@ -24,7 +25,6 @@ from stages.store.artifacts import Store
 from stages.store.manifest import RUN
 from stages.store.usage import record_use
 
-GIB = 2**30
 _AUTO = "auto"
 # Of the memory that an estimate may fill: what grows with the video is not quite proportional to its length.
 _ROOM = 0.97

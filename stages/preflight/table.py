@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stages.preflight.answers import GIB, Row
+from stages.machine.binary_units import GIB
+from stages.preflight.answers import Row
 from stages.preflight.survey import Survey
 from stages.run.display import duration
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from stages.machine.binary_units import show_binary
 from stages.run.display import duration
 
-_MIB, _GIB = 2**20, 2**30
 _TICK_S = 1e-9  # of the clock, within which two readings can come
 
 
@@ -66,7 +66,7 @@ class _Lines:
 
 def size(size_bytes: int | float) -> str:
     """Bytes as people read them."""
-    return f"{size_bytes / _GIB:.2f} GiB" if size_bytes >= _GIB else f"{size_bytes / _MIB:.1f} MiB"
+    return show_binary(size_bytes, mib_digits=1)
 
 
 def speed(size_bytes: int, seconds: float) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.machine.binary_units import show_binary
 from stages.machine.kept_programs import size_of_programs
 
 _FILES = 4  # an artifact: its folder, payload, manifest.json, run.json
 _DRAFT_FILES = 3  # beside one of them that is being written: the draft's folder, one in it, and its lock
-_GIB, _MIB = 2**30, 2**20
 _ELSEWHERE = "set `artifacts` in params/machine.toml to a folder on another disk"
 
 
@@ -49,8 +49,8 @@ def find_shortages(store: Path, needs: Sequence[Need], *, downloads: Mapping[Pat
     faults = []
     if disk.is_known and needed_bytes > disk.free_bytes:
         faults.append(
-            f"{store}: has room for {describe_bytes(disk.free_bytes)}, and this run takes at least "
-            f"{describe_bytes(needed_bytes)} ({_describe(needs, here_bytes)}). Make room (`doit clean` removes "
+            f"{store}: has room for {show_binary(disk.free_bytes)}, and this run takes at least "
+            f"{show_binary(needed_bytes)} ({_describe(needs, here_bytes)}). Make room (`doit clean` removes "
             f"artifacts{_describe_programs(store)}), ask for fewer videos, or {_ELSEWHERE}."
         )
     elif disk.counts_files and needed_files > disk.free_files:
@@ -62,8 +62,8 @@ def find_shortages(store: Path, needs: Sequence[Need], *, downloads: Mapping[Pat
         disk, needed_bytes = _Disk(paths[0]), sum(downloads[path] for path in paths)
         if disk.is_known and needed_bytes > disk.free_bytes:
             faults.append(
-                f"{paths[0].parent}: has room for {describe_bytes(disk.free_bytes)}, and "
-                f"{describe_bytes(needed_bytes)} are to be downloaded. Make room, or set HF_HUB_CACHE to a folder on "
+                f"{paths[0].parent}: has room for {show_binary(disk.free_bytes)}, and "
+                f"{show_binary(needed_bytes)} are to be downloaded. Make room, or set HF_HUB_CACHE to a folder on "
                 "another disk."
             )
     return faults
@@ -89,11 +89,6 @@ def peak_bytes(needs: Iterable[Need]) -> int:
     return most
 
 
-def describe_bytes(size_bytes: int) -> str:
-    """A size as people read it."""
-    return f"{size_bytes / _GIB:.2f} GiB" if size_bytes >= _GIB else f"{size_bytes / _MIB:.2f} MiB"
-
-
 def _peak_files(needs: Sequence[Need]) -> int:
     """The most files at a time; of those that replace others, there is one too many at a time."""
     num_new = sum(need.old_bytes is None for need in needs)
@@ -105,8 +100,8 @@ def _describe(needs: Iterable[Need], download_bytes: int) -> str:
     for need in needs:
         if need.size_bytes:
             sizes.setdefault(need.stage, []).append(need.size_bytes)
-    parts = [f"{len(found)} x {stage}: {describe_bytes(sum(found))}" for stage, found in sizes.items()]
-    return ", ".join(parts + ([f"downloads: {describe_bytes(download_bytes)}"] if download_bytes else []))
+    parts = [f"{len(found)} x {stage}: {show_binary(sum(found))}" for stage, found in sizes.items()]
+    return ", ".join(parts + ([f"downloads: {show_binary(download_bytes)}"] if download_bytes else []))
 
 
 def _describe_programs(store: Path) -> str:
@@ -117,7 +112,7 @@ def _describe_programs(store: Path) -> str:
         return ""
     if not size_bytes:
         return ""
-    return f"; `doit gc --keep-programs 0` removes {describe_bytes(size_bytes)} of compiled programs"
+    return f"; `doit gc --keep-programs 0` removes {show_binary(size_bytes)} of compiled programs"
 
 
 def _device(path: Path) -> int:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from stages.machine.binary_units import show_gib
 from stages.pipeline.stages import read_pipeline
 from stages.request.graph import build_graph
 from stages.request.params import load_params
@@ -65,7 +66,7 @@ def load_build(
 def _tell_of_reading(path: Path, size_bytes: int) -> None:
     """What a person sees while nothing else happens: once for each file, as after a store was copied."""
     print(
-        f"{path}: is not the file that was published, so its {size_bytes / 2**30:.1f} GiB are read and compared. "
+        f"{path}: is not the file that was published, so its {show_gib(size_bytes)} are read and compared. "
         "`doit verify` reads several files at a time.",
         file=sys.stderr,
     )

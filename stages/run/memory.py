@@ -15,13 +15,13 @@ from typing import Any
 
 from stages.errors import StageError, StagesError
 from stages.keys import JsonValue
+from stages.machine.binary_units import GIB, show_gib
 from stages.machine.host_memory import available_memory_bytes, host_memory_bytes
 from stages.models.wording import quote
 from stages.pipeline.stage import ACCELERATOR
 from stages.run.job import PEAK_UNIT, Job, Run
 from stages.run.report import Report
 
-_GIB = 2**30
 _OF_A_DEVICE = "RESOURCE_EXHAUSTED"  # JAX's, at run time and from the compiler
 # Of errors that have no type for it: JAX's, torch's, safetensors', those of C++ and of the dynamic linker.
 _WORDS = re.compile(
@@ -92,8 +92,8 @@ def shorten(message: str) -> str:
 def _describe_memory(reason: str, peak_bytes: int | None) -> str:
     if device := _describe_device() if _OF_A_DEVICE in reason else "":
         return device
-    offer = f"his machine offers {_gib(host_memory_bytes())} GiB, of which {_gib(available_memory_bytes())} are free."
-    return f"T{offer}" if peak_bytes is None else f"The process had {_gib(peak_bytes)} GiB; t{offer}"
+    offer = f"his machine offers {show_gib(host_memory_bytes())}, of which {_gib(available_memory_bytes())} are free."
+    return f"T{offer}" if peak_bytes is None else f"The process had {show_gib(peak_bytes)}; t{offer}"
 
 
 def _describe_device() -> str:
@@ -109,7 +109,7 @@ def _describe_device() -> str:
     used, limit = statistics.get("peak_bytes_in_use", 0), statistics.get("bytes_limit")
     if limit is None:
         return ""
-    return f"Each {device.device_kind} offers {_gib(limit)} GiB; at most {_gib(used)} were in use."
+    return f"Each {device.device_kind} offers {show_gib(limit)}; at most {_gib(used)} were in use."
 
 
 def _advise(job: Job) -> str:
@@ -128,4 +128,4 @@ def _advise(job: Job) -> str:
 
 
 def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / _GIB:.1f}"
+    return f"{size_bytes / GIB:.1f}"

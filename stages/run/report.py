@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 
 from stages.keys import JsonValue
+from stages.machine.binary_units import MIB
 
 EVENTS_OPTION = "--events-fd"  # of a stage's program: the descriptor of the pipe for its events
 # Names of events that the parent (worker_process.py) uses itself and does not pass on to whoever watches: the process
 # has taken the job; it is about to join the processes of other hosts; it has locked its accelerators.
 ACCEPTED, JOINING, HOLDING = "accepted", "joining", "holding"
-_MIB = 2**20
 
 
 class Report:
@@ -59,7 +59,7 @@ class Report:
 
     def progress_bytes(self, done_bytes: int, total_bytes: int) -> None:
         """`progress` in MiB."""
-        self.progress(-(-done_bytes // _MIB), -(-total_bytes // _MIB), "MiB")
+        self.progress(-(-done_bytes // MIB), -(-total_bytes // MIB), "MiB")
 
     def note_joining(self) -> None:
         """From now on the process depends on those of other hosts: it waits for them, and ends when one ends."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.machine.kept_programs import FOLDER
-from stages.run.disk_space import Need, describe_bytes, find_shortages, peak_bytes
+from stages.run.disk_space import Need, find_shortages, peak_bytes
 from tests.mounts import mounted, use_up_inodes
 
 MIB = 2**20
@@ -79,11 +79,3 @@ def test_inodes_are_counted_too(tmp_path: Path):
         use_up_inodes(disk)
         (fault,) = find_shortages(disk, [Need("encode", 1, 1)], downloads={})
         assert fault.startswith(f"{disk}: has room for 0 more files (inodes), and this run makes 7. ")
-
-
-def test_sizes_are_told_in_units_of_their_size():
-    assert [describe_bytes(size) for size in (MIB // 2, 2**30 - MIB, 3 * 2**30 // 2)] == [
-        "0.50 MiB",
-        "1023.00 MiB",
-        "1.50 GiB",
-    ]
