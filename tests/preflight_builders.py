@@ -84,6 +84,7 @@ def build_figures(
         "first": work,
         "later": work,
         "collectives": [{"kind": "all-to-all", "count": 216, "size_bytes": 3 * GIB}],
+        "expected": {"compute_s": 4.0, "kernels_s": 5.0, "chips_s": 0.75, "memory_s": 0.25},
         **others,
     }
 

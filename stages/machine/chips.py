@@ -1,9 +1,11 @@
 """The TPU chips that this project supports: their memory and speed, and the slices in which Cloud TPU offers them.
 
 Sizes are those of a JAX device, which is a chip, or half a chip of tpu7x, whose two cores have a memory each.
-Source of peak, bandwidth and slices: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu7x}, read 2026-11. Source of the
-memory: what libtpu reports as available when a program asks for too much; it reserves the rest. 0.0.42.1, which
-`jax[tpu]` 0.10.2 installs, and 0.0.52 differ by at most a hundredth of a GiB.
+Source of peak, bandwidth and slices: docs.cloud.google.com/tpu/docs/{v4,v5e,v5p,v6e,tpu7x}, read 2026-11. A link has
+an even share of a chip's bandwidth to others, which is that of four links, or of six in three dimensions, both ways
+together. The clock is the peak by what a core's matrix units make in a cycle: 131,072 FLOP, and from v6e on 524,288.
+Source of the memory: what libtpu reports as available when a program asks for too much; it reserves the rest. 0.0.42.1,
+which `jax[tpu]` 0.10.2 installs, and 0.0.52 differ by at most a hundredth of a GiB.
 """
 
 import difflib
@@ -27,18 +29,24 @@ class Chip:
     Attributes:
         device_kind: JAX's name for it.
         num_cores: cores per chip, which is what the number in an accelerator's name counts: a v4-8 has four chips.
+        cores_of_device: of a JAX device.
         hbm_bytes: memory that a program can use.
         peak_flops: FLOP/s with bfloat16, dense.
         hbm_bandwidth: bytes/s between this memory and the cores.
+        clock_hz: of the cores.
+        link_bandwidth: bytes/s that a chip receives over one link from a neighbour.
         slices: shapes of the slices, smallest first.
         chip_config: the compiler's setting under which it treats a chip as a run does; "" for its default.
     """
 
     device_kind: str
     num_cores: int
+    cores_of_device: int
     hbm_bytes: int
     peak_flops: float
     hbm_bandwidth: float
+    clock_hz: float
+    link_bandwidth: float
     slices: tuple[str, ...]
     chip_config: str = ""
 
@@ -46,11 +54,11 @@ class Chip:
 CHIPS: Mapping[str, Chip] = MappingProxyType(
     {
         # A v4 has two cores with one memory; JAX makes one device of them, but not the compiler without a TPU.
-        "v4": Chip("TPU v4", 2, int(30.75 * GIB), 275e12, 1200e9, _CUBES, chip_config="megacore"),
-        "v5e": Chip("TPU v5 lite", 1, int(15.75 * GIB), 197e12, 819e9, _PLANES),
-        "v5p": Chip("TPU v5", 2, int(95.73 * GIB), 459e12, 2765e9, _CUBES),
-        "v6e": Chip("TPU v6 lite", 1, int(31.24 * GIB), 918e12, 1638e9, _PLANES),
-        "tpu7x": Chip("TPU7x", 2, int(94.74 * GIB), 2307e12 / 2, 7380e9 / 2, _CUBES),
+        "v4": Chip("TPU v4", 2, 2, int(30.75 * GIB), 275e12, 1200e9, 1.05e9, 50e9, _CUBES, chip_config="megacore"),
+        "v5e": Chip("TPU v5 lite", 1, 1, int(15.75 * GIB), 197e12, 819e9, 1.5e9, 50e9, _PLANES),
+        "v5p": Chip("TPU v5", 2, 2, int(95.73 * GIB), 459e12, 2765e9, 1.75e9, 100e9, _CUBES),
+        "v6e": Chip("TPU v6 lite", 1, 1, int(31.24 * GIB), 918e12, 1638e9, 1.75e9, 100e9, _PLANES),
+        "tpu7x": Chip("TPU7x", 2, 1, int(94.74 * GIB), 2307e12 / 2, 7380e9 / 2, 2.2e9, 100e9, _CUBES),
     }
 )
 TOPOLOGIES = tuple(f"{name}:{shape}" for name, chip in CHIPS.items() for shape in chip.slices)

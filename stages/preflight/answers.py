@@ -78,6 +78,12 @@ class Row:
         )
         return first_s + (self.question.num_calls - 1) * later_s
 
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds that a run takes by the compiler's schedule, each call as a later one; None where there is none."""
+        expected = self.figures.get("expected") if self.figures else None
+        return None if expected is None else self.question.num_calls * sum(expected.values())
+
     def to_json(self) -> dict[str, JsonValue]:
         """The row of `doit preflight --json`. Its fields are an interface; sizes are per device, in GiB."""
         figures = self.figures or {}
@@ -102,6 +108,8 @@ class Row:
             "mesh": figures.get("mesh"),
             "num_calls": self.question.num_calls,
             "least_s": self.least_s,
+            "expected_s": self.expected_s,
+            "expected_of_call": figures.get("expected"),
             "collectives": figures.get("collectives"),
             "alternatives": [
                 {"setting": other.setting, "total_gib": _gib(other.total_bytes)} for other in self.alternatives

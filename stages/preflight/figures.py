@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 
+from stages.machine.chips import chip_of_device
 from stages.models.wording import quote
 from stages.preflight.hlo import Collective, count_collectives
 from stages.preflight.lowering import Lowered, Work, bytes_on_device
+from stages.preflight.schedule import Expected, expect
 from stages.preflight.target import Target
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -50,6 +52,8 @@ class Figures:
         collectives: of a call: those of the largest tile's program, as often as there are tiles. None where the
             compiler refused the program, or this jaxlib cannot read its text (0.10.2 reads what libtpu 0.0.42.1 makes
             for all chips here, and not what 0.0.52 makes for tpu7x).
+        expected: seconds of a call by the compiler's schedule: of the largest tile's program, as often as there are
+            tiles. None where `collectives` is, and of what is no TPU.
     """
 
     device_kind: str
@@ -64,6 +68,7 @@ class Figures:
     first: Work
     later: Work
     collectives: tuple[Collective, ...] | None
+    expected: Expected | None
 
 
 def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.Compiled) -> Figures:
@@ -79,8 +84,17 @@ def figures_of_compiled(lowered: Lowered, target: Target, compiled: jax.stages.C
         temporaries=needed.temp_size_in_bytes + needed.generated_code_size_in_bytes + results + padding,
     )
     dropped = memory.weights - sum(argument.bytes for argument in arguments if argument.is_weight)
-    collectives = _collectives_of(compiled, lowered.num_tiles)
-    return _figures(lowered, target, memory, dropped_bytes=dropped, collectives=collectives)
+    text = _text_of(compiled)
+    if text is None:
+        return _figures(lowered, target, memory, dropped_bytes=dropped)
+    chip = chip_of_device(target.devices[0].device_kind)
+    expected = expect(text, chip) if chip else None
+    figures = _figures(lowered, target, memory, dropped_bytes=dropped)
+    return replace(
+        figures,
+        collectives=_collectives_in(text, lowered.num_tiles),
+        expected=expected and expected * lowered.num_tiles,
+    )
 
 
 def figures_of_refused(lowered: Lowered, target: Target, message: str) -> Figures:
@@ -100,14 +114,17 @@ def _bytes_of(number: str, unit: str) -> int:
     return int(float(number) * _UNITS[unit])
 
 
-def _collectives_of(compiled: jax.stages.Compiled, num_tiles: int) -> tuple[Collective, ...] | None:
+def _text_of(compiled: jax.stages.Compiled) -> str | None:
     try:
-        text = compiled.as_text()
+        return compiled.as_text() or ""
     except jax.errors.JaxRuntimeError:
         return None
+
+
+def _collectives_in(text: str, num_tiles: int) -> tuple[Collective, ...]:
     return tuple(
         replace(each, count=num_tiles * each.count, size_bytes=num_tiles * each.size_bytes)
-        for each in count_collectives(text or "")
+        for each in count_collectives(text)
     )
 
 
@@ -149,7 +166,6 @@ def _figures(
     *,
     dropped_bytes: int = 0,
     refusal: str = "",
-    collectives: tuple[Collective, ...] | None = None,
 ) -> Figures:
     total = None if memory.temporaries is None else memory.weights + memory.state + memory.temporaries
     growing = lowered.growing_bytes
@@ -170,5 +186,6 @@ def _figures(
         flops=lowered.flops,
         first=first,
         later=later,
-        collectives=collectives,
+        collectives=None,
+        expected=None,
     )

@@ -41,7 +41,7 @@ def count_collectives(text: str) -> tuple[Collective, ...]:
     The number of times that a loop runs is what the compiler notes, or else the bound in its condition: loops count
     from 0, as those of `jax.lax.scan` do.
     """
-    lines, entry = _split(text)
+    lines, entry = split_computations(text)
     if not entry:
         return ()
     runs = _count_runs(lines, entry)
@@ -53,11 +53,11 @@ def count_collectives(text: str) -> tuple[Collective, ...]:
                 result, kind, is_start = found.groups()
                 counts[kind] += times
                 holds_operands = bool(is_start) and kind != "all-reduce"
-                sizes[kind] += times * _bytes_of(_elements(result)[1] if holds_operands else result)
+                sizes[kind] += times * bytes_of(tuple_elements(result)[1] if holds_operands else result)
     return tuple(Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts))
 
 
-def _split(text: str) -> tuple[Mapping[str, list[str]], str]:
+def split_computations(text: str) -> tuple[Mapping[str, list[str]], str]:
     """The lines of each computation, and the name of the one that is called."""
     lines: defaultdict[str, list[str]] = defaultdict(list)
     name = entry = ""
@@ -78,13 +78,13 @@ def _count_runs(lines: Mapping[str, list[str]], entry: str) -> Counter[str]:
         name, times = open_calls.pop()
         runs[name] += times
         for line in lines.get(name, []):
-            trips = _trips(line, lines)
+            trips = count_trips(line, lines)
             for group in _CALLED.findall(line):
                 open_calls += [(called.strip("% "), times * trips) for called in group.split(",") if called.strip()]
     return runs
 
 
-def _trips(line: str, lines: Mapping[str, list[str]]) -> int:
+def count_trips(line: str, lines: Mapping[str, list[str]]) -> int:
     """How often what a line calls runs: more than once for a loop alone."""
     loop = _WHILE.search(line)
     if loop is None:
@@ -95,7 +95,7 @@ def _trips(line: str, lines: Mapping[str, list[str]]) -> int:
     return max(bounds, default=1)
 
 
-def _elements(type_: str) -> list[str]:
+def tuple_elements(type_: str) -> list[str]:
     """The elements of a tuple's type as HLO writes it. Of what is started these are operands, results, and others."""
     elements, depth = [""], 0
     for character in type_[1:-1]:
@@ -107,7 +107,7 @@ def _elements(type_: str) -> list[str]:
     return elements
 
 
-def _bytes_of(type_: str) -> int:
+def bytes_of(type_: str) -> int:
     """Bytes of all arrays in a type as HLO writes it."""
     return sum(
         math.prod(int(size) for size in shape.split(",") if size) * (int(bits) if bits else _BYTE) // _BYTE

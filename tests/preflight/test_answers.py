@@ -52,6 +52,8 @@ def test_the_json_of_a_row_is_an_interface(params: Params, tmp_path: Path):
         "mesh": "2x4x1",
         "num_calls": 20,
         "least_s": 20 * 1e15 / 197e12,
+        "expected_s": 20 * 10.0,
+        "expected_of_call": {"compute_s": 4.0, "kernels_s": 5.0, "chips_s": 0.75, "memory_s": 0.25},
         "collectives": [{"kind": "all-to-all", "count": 216, "size_bytes": 3 * GIB}],
         "alternatives": [{"setting": "denoise.num_frames=5", "total_gib": 2.0}],
         "error": "",

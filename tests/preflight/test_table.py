@@ -39,10 +39,13 @@ def shown(
 def test_each_program_is_a_line_and_what_it_sends_another(rows: list[Row]):
     assert shown(rows[:1]) == [
         "v5e:2x4: TPU v5 lite",
-        "stage    video  tokens  mesh   weights  state  temp.  sum GiB     of  fits  TFLOP  compile  run, at least",
-        "denoise  demo       18  2x4x1     2.00   0.50   1.00     3.50  16.00  yes   8,000   12.3 s     1 min 42 s",
+        "stage    video  tokens  mesh   weights  state  temp.  sum GiB     of  fits  TFLOP  compile"
+        "    at least    expected",
+        "denoise  demo       18  2x4x1     2.00   0.50   1.00     3.50  16.00  yes   8,000   12.3 s"
+        "  1 min 42 s  3 min 20 s",
         "denoise of demo sends per step and device: 216 all-to-all (3.000 GiB)",
-        "GiB per device. TFLOP: of a step or latent frame, all devices together. run, at least: at the chips' peak.",
+        "GiB per device. TFLOP: of a step or latent frame, all devices together. at least: a run at the chips' peak.",
+        "expected: a run by the compiler's schedule, which nobody has measured.",
     ]
 
 
@@ -78,6 +81,11 @@ def test_where_no_terminal_is_each_thing_is_a_line_on_stderr(capfd: pytest.Captu
     with show_progress() as observe:
         observe("denoise of demo: [compiling]")
     assert capfd.readouterr() == ("", "denoise of demo: [compiling]\n")
+
+
+def test_where_the_schedule_says_nothing_no_time_is_expected(rows: list[Row]):
+    line = shown([replace(rows[0], figures=build_figures(expected=None))])[2]
+    assert line.endswith("1 min 42 s")
 
 
 def test_what_chips_send_is_not_known_of_a_program_that_cannot_be_read(rows: list[Row]):
