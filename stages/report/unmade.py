@@ -7,6 +7,7 @@ from stages.keys import ArtifactId, JsonValue, Node
 from stages.report.shown import UnmadeVideo
 from stages.run.build import Build
 from stages.store.inventory import Inventory
+from stages.store.partial import PartialStates
 from stages.store.previews import ANIMATION, preview_folder
 
 
@@ -56,10 +57,10 @@ def _find_state(build: Build, inventory: Inventory, nodes: list[Node]) -> tuple[
             return f"{node.stage} runs now", True
     if nodes[-1].artifact in inventory.entries:  # what gc leaves of it
         return "deleted by gc", False
-    num_there = 0
-    while inventory.is_there(nodes[num_there].artifact):
-        num_there += 1
-    return (f"{nodes[num_there].stage} is next" if num_there else "not made yet"), False
+    due = next(node for node in nodes if not inventory.is_there(node.artifact))
+    if PartialStates(build.store.root).find(due.artifact) is not None:
+        return f"{due.stage} was interrupted", False
+    return ("not made yet" if due == nodes[0] else f"{due.stage} is next"), False
 
 
 def _flatten(build: Build, nodes: list[Node]) -> dict[str, JsonValue]:

@@ -10,6 +10,7 @@ from stages.report.unmade import find_preview, find_unmade
 from stages.run.build import Build
 from stages.store.artifacts import Store
 from stages.store.inventory import take_inventory
+from stages.store.partial import PartialState, PartialStates
 from tests.builders import collect, publish
 from tests.report.reports import build_project, load, put_preview
 
@@ -46,6 +47,14 @@ def test_what_somebody_makes_just_now_runs(build: Build):
     with build.leases.hold(node, (), wait=lambda _holder, _waited_s: None):
         assert states(build, {})["harbour-1"] == ("denoise runs now", True)
     assert states(build, {})["harbour-1"] == ("denoise is next", False)
+
+
+def test_what_a_run_has_kept_of_a_stage_was_interrupted(build: Build):
+    publish_until(build, "demo", "encode")
+    PartialStates(build.store.root).write(
+        build.graph.videos["demo"]["denoise"].artifact, PartialState({}, {"num_done": 7}, b"latents")
+    )
+    assert states(build, {})["demo"] == ("denoise was interrupted", False)
 
 
 def test_a_video_is_made_only_if_its_name_leads_to_what_is_asked_for(build: Build):
