@@ -5,6 +5,7 @@ imported to find it. Source of the choice: docs/decisions/0004-code-fingerprint.
 """
 
 import ast
+import os
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -114,7 +115,11 @@ class Fingerprinter:
 
     def _path(self, module: str) -> Path | None:
         if module not in self._paths:
-            self._paths[module] = _module_path(module)
+            package = module.rpartition(".")[0]
+            within = self._path(package) if package else None
+            # most names are of what a module defines; below one that is no package there are no modules
+            is_defined_there = within is not None and within.name != _PACKAGE_FILE
+            self._paths[module] = None if is_defined_there else _module_path(module)
         return self._paths[module]
 
     def _scan(self, module: str, path: Path) -> Mapping[str, list[str]]:
@@ -178,10 +183,10 @@ def _scan_file(package: str, path: Path) -> dict[str, JsonValue]:
 
 def _module_path(module: str) -> Path | None:
     """A module's file; None for a name that something in a module has."""
-    first, *rest = module.split(".")
-    for root in [_ROOT] if first == _PACKAGE else map(Path, sys.path):
-        base = root.joinpath(first, *rest)
-        for path in (base.with_suffix(".py"), base / _PACKAGE_FILE):
-            if path.is_file():
-                return path
+    own = module.replace(".", os.sep)
+    for root in [str(_ROOT)] if module.partition(".")[0] == _PACKAGE else sys.path:
+        base = os.path.join(root, own)  # noqa: PTH118 (of hundreds of names before each run, a tenth of the time)
+        for path in (f"{base}.py", os.path.join(base, _PACKAGE_FILE)):  # noqa: PTH118
+            if os.path.isfile(path):  # noqa: PTH113
+                return Path(path)
     return None
