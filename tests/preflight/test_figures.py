@@ -130,6 +130,8 @@ def test_a_long_message_of_the_compiler_is_cut():
 # Of a chunk over eight devices, in two tiles of 7 columns and one of 6.
 SHARDED = """
 import json, math
+from stages.run.lean_imports import import_program
+import_program("stages.preflight")
 from dataclasses import asdict
 import jax
 from tests.preflight_builders import SETTINGS
@@ -138,7 +140,6 @@ from stages.preflight.hlo import count_collectives
 from stages.preflight.lowering import lower
 from stages.preflight.target import Target
 
-jax.config.update("jax_disable_most_optimizations", True)
 size = lambda tree: sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 parameters = {
     "stage": "decode", "config": SETTINGS["vae"], "num_frames": 9, "height": 2, "width": 20, "dtype": "float32",
