@@ -1,17 +1,15 @@
 """Payloads are measured by the program of their stage, or as tensors."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stages.export.video import write_video
-from stages.geometry import VideoSize
 from stages.pipeline.stage import Program, Stage
 from stages.run.measuring import describe_difference, measure_payloads, run_measurement
 from tests.builders import PIPELINE
+from tests.run.gray_videos import write_gray
 
 pytestmark = pytest.mark.processes
 
@@ -23,21 +21,6 @@ def program_of(stage: Stage) -> Program:
 
 def write_latents(path: Path, value: float) -> Path:
     save_file({"latents": np.full((1, 32, 1, 2, 2), value, np.float32)}, path)
-    return path
-
-
-def write_gray(path: Path, value: float) -> Path:
-    frames = [np.full((32, 32, 3), value, np.float32)] * 2
-    write_video(
-        frames,
-        path,
-        size=VideoSize(2, 32, 32),
-        fps=Fraction(8),
-        codec="h264",
-        crf=1,
-        metadata="",
-        progress=lambda _done, _total: None,
-    )
     return path
 
 

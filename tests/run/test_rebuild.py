@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import ml_dtypes
@@ -11,8 +10,6 @@ import pytest
 from safetensors.numpy import save, save_file
 
 from stages.errors import StageError, StoreError
-from stages.export.video import write_video
-from stages.geometry import VideoSize
 from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.pipeline.contracts import FRAMES
@@ -25,6 +22,7 @@ from stages.store.artifacts import Store
 from tests.builders import collect, files_below, publish
 from tests.known_files import know_package
 from tests.project import copy_params
+from tests.run.gray_videos import write_gray
 
 pytestmark = pytest.mark.processes
 
@@ -149,18 +147,7 @@ def publish_frames(build: Build) -> Node:
 
 def test_a_video_is_measured_by_its_pictures(build: Build, tmp_path: Path):
     node = publish_frames(build)
-    frames = [np.full((32, 32, 3), 0.5, np.float32)] * 5
-    video = tmp_path / "other.mp4"
-    write_video(
-        frames,
-        video,
-        size=VideoSize(5, 32, 32),
-        fps=Fraction(8),
-        codec="h264",
-        crf=18,
-        metadata="",
-        progress=lambda _done, _total: None,
-    )
+    video = write_gray(tmp_path / "other.mp4", 0.5, num_frames=5)
     publish(build.store, node, video.read_bytes())
     found = make_again(build, node).differences["frames"]
     assert not isinstance(found, str)
