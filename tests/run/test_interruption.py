@@ -16,10 +16,10 @@ from stages.store.partial import PartialState, PartialStates
 from tests.builders import build_node
 from tests.interrupts import interruptible_children
 from tests.project import copy_built, environment, run_doit
+from tests.run.real_denoise import denoising
 
 pytestmark = pytest.mark.processes
 
-DOIT = [sys.executable, "-u", "-m", "doit"]
 LONG = ["denoise.num_inference_steps=400", "machine.checkpoint_every=1"]
 
 
@@ -67,21 +67,7 @@ def test_a_denoise_that_is_interrupted_says_the_step_from_which_the_next_run_goe
 
 def interrupt_denoise(root: Path, threads: list[str], number: signal.Signals) -> tuple[str, str]:
     """What a run prints that is interrupted when it has saved a step, and the step from which the next one goes on."""
-    before = saved_at(root)
-    with interruptible_children():
-        process = subprocess.Popen(
-            [*DOIT, *threads, *LONG],
-            cwd=root,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    with process:
-        deadline = time.monotonic() + 120
-        while saved_at(root) == before:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+    with denoising(root, *threads, *LONG, sign=lambda: saved_at(root)) as process:
         process.send_signal(number)
         output, error = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -104,7 +90,12 @@ def test_a_run_that_only_waited_for_another_one_names_nothing(built: Path, tmp_p
     with build.leases.hold(build.graph.videos["demo"]["export"], [], wait=lambda _holder, _waited_s: None):
         with interruptible_children():
             process = subprocess.Popen(
-                DOIT, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [sys.executable, "-u", "-m", "doit"],
+                cwd=root,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
             )
         with process:
             assert process.stdout is not None

@@ -1,10 +1,7 @@
 """How a run is asked to end the making of one node, and how it heeds that."""
 
 import re
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +16,8 @@ from stages.store.leases import Leases
 from stages.store.partial import PartialState, PartialStates
 from stages.store.stop_requests import StopRequests
 from tests.builders import build_node
-from tests.project import DOIT, copy_built, environment, run_doit
+from tests.project import copy_built, run_doit
+from tests.run.real_denoise import denoising
 from tests.store.leases_held import held
 
 pytestmark = pytest.mark.processes
@@ -110,31 +108,12 @@ def test_who_does_not_answer_is_named_with_what_to_do(tmp_path: Path):
     )
 
 
-@contextmanager
-def denoising(root: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A real run, from its first steps on."""
-    process = subprocess.Popen(
-        [*DOIT, *arguments, *LONG, "machine.preview_every=1"],
-        cwd=root,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
-        deadline = time.monotonic() + 180
-        while not (root / "artifacts/previews/demo.webp").exists():  # a step has been made
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield process
-        process.kill()
-
-
 def test_a_denoise_that_is_stopped_is_saved_and_the_run_ends_with_one_message(built: Path, tmp_path: Path):
     root = copy_built(built, tmp_path / "project")
-    with denoising(root, "demo") as process:
+    preview = root / "artifacts/previews/demo.webp"  # of the first step
+    with denoising(root, "demo", *LONG, "machine.preview_every=1", sign=preview.exists) as process:
         stopped = run_doit(root, "stop", "demo", *LONG)
-        output, _ = process.communicate(timeout=120)
+        output = "".join(process.communicate(timeout=120))
     assert stopped.returncode == 0, stopped.stderr
     said = re.fullmatch(
         r"(denoise:[0-9a-f]{12}): stopped; saved after step (\d+) of 2000\.\n"
