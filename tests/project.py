@@ -45,10 +45,14 @@ def copy_project(root: Path) -> Path:
     return copy_params(root)
 
 
-def copy_package(root: Path) -> Path:
-    """The package with its settings, without the built-in checkpoint."""
+def copy_package(root: Path, *, with_compiled: bool = False) -> Path:
+    """The package with its settings, without the built-in checkpoint.
+
+    `with_compiled`: with what Python has compiled of it, which counts until a file is edited, and saves a second.
+    """
+    left_out = ["builtin"] if with_compiled else ["builtin", "__pycache__"]
     shutil.copy(PROJECT / "pyproject.toml", root / "pyproject.toml")
-    shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns("builtin", "__pycache__"))
+    shutil.copytree(PROJECT / "stages", root / "stages", ignore=shutil.ignore_patterns(*left_out))
     return root
 
 

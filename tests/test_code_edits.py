@@ -23,7 +23,7 @@ def edit(path: Path, old: str, new: str) -> None:
 @pytest.fixture
 def root(built: Path, tmp_path: Path) -> Path:
     """The project in which the default video has been made, with a package and a checkpoint folder of its own."""
-    root = copy_package(copy_built(built, tmp_path / "project"))
+    root = copy_package(copy_built(built, tmp_path / "project"), with_compiled=True)
     copy_checkpoint(root / "model")
     set_defaults(root, "model", checkpoint="model")
     return root
