@@ -31,13 +31,19 @@ def test_the_shim_leaves_no_placeholder_behind():
         assert [name for name in overloads if name in vars(packet) and name not in packet.overloads()] == []
 
 
+_ASK_FOR_DEVICES = """
+import sys
+from stages.run.lean_imports import import_program
+import_program("stages.denoise")
+from jax._src import xla_bridge
+print("stages.denoise.torch_bridge" in sys.modules, xla_bridge.backends_are_initialized())
+"""
+
+
 def test_importing_the_bridge_starts_no_device():
     """Otherwise the platform that a job asks for would come too late."""
-    program = "import stages.denoise.torch_bridge; from jax._src import xla_bridge; " + (
-        "print(xla_bridge.backends_are_initialized())"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout == "False\n"
+    result = subprocess.run([sys.executable, "-c", _ASK_FOR_DEVICES], capture_output=True, text=True, check=True)
+    assert result.stdout == "True False\n"
 
 
 def test_importing_the_bridge_leaves_torch_and_the_environment_as_they_were():
