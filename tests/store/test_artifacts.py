@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -218,6 +219,7 @@ for _ in range(100):
         states.add(store.verdict(node, CODE).state)
         check_inputs(store, build_node("denoise", inputs={"encode": node.key}))
         store.sweep_drafts()
+        time.sleep(0.001)  # a slow disk keeps the writers waiting for a minute
     assert [writer.returncode for writer in writers] == [0, 0]
     assert states == {"fresh"}
     assert list((store.root / ".drafts").iterdir()) == []
