@@ -11,6 +11,10 @@ from tests.once import make_once
 from tests.project import ALL, PROJECT, copy_project, stages_run
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Threads of torch that wait for each other sleep, here and in processes of tests. As torch has them, they spin: beside
+# another busy process, 0.9 s of a core to encode a prompt that takes 0.07 s.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # where a test does not say otherwise (quick_compiler.py)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the hundreds of processes would compile the package anew
 # those modules alone that have some: on every call of the rest it is half of the time that their tests take
 WITH_SHAPES = [

@@ -20,6 +20,7 @@ TPU_COMPILER: Mapping[str, str] = MappingProxyType({
     "TPU_SKIP_MDS_QUERY": "1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "JAX_EXEC_TIME_OPTIMIZATION_EFFORT": "-1.0",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
 })  # fmt: skip
 
 

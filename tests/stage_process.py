@@ -14,8 +14,6 @@ from stages.run.job import Job
 from tests.builders import code_of
 from tests.project import PROJECT, environment
 
-# Half the compile time, for programs that run once on a few cells.
-_QUICK_COMPILER = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 _ENDINGS = ("result", "error")
 # Of each kind of variable that would change what a stage makes, or stop it, where machine.platform is "cpu"; and how
 # the warnings begin that say that it is ignored.
@@ -48,7 +46,7 @@ class StageProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"stages.{stage}"],
                 cwd=PROJECT,
-                env={**environment, **_QUICK_COMPILER},
+                env=dict(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,

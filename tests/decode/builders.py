@@ -1,9 +1,7 @@
 """Toy VAEs with random weights, and a way to run them here."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 import torch
 from diffusers import AutoencoderKLHunyuanVideo15
 
@@ -22,12 +19,12 @@ from stages.decode.stream import decode_video
 from stages.decode.tiling import TileGrid, one_tile
 from stages.decode.weights import load_weights
 from stages.geometry import LatentSize
-from stages.machine.executables import Executable, Executables, Program
+from stages.machine.executables import Program
 from stages.models.settings import read_settings
 from stages.pipeline.decode import VAE
 from stages.tensors.weight_files import WeightFiles
 from tests.components import weights_of
-from tests.quick_compiler import QUICK
+from tests.quick_compiler import compile_quickly
 
 DEVICE = jax.devices()[0]
 TOY: dict[str, Any] = {
@@ -89,36 +86,15 @@ def compile_here(
     config: DecoderConfig, latents: np.ndarray, grid: TileGrid, *, dtype: str = "float32", as_in_a_run: bool = False
 ) -> Mapping[tuple[int, int], FramePrograms]:
     """What `decode_video` needs for latents, [1, f, h, w, c], on one device."""
-    is_quick = jax.config.values["jax_disable_most_optimizations"]
-    compile_size = partial(_compile_once, is_quick=is_quick, as_in_a_run=as_in_a_run or not is_quick)
+    compile_size = partial(_compile_once, as_in_a_run=as_in_a_run)
     return compile_tiles(ChunkPlan(config, LatentSize(*latents.shape[1:4]), dtype), grid, compile_size)
 
 
 @cache
-def _compile_once(plan: ChunkPlan, *, is_quick: bool, as_in_a_run: bool) -> FramePrograms:  # noqa: ARG001 (programs of both kinds differ)
+def _compile_once(plan: ChunkPlan, *, as_in_a_run: bool) -> FramePrograms:
     """The programs for a size, which several tests decode."""
-    compile_program = Program.compile if as_in_a_run else _compile_quickly
+    compile_program = Program.compile if as_in_a_run else compile_quickly
     return compile_programs(plan, devices=[DEVICE], compile_program=compile_program)
-
-
-def _compile_quickly(program: Program) -> jax.stages.Compiled:
-    return program.lowered.compile(compiler_options=dict(QUICK))
-
-
-@contextmanager
-def quick_executables() -> Iterator[list[str]]:
-    """In the block, programs of a store are compiled quickly; names of those that are compiled or loaded."""
-    names: list[str] = []
-    options = {name: str(value) for name, value in QUICK.items()}  # as a program has them
-    compile_program = Executables.compile
-
-    def compile_quickly(self: Executables, program: Program) -> Executable:
-        names.append(program.name)
-        return compile_program(self, replace(program, compiler_options=options))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Executables, "compile", compile_quickly)
-        yield names
 
 
 def decode_here(

@@ -74,8 +74,7 @@ def decode_tiles(folder: Path, devices: Devices) -> np.ndarray:
 
 
 def main(folder: Path, out: Path) -> None:
-    """All widths and chunks, then tiles. Compiled in half the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """All widths and chunks, then tiles."""
     results = {}
     for devices in (tuple(jax.devices()[:1]), tuple(jax.devices())):
         for width in WIDTHS:

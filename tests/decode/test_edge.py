@@ -22,9 +22,10 @@ from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
-from tests.decode.builders import edit_config, quick_executables, random_latents, write_vae
+from tests.decode.builders import edit_config, random_latents, write_vae
 from tests.devices import EIGHT_DEVICES
 from tests.loads import watch_loads
+from tests.quick_compiler import quick_programs
 from tests.stage_process import HOSTILE, IGNORED, Event, StageProcess, warnings_of
 
 pytestmark = pytest.mark.compiles
@@ -97,7 +98,7 @@ def vae(template: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def compiled() -> Iterator[list[str]]:
     """Names of the programs that are compiled or loaded here."""
-    with quick_executables() as names:
+    with quick_programs() as names:
         yield names
 
 

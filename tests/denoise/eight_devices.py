@@ -76,8 +76,7 @@ def denoise(folder: Path, layout: str, *, guidance_scale: float = 2.0, window_si
 
 
 def main(folder: Path, out: Path, hosts: str = "one") -> None:
-    """All layouts; on one host without guidance, and with a window, too. Compiled in half the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """All layouts; on one host without guidance, and with a window, too."""
     place = find_place(hosts, platform="cpu")
     if place is not None:
         join(place)

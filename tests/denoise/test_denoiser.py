@@ -33,7 +33,7 @@ EMBEDDINGS = embeddings(TOY.text_embed_dim)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_compiler() -> Iterator[None]:
+def _quick_programs() -> Iterator[None]:
     with quick_programs():
         yield
 

@@ -16,7 +16,7 @@ from stages.geometry import LatentSize
 from tests.denoise.builders import MESH, TOY, TOY_SIZE, build_prompt, load, write_checkpoint
 from tests.denoise.min_flops import min_flops
 from tests.devices import TPU_COMPILER, run_python
-from tests.quick_compiler import quick_compiler
+from tests.quick_compiler import as_in_a_run
 
 pytestmark = pytest.mark.compiles
 
@@ -73,16 +73,15 @@ def test_a_planned_step_takes_what_a_run_gives_it_and_gives_the_same_bits(tmp_pa
         "sigma_change": np.float32(-0.5),
         "guidance_scale": np.float32(2),
     }
-    with quick_compiler():
-        planned, run = (
-            step(weights, jax.device_put(noise), *place_constants(text, TOY_SIZE, TOY, MESH), **numbers)
-            for step in (
-                lower_step(PLAN, MESH).compile(),
-                lambda *arguments, **named: denoise_step(
-                    *arguments, **named, config=TOY, window_size=0, has_bounded_scores=True, mesh=MESH
-                ),
-            )
+    planned, run = (
+        step(weights, jax.device_put(noise), *place_constants(text, TOY_SIZE, TOY, MESH), **numbers)
+        for step in (
+            lower_step(PLAN, MESH).compile(),
+            lambda *arguments, **named: denoise_step(
+                *arguments, **named, config=TOY, window_size=0, has_bounded_scores=True, mesh=MESH
+            ),
         )
+    )
     assert np.array_equal(planned, run)
 
 
@@ -102,8 +101,7 @@ def test_on_a_cpu_no_more_than_two_blocks_are_float32_at_a_time_in_bfloat16(is_a
         config, LatentSize(2, 8, 8), 32, 0, is_guided=True, dtype="bfloat16", window_size=0, has_bounded_scores=True
     )
     program = lower_step(plan, MESH)
-    with quick_compiler():  # passes of XLA decide it, and LLVM's have no part in it
-        compiled = program.compile() if is_as_planned else program.lowered.compile()
+    compiled = program.compile() if is_as_planned else program.lowered.compile()
     blocks_bytes = sum(2 * leaf.size * leaf.dtype.itemsize for leaf in program.weights.blocks.values())  # in float32
     is_little = compiled.memory_analysis().temp_size_in_bytes < 2 * blocks_bytes / config.num_layers
     assert is_little == is_as_planned
@@ -115,6 +113,8 @@ def test_how_a_step_is_compiled_on_a_cpu_changes_no_bit(tmp_path):
     noise = initial_noise(TOY_SIZE, seed=0, dtype="bfloat16")
     program = lower_step(replace(PLAN, dtype="bfloat16"), MESH)
     assert program.compiler_options
+    with as_in_a_run():
+        steps = (program.compile(), program.lowered.compile())
     with_options, without = (
         step(
             weights,
@@ -124,7 +124,7 @@ def test_how_a_step_is_compiled_on_a_cpu_changes_no_bit(tmp_path):
             sigma_change=np.float32(-0.5),
             guidance_scale=np.float32(2),
         )
-        for step in (program.compile(), program.lowered.compile())
+        for step in steps
     )
     assert np.array_equal(with_options, without)
 

@@ -1,6 +1,5 @@
 """Frames equal those of diffusers' AutoencoderKLHunyuanVideo15, in the same process."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import stages
 from stages.decode.tiling import plan_tiles
 from tests.decode.builders import SMALL, build_vae, decode_here, decode_there, random_latents
 from tests.fork import in_dtype
-from tests.quick_compiler import quick_compiler
 
 pytestmark = pytest.mark.compiles
 
@@ -21,12 +19,6 @@ SHAPES = Path(stages.__file__).parent / "models" / "builtin" / "shapes" / "vae"
 # sums, so that their errors are alike in size. Measured: 0.82 and 0.90; convolutions here keep their sums in float32.
 BFLOAT16_RATIO = 1.1
 TOLERANCE = 1e-5  # float32, frames of order 1, sums in another order; 3.4e-6 was measured
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_compiler() -> Iterator[None]:
-    with quick_compiler():
-        yield
 
 
 @pytest.fixture(scope="module")

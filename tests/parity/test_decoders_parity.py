@@ -17,8 +17,9 @@ from stages.run.report import Report
 from stages.store.artifacts import Store
 from stages.tensors.files import read_tensors, write_tensors
 from tests.builders import CODE, build_job, publish
-from tests.decode.builders import quick_executables, random_latents
+from tests.decode.builders import random_latents
 from tests.fork import NO_FORK, is_fork_installed
+from tests.quick_compiler import quick_programs
 
 pytestmark = pytest.mark.compiles
 
@@ -31,8 +32,8 @@ needs_fork = pytest.mark.skipif(not is_fork_installed(), reason=NO_FORK)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_executables() -> Iterator[None]:
-    with quick_executables():
+def _quick_programs() -> Iterator[None]:
+    with quick_programs():
         yield
 
 

@@ -1,7 +1,6 @@
 """Latents equal those of diffusers' HunyuanVideo15Pipeline with the same seed, in the same process, in float32."""
 
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +29,6 @@ from stages.geometry import VideoSize, latent_size
 from stages.models.settings import read_settings
 from tests.denoise.builders import dit_weights
 from tests.fork import in_dtype
-from tests.quick_compiler import quick_compiler
 
 pytestmark = pytest.mark.compiles
 
@@ -47,12 +45,6 @@ TOLERANCE, STRONGLY_GUIDED_TOLERANCE = 1e-5, 1e-4
 BFLOAT16_RATIO = 1.2
 PLAIN = "a red circle moves right on a black background"
 QUOTED = 'a blue square with the word "GO" on it'
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_compiler() -> Iterator[None]:
-    with quick_compiler():
-        yield
 
 
 class Case(NamedTuple):
