@@ -25,6 +25,10 @@ class UnreadableError(StoreError):
         super().__init__(f"{path}: cannot be read ({error.strerror or error}). Fix that and run it again.")
 
 
+class RemoteError(StagesError):
+    """A remote store does not do what was asked of it."""
+
+
 class ProjectError(StagesError):
     """The folder of a project cannot be made, or is none."""
 

@@ -5,7 +5,6 @@ synced to disk, then renamed. Any number of processes may use one store at a tim
 forgetting and removing; knows nothing of doit.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -15,11 +14,12 @@ from pathlib import Path
 from stages.errors import StoreError, UnreadableError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.regular_files import digest_file
-from stages.store.drafts import Drafts, make_durable, sync
-from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, RUN, Manifest
+from stages.store.drafts import Drafts, sync
+from stages.store.finished_draft import complete_draft, complete_record
+from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, Manifest
 from stages.store.manifests import Manifests
 from stages.store.partial import PartialStates
-from stages.store.payloads import Clock, Payloads, Stamp, is_still, note_published, stamp_of
+from stages.store.payloads import Clock, Payloads, Stamp, is_still, stamp_of
 from stages.store.removal import delete_artifact, forget_artifact
 from stages.store.sharing import make_folder, share
 from stages.store.verdict import Reason, Verdict
@@ -207,9 +207,44 @@ class Store:
         file = draft / payload
         size_bytes, digest = file.stat().st_size, digest_file(file)
         manifest = Manifest.of(node, inputs, code=code, payload=payload, size_bytes=size_bytes, digest=digest)
-        _complete(draft, manifest, run)
+        return self._publish(draft, manifest, run)
+
+    def publish_copy(self, draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> Published:
+        """Make a draft that holds the payload of an artifact of another store that artifact, as `publish` does.
+
+        Args:
+            draft: holds the payload; given by `draft`.
+            manifest, run: those of the other store.
+        Raises:
+            StoreError: the payload has other bytes than the manifest says; nothing is published.
+        """
+        if (digest := digest_file(draft / manifest.payload)) != manifest.digest:
+            raise StoreError(f"{draft / manifest.payload}: xxh3 is {digest}, the manifest says {manifest.digest}.")
+        return self._publish(draft, manifest, run)
+
+    def publish_record(self, draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> bool:
+        """Put down what an artifact of another store is, without its payload: as if `doit gc` had collected it here.
+
+        Nothing is synced: what a crash damages is put down again. False where another was published meanwhile.
+
+        Args:
+            draft: empty; given by `draft`, for the node.
+            manifest, run: those of the other store.
+        """
+        complete_record(draft, manifest, run)
+        artifact = manifest.node.artifact
+        with self._drafts.exclusive():
+            has_appeared = self._has_appeared(draft, artifact)
+            if not has_appeared:
+                self._replace(draft, self.folder(artifact))
+        return not has_appeared
+
+    def _publish(self, draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> Published:
+        """Give a draft, whose payload is that of the manifest, its name."""
+        payload = manifest.payload
+        complete_draft(draft, manifest, run)
         before = self._put_in_place(draft, manifest)
-        for folder in (self.root / node.stage, self.root):  # the first may have been made just now
+        for folder in (self.root / manifest.stage, self.root):  # the first may have been made just now
             sync(folder)
         if before is None or before.digest != manifest.digest:
             return Published(manifest, None if before is None else False)
@@ -282,11 +317,3 @@ class Store:
             with suppress(FileNotFoundError):
                 old.rename(final)
             raise
-
-
-def _complete(draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> None:
-    """Write what belongs to a payload beside it, and all of it to the disk."""
-    (draft / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    (draft / RUN).write_text(json.dumps(run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    make_durable(draft)
-    note_published(draft, manifest)

@@ -109,11 +109,17 @@ class Drafts:
 
 def make_durable(folder: Path) -> None:
     """Give a folder's files the permissions that the umask asks for, whoever wrote them, and sync all to disk."""
+    give_permissions(folder)
+    for path in folder.iterdir():
+        sync(path)
+    sync(folder)
+
+
+def give_permissions(folder: Path) -> None:
+    """Give a folder's files the permissions that the umask asks for, whoever wrote them."""
     mode = folder.stat().st_mode & 0o666  # the folder was made by mkdir, under the same umask
     for path in folder.iterdir():
         path.chmod(mode)
-        sync(path)
-    sync(folder)
 
 
 def sync(path: Path) -> None:

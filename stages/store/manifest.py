@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Digest, JsonValue, Key, Node, digest_bytes
+from stages.keys import FORMAT, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Digest, JsonValue, Key, Node
 from stages.machine.json_files import parse_json
+from stages.store.checksum import add_checksum, check_checksum
 
 _XXH3_128 = re.compile(r"[0-9a-f]{32}")
 # Beside the payload: what it is, how it was made, the first under its name while the artifact is to be made again, and
@@ -19,9 +20,6 @@ MANIFEST, RUN, FORGOTTEN, COLLECTED = "manifest.json", "run.json", "manifest.for
 DAMAGED_RUN = "run.damaged.json"  # where a damaged run.json is put aside: nothing depends on it
 NOTE = ".checked"  # that the payload's file was whole (payloads.py)
 OWN_FILES = (MANIFEST, RUN, FORGOTTEN, COLLECTED, DAMAGED_RUN, NOTE)
-# How the file begins: the checksum is XXH3-128 of all of its text but the line in which it stands.
-_OPENING = '{\n  "checksum": "'
-_CLOSING = '",'
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Manifest:
     def to_json(self) -> str:
         """The manifest file's text: a checksum of the rest, then sorted, indented, ends with a line break."""
         text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        return f"{_OPENING}{digest_bytes(text.encode())}{_CLOSING}{text[1:]}"
+        return add_checksum(text)
 
     @staticmethod
     def from_json(text: str) -> "Manifest":
@@ -94,7 +92,7 @@ class Manifest:
             ValueError: it is no manifest of this FORMAT, is not what was written, or says things that cannot be true
                 together.
         """
-        fields = parse_json(_check_sum(text))
+        fields = parse_json(check_checksum(text))
         _check_fields(fields)
         inputs = {stage: Input(**entry) for stage, entry in fields["inputs"].items()}
         manifest = Manifest(**(fields | {"inputs": inputs}))
@@ -103,18 +101,6 @@ class Manifest:
         except RecursionError as error:  # what can just be read can be too deep to be written
             raise ValueError("it is nested too deeply") from error
         return manifest
-
-
-def _check_sum(text: str) -> str:
-    """A manifest's text without its checksum. Raises ValueError unless that is right."""
-    if not text.startswith(_OPENING):
-        return text  # one without: if it stands anywhere else, it is an unknown field
-    checksum, closing, rest = text.removeprefix(_OPENING).partition(_CLOSING)
-    without = f"{{{rest}"
-    actual = digest_bytes(without.encode(errors="surrogatepass"))
-    if not closing or checksum != actual:
-        raise ValueError("it is not what was written: its checksum is another one")
-    return without
 
 
 def _is_xxh3(value: object) -> bool:

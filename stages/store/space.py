@@ -8,7 +8,7 @@ from types import MappingProxyType
 from stages.keys import ArtifactId, JsonValue
 from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.store.inventory import Inventory, take_inventory
-from stages.store.layout import ANSWERS, DRAFTS, LOGS, PARTIAL, PINS, POSTERS, PREVIEWS, REPORT, VIDEOS
+from stages.store.layout import ANSWERS, DRAFTS, LOGS, PARTIAL, PINS, POSTERS, PREVIEWS, REMOTE, REPORT, VIDEOS
 from stages.store.leftovers import size_of_folder
 
 WANTED, PINNED, REST, UNREADABLE = "wanted", "pinned", "rest", "unreadable"
@@ -17,6 +17,7 @@ _FOLDERS: Mapping[str, str] = MappingProxyType({
     "partial states": PARTIAL,
     "drafts": DRAFTS,
     "compiled programs": PROGRAMS,
+    "remote transfers": REMOTE,
     "answers of doit preflight": ANSWERS,
     "logs": LOGS,
     "previews": PREVIEWS,

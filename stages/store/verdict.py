@@ -4,11 +4,12 @@ Sentences for people are made of them where they are shown (stages/run/reasons.p
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from stages.keys import JsonValue
 
-State: TypeAlias = Literal["fresh", "collected", "absent", "stale", "forgotten", "corrupt"]
+NOT_PUSHED: Final = "not pushed"  # the field of a reason: the payload is nowhere, and what it is is known
+State: TypeAlias = Literal["fresh", "collected", "absent", "stale", "forgotten", "corrupt", "remote"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Reason:
 
     Attributes:
         field: what it is about: "code", "inputs.<stage>" (digest of that stage's payload), "payload" (its size in
-            bytes), "digest" (of its bytes), or "manifest" (what is wrong with it, `now`).
+            bytes), "digest" (of its bytes), "manifest" (what is wrong with it, `now`), or NOT_PUSHED.
         before: its value when the artifact was made; None where that is not known.
         now: its value at present; None of what is not there or cannot be read.
     """
@@ -32,7 +33,8 @@ class Verdict:
     """What the store says of a node, and why; fresh, collected, absent and forgotten need no reasons.
 
     Of a collected artifact only the payload is missing: what was made from it stays fresh, and it is made again when
-    something has to read it (stages/run/demand.py).
+    something has to read it (stages/run/demand.py). One that is remote can be fetched in place of being made; a folder
+    by itself never says so.
     """
 
     state: State
