@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from jaxtyping import install_import_hook
 
 from tests.once import make_once
 from tests.project import ALL, PROJECT, copy_project, stages_run
+from tests.remote.s3 import running_s3
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads of torch that wait for each other sleep, here and in processes of tests. As torch has them, they spin: beside
@@ -35,6 +37,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert stages_run(copy_project(root)) == ALL
 
     return make_once(tmp_path_factory, "built", build)
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """The port of an S3 with a bucket, which is started when the first test asks."""
+    with running_s3() as port:
+        yield port
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -27,6 +27,7 @@ _EDGE = "edge"  # the module of a program that does the work; from it all others
 _CARRIERS = (
     "stages.errors",
     "stages.pipeline",
+    "stages.remote",
     "stages.request",
     "stages.run",
     "stages.store",

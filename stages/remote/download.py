@@ -1,0 +1,93 @@
+"""Payloads from a remote store: fetched in parts, several at a time, and gone on with after a break.
+
+What has come lies in `<store>/.remote/<digest>/`: the file, and the numbers of the parts that it has. It gets no name
+of an artifact before all of it has been compared with its digest (remote.py).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stages.errors import RemoteError
+from stages.machine.file_lock import open_lock, try_lock
+from stages.remote.bucket import Bucket
+from stages.remote.entry import Entry
+from stages.remote.in_parallel import map_in_parallel
+from stages.remote.layout import name_parts, size_of_part
+from stages.remote.shared_file import SharedFile
+from stages.store.deep_folders import delete_folder
+from stages.store.layout import REMOTE
+from stages.store.sharing import lock_mode, make_folder
+
+_PAYLOAD, _PARTS, _LOCK = "payload", "parts", "lock"
+
+
+class MissingPartError(RemoteError):
+    """A remote store has the manifest of an artifact, and not all of its payload, or not in its size."""
+
+
+@contextmanager
+def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
+    """A folder in which a payload is gathered, and nobody else gathers anything, until the block ends.
+
+    Args:
+        root: of the store.
+        entry: what is fetched.
+        otherwise: the folder where another process has that of this payload.
+    """
+    folder = root / REMOTE / entry.manifest.digest
+    make_folder(folder, root)
+    descriptor = open_lock(folder / _LOCK, mode=lock_mode(root))
+    try:
+        yield otherwise if try_lock(descriptor) is False else folder
+    finally:
+        os.close(descriptor)
+
+
+def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int], None]) -> Path:
+    """Fetch what is missing of a payload, into a folder of `incoming`; the file, of which no byte has been compared.
+
+    Args:
+        bucket: of the remote store.
+        entry: what is fetched.
+        folder: that may hold parts of it.
+        observe: sees the number of bytes, of each piece as it comes, and first of all that are there already.
+    Raises:
+        RemoteError: the remote store does not give it. What has come stays.
+    """
+    file, noted = folder / _PAYLOAD, folder / _PARTS
+    names = name_parts(entry.manifest, entry.part_bytes)
+    there = _read_parts(noted, len(names)) if file.is_file() else set()
+    observe(sum(size_of_part(entry.manifest, index, entry.part_bytes) for index in there))
+    missing = [index for index in range(len(names)) if index not in there]
+    if not there:
+        noted.write_text("")
+    flags = os.O_WRONLY | os.O_CREAT | (0 if there else os.O_TRUNC)
+    with SharedFile(file, flags) as payload, noted.open("a") as notes:
+
+        def fetch(index: int) -> None:
+            content = bucket.get(names[index], observe)
+            if content is None or len(content) != size_of_part(entry.manifest, index, entry.part_bytes):
+                what = "is not there" if content is None else f"has {len(content)} bytes"
+                raise MissingPartError(f"{names[index]}: {what}.")
+            payload.write_at(index * entry.part_bytes, content)
+
+        for index, _ in map_in_parallel(fetch, missing):
+            notes.write(f"{index}\n")
+            notes.flush()
+        payload.cut(entry.manifest.size_bytes)
+    return file
+
+
+def clear(folder: Path) -> None:
+    """Delete what a folder of `incoming` holds, and the folder. Never raises."""
+    with suppress(OSError):
+        delete_folder(folder)
+
+
+def _read_parts(noted: Path, num_parts: int) -> set[int]:
+    """The numbers of the parts that a file has; none where nothing says it."""
+    with suppress(OSError, ValueError):
+        return {index for line in noted.read_text().splitlines() if (index := int(line)) < num_parts}
+    return set()

@@ -1,0 +1,218 @@
+"""The remote store of a project: what it has of a node, fetching it, and putting there what was made here.
+
+Nothing depends on it: where it does not answer, it has nothing, one message says why, and work goes on without it.
+What is fetched takes the way of what is made: a draft, synced and renamed.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from stages.errors import RemoteError
+from stages.keys import ArtifactId, Digest, JsonValue, Node
+from stages.machine.regular_files import digest_file
+from stages.remote.address import Address
+from stages.remote.bucket import Bucket
+from stages.remote.catalog import Catalog, Found
+from stages.remote.download import clear, download, incoming
+from stages.remote.entry import Entry
+from stages.remote.layout import name_entry, variant_of
+from stages.remote.policy import Policy
+from stages.remote.upload import Pushed, read_local, upload
+from stages.store.artifacts import Store
+from stages.store.layout import REMOTE
+from stages.store.sharing import make_folder
+
+_REFUSED = "refused"  # below REMOTE: payloads that were not what their manifests said
+_FETCHED = "fetched"  # in run.json: from where; else as its maker wrote it
+
+
+class RemoteStore:
+    """A remote store beside a store. Opens nothing before it is asked. May be used by several threads."""
+
+    def __init__(
+        self,
+        address: Address,
+        store: Store,
+        policy: Policy,
+        *,
+        open_bucket: Callable[[Address], Bucket],
+        warn: Callable[[str], None],
+    ) -> None:
+        """Ask nothing.
+
+        Args:
+            address: where it is.
+            store: beside which it is.
+            policy: what passes between the two.
+            open_bucket: opens the bucket, when it is first needed.
+            warn: shows the message that it cannot be used, once.
+        """
+        self.address = address
+        self.policy = policy
+        self._store = store
+        self._open_bucket = open_bucket
+        self._warn = warn
+        self._opening = threading.Lock()
+        self._catalog: Catalog | None = None
+        self._fault = ""
+        self._is_required = False
+
+    @property
+    def fault(self) -> str:
+        """Why it has not been asked any more; "" while it answers."""
+        return self._fault
+
+    @property
+    def catalog(self) -> Catalog:
+        """What it has. Raises RemoteError."""
+        with self._opening:
+            if self._catalog is None:
+                self._catalog = Catalog(self._open_bucket(self.address))
+                self._catalog.names()
+            return self._catalog
+
+    def require(self) -> None:
+        """From now on, that it does not answer is an error: RemoteError."""
+        self._is_required = True
+
+    def prepare(self, wanted: Iterable[tuple[ArtifactId, Digest]]) -> None:
+        """Read what `find` will be asked for, several at a time."""
+        if not self._fault:
+            try:
+                self.catalog.prepare(wanted)
+            except RemoteError as error:
+                self.give_up(error)
+
+    def find(self, artifact: ArtifactId, variant: Digest) -> Found | None:
+        """One variant of an artifact, if it is there, and the remote store answers."""
+        if self._fault:
+            return None
+        try:
+            return self.catalog.find(artifact, variant)
+        except RemoteError as error:
+            self.give_up(error)
+        return None
+
+    def give_up(self, error: RemoteError) -> None:
+        """Ask it nothing more, and say why, once. Raises RemoteError: it is required."""
+        if self._is_required:
+            raise error
+        with self._opening:
+            is_first, self._fault = not self._fault, self._fault or str(error)
+        if is_first:
+            self._warn(f"{self._fault.removesuffix('.')}. Work goes on without it.")
+
+    def record(self, node: Node, found: Found) -> None:
+        """Put down in the store what an artifact is, without its payload."""
+        entry = found.entry
+        with self._store.draft(node) as draft:
+            self._store.publish_record(draft, entry.manifest, entry.run)
+
+    def fetch(self, node: Node, found: Found, observe: Callable[[int, int], None]) -> int:
+        """Have an artifact with its payload.
+
+        Args:
+            node: whose it is.
+            found: as `find` gave it.
+            observe: called with the bytes that are here, and all of them.
+        Returns:
+            Bytes that came over the network.
+        Raises:
+            RemoteError: the remote store does not give it, or what it gives is damaged, which is kept aside. Of what
+                has come, the next attempt goes on.
+        """
+        entry, counter = found.entry, _Counter(observe, found.entry.manifest.size_bytes)
+        with self._store.draft(node) as draft, incoming(self._store.root, entry, draft.parent) as folder:
+            try:
+                file = download(self.catalog.bucket, entry, folder, counter.add)
+                if (digest := digest_file(file)) != entry.manifest.digest:
+                    raise self._refuse(file, entry, digest)
+            except RemoteError:
+                self.catalog.drop(found.name)
+                raise
+            file.rename(draft / entry.manifest.payload)
+            run: dict[str, JsonValue] = {**entry.run, _FETCHED: str(self.address)}
+            self._store.publish_copy(draft, entry.manifest, run)
+            if folder != draft.parent:
+                clear(folder)
+        return counter.num_bytes
+
+    def push(
+        self,
+        artifact: ArtifactId,
+        observe: Callable[[int], None] = lambda _num_bytes: None,
+        *,
+        is_whole: bool | None = None,
+    ) -> Pushed:
+        """Put an artifact of the store there.
+
+        Args:
+            artifact: which one.
+            observe: sees the number of bytes of each part that is there.
+            is_whole: with its payload; None: by the policy.
+        Returns:
+            What it did; where the remote store has not answered before, it is not asked again.
+        Raises:
+            RemoteError: the remote store does not take it.
+            StoreError: it is damaged, or gone.
+        """
+        if self._fault:
+            raise RemoteError(self._fault)
+        manifest = self._store.present_manifest(artifact)
+        folder = self._store.folder(artifact)
+        is_whole = self.policy.is_pushed_whole(manifest) if is_whole is None else is_whole
+        entry, refused = read_local(folder, manifest), self._refused(manifest.digest)
+        entry.run.pop(_FETCHED, None) if isinstance(entry.run, dict) else None
+        pushed = upload(
+            self.catalog.bucket,
+            self.catalog,
+            folder,
+            entry,
+            observe,
+            is_whole=is_whole,
+            is_renewed=refused.is_dir(),
+        )
+        if is_whole:
+            shutil.rmtree(refused, ignore_errors=True)
+        if pushed.is_first:
+            self.catalog.add(name_entry(artifact, variant_of(manifest), is_whole=is_whole), entry, is_whole=is_whole)
+        return pushed
+
+    def _refused(self, digest: Digest) -> Path:
+        return self._store.root / REMOTE / _REFUSED / digest
+
+    def _refuse(self, file: Path, entry: Entry, digest: Digest) -> RemoteError:
+        """Keep aside what is not what its manifest says; the error that says so."""
+        aside = self._refused(entry.manifest.digest)
+        make_folder(aside, self._store.root)
+        kept = aside / entry.manifest.payload
+        file.rename(kept)
+        with suppress(OSError):
+            file.with_name("parts").unlink()
+        return RemoteError(
+            f"{self.address}: what it has of {entry.manifest.node.title} is refused: xxh3 is {digest}, its manifest "
+            f"says {entry.manifest.digest}. It is kept in {kept}."
+        )
+
+
+class _Counter:
+    """Bytes that have come, from several threads."""
+
+    def __init__(self, observe: Callable[[int, int], None], total_bytes: int) -> None:
+        self._observe, self._total_bytes = observe, total_bytes
+        self._lock = threading.Lock()
+        self._is_first = True
+        self._done_bytes = 0
+        self.num_bytes = 0
+
+    def add(self, num_bytes: int) -> None:
+        """So many more; the first call says what is there already."""
+        with self._lock:
+            self._done_bytes += num_bytes
+            self.num_bytes += 0 if self._is_first else num_bytes
+            self._is_first = False
+            done_bytes = self._done_bytes
+        self._observe(done_bytes, self._total_bytes)

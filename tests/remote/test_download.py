@@ -1,0 +1,113 @@
+"""Payloads from a remote store: in parts, and gone on with after a break."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stages.errors import RemoteError
+from stages.remote.download import MissingPartError, clear, download, incoming
+from stages.remote.entry import Entry
+from stages.remote.layout import name_parts
+from stages.remote.object_storage import ObjectStorage
+from stages.remote.upload import upload
+from stages.store.artifacts import Store
+from tests.remote.shared import catalog_of, ignore, made, open_folder
+
+PAYLOAD = bytes(range(100))
+PART_BYTES = 16
+
+
+class Breaking(ObjectStorage):
+    """A bucket that gives only so many objects."""
+
+    num_left = 1000
+
+    def get(self, name: str, observe: Callable[[int], None] = ignore) -> bytes | None:
+        if not self.num_left:
+            raise RemoteError("file:///: it cannot be reached, or broke off.")
+        self.num_left -= 1
+        return super().get(name, observe)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Breaking:
+    opened = open_folder(tmp_path / "bucket")
+    return Breaking(opened._address, opened._store)
+
+
+@pytest.fixture
+def entry(tmp_path: Path, bucket: Breaking) -> Entry:
+    store = Store(tmp_path / "artifacts")
+    node, entry = made(store, PAYLOAD)
+    entry = replace(entry, part_bytes=PART_BYTES)
+    upload(bucket, catalog_of(tmp_path / "bucket"), store.folder(node.artifact), entry, ignore, is_whole=True)
+    return entry
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "incoming").mkdir()
+    return tmp_path / "incoming"
+
+
+def test_all_parts_make_the_payload(bucket: Breaking, entry: Entry, folder: Path):
+    seen: list[int] = []
+    assert download(bucket, entry, folder, seen.append).read_bytes() == PAYLOAD
+    assert (seen[0], sum(seen)) == (0, len(PAYLOAD))
+
+
+def test_a_download_that_broke_goes_on_with_the_parts_that_are_missing(
+    bucket: Breaking, entry: Entry, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("stages.remote.in_parallel.map_in_parallel.__defaults__", (1,))
+    bucket.num_left = 3
+    with pytest.raises(RemoteError):
+        download(bucket, entry, folder, ignore)
+    bucket.num_left = 1000
+    seen: list[int] = []
+    assert download(bucket, entry, folder, seen.append).read_bytes() == PAYLOAD
+    assert seen[0] == 3 * PART_BYTES
+    assert 1000 - bucket.num_left == 4  # of seven parts
+
+
+def test_what_says_which_parts_are_there_may_be_damaged(bucket: Breaking, entry: Entry, folder: Path):
+    download(bucket, entry, folder, ignore)
+    (folder / "parts").write_text("0\nx\n")
+    assert download(bucket, entry, folder, ignore).read_bytes() == PAYLOAD
+
+
+def test_parts_without_a_file_count_for_nothing(bucket: Breaking, entry: Entry, folder: Path):
+    download(bucket, entry, folder, ignore).unlink()
+    assert download(bucket, entry, folder, ignore).read_bytes() == PAYLOAD
+
+
+def test_a_part_that_is_not_there_or_cut_is_an_error(bucket: Breaking, entry: Entry, folder: Path):
+    name = name_parts(entry.manifest, PART_BYTES)[2]
+    bucket.put(name, b"short")
+    with pytest.raises(MissingPartError) as error:
+        download(bucket, entry, folder, ignore)
+    assert str(error.value) == f"{name}: has 5 bytes."
+    bucket.delete([name])
+    with pytest.raises(MissingPartError) as error:
+        download(bucket, entry, folder, ignore)
+    assert str(error.value) == f"{name}: is not there."
+
+
+def test_one_process_at_a_time_gathers_a_payload_in_the_store_and_another_elsewhere(tmp_path: Path, entry: Entry):
+    with (
+        incoming(tmp_path, entry, tmp_path / "draft") as first,
+        incoming(tmp_path, entry, tmp_path / "draft") as second,
+    ):
+        assert first == tmp_path / ".remote" / entry.manifest.digest
+        assert second == tmp_path / "draft"
+    with incoming(tmp_path, entry, tmp_path / "draft") as third:
+        assert third == first
+
+
+def test_what_was_gathered_can_be_deleted(bucket: Breaking, entry: Entry, folder: Path):
+    download(bucket, entry, folder, ignore)
+    clear(folder)
+    assert not folder.exists()
+    clear(folder)

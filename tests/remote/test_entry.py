@@ -1,0 +1,46 @@
+"""What a remote store says of an artifact: read back as it was written, and refused when a bit of it differs."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.remote.entry import Entry
+from stages.store.artifacts import Store
+from stages.store.checksum import add_checksum
+from tests.remote.shared import made
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    return made(Store(tmp_path))[1]
+
+
+def test_an_entry_is_read_back_as_it_was(entry: Entry):
+    assert Entry.from_bytes(entry.to_bytes()) == entry
+    assert entry.run == {"host": "here"}
+
+
+def test_every_change_of_a_byte_is_refused(entry: Entry):
+    content = entry.to_bytes()
+    for place in range(len(content)):
+        with pytest.raises(ValueError, match=r"\w"):
+            Entry.from_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+
+
+def test_every_truncation_is_refused(entry: Entry):
+    content = entry.to_bytes()
+    for length in range(len(content)):
+        with pytest.raises(ValueError, match=r"\w"):
+            Entry.from_bytes(content[:length])
+
+
+@pytest.mark.parametrize("text", ["{\n}\n", '{\n  "manifest": {}\n}\n', "[\n]\n"])
+def test_other_json_with_a_right_checksum_is_refused(text: str):
+    with pytest.raises(ValueError, match=r"\w"):
+        Entry.from_bytes(add_checksum(text).encode())
+
+
+def test_a_text_without_a_checksum_is_refused(entry: Entry):
+    text = entry.to_bytes().decode()
+    with pytest.raises(ValueError, match="it has no checksum"):
+        Entry.from_bytes(f"{{{text.partition(',')[2]}".encode())

@@ -1,0 +1,137 @@
+"""Pushes and pulls are killed at random moments: nothing half-made counts, and the next goes on where it was."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.remote.catalog import Catalog
+from stages.remote.layout import name_parts, size_of_part
+from stages.store.artifacts import Store
+from stages.store.inventory import list_artifacts
+from tests.builders import CODE, build_node, publish
+from tests.project import PROJECT, environment
+from tests.remote.shared import open_folder
+
+pytestmark = pytest.mark.processes
+A_FEW, MANY = 3, 60
+PAYLOADS = [bytes([number]) * 400_000 for number in range(3)]
+NODES = [build_node(prompt=str(number)) for number in range(len(PAYLOADS))]
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "full")
+    for node, payload in zip(NODES, PAYLOADS, strict=True):
+        publish(store, node, payload)
+    return store
+
+
+def start(kind: str, store: Path, folder: Path) -> "subprocess.Popen[str]":
+    """A transfer that has begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.remote.killed_transfer", kind, str(store), str(folder)],
+        cwd=PROJECT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    assert process.communicate(timeout=120)[0].endswith("done\n")
+
+
+def kill_at_random(kind: str, store: Path, folder: Path, number: int, seed: int) -> Iterator[bool]:
+    """Kill so many transfers, each further on than the one before; whether each was killed in the middle."""
+    began = time.monotonic()
+    finish(
+        start(
+            kind,
+            store.with_name("measured") if kind == "pull" else store,
+            folder.with_name("measured-there") if kind == "push" else folder,
+        )
+    )
+    took_s, draw = time.monotonic() - began, random.Random(seed)  # noqa: S311 (moments are no secret)
+    for _ in range(number):
+        process = start(kind, store, folder)
+        time.sleep(draw.uniform(0, took_s / 2))
+        process.kill()
+        yield process.wait(60) != 0
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def require_payloads(folder: Path) -> None:
+    """Whatever a reader sees has its payload."""
+    bucket = open_folder(folder)
+    catalog = Catalog(bucket)
+    for name in catalog.names():
+        found = catalog.read(name)
+        assert found is not None
+        manifest, part_bytes = found.entry.manifest, found.entry.part_bytes
+        for index, part in enumerate(name_parts(manifest, part_bytes)):
+            assert (folder / part).stat().st_size == size_of_part(manifest, index, part_bytes)
+
+
+def check_kills_of_a_push(full: Store, tmp_path: Path, number: int) -> None:
+    folder, num_killed, before = tmp_path / "there", 0, 0
+    for path in (folder, tmp_path / "measured-there"):
+        path.mkdir()
+    for was_killed in kill_at_random("push", full.root, folder, number, seed=1):
+        num_killed += was_killed
+        require_payloads(folder)
+        now = len([*folder.glob("payloads/*/*")])
+        assert now >= before
+        before = now
+    assert num_killed >= number // 3
+    finish(start("push", full.root, folder))
+    require_payloads(folder)
+    assert len(Catalog(open_folder(folder)).names()) == len(NODES)
+
+
+def check_kills_of_a_pull(full: Store, tmp_path: Path, number: int) -> None:
+    folder, here, num_killed = tmp_path / "there", Store(tmp_path / "here"), 0
+    folder.mkdir()
+    finish(start("push", full.root, folder))
+    for was_killed in kill_at_random("pull", here.root, folder, number, seed=2):
+        num_killed += was_killed
+        require_whole(here)
+    assert num_killed >= number // 3
+    finish(start("pull", here.root, folder))
+    require_whole(here)
+    assert [here.payload(node.artifact).read_bytes() for node in NODES] == PAYLOADS
+
+
+def require_whole(store: Store) -> None:
+    """Whatever is in a store is fresh, by its bytes."""
+    fresh = Store(store.root)
+    for _, artifact in list_artifacts(store.root):
+        node = next(node for node in NODES if node.artifact == artifact)
+        assert fresh.verdict(node, CODE).is_fresh
+        assert fresh.payload(artifact).read_bytes() == PAYLOADS[NODES.index(node)]
+
+
+def test_a_few_kills_of_a_push_leave_no_artifact_without_its_payload(full: Store, tmp_path: Path):
+    check_kills_of_a_push(full, tmp_path, A_FEW)
+
+
+def test_a_few_kills_of_a_pull_leave_no_half_artifact(full: Store, tmp_path: Path):
+    check_kills_of_a_pull(full, tmp_path, A_FEW)
+
+
+@pytest.mark.faults
+def test_many_kills_of_a_push_leave_no_artifact_without_its_payload(full: Store, tmp_path: Path):
+    check_kills_of_a_push(full, tmp_path, MANY)
+
+
+@pytest.mark.faults
+def test_many_kills_of_a_pull_leave_no_half_artifact(full: Store, tmp_path: Path):
+    check_kills_of_a_pull(full, tmp_path, MANY)

@@ -1,0 +1,49 @@
+"""Names of objects: pinned, because other versions read them."""
+
+import pytest
+
+from stages.keys import ArtifactId, Digest, Key
+from stages.remote.layout import ENTRY_NAME, find_variant, name_entry, name_parts, size_of_part, variant_of
+from stages.store.manifest import Manifest
+from tests.builders import CODE, build_node
+
+NODE = build_node(prompt="x")
+ARTIFACT = ArtifactId("encode", Key("a" * 32))
+
+
+def manifest_of(size_bytes: int) -> Manifest:
+    return Manifest.of(
+        NODE, {}, code=CODE, payload="embeddings.safetensors", size_bytes=size_bytes, digest=Digest("d" * 32)
+    )
+
+
+def test_names_of_objects_are_pinned():
+    variant = find_variant(CODE, {"encode": Digest("e" * 32)})
+    assert variant == "54fda4d4da1b6781c772e266589f2481"
+    assert name_entry(ARTIFACT, variant, is_whole=True) == f"artifacts/encode/{'a' * 32}/{variant}.json"
+    assert name_entry(ARTIFACT, variant, is_whole=False) == f"records/encode/{'a' * 32}/{variant}.json"
+
+
+def test_a_variant_differs_by_code_and_by_what_was_read_and_not_by_what_came_out():
+    other = find_variant(Digest("0" * 32), {})
+    assert variant_of(manifest_of(1)) == variant_of(manifest_of(2)) == find_variant(CODE, {})
+    assert len({find_variant(CODE, {}), other, find_variant(CODE, {"encode": Digest("e" * 32)})}) == 3
+
+
+def test_a_small_payload_is_one_object_under_its_own_name():
+    assert name_parts(manifest_of(8), part_bytes=8) == [f"payloads/{'d' * 32}/embeddings.safetensors"]
+
+
+def test_an_empty_payload_is_an_object():
+    assert name_parts(manifest_of(0), part_bytes=8) == [f"payloads/{'d' * 32}/embeddings.safetensors"]
+
+
+def test_a_large_payload_is_in_parts_that_are_full_but_for_the_last():
+    manifest = manifest_of(17)
+    assert [name.rpartition(".")[2] for name in name_parts(manifest, part_bytes=8)] == ["00000", "00001", "00002"]
+    assert [size_of_part(manifest, index, 8) for index in range(3)] == [8, 8, 1]
+
+
+@pytest.mark.parametrize("name", ["artifacts/encode/x/y.json", "payloads/a/b.json", "artifacts/encode", ""])
+def test_other_objects_in_a_bucket_are_no_entries(name: str):
+    assert ENTRY_NAME.fullmatch(name) is None
