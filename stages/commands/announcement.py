@@ -29,7 +29,7 @@ def announce(build: Build, invocation: Invocation, due: Due, names: Collection[s
     def refine() -> Plan:
         from stages.explain.run_plan import add_history  # noqa: PLC0415 (slow, and of no use before something runs)
 
-        return add_history(basis, build, due.nodes, names)
+        return add_history(basis, build, due.made, names)
 
     invocation.screen.plan(basis, refine)
 
@@ -53,5 +53,5 @@ def announce_sweeps(build: Build, say: Callable[[str], None], due: Due, names: C
     from stages.run.size import describe_size  # noqa: PLC0415
 
     if size := describe_size(build.graph, due, names, is_draft=build.is_draft):
-        expectations, _ = expect(build, due.nodes)
+        expectations, _ = expect(build, due.made)
         say(", ".join(part for part in (size, say_time([*expectations.values()])) if part))

@@ -22,6 +22,8 @@ Of each node of the named tasks (default: all) and of what they are made of, wha
 
   run      it is made
   waits    something that it reads is made again; it runs unless that comes out with the same bytes
+  fetch    it is taken from the remote store
+  remote   it is on the remote store, and stays there: nothing has to read it here
   fresh    it stays
 
 and why: each parameter, component or source file that differs from the nearest earlier artifact of that video, which

@@ -15,6 +15,7 @@ from stages.commands.sweep_names import is_sweep, videos_of_sweep
 from stages.commands.task_states import ShownStates
 from stages.errors import StagesError
 from stages.machine.printable import printable
+from stages.run.answers import Answer
 
 _DEPENDENCIES = {**opt_list_dependencies, "help": "print below each task the tasks that it depends on"}
 _NUMBER = re.compile(r"[0-9]+$")
@@ -75,7 +76,10 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
             self.outstream.write("".join(f" -  {name}\n" for name in task.task_dep) + "\n")
 
     def _find_state(self, task: Any, tasks: Any) -> str:
-        due = [each.name.partition(":")[0] for each in self.dep_manager.find_due(task, tasks)]
+        found = self.dep_manager.find_due(task, tasks)
+        due = [each.name.partition(":")[0] for each in found if not _is_fetched(each)]
+        if found and not due:
+            return "on the remote store"
         if not due:
             is_linked = self.dep_manager.get_status(task, tasks).status == "up-to-date"
             return "up to date" if is_linked else "made, without its link"
@@ -90,6 +94,11 @@ class List(OneMessage, DoitList):  # type: ignore[misc] # doit has no types
             state = "state unknown"
         prompt = task.meta.get("prompt")
         return f'{state}: "{printable(prompt)}"' if prompt else f"{state}: {task.doc}"
+
+
+def _is_fetched(task: Any) -> bool:
+    """Whether a task that is due fetches an artifact, and makes none."""
+    return any(isinstance(check, Answer) and check.is_fetched() for check, _, _ in task.uptodate)
 
 
 def _split_number(name: str) -> tuple[str, int]:

@@ -78,7 +78,7 @@ doit demo 'encode.prompt=A blue square moves up.'
         if self.are_drafts:
             self.words = DRAFT_WORDS
         known = replace(super().invocation(params), is_read_only=True, is_always=params["always"], screen=screen)
-        say = _say_nothing if is_quiet else known.say
+        say = _say_nothing if is_quiet else _say_aside if params["reporter"] == _JSON else known.say
         self._screen = screen
         return replace(known, waits=not params["no_wait"], say=say)
 
@@ -86,7 +86,7 @@ doit demo 'encode.prompt=A blue square moves up.'
         """As OneMessage's; DOIT_CONFIG's `at_start` is called with the names of the tasks, in their order.
 
         It is also given those that were typed. It gives back the reasons of videos that cannot be made, by their names,
-        and the names that are left without these videos.
+        and the names that are left without these videos. `at_complete` is called when all have had their turn.
         """
         self._params = params  # dodo.py's configuration is added to it
         with as_interrupts():  # so that a process in the middle of a job may save it
@@ -106,7 +106,9 @@ doit demo 'encode.prompt=A blue square moves up.'
         kind = options["reporter"]
         kind = self.reporters[kind] if isinstance(kind, str) else kind
         options["reporter"] = of_run(report_faults(kind, asked), self._screen, self._command_for)
-        return int(super()._execute(*arguments, **options)) or int(bool(asked))
+        code = int(super()._execute(*arguments, **options))
+        self._params.get("at_complete", lambda: None)()
+        return code or int(bool(asked))
 
     def _select(self, *, is_single: bool) -> Sequence[Any]:
         """Leave only tasks that are to be run, as dodo.py lists them; those of the selected ones that cannot be."""
@@ -164,6 +166,11 @@ doit demo 'encode.prompt=A blue square moves up.'
 
 def _say_nothing(_text: str) -> None:
     pass
+
+
+def _say_aside(text: str) -> None:
+    """What is for people, where stdout is for programs."""
+    print(text, file=sys.stderr)
 
 
 def _refuse(options: dict[str, Any]) -> None:

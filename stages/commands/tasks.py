@@ -76,6 +76,13 @@ class Tasks:
         self.ahead.select(left)
         return {_legal_name(video): str(Fault(error)) for video, error in faults.items()}, left
 
+    def share(self) -> None:
+        """Wait until what was made is on the remote store, too, and say what is not."""
+        if self.build.exchange is not None:
+            from stages.commands.pushing import finish_pushing  # noqa: PLC0415 (of no use to those who share nothing)
+
+            finish_pushing(self.build.exchange, self.invocation.say)
+
     def finish(self) -> str:
         """End all processes and give the terminal back; a sentence on what was being made just then."""
         try:
@@ -95,6 +102,7 @@ class Tasks:
             "dep_file": ":memory:",
             "reporter": Reporter,
             "at_start": self.begin,
+            "at_complete": self.share,
             "at_end": self.finish,
             "verbosity": 2,
             "par_type": "thread",  # the stages are processes already; threads share them
@@ -112,7 +120,7 @@ class Tasks:
             ending = build.run(
                 node,
                 view,
-                was_fresh=verdict.is_fresh,
+                was_fresh=verdict.is_fresh or (self.invocation.is_always and verdict.state == "remote"),
                 ahead=ahead,
                 keeps_devices=keeps_devices,
                 waits=self.invocation.waits,

@@ -39,6 +39,7 @@ from stages.store.sweep_numbers import SWEEPS
 from stages.store.verdict import Reason
 
 _ARTIFACTS: Final = "machine.artifacts"
+_REMOTE: Final = "machine.remote"
 _END_S: Final = 10.0  # that a run has to end its processes, which may save for 5 s, before it is killed
 # What 1 on the scale of frames, -1 to 1, is on that of what a program's `difference` measures.
 _SCALES: Final[Mapping[str, float]] = MappingProxyType({"stages.export": 255 / 2})
@@ -80,7 +81,7 @@ def find_nodes(build: Build, names: Sequence[str]) -> list[Node]:
     selected = select_nodes(build.graph, names)
     wanted = {artifact for node in selected for artifact in (node.artifact, *find_ancestors(node, build.graph))}
     nodes = [node for node in build.graph.all_nodes() if node.artifact in wanted]
-    due = [node.title for node in nodes if build.verdict(node).state not in ("fresh", "collected")]
+    due = [node.title for node in nodes if build.verdict_here(node).state not in ("fresh", "collected")]
     if due:
         raise StageError(
             f"{name_some(due)}: not made yet by the code that is here, or to be made again. Run `doit` for what is to "
@@ -158,7 +159,9 @@ def _share(node: Node, store: Store, elsewhere: Store) -> None:
 
 
 def _run_doit(build: Build, names: Sequence[str], project: Path, store: Path, revision: Revision) -> None:
-    overrides = {name: value for name, value in build.overrides.items() if name != _ARTIFACTS}
+    overrides = {name: value for name, value in build.overrides.items() if name not in (_ARTIFACTS, _REMOTE)}
+    if build.remote is not None:
+        overrides[_REMOTE] = ""  # what other code makes for a comparison is nobody else's
     wanted = names or (build.graph.videos if build.graph.faults else ())
     arguments = [*wanted, *(f"{name}={value}" for name, value in overrides.items()), f"{_ARTIFACTS}={store}"]
     paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -14,7 +14,7 @@ from stages.explain.code_changes import find_changed_files
 from stages.explain.earlier import Earlier
 from stages.explain.lower_bound import LowerBounds
 from stages.explain.outcomes import Outcome, changing_inputs, find_outcomes
-from stages.explain.reasons import CODE, why_absent, why_not_fresh
+from stages.explain.reasons import CODE, STATE, why_absent, why_not_fresh
 from stages.geometry import VideoSize
 from stages.history.expectation import UNKNOWN, Expectation, Forecast
 from stages.history.runs import read_runs, settings_of, size_of_latents
@@ -31,7 +31,9 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Reason, Verdict
 
 LOWER_BOUND: Final = "lower bound of doit preflight"
-_RUNS: Mapping[Outcome, bool | None] = MappingProxyType({"run": True, "fresh": False, "waits": None})
+_RUNS: Mapping[Outcome, bool | None] = MappingProxyType(
+    {"run": True, "fresh": False, "remote": False, "fetch": False, "waits": None}
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Step:
     Attributes:
         node: what it is.
         videos: that need it.
-        outcome: "run", "fresh", or "waits": it runs unless what it reads comes out with the same bytes.
+        outcome: "run", "fresh", "fetch", from the remote store, "remote", there and of no need here, or "waits": it
+            runs unless what it reads comes out with the same bytes.
         reasons: why; none of a fresh one.
         expectation: what it takes, if it runs.
         size_bytes: of what it writes then; None where nothing says it.
@@ -152,6 +155,11 @@ class _Explainer:
             ignored=ignored,
         )
 
+    def _judge(self, node: Node) -> Verdict:
+        """The store's word, or that a node can be fetched, which is asked of collected ones as well."""
+        verdict, exchange = self._build.verdict(node), self._build.exchange
+        return verdict if exchange is None or verdict.is_fresh else exchange.locate(node, verdict)
+
     @property
     def _is_of_all(self) -> bool:
         """Whether all videos are asked for: by nothing, or by a stage."""
@@ -179,7 +187,7 @@ class _Explainer:
         faults: dict[str, StagesError] = {}
         for node in nodes:
             try:
-                verdicts[node.artifact] = self._build.verdict(node)
+                verdicts[node.artifact] = self._judge(node)
             except UnreadableError as error:
                 faults = {**dict.fromkeys(self._graph.videos_of(node), error), **faults}
         return verdicts, faults
@@ -191,6 +199,9 @@ class _Explainer:
     def _is_wanted(self, node: Node) -> bool:
         """Whether a collected payload is made again for its own sake: as in stages/run/demand.py."""
         if node.stage == self._graph.pipeline.last.name or not self._exact.isdisjoint((node.stage, node.title)):
+            return True
+        takes_all = self._build.remote is not None and self._build.remote.policy.takes_all
+        if takes_all and self._judge(node).state == "remote":
             return True
         return any(fnmatchcase(node.title, pattern) for pattern in self._patterns)
 
@@ -207,7 +218,7 @@ class _Explainer:
         """What keeps videos from being made, as the run would find it before it begins."""
         first: dict[str, str] = {}
         for node in nodes:
-            if outcomes[node.artifact] != "fresh":
+            if outcomes[node.artifact] in ("run", "waits"):
                 for video in self._graph.videos_of(node):
                     first.setdefault(video, node.stage)
         wanted = self._videos_of(nodes) or first
@@ -227,8 +238,10 @@ class _Explainer:
     ) -> Step:
         videos = tuple(video for video in self._graph.videos_of(node) if video not in faulty)
         outcome = outcomes[node.artifact]
-        if outcome == "fresh":
-            return Step(node, videos, outcome, expectation=Expectation(0.0, "fresh"))
+        if outcome in ("fresh", "remote"):
+            return Step(node, videos, outcome, expectation=Expectation(0.0, outcome))
+        if outcome == "fetch":
+            return Step(node, videos, outcome, (Reason(STATE, None, "remote"),), size_bytes=self._fetched_bytes(node))
         expectation = self._expect(node)
         known = self._size_bytes(node)
         size_bytes = expectation.size_bytes if known is None else known
@@ -262,6 +275,10 @@ class _Explainer:
         return next((size for each in chain.values() if (size := size_in(each.parameters))), None) or next(
             (size for file in files if file is not None and (size := size_of_latents(file))), None
         )
+
+    def _fetched_bytes(self, node: Node) -> int | None:
+        found = self._build.exchange and self._build.exchange.nodes.find(node)
+        return found.entry.manifest.size_bytes if found else None
 
     def _size_bytes(self, node: Node) -> int | None:
         """Bytes of a payload that is not made yet, where its stage knows them."""

@@ -1,4 +1,4 @@
-"""What becomes of the nodes of a run that has not begun, by the store's word on each: they run, wait, or are fresh.
+"""What becomes of the nodes of a run that has not begun: they run, wait, are fetched, stay remote, or are fresh.
 
 A node waits when something that it reads is made again: if that has other bytes then, it runs, and else it stays.
 """
@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 from stages.keys import ArtifactId, Node
 from stages.store.verdict import Verdict
 
-Outcome: TypeAlias = Literal["run", "waits", "fresh"]
+Outcome: TypeAlias = Literal["run", "waits", "fetch", "remote", "fresh"]
 INPUTS = "inputs."  # how the field of a reason begins that is about what a node reads (stages/store/verdict.py)
-_RANK: Mapping[Outcome, int] = MappingProxyType({"fresh": 0, "waits": 1, "run": 2})
+_UNCHANGED: Collection[Outcome] = ("fresh", "remote", "fetch")
+_RANK: Mapping[Outcome, int] = MappingProxyType({"fresh": 0, "remote": 0, "fetch": 1, "waits": 2, "run": 3})
 
 
 def find_outcomes(
@@ -23,7 +24,8 @@ def find_outcomes(
     Args:
         nodes: of the run, each after those that it reads.
         verdicts: the store's word on each of them.
-        is_wanted: whether a node's own payload is wanted, so that a collected one is made whoever reads it.
+        is_wanted: whether a node's own payload is wanted, so that a collected one is made, or a remote one fetched,
+            whoever reads it.
     """
     readers: dict[ArtifactId, list[ArtifactId]] = {}
     for node in nodes:
@@ -43,7 +45,7 @@ def find_outcomes(
 
 def changing_inputs(node: Node, outcomes: Mapping[ArtifactId, Outcome]) -> list[str]:
     """Stages of those of a node's inputs that are made again, or perhaps."""
-    return [each.stage for each in node.input_artifacts if outcomes.get(each, "fresh") != "fresh"]
+    return [each.stage for each in node.input_artifacts if outcomes.get(each, "fresh") not in _UNCHANGED]
 
 
 def _judge(
@@ -55,6 +57,8 @@ def _judge(
         return "waits" if all(reason.field in open_fields for reason in verdict.reasons) else "run"
     if verdict.state == "fresh":
         return "waits" if changing else "fresh"
+    if verdict.state == "remote":
+        return "fetch" if {"run", "waits"} & {*readers} else "remote"
     if verdict.state == "collected":
         return "run" if "run" in readers else "waits" if changing or "waits" in readers else "fresh"
     return "run"

@@ -1,8 +1,9 @@
 """Why a node runs, as data: what differs from the nearest earlier artifact, or what the store says of its own.
 
 Fields, besides those of a verdict (stages/store/verdict.py): "<stage>.<parameter>", "components.<name>", "key.<stage>"
-(what is read is another node, by their keys), "code.<file>", and "state" ("absent", "forgotten", "collected"). Of
-"inputs.<stage>", `now` is None while what is read is yet to be made. Sentences are made of them in wording.py.
+(what is read is another node, by their keys), "code.<file>", and "state" ("absent", "forgotten", "collected" or
+"remote"). Of "inputs.<stage>", `now` is None while what is read is yet to be made. Sentences are made of them in
+wording.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +43,9 @@ def why_not_fresh(
     """
     reasons: list[Reason] = []
     waited_for = {f"{INPUTS}{stage}" for stage in changing}
-    if verdict.state == "forgotten" or (verdict.state == "collected" and not changing):
+    if verdict.state in ("forgotten", "remote") or (
+        verdict.state == "collected" and not changing and not verdict.reasons
+    ):
         reasons.append(Reason(STATE, "fresh", verdict.state))
     for reason in verdict.reasons:
         if reason.field == CODE and changed_files:

@@ -4,9 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from stages.explain.explanation import LOWER_BOUND, expect
+from stages.history.expectation import UNKNOWN, Expectation
 from stages.keys import Node
 from stages.run.build import Build
 from stages.run.plan import Plan, Reused
+
+_FETCHED = Expectation(None, UNKNOWN)  # how fast a network is, no earlier run says
 
 
 def add_history(plan: Plan, build: Build, due: Sequence[Node], names: Collection[str]) -> Plan:
@@ -15,7 +18,7 @@ def add_history(plan: Plan, build: Build, due: Sequence[Node], names: Collection
     Args:
         plan: of the run.
         build: of the run.
-        due: what it makes, in its order.
+        due: what it makes, in its order, without what is fetched.
         names: of its tasks.
 
     Raises:
@@ -23,8 +26,9 @@ def add_history(plan: Plan, build: Build, due: Sequence[Node], names: Collection
     """
     expectations, inventory = expect(build, due)
     nodes = {
-        title: replace(node, expected_s=None if (found := expectations[title]).source == LOWER_BOUND else found.seconds)
+        title: replace(node, expected_s=None if found.source == LOWER_BOUND else found.seconds)
         for title, node in plan.nodes.items()
+        if (found := expectations.get(title, _FETCHED))
     }
     asked = frozenset(names)
     reused = {}

@@ -2,21 +2,23 @@
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from types import MappingProxyType
 
 from stages.explain.code_changes import CODE
 from stages.explain.explanation import LOWER_BOUND, Explanation, Step
-from stages.explain.outcomes import INPUTS
+from stages.explain.outcomes import INPUTS, Outcome
 from stages.explain.reasons import COMPONENTS, KEY, STATE
 from stages.history.expectation import Expectation
 from stages.keys import FROM_FILE, JsonValue, Key, short
 from stages.machine.printable import cut, printable
 from stages.models.wording import name_some
 from stages.store.quantities import show_bytes, show_seconds
-from stages.store.verdict import Reason
+from stages.store.verdict import NOT_PUSHED, Reason
 
+_OUTCOMES: tuple[Outcome, ...] = ("run", "waits", "fetch", "remote", "fresh")
+_QUIET: Collection[Outcome] = ("remote", "fresh")
 _COLUMNS = 80
 _INDENT = " " * 4
 _MAX_VALUE = 200  # characters of a value
@@ -27,6 +29,7 @@ _STATES: Mapping[str, str] = MappingProxyType({
     "absent": "never made",
     "forgotten": "forgotten, by `doit forget` or because it was found damaged",
     "collected": "deleted by `doit gc`, and needed again",
+    "remote": "on the remote store",
 })  # fmt: skip
 
 
@@ -36,11 +39,11 @@ def describe(found: Explanation, *, shows_all: bool = False) -> Iterator[str]:
     for step in found.steps:
         first = next((video for video in step.videos if video in found.prompts), step.videos[0])
         groups.setdefault(first, []).append(step)
-    busy = {video for step in found.steps if step.outcome != "fresh" for video in step.videos}
+    busy = {video for step in found.steps if step.outcome not in _QUIET for video in step.videos}
     quiet = [] if shows_all else [video for video in found.prompts if video not in busy]
     for video in found.prompts:
         steps = groups.get(video, [])  # none where all that it needs stands at other videos
-        if not steps or not (shows_all or any(step.outcome != "fresh" for step in steps)):
+        if not steps or not (shows_all or any(step.outcome not in _QUIET for step in steps)):
             continue
         prompt = found.prompts[video]
         yield f'{video}: "{cut(printable(prompt), _COLUMNS - len(video) - 4)}"' if prompt else f"{video}:"
@@ -55,15 +58,15 @@ def describe(found: Explanation, *, shows_all: bool = False) -> Iterator[str]:
 
 def _describe_step(step: Step, video: str) -> Iterator[str]:
     cost = size = ""
-    if step.outcome != "fresh":
-        cost = _say_seconds(step)
+    if step.outcome not in _QUIET:
+        cost = "" if step.outcome == "fetch" else _say_seconds(step)
         size = "" if step.size_bytes is None else show_bytes(step.size_bytes)
-    yield f"  {step.node.stage:<8} {step.outcome:<5}  {cost:>18}  {size:>8}  {short(step.node.key)}".rstrip()
+    yield f"  {step.node.stage:<8} {step.outcome:<6} {cost:>18}  {size:>8}  {short(step.node.key)}".rstrip()
     others = [name for name in step.videos if name != video]
     lines = [say_reason(reason, step.node.stage) for reason in step.reasons if not _is_waited_for(reason, step)]
     if waited_for := [each.field.removeprefix(INPUTS) for each in step.reasons if _is_waited_for(each, step)]:
         lines.append(f"runs unless {' and '.join(waited_for)} comes out with the same bytes")
-    if others and step.outcome != "fresh":
+    if others and step.outcome not in _QUIET:
         lines.append(f"also for {name_some(others)}")
     for line in lines:
         yield from wrap(line, _INDENT)
@@ -107,6 +110,8 @@ def say_reason(reason: Reason, stage: str) -> str:
 
 def _say_state(reason: Reason, stage: str) -> str:
     """What is wrong with the artifact that is there, or why there is none."""
+    if reason.field == NOT_PUSHED:
+        return "known from the remote store, which does not have its payload"
     if reason.field == STATE:
         return "removed, after it was made" if reason.before and reason.now == "absent" else _STATES[str(reason.now)]
     return f"the code of {stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"
@@ -164,17 +169,25 @@ def _identity(identity: JsonValue) -> str:
 
 
 def _sum_up(found: Explanation) -> Iterator[str]:
-    running, waiting, fresh = (found.of_outcome(outcome) for outcome in ("run", "waits", "fresh"))
-    if running or waiting:
-        counts = ((len(running), "to run"), (len(waiting), "waiting"), (len(fresh), "fresh"))
+    running, waiting, fetched, remote, fresh = (found.of_outcome(each) for each in _OUTCOMES)
+    if running or waiting or fetched:
+        counts = (
+            (len(running), "to run"),
+            (len(waiting), "waiting"),
+            (len(fetched), "to fetch"),
+            (len(remote), "on the remote store"),
+            (len(fresh), "fresh"),
+        )
         yield ""
         yield ", ".join(f"{number} {what}" for number, what in counts if number)
         if running:
             yield from wrap(f"to run: {_say_cost(running)}")
         if waiting:
             yield from wrap(f"{'with' if running else 'if'} those that wait: {_say_cost([*running, *waiting])}")
+        if fetched:
+            yield f"to fetch: {show_bytes(sum(step.size_bytes or 0 for step in fetched))}"
     else:
-        yield "nothing to run" if fresh else "nothing to do"
+        yield "nothing to run" if fresh or remote else "nothing to do"
         if found.links:
             yield f"{'the link' if len(found.links) == 1 else 'links'} to be made: {name_some(found.links)}"
     if found.num_saved:

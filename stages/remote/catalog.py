@@ -1,9 +1,8 @@
 """What a remote store has: one listing, and of what is wanted the small objects that say what it is."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from stages.errors import RemoteError
 from stages.keys import ArtifactId, Digest
 from stages.remote.bucket import Bucket
 from stages.remote.entry import Entry
@@ -26,10 +25,12 @@ class Catalog:
 
     Attributes:
         bucket: where they are.
-        damaged: names of objects that say nothing, and why.
+        warn: is called with a message about an object that says nothing.
+        damaged: names of such objects, and why.
     """
 
     bucket: Bucket
+    warn: Callable[[str], None] = lambda _message: None
     damaged: dict[str, str] = field(default_factory=dict)
     _names: Collection[str] | None = None
     _found: dict[str, Found | None] = field(default_factory=dict)
@@ -87,11 +88,8 @@ class Catalog:
             if (manifest.stage, manifest.key, variant_of(manifest)) != (parts["stage"], parts["key"], parts["variant"]):
                 raise ValueError("it is that of another artifact")
         except ValueError as error:
+            if name not in self.damaged:
+                self.warn(f"{name}: is damaged ({error}). It counts for nothing, and is put again by who makes that.")
             self.damaged[name] = str(error)
             return None
         return Found(name, entry, parts["kind"] == ARTIFACTS)
-
-
-def explain_damage(name: str, reason: str) -> RemoteError:
-    """What is said of an object that says nothing."""
-    return RemoteError(f"{name}: says nothing of use ({reason}). It is refused, and put again with what is made here.")

@@ -18,7 +18,8 @@ from stages.remote.address import FOLDER, Address
 from stages.remote.bucket import StoredObject
 
 _CONNECT_S: Final = 5
-_ANSWER_S: Final = 30  # for a request with its body
+_ANSWER_S: Final = 30  # until an answer begins, or goes on
+_TRANSFER_S: Final = 600  # of one object; parts of 8 MiB, eight at a time, at 1 Mbit/s
 _RETRY_S: Final = 45  # from a request's first attempt to its last
 _MAX_RETRIES: Final = 4  # with backoff, a second or two in all where nobody answers
 _PIECE_BYTES: Final = 1 << 18  # of an object that comes
@@ -60,10 +61,11 @@ def open_bucket(address: Address) -> "ObjectStorage":
         ) from error
     if address.scheme == FOLDER and not Path(address.path).is_dir():
         raise RemoteError(f"{address}: there is no such folder. Make it, or mount the disk that it lies on.")
-    return ObjectStorage(address, _open(address))
+    return ObjectStorage(address, _open(address, read_timeout=f"{_ANSWER_S}s"), _open(address))
 
 
-def _open(address: Address) -> Any:
+def _open(address: Address, **options: str) -> Any:
+    """One of the library's stores; `options` are of its HTTP client."""
     from obstore.store import LocalStore, from_url  # noqa: PLC0415 (as above)
 
     if address.scheme == FOLDER:
@@ -73,8 +75,9 @@ def _open(address: Address) -> Any:
         str(address),
         client_options={
             "connect_timeout": f"{_CONNECT_S}s",
-            "timeout": f"{_ANSWER_S}s",
+            "timeout": f"{_TRANSFER_S}s",
             "allow_http": is_plain,  # which these options would switch off
+            **options,
         },
         retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
     )
@@ -83,10 +86,11 @@ def _open(address: Address) -> Any:
 class ObjectStorage:
     """A bucket below a prefix, or a folder. Counts its requests, which cost money."""
 
-    def __init__(self, address: Address, store: Any) -> None:
-        """`store` is one of obstore's."""
+    def __init__(self, address: Address, store: Any, store_for_large: Any) -> None:
+        """Both are the same of obstore's, the second without a limit on the time until an answer begins."""
         self._address = address
         self._store = store
+        self._store_for_large = store_for_large
         self._counting = threading.Lock()
         self.num_requests = 0
 
@@ -115,7 +119,7 @@ class ObjectStorage:
         """As Bucket's."""
         self._count()
         with self._explained():
-            self._library.put(self._store, name, content, use_multipart=False)
+            self._library.put(self._store_for_large, name, content, use_multipart=False)
 
     def put_new(self, name: str, content: bytes) -> bool:
         """As Bucket's."""

@@ -86,8 +86,10 @@ class Pusher:
                         self._sent_bytes += pushed.num_bytes
             except RemoteError as error:
                 fault = self._away = str(error)  # what comes after it would have to wait as long
-            except (StagesError, OSError) as error:
+            except StagesError as error:
                 fault = str(error)
+            except Exception as error:  # whoever waits would wait for ever
+                fault = f"{type(error).__name__}: {error}"
             with self._changed:
                 if fault:
                     self._left[artifact] = fault

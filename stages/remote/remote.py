@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from stages.errors import RemoteError
+from stages.errors import RemoteError, StoreError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.regular_files import digest_file
 from stages.remote.address import Address
@@ -22,10 +22,9 @@ from stages.remote.layout import name_entry, variant_of
 from stages.remote.policy import Policy
 from stages.remote.upload import Pushed, read_local, upload
 from stages.store.artifacts import Store
-from stages.store.layout import REMOTE
+from stages.store.layout import REFUSED, REMOTE
 from stages.store.sharing import make_folder
 
-_REFUSED = "refused"  # below REMOTE: payloads that were not what their manifests said
 _FETCHED = "fetched"  # in run.json: from where; else as its maker wrote it
 
 
@@ -70,7 +69,7 @@ class RemoteStore:
         """What it has. Raises RemoteError."""
         with self._opening:
             if self._catalog is None:
-                self._catalog = Catalog(self._open_bucket(self.address))
+                self._catalog = Catalog(self._open_bucket(self.address), self._tell_of_damage)
                 self._catalog.names()
             return self._catalog
 
@@ -105,6 +104,10 @@ class RemoteStore:
         if is_first:
             self._warn(f"{self._fault.removesuffix('.')}. Work goes on without it.")
 
+    def _tell_of_damage(self, message: str) -> None:
+        if not self._is_required:  # who requires it says by himself what is damaged
+            self._warn(f"{self.address}: {message}")
+
     def record(self, node: Node, found: Found) -> None:
         """Put down in the store what an artifact is, without its payload."""
         entry = found.entry
@@ -123,7 +126,15 @@ class RemoteStore:
         Raises:
             RemoteError: the remote store does not give it, or what it gives is damaged, which is kept aside. Of what
                 has come, the next attempt goes on.
+            StoreError: the store cannot take it.
         """
+        try:
+            return self._fetch(node, found, observe)
+        except OSError as error:
+            where = error.filename or self._store.root
+            raise StoreError(f"{where}: {error.strerror}. Fix that and run it again.") from error
+
+    def _fetch(self, node: Node, found: Found, observe: Callable[[int, int], None]) -> int:
         entry, counter = found.entry, _Counter(observe, found.entry.manifest.size_bytes)
         with self._store.draft(node) as draft, incoming(self._store.root, entry, draft.parent) as folder:
             try:
@@ -164,8 +175,7 @@ class RemoteStore:
         manifest = self._store.present_manifest(artifact)
         folder = self._store.folder(artifact)
         is_whole = self.policy.is_pushed_whole(manifest) if is_whole is None else is_whole
-        entry, refused = read_local(folder, manifest), self._refused(manifest.digest)
-        entry.run.pop(_FETCHED, None) if isinstance(entry.run, dict) else None
+        entry, refused = read_local(folder, manifest, but=_FETCHED), self._refused(manifest.digest)
         pushed = upload(
             self.catalog.bucket,
             self.catalog,
@@ -182,7 +192,7 @@ class RemoteStore:
         return pushed
 
     def _refused(self, digest: Digest) -> Path:
-        return self._store.root / REMOTE / _REFUSED / digest
+        return self._store.root / REMOTE / REFUSED / digest
 
     def _refuse(self, file: Path, entry: Entry, digest: Digest) -> RemoteError:
         """Keep aside what is not what its manifest says; the error that says so."""

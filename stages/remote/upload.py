@@ -34,13 +34,17 @@ class Pushed:
     is_first: bool
 
 
-def read_local(folder: Path, manifest: Manifest) -> Entry:
-    """What the store's own folder says of an artifact; where run.json cannot be read, nothing of how it was made."""
+def read_local(folder: Path, manifest: Manifest, *, but: str = "") -> Entry:
+    """What the store's own folder says of an artifact; where run.json cannot be read, nothing of how it was made.
+
+    A field of run.json with the name `but` is left out.
+    """
     try:
         run = read_json(run_file(folder))
     except (OSError, ValueError):
         run = {}
-    return Entry(manifest, run if isinstance(run, dict) else {})
+    fields = run.items() if isinstance(run, dict) else ()
+    return Entry(manifest, {name: value for name, value in fields if name != but})
 
 
 def upload(

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from stages.errors import ParamsError
 from stages.machine.printable import escaped
 from stages.pipeline.toml_text import parse_toml, read_toml_text
+from stages.remote.address import hide_credentials
 from stages.request.names import near
 
 COMMAND_LINE = "command line"
@@ -259,7 +260,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         return f"a number of {Decimal(value).adjusted() + 1} digits"
     try:
-        text = str(value)
+        text = hide_credentials(str(value))
     except (RecursionError, ValueError):  # of what is nested, or has such a number in it
         return "a table" if isinstance(value, dict) else "a list"
     begin = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

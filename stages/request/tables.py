@@ -16,6 +16,8 @@ from stages.machine.mesh_layout import AUTO, parse_layout
 from stages.models.checkpoint import Checkpoint
 from stages.models.places import resolve
 from stages.pipeline.rules import Folder, Name, Table, Text
+from stages.remote.address import read_address
+from stages.store.quantities import parse_limit
 
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
@@ -61,6 +63,18 @@ def _steps_or_never(value: Any) -> str:
         return _steps(value)
     except ValueError:
         raise ValueError(f'must be "auto", "never" or a number of steps, 1 to {_MAX_STEPS}.') from None
+
+
+def _address(value: str) -> str:
+    if value:
+        read_address(value)
+    return value
+
+
+def _size(value: str) -> str:
+    if value and parse_limit(value).size_bytes is None:
+        raise ValueError("must be a size, such as 2GB or 500MB, or empty for any.")
+    return value
 
 
 class ModelParams(Table):
@@ -115,6 +129,11 @@ class MachineParams(Table):
             to 1000000.
         preview_every: how often pictures are made while a denoise runs: "auto", as many as cost 1 %, or a number of
             steps, 1 to 1000000, or "never".
+        remote: a store that is shared: "s3://bucket/prefix", "gs://...", "az://..." or "file:///mnt/shared"; "" for
+            none. Without user, password or query (docs/team.md).
+        remote_fetch: what is fetched of the present parameters: "needed", or "all", also what nobody reads here.
+        remote_push: stages whose results are pushed: "auto", all but frames, "all", "never", or names of stages.
+        remote_limit: bytes of the largest result that is pushed, such as "2GB"; "" for any.
     """
 
     platform: Literal["auto", "cpu", "tpu", "gpu"] = "auto"
@@ -124,3 +143,7 @@ class MachineParams(Table):
     start_ahead: Literal["auto", "never"] = "auto"
     checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
     preview_every: Annotated[str, BeforeValidator(_steps_or_never)] = AUTO
+    remote: Annotated[Text, AfterValidator(_address)] = ""
+    remote_fetch: Literal["needed", "all"] = "needed"
+    remote_push: Name = AUTO
+    remote_limit: Annotated[Text, AfterValidator(_size)] = ""

@@ -14,12 +14,14 @@ class Answer:
     Attributes:
         ask: whether there is nothing to do.
         explain: the same in words.
+        is_fetched: whether what is to do is to fetch it from the remote store.
     """
 
     __signature__ = Signature()  # doit's own asks for it, of each task, and Python would look for it
 
     ask: Callable[[], bool]
     explain: Callable[[], str]
+    is_fetched: Callable[[], bool] = lambda: False
 
     def __call__(self) -> bool:
         """Whether there is nothing to do."""

@@ -22,6 +22,7 @@ class Ending(Enum):
 
     MADE = "made"
     TAKEN = "made by another run"
+    FETCHED = "fetched from the remote store"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     UNCHANGED = "found to be as needed"  # when its turn came
@@ -178,6 +179,7 @@ def _left_of(progress: Progress, now: float) -> Mapping[str, float]:
 _COUNTED: Mapping[Ending, str] = {
     Ending.MADE: "done",
     Ending.TAKEN: "done",
+    Ending.FETCHED: "done",
     Ending.UNCHANGED: "done",
     Ending.FAILED: "failed",
     Ending.INTERRUPTED: "failed",

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from stages.errors import StageError, StagesError, StoreError, UnreadableError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.machine.host_group import find_group
-from stages.pipeline.component import Component
 from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline
 from stages.request.draft import name_draft
@@ -21,10 +21,12 @@ from stages.run.demand import Demand
 from stages.run.freshness import Due, Freshness
 from stages.run.interruption import describe_left
 from stages.run.job import Job
+from stages.run.job_of_node import describe_job
 from stages.run.lookahead import Lookahead, has_room_ahead
 from stages.run.next_steps import command_for, name_artifact, with_what_stays
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.runner import Event, Runner
+from stages.store.artifacts import Store
 from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
@@ -34,10 +36,13 @@ from stages.store.verdict import State, Verdict
 from stages.store.video_links import VideoLinks
 
 if TYPE_CHECKING:
+    from stages.remote.remote import RemoteStore
+    from stages.run.exchange import Exchange
     from stages.run.precheck import Precheck
 
 # States of an artifact that can be read, or of which the stage that reads it says what is wrong.
 _READABLE: tuple[State, ...] = ("stale", "corrupt")
+_STATES: Mapping[State, str] = MappingProxyType({"absent": "has not been made", "remote": "is on the remote store"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Build:
         overrides: parameters of the command line, by dotted name.
         is_draft: whether each video is its draft.
         new_numbers: of combinations of sweeps, those that the store is to remember.
+        remote: the store that is shared, if there is one.
     """
 
     root: Path
@@ -62,6 +68,7 @@ class Build:
     overrides: Mapping[str, str] = field(default_factory=dict)
     is_draft: bool = False
     new_numbers: Numbers = field(default_factory=dict)
+    remote: "RemoteStore | None" = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -87,7 +94,23 @@ class Build:
 
     def verdict(self, node: Node) -> Verdict:
         """What the store says of a node under the present code."""
+        return self.verdict_here(node) if self.exchange is None else self.exchange.judge(node)
+
+    def verdict_here(self, node: Node) -> Verdict:
+        """The same, whatever the remote store has."""
         return self.store.verdict(node, self._code_of(node))
+
+    @cached_property
+    def exchange(self) -> "Exchange | None":
+        """What passes between the store and the remote one."""
+        if self.remote is None:
+            return None
+        # of no use to those who share nothing
+        from stages.run.exchange import Exchange  # noqa: PLC0415
+        from stages.run.remote_nodes import RemoteNodes  # noqa: PLC0415
+
+        assert isinstance(self.store, Store)
+        return Exchange(RemoteNodes(self.graph, self.store, self.remote, self.verdict_here, self._code_of))
 
     @cached_property
     def freshness(self) -> Freshness:
@@ -103,7 +126,10 @@ class Build:
 
     def demand(self, *, is_always: bool = False) -> Demand:
         """Which nodes of a run are to be made."""
-        return Demand(self.graph, self.verdict, is_always=is_always)
+        if self.exchange is None:
+            return Demand(self.graph, self.verdict, is_always=is_always)
+        takes_all, can_fetch = self.exchange.remote.policy.takes_all, self.exchange.can_fetch
+        return Demand(self.graph, self.verdict, is_always=is_always, takes_all=takes_all, can_fetch=can_fetch)
 
     def check(
         self, names: Collection[str], demand: Demand, announce: Callable[[Due, Collection[str]], None] | None = None
@@ -125,6 +151,8 @@ class Build:
         """
         unreadable: Mapping[str, StagesError] = {}
         try:
+            if self.exchange:
+                self.exchange.begin(names)
             due = self.freshness.find_due(names, demand)
         except UnreadableError:
             unreadable, names = self.precheck.leave_unreadable(names, demand)
@@ -133,6 +161,8 @@ class Build:
             self.freshness.settle(names)
             return unreadable, names
         faults, left = self.precheck.check(names, due, demand)
+        if self.exchange:
+            self.exchange.settle(left, demand)
         if self.new_numbers:
             SweepNumbers(self.store.root).add(self.new_numbers)
         if announce is not None:
@@ -145,28 +175,7 @@ class Build:
 
     def job(self, node: Node, *, waits: bool = True) -> Job:
         """All that a node's program needs, and whether it waits for an accelerator that another process has."""
-        stage = self.pipeline[node.stage]
-        return Job(
-            node=node,
-            parameters=stage.complete(node.parameters),
-            program=self.program_of(node),
-            makes=stage.makes,
-            inputs={
-                name: ArtifactId(producer.name, node.inputs[producer.name])
-                for name, producer in self.pipeline.producers(stage).items()
-                if producer.name in node.inputs  # a file from elsewhere is made of nothing
-            },
-            rank=self.pipeline.names.index(node.stage),
-            components=self._components_of(node),
-            checkpoint=self.graph.checkpoint_of(node),
-            store=self.store.root,
-            code=self._code_of(node),
-            machine=self.machine.model_dump(),
-            from_file=self.graph.files.get(node.key),
-            preflight=command_for(self.graph.videos_of(node), self.overrides, "preflight"),
-            videos=self.graph.videos_of(node),
-            waits=waits,
-        )
+        return describe_job(self, node, self._code_of(node), waits=waits)
 
     def lookahead(self, is_due: Callable[[Node], bool]) -> Lookahead:
         """Which program's process can be started while another's works. In its order, the nodes stand by stage."""
@@ -198,6 +207,31 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
+        make = partial(
+            self._make, node, observe, was_fresh=was_fresh, ahead=ahead, keeps_devices=keeps_devices, waits=waits
+        )
+        if self.exchange is None:
+            return make()
+        from stages.run.taking import take_or_make  # noqa: PLC0415 (of no use to those who share nothing)
+
+        ending = None
+        try:
+            ending = take_or_make(self, self.exchange, node, observe, make=make, was_fresh=was_fresh, waits=waits)
+            return ending
+        finally:
+            if ending is not None and "fetched_bytes" in ending and not keeps_devices():
+                self.runner.give_up_devices()
+
+    def _make(
+        self,
+        node: Node,
+        observe: Callable[[Event], None],
+        *,
+        was_fresh: bool,
+        ahead: Program | None,
+        keeps_devices: Callable[[], bool],
+        waits: bool,
+    ) -> Event:
         from stages.run.stopping import StopWatch  # noqa: PLC0415 (of no use when nothing is to be made)
 
         faults = self.precheck.find_faults(dict.fromkeys(self.graph.videos_of(node), node.stage))
@@ -236,7 +270,7 @@ class Build:
             verdict = self.verdict(parent)
             if not verdict.is_fresh and verdict.state not in but:
                 why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
-                state = "has not been made" if verdict.state == "absent" else f"is {verdict.state}{why}"
+                state = _STATES.get(verdict.state, f"is {verdict.state}{why}")
                 command = self.command_for([parent.title])
                 raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
@@ -299,10 +333,6 @@ class Build:
         kept = [self.store.payload(each.artifact) for each in before if self.verdict(each).is_fresh]
         text = name_artifact(str(error), store=self.store.root, folder=self.store.folder(node.artifact))
         return with_what_stays(text, kept, self.command_for(videos))
-
-    def _components_of(self, node: Node) -> tuple[Component, ...]:
-        """What a node is made from of the checkpoint; a file from elsewhere is made of nothing."""
-        return self.pipeline[node.stage].components if node.components else ()
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]

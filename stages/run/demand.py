@@ -1,7 +1,8 @@
 """Which nodes of a run are to be made: those that are not fresh, but of collected ones only those that are needed.
 
 The payload of a collected artifact is gone (`doit gc`), and what was made from it is still fresh. It is made again when
-a node that reads it is to be made, or when somebody has named it.
+a node that reads it is to be made, or when somebody has named it. The same holds of a remote one, which can be fetched;
+and who fetches a node reads nothing of what it was made from.
 """
 
 import fnmatch
@@ -10,23 +11,37 @@ from functools import cached_property
 
 from stages.keys import ArtifactId, Node
 from stages.request.graph import Graph
-from stages.store.verdict import Verdict
+from stages.store.verdict import State, Verdict
+
+_KNOWN: tuple[State, ...] = ("collected", "remote")  # what it is is known, and its payload is not here
 
 
 class Demand:
     """The nodes of a run, asked one at a time; each answer is of the store as it is then."""
 
-    def __init__(self, graph: Graph, verdict: Callable[[Node], Verdict], *, is_always: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        verdict: Callable[[Node], Verdict],
+        *,
+        is_always: bool = False,
+        takes_all: bool = False,
+        can_fetch: Callable[[Node], bool] = lambda _node: False,
+    ) -> None:
         """Until `select`, all nodes count, and none has been named.
 
         Args:
             graph: the nodes of all videos.
             verdict: the store's word on a node.
             is_always: whether everything is made again.
+            takes_all: whether what is remote is fetched, whether it is needed or not.
+            can_fetch: whether a node that is not fresh can be fetched; asked of those alone that may be due.
         """
         self._graph = graph
         self._verdict = verdict
         self._is_always = is_always
+        self._takes_all = takes_all
+        self._can_fetch = can_fetch
         self._titles: Collection[str] | None = None
         self._named: Sequence[str] = ()
 
@@ -43,21 +58,31 @@ class Demand:
         return self._is_always or self._is_needed(node, self._verdict(node), among)
 
     def find_due(self, node: Node) -> Verdict | None:
-        """The store's word on a node that is to be made; None of one that is not."""
+        """The store's word on a node that is to be made, or that it can be fetched; None of one that is not due."""
         verdict = self._verdict(node)
-        return verdict if self._is_always or self._is_needed(node, verdict, None) else None
+        if not self._is_always and not self._is_needed(node, verdict, None):
+            return None
+        return Verdict("remote") if self.is_fetched(node) else verdict
 
     def _is_needed(self, node: Node, verdict: Verdict, among: Collection[str] | None) -> bool:
         """Whether a verdict makes a node due; of a collected one, whether something of this run reads its payload.
 
         A video's own payload is needed as it is.
         """
-        if verdict.state != "collected":
+        if verdict.state not in _KNOWN or (self._takes_all and self._can_fetch(node)):
             return not verdict.is_fresh
         if node.stage == self._graph.pipeline.last.name or self._is_named(node):
             return True
         readers = (each for each in self._readers.get(node.artifact, ()) if among is None or each.title in among)
-        return any(self.is_due(each, among) for each in readers if self._titles is None or each.title in self._titles)
+        return any(self._is_made(each, among) for each in readers if self._titles is None or each.title in self._titles)
+
+    def is_fetched(self, node: Node) -> bool:
+        """Whether a node that is due can be fetched in place of being made."""
+        return not self._is_always and not self._verdict(node).is_fresh and self._can_fetch(node)
+
+    def _is_made(self, node: Node, among: Collection[str] | None) -> bool:
+        verdict = self._verdict(node)
+        return self._is_always or (self._is_needed(node, verdict, among) and not self._can_fetch(node))
 
     def _is_named(self, node: Node) -> bool:
         return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in self._named)

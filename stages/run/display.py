@@ -7,9 +7,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from stages.run.plan import Plan
 from stages.run.region import Above, Region
 from stages.run.run_summary import summarize
 from stages.run.runner import Event
+from stages.store.quantities import show_bytes
 
 _REPLACEMENT = "\ufffd"  # of a character that cannot be printed
 _DRAWN_EVERY_S = 0.5
@@ -61,10 +63,10 @@ class NodeDisplay:
 
     def finish(self, result: Event) -> None:
         """Show the event that ended the run."""
-        is_made = "made_by" not in result
-        self.ending = Ending.MADE if is_made else Ending.TAKEN
-        ending = _describe_made(result) if is_made else _describe_maker(str(result["made_by"]))
-        taken = f"made in {duration(self._display.end(self._node.title, self.ending))}" if is_made else ""
+        self.ending = _ending_of(result)
+        ending, seconds = _describe(result), self._display.end(self._node.title, self.ending)
+        verb = _VERBS.get(self.ending)
+        taken = f"{verb} in {duration(seconds)}" if verb else ""
         videos = f"  {name_some(self._videos)}" if self._display.is_live else ""
         self._display.print(f"{self._node.title}{videos}  {taken}{ending}")
 
@@ -254,6 +256,21 @@ def _is_same_terminal(stream: TextIO, other: Any) -> bool:
 def _printable(text: str) -> str:
     """A text without what steers a terminal."""
     return "".join(each if each.isprintable() or each == "\n" else _REPLACEMENT for each in text)
+
+
+_VERBS: Mapping[Ending, str] = MappingProxyType({Ending.MADE: "made", Ending.FETCHED: "fetched"})
+
+
+def _ending_of(result: Event) -> Ending:
+    if "fetched_bytes" in result:
+        return Ending.FETCHED
+    return Ending.TAKEN if "made_by" in result else Ending.MADE
+
+
+def _describe(result: Event) -> str:
+    if "fetched_bytes" in result:
+        return f", {show_bytes(int(str(result['fetched_bytes'])))}"
+    return _describe_maker(str(result["made_by"])) if "made_by" in result else _describe_made(result)
 
 
 def _describe_made(result: Event) -> str:

@@ -1,6 +1,6 @@
 """Which nodes and links are as needed: what doit asks about tasks, and what it shows of them in `doit info`."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,10 +16,22 @@ from stages.store.video_links import VideoLinks
 
 @dataclass(frozen=True)
 class Due:
-    """What a run has to make: nodes, stage by stage, and the links of these videos."""
+    """What a run has to make: nodes, stage by stage, and the links of these videos.
+
+    Attributes:
+        nodes: all of them.
+        links: names of the videos.
+        fetched: titles of the nodes that are fetched, and need nothing of what makes them.
+    """
 
     nodes: Sequence[Node]
     links: Sequence[str]
+    fetched: Set[str] = frozenset()
+
+    @property
+    def made(self) -> Sequence[Node]:
+        """The nodes that are not fetched."""
+        return [node for node in self.nodes if node.title not in self.fetched]
 
     def __bool__(self) -> bool:
         return bool(self.nodes or self.links)
@@ -46,7 +58,8 @@ class Freshness:
         """What of the tasks with these names, titles of nodes and videos, is to be made."""
         chosen = frozenset(names)  # there can be thousands
         nodes = [node for node in self.graph.all_nodes() if node.title in chosen and demand.is_due(node)]
-        return Due(nodes, [video for video in self.graph.videos if video in chosen and not self.is_linked(video)])
+        links = [video for video in self.graph.videos if video in chosen and not self.is_linked(video)]
+        return Due(nodes, links, frozenset(node.title for node in nodes if demand.is_fetched(node)))
 
     def settle(self, names: Iterable[str]) -> None:
         """Take note of nodes and links that are as needed, in a run that makes nothing: they are not asked again."""
@@ -73,7 +86,7 @@ class Freshness:
         def explain() -> str:
             return f"the store: {node.title} is {self.explain(node, self.verdict(node))}"
 
-        return Answer(partial(self.needs_no_run, node, demand), explain)
+        return Answer(partial(self.needs_no_run, node, demand), explain, partial(demand.is_fetched, node))
 
     def of_link(self, video: str) -> Answer:
         """The same for the link to a video."""

@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stages.machine.binary_units import show_gib
-from stages.pipeline.stages import read_pipeline
+from stages.pipeline.stages import Pipeline, read_pipeline
+from stages.remote.address import read_address
 from stages.request.graph import build_graph
 from stages.request.params import load_params
+from stages.request.tables import MachineParams
 from stages.run.build import Build
 from stages.run.fingerprint import Fingerprinter
 from stages.run.own_code import check_own_code
@@ -17,6 +20,9 @@ from stages.store.layout import LOGS
 from stages.store.leases import Leases
 from stages.store.root_folder import require_folder, require_writable
 from stages.store.stat_cache import STAT_CACHE, StatCache
+
+if TYPE_CHECKING:
+    from stages.remote.remote import RemoteStore
 
 
 def load_build(
@@ -58,9 +64,27 @@ def load_build(
         overrides=overrides,
         is_draft=is_draft,
         new_numbers=params.new_numbers,
+        remote=_find_remote(params.machine, store, pipeline),
     )
     cache.save()
     return build
+
+
+def _find_remote(machine: MachineParams, store: Store, pipeline: Pipeline) -> "RemoteStore | None":
+    """The remote store that the settings name; it is not asked yet. Raises ParamsError: they cannot be followed."""
+    if not machine.remote:
+        return None
+    # of no use to those who share nothing
+    from stages.remote.object_storage import open_bucket  # noqa: PLC0415
+    from stages.remote.policy import read_policy  # noqa: PLC0415
+    from stages.remote.remote import RemoteStore  # noqa: PLC0415
+
+    policy = read_policy(machine.remote_fetch, machine.remote_push, machine.remote_limit, pipeline)
+    return RemoteStore(read_address(machine.remote), store, policy, open_bucket=open_bucket, warn=_warn)
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _tell_of_reading(path: Path, size_bytes: int) -> None:

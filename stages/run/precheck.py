@@ -112,7 +112,7 @@ class Precheck:
 
     def _find_first(self, videos: Sequence[str], due: Due, demand: Demand) -> dict[str, str]:
         """Of each video, the stage of its first node that is due, and not only for what others make of it."""
-        artifacts = {node.artifact for node in due.nodes}
+        artifacts = {node.artifact for node in due.made}
         first: dict[str, str] = {}
         for name in videos:
             chain = self.graph.videos[name]

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from stages.store.verdict import Reason, Verdict
+from stages.store.verdict import NOT_PUSHED, Reason, Verdict
 
 _INPUTS = "inputs."
 _ADVICE = " Run `doit`: it is made again."  # of the store, to others than a run
-_STATES: Mapping[str, str] = MappingProxyType({"collected": "collected by `doit gc`"})
+_STATES: Mapping[str, str] = MappingProxyType({"collected": "collected by `doit gc`", "remote": "on the remote store"})
 
 
 def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
@@ -26,6 +26,8 @@ def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
 
 
 def _explain(reason: Reason, payload: Path, program: str) -> str:
+    if reason.field == NOT_PUSHED:
+        return "known from the remote store, which does not have its payload"
     if reason.field == "code":
         return f"the code of {program} has changed"
     if reason.field.startswith(_INPUTS):

@@ -17,10 +17,12 @@ _NOT_MADE: Mapping[Ending, str] = {
 
 def summarize(board: Board, now: float) -> Iterator[str]:
     """The lines; none of a run that has made nothing."""
-    made = board.count_by_stage(Ending.MADE)
-    if not made:
+    made, fetched = board.count_by_stage(Ending.MADE), board.count_by_stage(Ending.FETCHED)
+    if not made and not fetched:
         return
-    parts = [f"made {_list(made)} in {show_seconds(now - board.begun)}{_say_expected(board)}"]
+    took = f" in {show_seconds(now - board.begun)}"
+    parts = [f"made {_list(made)}{took}{_say_expected(board)}"] if made else []
+    parts += [f"fetched {_list(fetched)}{'' if made else took}"] if fetched else []
     if taken := board.count_by_stage(Ending.TAKEN):
         parts.append(f"{_list(taken)} made by another run")
     parts += [f"{_list(found)} {what}" for ending, what in _NOT_MADE.items() if (found := board.count_by_stage(ending))]

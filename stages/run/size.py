@@ -24,9 +24,10 @@ def describe_size(graph: Graph, due: Due, names: Collection[str], *, is_draft: b
     if needed.isdisjoint(in_sweeps):
         return ""
     counts = dict.fromkeys(graph.pipeline.names, 0)
-    for node in due.nodes:
+    for node in due.made:
         counts[node.stage] += 1
     parts = [count(number, stage) for stage, number in counts.items() if number]
+    parts += [f"{len(due.fetched):,} to fetch"] if due.fetched else []
     return f"{count(len(needed), 'draft' if is_draft else 'video')}: {', '.join(parts)}"
 
 

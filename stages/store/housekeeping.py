@@ -21,6 +21,7 @@ from stages.store.leftovers import (
     delete_files,
     links_to_artifacts,
     list_logs,
+    list_transfers,
     list_unfinished,
     remove_unfinished_folders,
     sweep_drafts,
@@ -219,6 +220,7 @@ class _Work:
         entries = self.inventory.entries.values()
         folders = [self.root / each.artifact.stage / each.artifact.key for each in entries if not each.is_link]
         folders += preview_folders(self.root)
+        self.delete_files("transfers that were never finished", list_transfers(self.root, now=self.now))
         self.delete_files("files that were never finished", list_unfinished(self.root, folders, now=self.now))
         if not self.is_dry_run:
             remove_unfinished_folders(self.root, now=self.now)

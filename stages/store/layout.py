@@ -10,6 +10,7 @@ VIDEOS: Final = "videos"  # links to the newest choice of each video (video_link
 EARLIER: Final = ".earlier"  # what these links led to before (link_history.py)
 LOGS: Final = "logs"  # what the stages' processes printed
 REMOTE: Final = ".remote"  # what is being fetched, and what was refused (stages/remote)
+REFUSED: Final = "refused"  # below REMOTE: payloads that were not what their manifests said
 PREVIEWS: Final = "previews"  # what denoises are about to become (previews.py)
 POSTERS: Final = "posters"  # pictures of finished videos (posters.py)
 REPORT: Final = "report"  # pages that show what has been made (stages/report/)

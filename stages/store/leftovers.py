@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
-from stages.store.layout import DRAFTS, LOGS, PINS, VIDEOS
+from stages.store.layout import DRAFTS, LOGS, PINS, REFUSED, REMOTE, VIDEOS
 from stages.store.link_history import LinkHistory
 from stages.store.quantities import Limit
 from stages.store.unfinished import is_unfinished
@@ -73,6 +73,16 @@ def beyond(files: Sequence[File], limit: Limit, *, now: float) -> list[File]:
         found.append(file)
         excess -= file.size_bytes
     return found
+
+
+def list_transfers(root: Path, *, now: float) -> list[File]:
+    """What was fetched of artifacts by runs that have not gone on since, and what was refused; a day old, at least."""
+    found = []
+    with suppress(OSError):
+        for folder in (root / REMOTE).iterdir():
+            folders = folder.iterdir() if folder.name == REFUSED else [folder]
+            found += [file for each in folders for file in _files(each, lambda name: name != "lock")]
+    return [file for file in found if file.last_use < now - _UNFINISHED_S]
 
 
 def delete_files(files: Iterable[File]) -> int:

@@ -101,3 +101,16 @@ def test_other_objects_in_the_bucket_do_not_matter(bucket: ObjectStorage, tmp_pa
     for name in ("artifacts/notes.txt", "artifacts/encode/x.json", "readme.md"):
         bucket.put(name, b"x")
     assert len(Catalog(bucket).names()) == 1
+
+
+def test_a_damaged_object_is_a_warning_once(bucket: ObjectStorage, tmp_path: Path):
+    _, entry = made(Store(tmp_path))
+    name = put(bucket, entry)
+    bucket.put(name, b"x")
+    warnings: list[str] = []
+    catalog = Catalog(bucket, warnings.append)
+    find(catalog, entry)
+    catalog.read(name)
+    assert warnings == [
+        f"{name}: is damaged (it has no checksum). It counts for nothing, and is put again by who makes that."
+    ]

@@ -34,7 +34,7 @@ class Breaking(ObjectStorage):
 @pytest.fixture
 def bucket(tmp_path: Path) -> Breaking:
     opened = open_folder(tmp_path / "bucket")
-    return Breaking(opened._address, opened._store)
+    return Breaking(opened._address, opened._store, opened._store)
 
 
 @pytest.fixture

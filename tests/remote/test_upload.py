@@ -142,7 +142,7 @@ def test_nothing_says_what_an_artifact_is_before_all_of_its_payload_is_there(sto
             put.append(name)
             super().put(name, content)
 
-    failing = Failing(bucket._address, bucket._store)
+    failing = Failing(bucket._address, bucket._store, bucket._store)
     with pytest.raises(RemoteError):
         push(failing, store, entry)
     assert all(each.name.startswith("payloads/") for each in bucket.list(""))

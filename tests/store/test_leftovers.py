@@ -12,6 +12,7 @@ from stages.store.leftovers import (
     delete_files,
     links_to_artifacts,
     list_logs,
+    list_transfers,
     list_unfinished,
     remove_unfinished_folders,
     size_of_folder,
@@ -50,6 +51,19 @@ def test_logs_are_known_by_their_names(tmp_path: Path):
     (tmp_path / "logs/decode-20261129-154025-vm-2.log").symlink_to(own)
     assert list_logs(tmp_path) == [File(own, len("content"), NOW)]
     assert list_logs(tmp_path / "nowhere") == []
+
+
+def test_transfers_with_which_nobody_went_on_are_known_by_their_age(tmp_path: Path):
+    digest = HEX * 2
+    old = {
+        write(tmp_path / f".remote/{digest}/payload", age_s=2 * DAY),
+        write(tmp_path / f".remote/refused/{digest}/video.mp4", age_s=2 * DAY),
+    }
+    write(tmp_path / f".remote/{digest}/lock", age_s=2 * DAY)  # whoever goes on holds it
+    write(tmp_path / f".remote/{digest[::-1]}/payload", age_s=0.5 * DAY)
+    write(tmp_path / f".remote/refused/{digest[::-1]}/video.mp4", age_s=0.5 * DAY)
+    assert {file.path for file in list_transfers(tmp_path, now=NOW)} == old
+    assert list_transfers(tmp_path / "nowhere", now=NOW) == []
 
 
 def test_files_that_were_never_finished_are_known_by_their_names_and_their_age(tmp_path: Path):

@@ -1,0 +1,60 @@
+"""Has a node of a run: fetched where the remote store has it, and otherwise made and pushed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from stages.keys import Node
+from stages.run.exchange import Exchange
+from stages.run.runner import Event
+
+if TYPE_CHECKING:
+    from stages.run.build import Build
+
+
+def take_or_make(
+    build: "Build",
+    exchange: Exchange,
+    node: Node,
+    observe: Callable[[Event], None],
+    *,
+    make: Callable[[], Event],
+    was_fresh: bool,
+    waits: bool,
+) -> Event:
+    """Fetch a node's artifact, or make it and push it while the run goes on.
+
+    Args:
+        build: of the run.
+        exchange: of the build.
+        node: that is due.
+        observe: sees all events but the last.
+        make: makes it.
+        was_fresh: whether it is to be made whatever there is.
+        waits: as in `Build.run`.
+    Returns:
+        The event that ended it.
+    Raises:
+        StageError: as `Build.run`.
+    """
+    if not was_fresh and exchange.can_fetch(node):
+        taken = exchange.take(node, build.lease(node, observe, waits=waits), observe)
+        if taken is not None:
+            return taken
+        _have_inputs(build, exchange, node, observe, waits=waits)
+    ending = make()
+    if "made_by" not in ending:
+        exchange.push_later(node.artifact)
+    return ending
+
+
+def _have_inputs(
+    build: "Build", exchange: Exchange, node: Node, observe: Callable[[Event], None], *, waits: bool
+) -> None:
+    """Have what a node reads: their tasks have had their turn when it was still to be fetched."""
+    chain = build.graph.videos[build.graph.videos_of(node)[0]]
+    for parent in (chain[stage] for stage in node.inputs):
+        if build.verdict(parent).is_fresh:
+            continue
+        if not exchange.can_fetch(parent):  # else it needs nothing, unless that fails
+            _have_inputs(build, exchange, parent, observe, waits=waits)
+        build.run(parent, observe, waits=waits)

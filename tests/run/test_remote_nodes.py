@@ -1,0 +1,135 @@
+"""What a remote store has of a run's nodes: along the chain, for the present code, and in one listing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stages.keys import Digest
+from stages.remote.object_storage import ObjectStorage
+from stages.run.exchange import Exchange
+from stages.run.remote_nodes import RemoteNodes
+from stages.store.artifacts import Store
+from stages.store.verdict import NOT_PUSHED
+from tests.project import ALL
+from tests.run.two_machines import Machines, join, load, make_and_push
+
+pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Machines:
+    return join(tmp_path)
+
+
+def states(root: Path) -> dict[str, str]:
+    build, _ = load(root)
+    return {stage: build.verdict(node).state for stage, node in build.graph.videos["demo"].items()}
+
+
+def test_what_another_machine_has_pushed_is_remote_and_what_it_has_not_is_known(machines: Machines):
+    make_and_push(machines.one)
+    assert states(machines.other) == {
+        "encode": "remote",
+        "denoise": "remote",
+        "decode": "collected",  # frames are not pushed
+        "export": "remote",
+    }
+
+
+def test_of_what_is_known_and_was_not_pushed_that_is_the_reason(machines: Machines):
+    make_and_push(machines.one)
+    build, _ = load(machines.other)
+    node = build.graph.videos["demo"]["decode"]
+    assert [reason.field for reason in build.verdict(node).reasons] == [NOT_PUSHED]
+    assert build.freshness.explain(node, build.verdict(node)) == (
+        "known from the remote store, which does not have its payload"
+    )
+
+
+def test_what_is_fresh_here_is_not_asked_for(machines: Machines):
+    make_and_push(machines.one)
+    assert states(machines.one) == dict.fromkeys(ALL, "fresh")
+    _, exchange = load(machines.one)
+    assert exchange.remote._catalog is None
+
+
+def test_a_chain_that_is_broken_on_the_remote_store_is_absent_from_there_on(machines: Machines):
+    make_and_push(machines.one, ["encode", "decode", "export"])
+    assert states(machines.other) == {"encode": "remote", "denoise": "absent", "decode": "absent", "export": "absent"}
+
+
+def test_what_other_code_has_made_is_absent(machines: Machines):
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    code = {**build.code, "stages.denoise": Digest("0" * 32)}
+    nodes = replace(build, code=code).exchange
+    assert nodes is not None
+    found = {stage: nodes.judge(node).state for stage, node in build.graph.videos["demo"].items()}
+    assert found == {"encode": "remote", "denoise": "absent", "decode": "absent", "export": "absent"}
+    assert exchange is not nodes
+
+
+def test_what_was_forgotten_here_is_not_taken_from_there(machines: Machines):
+    nodes = make_and_push(machines.one)
+    build, _ = load(machines.one)
+    build.store.forget(nodes["denoise"].artifact)
+    found = states(machines.one)
+    assert (found["encode"], found["denoise"]) == ("fresh", "forgotten")
+
+
+def test_what_is_damaged_here_is_remote(machines: Machines):
+    nodes = make_and_push(machines.one)
+    build, _ = load(machines.one)
+    build.store.payload(nodes["export"].artifact).write_bytes(b"x")
+    assert states(machines.one)["export"] == "remote"
+
+
+def test_records_of_what_stays_there_make_what_is_made_from_it_fresh(machines: Machines):
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    chain = build.graph.videos["demo"]
+    exchange.nodes.record(chain.values())
+    local = {stage: exchange.nodes.local(node).state for stage, node in chain.items()}
+    assert local == dict.fromkeys(ALL, "collected")
+
+
+def count_requests(exchange: Exchange, nodes: RemoteNodes) -> int:
+    """Of the remote store, for the verdicts on all nodes."""
+    for node in nodes.graph.all_nodes():
+        exchange.judge(node)
+    bucket = exchange.remote.catalog.bucket
+    assert isinstance(bucket, ObjectStorage)
+    return bucket.num_requests
+
+
+def test_a_thousand_videos_that_are_nowhere_are_a_listing_and_not_a_thousand_questions(machines: Machines):
+    (machines.other / "params/videos/many.toml").write_text(
+        '[encode]\nprompt = "x"\n[denoise]\nheight = 96\nwidth = 96\n[sweep]\n"denoise.seed" = "1..1000"\n'
+    )
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    assert len(build.graph.videos) == 1001
+    assert count_requests(exchange, exchange.nodes) == 2 + 4  # two kinds of entries, and those of `demo`
+
+
+def test_the_store_of_a_build_with_a_remote_one_is_a_real_one(machines: Machines):
+    _, exchange = load(machines.one)
+    assert isinstance(exchange.nodes.store, Store)
+
+
+def test_where_all_is_here_or_known_here_nothing_is_asked(machines: Machines):
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    exchange.nodes.record(build.graph.all_nodes())
+    build, exchange = load(machines.other)
+    exchange.begin([node.title for node in build.graph.all_nodes()])
+    assert states(machines.other) == dict.fromkeys(ALL, "collected")
+    assert [exchange.judge(node).state for node in build.graph.all_nodes()] == ["collected"] * 4
+    assert exchange.remote._catalog is None
+    assert {node.stage: exchange.can_fetch(node) for node in build.graph.all_nodes()} == {
+        "encode": True,
+        "denoise": True,
+        "decode": False,
+        "export": True,
+    }

@@ -1,0 +1,96 @@
+"""A node of a run: fetched where it can be, and otherwise made, with what it reads, and pushed."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from stages.keys import Node
+from stages.pipeline.stage import Program
+from stages.run.build import Build
+from stages.run.job import Job
+from stages.run.runner import Event
+from stages.store.artifacts import Store
+from tests.builders import payload_of, publish
+from tests.run.fakes import FakeRunner, FakeStore, ignore
+from tests.run.two_machines import Machines, join, load, make_and_push
+
+pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+
+
+@dataclass
+class Publishing(FakeRunner):
+    """Publishes the bytes that the other machine has, in place of making them."""
+
+    root: Path = Path()
+    made: list[str] = field(default_factory=list)
+
+    def run(self, job: Job, observe: object, *, ahead: Program | None = None) -> Event:  # noqa: ARG002
+        self.made.append(job.node.stage)
+        content = (self.root / job.node.stage / job.node.key / payload_of(job.node.stage)).read_bytes()
+        publish(Store(job.store), job.node, content, job.code)
+        return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Machines:
+    return join(tmp_path)
+
+
+@pytest.fixture
+def pushed(machines: Machines) -> dict[str, Node]:
+    return make_and_push(machines.one)
+
+
+@pytest.fixture
+def build(machines: Machines, pushed: dict[str, Node]) -> Build:
+    """Of the other machine, whose processes make what the first has made."""
+    assert pushed
+    return replace(load(machines.other)[0], runner=Publishing(FakeStore(), root=machines.one / "artifacts"))
+
+
+def runner_of(build: Build) -> Publishing:
+    assert isinstance(build.runner, Publishing)
+    return build.runner
+
+
+def test_what_is_remote_is_fetched_and_no_process_is_asked(build: Build, pushed: dict[str, Node]):
+    assert "fetched_bytes" in build.run(pushed["export"], ignore)
+    assert runner_of(build).made == []
+
+
+def test_what_was_fetched_is_not_pushed_again(build: Build, pushed: dict[str, Node]):
+    build.run(pushed["export"], ignore)
+    assert build.exchange is not None
+    assert not build.exchange.is_pushing
+    assert build.exchange.finish(ignore).num_pushed == 0
+
+
+def test_what_is_to_be_made_in_any_case_is_not_fetched(build: Build, pushed: dict[str, Node]):
+    build.run(pushed["encode"], ignore, was_fresh=True)
+    assert runner_of(build).made == ["encode"]
+
+
+def test_what_cannot_be_fetched_is_made_with_what_it_reads_of_which_the_rest_is_fetched(
+    build: Build, pushed: dict[str, Node], machines: Machines
+):
+    for file in machines.shared.glob("payloads/*/video.mp4"):
+        file.write_bytes(bytes(file.stat().st_size))
+    events: list[Event] = []
+    assert "fetched_bytes" not in build.run(pushed["export"], events.append)
+    assert runner_of(build).made == ["decode", "export"]  # latents are fetched, frames were never pushed
+    assert all(build.verdict(pushed[stage]).is_fresh for stage in ("denoise", "decode", "export"))
+    assert sum(event["event"] == "warning" for event in events) == 1
+
+
+def test_where_the_remote_store_breaks_off_all_is_made_here(build: Build, pushed: dict[str, Node], machines: Machines):
+    assert build.verdict(pushed["export"]).state == "remote"
+    for file in machines.shared.rglob("payloads/*/*"):
+        file.unlink()
+    build.run(pushed["export"], ignore)
+    assert runner_of(build).made == ["encode", "denoise", "decode", "export"]
+
+
+def test_devices_that_nothing_needs_after_a_fetch_are_given_up(build: Build, pushed: dict[str, Node]):
+    build.run(pushed["export"], ignore, keeps_devices=lambda: False)
+    assert runner_of(build).num_given_up == 1

@@ -1,0 +1,54 @@
+"""Two projects that share a remote store in a folder, each with a store of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.keys import Node
+from stages.run.build import Build
+from stages.run.exchange import Exchange
+from stages.run.loading import load_build
+from tests.commands.store_commands import build_project, make
+from tests.project import set_defaults
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Folders of two projects, and of what they share."""
+
+    one: Path
+    other: Path
+    shared: Path
+
+    def names(self, kind: str) -> list[str]:
+        """Stages of which the remote store has objects of a kind, "artifacts" or "records"."""
+        return sorted(path.name for path in self.shared.glob(f"{kind}/*"))
+
+
+def join(folder: Path, **settings: str) -> Machines:
+    """Two machines; nothing has been made. Settings are those of both, besides where the remote store is."""
+    machines = Machines(folder / "one", folder / "other", folder / "shared")
+    machines.shared.mkdir()
+    for root in (machines.one, machines.other):
+        root.mkdir()
+        build_project(root)
+        set_defaults(root, "machine", remote=f"file://{machines.shared}", **settings)
+    return machines
+
+
+def load(root: Path, **overrides: str) -> tuple[Build, Exchange]:
+    """The build of a machine, and what passes between it and the remote store."""
+    build = load_build(root, {name.replace("_", ".", 1): value for name, value in overrides.items()})
+    assert build.exchange is not None
+    return build, build.exchange
+
+
+def make_and_push(root: Path, stages: Sequence[str] = ("encode", "denoise", "decode", "export")) -> dict[str, Node]:
+    """Publish all nodes of `demo` on a machine, and push those of these stages."""
+    nodes = make(root)
+    _, exchange = load(root)
+    for stage in stages:
+        exchange.push_later(nodes[stage].artifact)
+    outcome = exchange.finish(lambda _done, _total: None)
+    assert not outcome.left
+    return nodes
