@@ -1,6 +1,7 @@
 """Pushes and pulls are killed at random moments: nothing half-made counts, and the next goes on where it was."""
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -49,17 +50,9 @@ def finish(process: "subprocess.Popen[str]") -> None:
     assert process.communicate(timeout=120)[0].endswith("done\n")
 
 
-def kill_at_random(kind: str, store: Path, folder: Path, number: int, seed: int) -> Iterator[bool]:
-    """Kill so many transfers, each further on than the one before; whether each was killed in the middle."""
-    began = time.monotonic()
-    finish(
-        start(
-            kind,
-            store.with_name("measured") if kind == "pull" else store,
-            folder.with_name("measured-there") if kind == "push" else folder,
-        )
-    )
-    took_s, draw = time.monotonic() - began, random.Random(seed)  # noqa: S311 (moments are no secret)
+def kill_at_random(kind: str, store: Path, folder: Path, number: int, *, seed: int, took_s: float) -> Iterator[bool]:
+    """Kill so many transfers, each further on than the one before; whether each was killed before its end."""
+    draw = random.Random(seed)  # noqa: S311 (moments are no secret)
     for _ in range(number):
         process = start(kind, store, folder)
         time.sleep(draw.uniform(0, took_s / 2))
@@ -67,6 +60,13 @@ def kill_at_random(kind: str, store: Path, folder: Path, number: int, seed: int)
         yield process.wait(60) != 0
         assert process.stdout is not None
         process.stdout.close()
+
+
+def measure(kind: str, store: Path, folder: Path) -> float:
+    """Seconds that a whole transfer takes."""
+    began = time.monotonic()
+    finish(start(kind, store, folder))
+    return time.monotonic() - began
 
 
 def require_payloads(folder: Path) -> None:
@@ -83,14 +83,19 @@ def require_payloads(folder: Path) -> None:
 
 def check_kills_of_a_push(full: Store, tmp_path: Path, number: int) -> None:
     folder, num_killed, before = tmp_path / "there", 0, 0
-    for path in (folder, tmp_path / "measured-there"):
+    for path in (folder, tmp_path / "measured"):
         path.mkdir()
-    for was_killed in kill_at_random("push", full.root, folder, number, seed=1):
+    took_s = measure("push", full.root, tmp_path / "measured")
+    for was_killed in kill_at_random("push", full.root, folder, number, seed=1, took_s=took_s):
         num_killed += was_killed
         require_payloads(folder)
         now = len([*folder.glob("payloads/*/*")])
         assert now >= before
         before = now
+        if len(Catalog(open_folder(folder)).names()) == len(NODES):  # all is there: from the beginning
+            shutil.rmtree(folder)
+            folder.mkdir()
+            before = 0
     assert num_killed >= number // 3
     finish(start("push", full.root, folder))
     require_payloads(folder)
@@ -101,22 +106,25 @@ def check_kills_of_a_pull(full: Store, tmp_path: Path, number: int) -> None:
     folder, here, num_killed = tmp_path / "there", Store(tmp_path / "here"), 0
     folder.mkdir()
     finish(start("push", full.root, folder))
-    for was_killed in kill_at_random("pull", here.root, folder, number, seed=2):
+    took_s = measure("pull", tmp_path / "measured", folder)
+    for was_killed in kill_at_random("pull", here.root, folder, number, seed=2, took_s=took_s):
         num_killed += was_killed
-        require_whole(here)
+        if require_whole(here) == len(NODES):
+            shutil.rmtree(here.root)
     assert num_killed >= number // 3
     finish(start("pull", here.root, folder))
-    require_whole(here)
+    assert require_whole(here) == len(NODES)
     assert [here.payload(node.artifact).read_bytes() for node in NODES] == PAYLOADS
 
 
-def require_whole(store: Store) -> None:
-    """Whatever is in a store is fresh, by its bytes."""
-    fresh = Store(store.root)
-    for _, artifact in list_artifacts(store.root):
+def require_whole(store: Store) -> int:
+    """Whatever is in a store is fresh, by its bytes; how many there are."""
+    fresh, found = Store(store.root), [*list_artifacts(store.root)]
+    for _, artifact in found:
         node = next(node for node in NODES if node.artifact == artifact)
         assert fresh.verdict(node, CODE).is_fresh
         assert fresh.payload(artifact).read_bytes() == PAYLOADS[NODES.index(node)]
+    return len(found)
 
 
 def test_a_few_kills_of_a_push_leave_no_artifact_without_its_payload(full: Store, tmp_path: Path):
