@@ -1,5 +1,6 @@
 """Two machines and an S3: what one has made, the other takes without starting a stage; and no secret is left behind."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.builders import files_below
-from tests.project import HEAVY, copy_built, copy_project, run_doit, set_defaults, watch_doit
-from tests.remote.s3 import BUCKET, SECRET, point_to
+from tests.project import HEAVY, copy_built, copy_project, list_made, run_doit, set_defaults, watch_doit
+from tests.remote.s3 import BUCKET, SECRET, failing_s3, point_to
 
 pytestmark = pytest.mark.processes
 pytest.importorskip("obstore", reason="the extra `remote` is not installed")
@@ -87,3 +88,20 @@ def test_without_a_remote_store_the_library_is_not_loaded(shared: Shared):
     _, _, modules = watch_doit(shared.other, "machine.remote=")
     assert not {name for name in modules if name.split(".")[0] == "obstore"}
     assert not {name for name in modules if name.startswith("stages.remote.")} - {"stages.remote.address"}
+
+
+def test_where_the_remote_store_refuses_a_run_makes_its_video_and_says_so_once(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = copy_built(shared.one, tmp_path / "project")
+    with failing_s3(403) as port:
+        point_to(monkeypatch, port)
+        result = run_doit(root, "export.fps=12")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [line.split(":")[0] for line in list_made(result)] == ["export"]
+    assert re.fullmatch(
+        rf"warning: {REMOTE}: it refuses the credentials [^\n]*\. Work goes on without it\.\n"
+        r"not pushed: export:[0-9a-f]{12}\. `doit push` goes on\.\n",
+        result.stderr,
+    )
+    assert SECRET not in result.stdout + result.stderr

@@ -1,6 +1,7 @@
 """A remote store beside a store: what is fetched is what was pushed, or it is refused and kept aside."""
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.remote.address import read_address
 from stages.remote.entry import Entry
+from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
 from stages.store.artifacts import Store
 from stages.store.manifest import COLLECTED, MANIFEST, NOTE, RUN
 from stages.store.verdict import Verdict
 from tests.builders import CODE, files_below, publish
+from tests.remote.s3 import BUCKET
 from tests.remote.shared import ALL_STAGES, find, ignore, made, nothing, share
 
 PAYLOAD = bytes(range(256)) * 4
@@ -188,3 +191,27 @@ def test_whoever_requires_it_gets_an_error(here: Store):
     with pytest.raises(RemoteError, match="it cannot be reached, or broke off"):
         find(remote, made(here)[1])
     assert warnings == []
+
+
+@pytest.mark.usefixtures("s3")
+def test_sixteen_who_push_one_artifact_at_a_time_all_succeed_and_there_is_one(here: Store, tmp_path: Path):
+    node, entry = made(here, PAYLOAD)
+    address, barrier, pushed = read_address(f"s3://{BUCKET}/sixteen"), threading.Barrier(16), list[bool]()
+
+    def open_remote(store: Store) -> RemoteStore:
+        return RemoteStore(address, store, ALL_STAGES, open_bucket=open_bucket, warn=pytest.fail)
+
+    def push() -> None:
+        remote = open_remote(here)
+        barrier.wait(60)
+        pushed.append(remote.push(node.artifact).is_first)
+
+    threads = [threading.Thread(target=push) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pushed == [True] * 16  # what is there is what each has pushed
+    other = open_remote(Store(tmp_path / "other"))
+    assert len(other.catalog.names()) == 1
+    assert fetch(other, node, entry) == len(PAYLOAD)
