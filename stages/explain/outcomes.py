@@ -58,7 +58,7 @@ def _judge(
     if verdict.state == "fresh":
         return "waits" if changing else "fresh"
     if verdict.state == "remote":
-        return "fetch" if {"run", "waits"} & {*readers} else "remote"
+        return "waits" if changing else "fetch" if {"run", "waits"} & {*readers} else "remote"
     if verdict.state == "collected":
         return "run" if "run" in readers else "waits" if changing or "waits" in readers else "fresh"
     return "run"

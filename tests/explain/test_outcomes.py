@@ -68,3 +68,20 @@ def test_inputs_that_are_not_part_of_the_run_change_nothing():
     encode, denoise = NODES[:2]
     assert changing_inputs(denoise, {encode.artifact: "waits"}) == ["encode"]
     assert changing_inputs(denoise, {}) == []
+
+
+def test_a_remote_artifact_that_nothing_reads_stays_there():
+    assert outcomes("remote", "remote", "remote", "fresh") == ["remote", "remote", "remote", "fresh"]
+
+
+def test_a_remote_video_is_fetched_and_nothing_that_it_was_made_from():
+    assert outcomes("remote", "remote", "collected", "remote") == ["remote", "remote", "fresh", "fetch"]
+
+
+def test_a_remote_artifact_is_fetched_when_something_that_reads_it_runs_or_may():
+    assert outcomes("remote", "remote", "remote", "absent") == ["remote", "remote", "fetch", "run"]
+    assert outcomes("remote", "remote", "collected", "absent") == ["remote", "fetch", "run", "run"]
+
+
+def test_a_remote_artifact_waits_for_what_it_was_made_from_if_that_is_made_again():
+    assert outcomes("forgotten", "fresh", "remote", "fresh") == ["run", "waits", "waits", "waits"]

@@ -13,6 +13,10 @@ from tests.request.messages import message
 
 STEPS_RULE = 'must be "auto" or a number of steps, 1 to 1000000.'
 PREVIEWS_RULE = 'must be "auto", "never" or a number of steps, 1 to 1000000.'
+ADDRESS_RULE = (
+    "has a user, a password or a query in it, and this file is for everybody. Leave them out: credentials come from "
+    "the environment or the machine's role, as for the cloud's own tools."
+)
 HOSTS_RULE = (
     'must be "auto", "one", or "<address>:<port> <index>/<count>" with the address of host 0, such as '
     '"10.0.0.2:8482 0/4" on the first of four.'
@@ -50,6 +54,11 @@ def root(tmp_path: Path) -> Path:
         ),
         ("machine.hosts", "10.0.0.2:8482", f'"10.0.0.2:8482": {HOSTS_RULE}'),
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
+        ("machine.remote", "bucket", '"bucket": must be a bucket or a folder: s3://, gs://, az://, file://.'),
+        ("machine.remote", "s3://user:pass@b/x", f'"s3://…@b/x": {ADDRESS_RULE}'),
+        ("machine.remote", "az://c/x?sig=pass", f'"az://c/x?…": {ADDRESS_RULE}'),
+        ("machine.remote_fetch", "some", "\"some\": must be 'needed' or 'all'."),
+        ("machine.remote_limit", "30d", '"30d": must be a size, such as 2GB or 500MB, or empty for any.'),
     ],
 )
 def test_a_setting_out_of_its_rule_is_reported_with_the_rule(root: Path, name: str, text: str, rule: str):

@@ -108,3 +108,50 @@ def test_of_what_is_due_the_verdict_is_given_and_of_what_is_not_none():
     assert demand.find_due(DEMO["denoise"]) == Verdict("stale")
     assert demand.find_due(DEMO["encode"]) is None
     assert build_demand(is_always=True).find_due(DEMO["encode"]) == Verdict("fresh")
+
+
+def build_remote_demand(*remote: str, takes_all: bool = False, is_always: bool = False, **states: State) -> Demand:
+    """Of a store in which the stages of `demo` have these states, and a remote store that has the named ones."""
+    by_key = {DEMO[stage].key: state for stage, state in states.items()}
+    there = {DEMO[stage].key for stage in remote}
+    return Demand(
+        Graph(Pipeline(), {"demo": DEMO}, {}, {}),
+        lambda node: Verdict(by_key.get(node.key, "fresh")),
+        takes_all=takes_all,
+        is_always=is_always,
+        can_fetch=lambda node: node.key in there,
+    )
+
+
+def due_of(demand: Demand) -> list[str]:
+    return [stage for stage in ALL if demand.is_due(DEMO[stage])]
+
+
+def test_a_remote_video_is_due_and_nothing_that_it_was_made_from():
+    demand = build_remote_demand(*ALL, encode="remote", denoise="remote", decode="remote", export="remote")
+    assert due_of(demand) == ["export"]
+    assert demand.is_fetched(DEMO["export"])
+    assert demand.find_due(DEMO["export"]) == Verdict("remote")
+
+
+def test_who_makes_a_video_has_what_it_reads_fetched_and_no_more():
+    demand = build_remote_demand("encode", "denoise", "decode", denoise="remote", decode="remote", export="absent")
+    assert due_of(demand) == ["decode", "export"]
+    assert [demand.is_fetched(DEMO[stage]) for stage in ("decode", "export")] == [True, False]
+
+
+def test_a_collected_video_that_can_be_fetched_asks_nothing_of_what_it_was_made_from():
+    demand = build_remote_demand("export", decode="collected", export="collected")
+    assert due_of(demand) == ["export"]
+    assert demand.find_due(DEMO["export"]) == Verdict("remote")
+
+
+def test_with_all_everything_that_can_be_fetched_is_due():
+    demand = build_remote_demand("denoise", "decode", takes_all=True, encode="collected", denoise="collected")
+    assert due_of(demand) == ["denoise"]
+
+
+def test_where_everything_is_made_again_nothing_is_fetched():
+    demand = build_remote_demand(*ALL, is_always=True, export="remote")
+    assert not demand.is_fetched(DEMO["export"])
+    assert due_of(demand) == ALL

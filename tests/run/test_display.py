@@ -330,3 +330,11 @@ def test_in_a_pipe_there_is_no_summary_and_the_store_is_not_read_for_one():
     with display.show(NODE, ("demo",), "absent") as node:
         node.finish(ENDED)
     assert display.summarize() == ()
+
+
+def test_what_was_fetched_is_said_with_its_size():
+    display, screen = shown_on(is_terminal=False)
+    with display.show(NODE, ("demo",), "on the remote store") as node:
+        node.finish({"event": "result", "is_same_as_before": None, "fetched_bytes": 6120})
+    last = screen.getvalue().splitlines()[-1]
+    assert re.fullmatch(rf"{NODE.title}  fetched in \d\.\d s, 6\.12 kB", last)

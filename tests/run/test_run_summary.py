@@ -56,3 +56,13 @@ def test_a_run_that_has_made_nothing_says_nothing():
     board = planned()
     make(board, ENCODE, 0.0, 1.0, Ending.FAILED)
     assert [*summarize(board, 90.0)] == []
+
+
+def test_what_was_fetched_is_counted_beside_what_was_made_or_by_itself():
+    board = planned()
+    make(board, ENCODE, 0.0, 1.0)
+    make(board, DENOISES[0], 1.0, 2.0, Ending.FETCHED)
+    assert next(iter(summarize(board, 2.0))) == "made 1 encode in 2.0 s; fetched 1 denoise"
+    board = planned()
+    make(board, EXPORT, 0.0, 1.0, Ending.FETCHED)
+    assert next(iter(summarize(board, 2.0))) == "fetched 1 export in 2.0 s"
