@@ -19,7 +19,8 @@ from stages.pipeline.stage import Choice, Program
 from stages.pipeline.stages import Pipeline
 from stages.run.fingerprint import fingerprint
 from stages.run.job import Job
-from stages.store.artifacts import Published, Store
+from stages.store.artifacts import Store
+from stages.store.finished_draft import Published
 from stages.store.inputs import check_inputs
 from stages.store.manifest import COLLECTED, RUN
 from stages.store.stat_cache import StatCache

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from stages.explain.explanation import Step, explain
+from stages.explain.explanation import explain
+from stages.explain.plan import Step
 from stages.keys import ArtifactId
 from stages.run.build import Build
 from stages.store.verdict import Verdict

@@ -2,11 +2,9 @@
 
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from stages.errors import StagesError, UnreadableError
@@ -14,12 +12,13 @@ from stages.explain.code_changes import find_changed_files
 from stages.explain.earlier import Earlier
 from stages.explain.lower_bound import LowerBounds
 from stages.explain.outcomes import Outcome, changing_inputs, find_outcomes
+from stages.explain.plan import Explanation, Step
 from stages.explain.reasons import CODE, STATE, why_absent, why_not_fresh
 from stages.geometry import VideoSize
-from stages.history.expectation import UNKNOWN, Expectation, Forecast
+from stages.history.expectation import Expectation, Forecast
 from stages.history.runs import read_runs, settings_of, size_of_latents
 from stages.history.work import describe_work, size_in
-from stages.keys import ArtifactId, JsonValue, Node
+from stages.keys import ArtifactId, Node
 from stages.machine.kept_programs import FOLDER as PROGRAMS
 from stages.request.selection import select_nodes
 from stages.run.build import Build
@@ -31,71 +30,6 @@ from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Reason, Verdict
 
 LOWER_BOUND: Final = "lower bound of doit preflight"
-_RUNS: Mapping[Outcome, bool | None] = MappingProxyType(
-    {"run": True, "fresh": False, "remote": False, "fetch": False, "waits": None}
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One node of the plan.
-
-    Attributes:
-        node: what it is.
-        videos: that need it.
-        outcome: "run", "fresh", "fetch", from the remote store, "remote", there and of no need here, or "waits": it
-            runs unless what it reads comes out with the same bytes.
-        reasons: why; none of a fresh one.
-        expectation: what it takes, if it runs.
-        size_bytes: of what it writes then; None where nothing says it.
-    """
-
-    node: Node
-    videos: tuple[str, ...]
-    outcome: Outcome
-    reasons: tuple[Reason, ...] = ()
-    expectation: Expectation = field(default_factory=lambda: Expectation(None, UNKNOWN))
-    size_bytes: int | None = None
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """A node of `doit explain --json`. Its fields are an interface; `runs` is null of one that waits."""
-        seconds = self.expectation.seconds
-        return {
-            "stage": self.node.stage,
-            "key": self.node.key,
-            "videos": [*self.videos],
-            "verdict": self.outcome,
-            "runs": _RUNS[self.outcome],
-            "reasons": [{"field": each.field, "before": each.before, "now": each.now} for each in self.reasons],
-            "expected_s": None if seconds is None else round(seconds, 3),
-            "expected_from": self.expectation.source,
-        }
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The plan of a run.
-
-    Attributes:
-        steps: its nodes, in the order in which they are made.
-        links: videos whose link does not lead to what the present parameters make; the run will see to that.
-        prompts: of each video that is asked for and can be made, its prompt; "" of one without.
-        saved_s: seconds that making the fresh nodes took; `num_saved` of them, those of which that is known.
-        faults: of videos that cannot be made, why; none of their nodes is in the plan, but for those of others.
-        ignored: tasks that `doit ignore` leaves out.
-    """
-
-    steps: Sequence[Step]
-    links: Sequence[str]
-    prompts: Mapping[str, str]
-    saved_s: float
-    num_saved: int
-    faults: Mapping[str, StagesError]
-    ignored: Sequence[str]
-
-    def of_outcome(self, outcome: Outcome) -> Sequence[Step]:
-        """The steps of which that becomes."""
-        return [step for step in self.steps if step.outcome == outcome]
 
 
 def explain(build: Build, names: Sequence[str]) -> Explanation:

@@ -7,8 +7,9 @@ from difflib import SequenceMatcher
 from types import MappingProxyType
 
 from stages.explain.code_changes import CODE
-from stages.explain.explanation import LOWER_BOUND, Explanation, Step
+from stages.explain.explanation import LOWER_BOUND
 from stages.explain.outcomes import INPUTS, Outcome
+from stages.explain.plan import Explanation, Step
 from stages.explain.reasons import COMPONENTS, KEY, STATE
 from stages.history.expectation import Expectation
 from stages.keys import FROM_FILE, JsonValue, Key, short

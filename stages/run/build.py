@@ -22,8 +22,8 @@ from stages.run.freshness import Due, Freshness
 from stages.run.interruption import describe_left
 from stages.run.job import Job
 from stages.run.job_of_node import describe_job
-from stages.run.lookahead import Lookahead, has_room_ahead
-from stages.run.next_steps import command_for, name_artifact, with_what_stays
+from stages.run.lookahead import Lookahead
+from stages.run.next_steps import command_for
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.runner import Event, Runner
 from stages.store.artifacts import Store
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from stages.run.exchange import Exchange
     from stages.run.precheck import Precheck
 
-# States of an artifact that can be read, or of which the stage that reads it says what is wrong.
-_READABLE: tuple[State, ...] = ("stale", "corrupt")
 _STATES: Mapping[State, str] = MappingProxyType({"absent": "has not been made", "remote": "is on the remote store"})
 
 
@@ -207,9 +205,12 @@ class Build:
         Raises:
             StageError: it was not made; the store is as before. Or it would have to be waited for.
         """
+        from stages.run.making import make_node  # noqa: PLC0415 (of no use when nothing is to be made)
+
         make = partial(
-            self._make, node, observe, was_fresh=was_fresh, ahead=ahead, keeps_devices=keeps_devices, waits=waits
-        )
+            make_node, self, node, observe,
+            was_fresh=was_fresh, ahead=ahead, keeps_devices=keeps_devices, waits=waits,
+        )  # fmt: skip
         if self.exchange is None:
             return make()
         from stages.run.taking import take_or_make  # noqa: PLC0415 (of no use to those who share nothing)
@@ -221,39 +222,6 @@ class Build:
         finally:
             if ending is not None and "fetched_bytes" in ending and not keeps_devices():
                 self.runner.give_up_devices()
-
-    def _make(
-        self,
-        node: Node,
-        observe: Callable[[Event], None],
-        *,
-        was_fresh: bool,
-        ahead: Program | None,
-        keeps_devices: Callable[[], bool],
-        waits: bool,
-    ) -> Event:
-        from stages.run.stopping import StopWatch  # noqa: PLC0415 (of no use when nothing is to be made)
-
-        faults = self.precheck.find_faults(dict.fromkeys(self.graph.videos_of(node), node.stage))
-        if len(faults) == len(self.graph.videos_of(node)):  # else it is made for the others
-            error = next(iter(faults.values()))
-            raise StageError(f"{type(error).__name__}: {error}") from error
-        stop = StopWatch(node, self.leases, lambda at_once: self.runner.stop(node, at_once=at_once))
-        try:
-            with self.lease(node, observe, waits=waits) as before, stop:
-                if not was_fresh and self.verdict(node).is_fresh:
-                    return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
-                self.require_inputs(node, but=_READABLE)
-                ahead = ahead if has_room_ahead(self.machine.start_ahead) else None
-                ending = self.runner.run(self.job(node, waits=waits), observe, ahead=ahead)
-            self._look_back(node, observe)
-            return ending
-        except StageError as error:
-            raise self._with_what_stays(StageError(stop.explain()) if stop.asked_by else error, node) from error
-        finally:
-            if not keeps_devices():
-                self.runner.give_up_devices()
-            self.store.sweep_drafts()
 
     def close(self) -> str:
         """End all processes; a sentence on what was being made just then, and what is kept of it."""
@@ -318,21 +286,6 @@ class Build:
             observe({"event": "phase", "name": what})
 
         return find_group(self.machine.hosts, platform=self.machine.platform, say=say)
-
-    def _look_back(self, node: Node, observe: Callable[[Event], None]) -> None:
-        """Say so if what has just been made cannot stay, because something else has changed meanwhile."""
-        verdict = self.verdict(node)
-        if not verdict.is_fresh:
-            why = self.freshness.explain(node, verdict)
-            observe({"event": "warning", "message": f"was made, and is to be made again by the next `doit`: {why}"})
-
-    def _with_what_stays(self, error: StageError, node: Node) -> StageError:
-        """The same error, which names the artifact, not a draft of it, and says from what a next run goes on."""
-        videos = self.graph.videos_of(node)
-        before = [self.graph.videos[videos[0]][stage] for stage in node.inputs]
-        kept = [self.store.payload(each.artifact) for each in before if self.verdict(each).is_fresh]
-        text = name_artifact(str(error), store=self.store.root, folder=self.store.folder(node.artifact))
-        return with_what_stays(text, kept, self.command_for(videos))
 
     def _code_of(self, node: Node) -> Digest:
         return self.code[self.program_of(node).package]

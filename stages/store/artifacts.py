@@ -8,39 +8,22 @@ forgetting and removing; knows nothing of doit.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import StoreError, UnreadableError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.machine.regular_files import digest_file
 from stages.store.drafts import Drafts, sync
-from stages.store.finished_draft import complete_draft, complete_record
+from stages.store.finished_draft import Published, complete_draft, complete_record, put_in_place
 from stages.store.manifest import COLLECTED, FORGOTTEN, MANIFEST, Manifest
 from stages.store.manifests import Manifests
 from stages.store.partial import PartialStates
 from stages.store.payloads import Clock, Payloads, Stamp, is_still, stamp_of
 from stages.store.removal import delete_artifact, forget_artifact
-from stages.store.sharing import make_folder, share
+from stages.store.sharing import share
 from stages.store.verdict import Reason, Verdict
 
 _NEW, _OLD = "new", "old"  # in a draft: the artifact that is being written, and what it has replaced
-
-
-@dataclass(frozen=True)
-class Published:
-    """A new artifact.
-
-    Attributes:
-        manifest: its own.
-        is_same_as_before: whether its bytes are those of the artifact that it replaced, by the manifest and by the
-            file; None when it replaced none, or one whose file cannot be read.
-        was_damaged: whether that file had other bytes than its manifest said, which are the new ones.
-    """
-
-    manifest: Manifest
-    is_same_as_before: bool | None
-    was_damaged: bool = False
 
 
 class Store:
@@ -236,7 +219,7 @@ class Store:
         with self._drafts.exclusive():
             has_appeared = self._has_appeared(draft, artifact)
             if not has_appeared:
-                self._replace(draft, self.folder(artifact))
+                put_in_place(draft, self.folder(artifact), old=draft.with_name(_OLD), root=self.root)
         return not has_appeared
 
     def _publish(self, draft: Path, manifest: Manifest, run: Mapping[str, JsonValue]) -> Published:
@@ -258,7 +241,7 @@ class Store:
             before = self._before(artifact)
             is_there = before == manifest and self._payload_size(artifact, manifest) == manifest.size_bytes
             if not is_there or not self._has_appeared(draft, artifact):
-                self._replace(draft, self.folder(artifact))
+                put_in_place(draft, self.folder(artifact), old=draft.with_name(_OLD), root=self.root)
         return before
 
     def forget(self, artifact: ArtifactId) -> bool:
@@ -304,16 +287,3 @@ class Store:
     def _stamp(self, artifact: ArtifactId) -> Stamp | None:
         """What tells the artifact that is there from any other under its name; None when there is none."""
         return stamp_of(self.folder(artifact) / MANIFEST)
-
-    def _replace(self, draft: Path, final: Path) -> None:
-        """Put a draft in an artifact's place; if that fails, the old one is back in it."""
-        old = draft.with_name(_OLD)  # deleted with the draft
-        make_folder(final.parent, self.root)
-        with suppress(FileNotFoundError):
-            final.rename(old)
-        try:
-            draft.rename(final)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                old.rename(final)
-            raise

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stages.errors import CheckpointError, ParamsError
-from stages.explain.explanation import Explanation, Step, explain
+from stages.explain.explanation import explain
+from stages.explain.plan import Explanation, Step
 from stages.run.loading import load_build
 from tests.commands.explained_project import build_made, edit_run, edit_video
 from tests.project import copy_checkpoint, set_defaults

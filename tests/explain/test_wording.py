@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stages.explain.explanation import LOWER_BOUND, Explanation, Step
+from stages.explain.explanation import LOWER_BOUND
+from stages.explain.plan import Explanation, Step
 from stages.explain.wording import describe, mark_words
 from stages.history.expectation import Expectation
 from stages.keys import JsonValue

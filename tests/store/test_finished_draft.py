@@ -1,4 +1,4 @@
-"""What lies beside a payload when its draft is finished."""
+"""A draft that is finished: what lies beside its payload, and how it becomes an artifact."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from stages.keys import Digest
 from stages.machine.regular_files import digest_file
-from stages.store.finished_draft import complete_draft, complete_record
+from stages.store.finished_draft import complete_draft, complete_record, put_in_place
 from stages.store.manifest import COLLECTED, MANIFEST, NOTE, RUN, Manifest
 from tests.builders import CODE, build_node
 
@@ -30,3 +30,20 @@ def test_a_record_has_no_payload_and_the_name_that_gc_gives(tmp_path: Path, mani
     complete_record(tmp_path, manifest, {"host": "here"})
     assert {path.name for path in tmp_path.iterdir()} == {MANIFEST, COLLECTED}
     assert Manifest.from_json((tmp_path / MANIFEST).read_text()) == manifest
+
+
+def test_a_draft_takes_the_place_of_what_was_there(tmp_path: Path):
+    draft, final, old = tmp_path / "draft", tmp_path / "stage/key", tmp_path / "old"
+    for folder in (draft, final):
+        folder.mkdir(parents=True)
+        (folder / folder.name).touch()
+    put_in_place(draft, final, old=old, root=tmp_path)
+    assert [path.name for path in (*final.iterdir(), *old.iterdir())] == ["draft", "key"]
+
+
+def test_where_a_draft_cannot_be_moved_what_was_there_is_back(tmp_path: Path):
+    final = tmp_path / "stage/key"
+    final.mkdir(parents=True)
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "no draft", final, old=tmp_path / "old", root=tmp_path)
+    assert final.is_dir()
