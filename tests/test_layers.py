@@ -22,8 +22,10 @@ FAULTS = {
         "stages.decode.strips",
         "torch",
     ),
-    "A file from elsewhere is read without what models need": ("stages.from_file.outside_file", "jax"),
-    "Previews are painted without a device": ("stages.previews.estimate", "jax"),
+    "Files from elsewhere are read, and previews painted, without what models need": (
+        "stages.previews.estimate",
+        "jax",
+    ),
     "What takes decode over builds on decode, and on no other stage": (
         "stages.diffusers_decode.torch_decoder",
         "stages.export.video",

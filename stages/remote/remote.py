@@ -22,7 +22,7 @@ from stages.remote.layout import name_entry, variant_of
 from stages.remote.policy import Policy
 from stages.remote.upload import Pushed, read_local, upload
 from stages.store.artifacts import Store
-from stages.store.layout import REFUSED, REMOTE
+from stages.store.layout import REFUSED
 from stages.store.sharing import make_folder
 
 _FETCHED = "fetched"  # in run.json: from where; else as its maker wrote it
@@ -192,7 +192,7 @@ class RemoteStore:
         return pushed
 
     def _refused(self, digest: Digest) -> Path:
-        return self._store.root / REMOTE / REFUSED / digest
+        return self._store.root / REFUSED / digest
 
     def _refuse(self, file: Path, entry: Entry, digest: Digest) -> RemoteError:
         """Keep aside what is not what its manifest says; the error that says so."""

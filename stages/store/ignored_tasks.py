@@ -47,17 +47,21 @@ class IgnoredTasks:
             return
         try:
             with Drafts(self._root).exclusive():  # another command may change it, too
-                before = self._read()
+                before = self._read_or_refuse()
                 after = before - {*remove} | {*add}
                 if after != before:
                     self._write(sorted(after))
-        except ValueError as error:
-            raise self._refusal(reason_of(error)) from error
         except OSError as error:
             raise StoreError(
                 f"{self._file}: cannot be written ({error.strerror}). Make room or fix its permissions, and run it "
                 "again; nothing has changed."
             ) from error
+
+    def _read_or_refuse(self) -> Set[str]:
+        try:
+            return self._read()
+        except (OSError, ValueError) as error:
+            raise self._refusal(reason_of(error)) from error
 
     def _read(self) -> Set[str]:
         """Raises OSError, and ValueError where it holds something else."""

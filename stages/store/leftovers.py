@@ -80,7 +80,7 @@ def list_transfers(root: Path, *, now: float) -> list[File]:
     found = []
     with suppress(OSError):
         for folder in (root / REMOTE).iterdir():
-            folders = folder.iterdir() if folder.name == REFUSED else [folder]
+            folders = folder.iterdir() if folder == root / REFUSED else [folder]
             found += [file for each in folders for file in _files(each, lambda name: name != "lock")]
     return [file for file in found if file.last_use < now - _UNFINISHED_S]
 

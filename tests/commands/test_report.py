@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.store_commands import run_command
+from tests.interrupts import interruptible_children
 from tests.project import DOIT, HEAVY, PROJECT, environment, watch_doit
 from tests.report.reports import build_project, load, make
 
@@ -73,18 +74,25 @@ def test_a_folder_that_cannot_be_written_is_one_message(root: Path, capsys: pyte
 def test_it_is_served_until_ctrl_c(root: Path):
     (root / "dodo.py").write_bytes((PROJECT / "dodo.py").read_bytes())
     (root / "pyproject.toml").write_bytes((PROJECT / "pyproject.toml").read_bytes())
-    with subprocess.Popen(
-        [*DOIT, "report", "--serve"], cwd=root, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as process:
+    with interruptible_children():
+        process = subprocess.Popen(
+            [*DOIT, "report", "--serve"], cwd=root, env=environment(), stdout=subprocess.PIPE, text=True
+        )
+    with process:
         assert process.stdout is not None
         process.stdout.readline()
         line = process.stdout.readline()
         match = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)  \(ratings go to ratings\.json; Ctrl-C ends it\)\n", line)
         assert match is not None, line
         with urllib.request.urlopen(match[1], timeout=10) as answer:  # noqa: S310 (its own)
-            assert b"<title>harbour</title>" in answer.read()
+            page = answer.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        try:
+            code = process.wait(timeout=20)
+        finally:
+            process.kill()  # or the end of the block would wait for ever
+    assert code == 0
+    assert b"<title>harbour</title>" in page
 
 
 @pytest.mark.processes

@@ -1,6 +1,8 @@
 """An artifact to a remote store: payload first, the small object last, and what is there is not sent again."""
 
+import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -133,14 +135,15 @@ def test_a_payload_that_is_gone_is_an_error_of_the_store(store: Store, bucket: O
 
 def test_nothing_says_what_an_artifact_is_before_all_of_its_payload_is_there(store: Store, bucket: ObjectStorage):
     _, entry = make_in_parts(store)
-    put: list[str] = []
+    begun, there = count(), threading.Semaphore(0)
 
     class Failing(ObjectStorage):
         def put(self, name: str, content: bytes) -> None:
-            if len(put) == 2:
+            if next(begun) == 2:  # of three parts at a time; the others come through
+                assert all(there.acquire(timeout=30) for _ in range(2))
                 raise RemoteError("file:///: it cannot be reached, or broke off.")
-            put.append(name)
             super().put(name, content)
+            there.release()
 
     failing = Failing(bucket._address, bucket._store, bucket._store)
     with pytest.raises(RemoteError):
