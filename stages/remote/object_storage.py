@@ -71,16 +71,14 @@ def _open(address: Address, **options: str) -> Any:
     if address.scheme == FOLDER:
         return LocalStore(address.path)
     is_plain = environ.get("AWS_ALLOW_HTTP", environ.get("ALLOW_HTTP", "")).lower() in ("1", "true")
-    return from_url(
-        str(address),
-        client_options={
-            "connect_timeout": f"{_CONNECT_S}s",
-            "timeout": f"{_TRANSFER_S}s",
-            "allow_http": is_plain,  # which these options would switch off
-            **options,
-        },
-        retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)},
-    )
+    client: Any = {
+        "connect_timeout": f"{_CONNECT_S}s",
+        "timeout": f"{_TRANSFER_S}s",
+        "allow_http": is_plain,  # which these options would switch off
+        **options,
+    }
+    retries: Any = {"max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)}
+    return from_url(str(address), client_options=client, retry_config=retries)
 
 
 class ObjectStorage:
