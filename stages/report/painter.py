@@ -49,7 +49,11 @@ def paint(video: Path) -> tuple[bytes, bytes, Facts]:
     poster, count = b"", 0
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
-        fps, width, height = stream.average_rate or Fraction(1), stream.width, stream.height
+        fps, width, height = (
+            Fraction(stream.average_rate or 1),
+            stream.width,
+            stream.height,
+        )  # a type of its own in PyAV 19
         codec = stream.codec_context.codec.canonical_name
         for index, frame in enumerate(container.decode(stream)):
             count += 1
