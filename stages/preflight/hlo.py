@@ -52,9 +52,14 @@ def count_collectives(text: str) -> tuple[Collective, ...]:
             if (found := _COLLECTIVE.search(line)) and not _CARRIED_ON.search(line):
                 result, kind, is_start = found.groups()
                 counts[kind] += times
-                holds_operands = bool(is_start) and kind != "all-reduce"
-                sizes[kind] += times * bytes_of(tuple_elements(result)[1] if holds_operands else result)
+                sizes[kind] += times * result_bytes(kind, result, is_started=bool(is_start))
     return tuple(Collective(kind, counts[kind], sizes[kind]) for kind in sorted(counts))
+
+
+def result_bytes(kind: str, type_: str, *, is_started: bool) -> int:
+    """Bytes that a device has after a collective, by its type. That of one that is started holds its operands, too."""
+    holds_operands = is_started and kind != "all-reduce"
+    return bytes_of(_tuple_elements(type_)[1] if holds_operands else type_)
 
 
 def split_computations(text: str) -> tuple[Mapping[str, list[str]], str]:
@@ -95,7 +100,7 @@ def count_trips(line: str, lines: Mapping[str, list[str]]) -> int:
     return max(bounds, default=1)
 
 
-def tuple_elements(type_: str) -> list[str]:
+def _tuple_elements(type_: str) -> list[str]:
     """The elements of a tuple's type as HLO writes it. Of what is started these are operands, results, and others."""
     elements, depth = [""], 0
     for character in type_[1:-1]:

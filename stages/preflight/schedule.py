@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from stages.denoise.attention.tiles import BUNDLES_PER_MILLION
 from stages.machine.chips import Chip
-from stages.preflight.hlo import bytes_of, count_trips, split_computations, tuple_elements
+from stages.preflight.hlo import bytes_of, count_trips, result_bytes, split_computations
 
 _NAMED = re.compile(r"\s+(?:ROOT )?%([\w.-]+) = ")
 _KIND = re.compile(r"([\w-]+)\((?:%([\w.-]+))?")
@@ -147,14 +147,13 @@ class _Schedule:
 
     def _send_s(self, collective: "_Instruction") -> float:
         """What others send to a chip, over two links; in a permutation over one."""
-        kind, type_ = collective.kind.removesuffix("-start"), collective.type_
-        if kind not in (collective.kind, "all-reduce"):
-            type_ = tuple_elements(type_)[1]  # after the operands
+        kind = collective.kind.removesuffix("-start")
+        size_bytes = result_bytes(kind, collective.type_, is_started=kind != collective.kind)
         if kind == _PERMUTE:
-            return bytes_of(type_) / self._chip.link_bandwidth
+            return size_bytes / self._chip.link_bandwidth
         group = _GROUP.search(collective.line)
         size = 1 if group is None else group[1].count(",") + 1 if group[1] else int(group[2])
-        return _COLLECTIVES[kind] * bytes_of(type_) * (size - 1) / size / (2 * self._chip.link_bandwidth)
+        return _COLLECTIVES[kind] * size_bytes * (size - 1) / size / (2 * self._chip.link_bandwidth)
 
 
 @dataclass(frozen=True)
