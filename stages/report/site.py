@@ -26,7 +26,8 @@ from stages.report.shown import Shown
 from stages.store.layout import REPORT
 from stages.store.posters import POSTER, STRIP, poster_folder
 from stages.store.replace_file import write_file
-from stages.store.sharing import lock_mode, make_folder
+from stages.store.sharing import lock_mode, make_folder, share
+from stages.store.unfinished import name_unfinished
 
 STATIC: Final = Path(__file__).with_name("static")
 _FOLDERS: Final = ("videos", "sweeps", "media", "static")  # in which all files are the report's own
@@ -113,17 +114,12 @@ def _copy(source: Path, target: Path) -> bool:
         after = target.stat()
         if after.st_size == before.st_size and after.st_mtime_ns == before.st_mtime_ns:
             return False
-    new = target.with_name(f".{target.name}.{os.getpid()}.new")
+    new = name_unfinished(target)
     shutil.copyfile(source, new)
-    shutil.copystat(source, new)
-    new.chmod(0o666 & ~_umask_of(target.parent))
+    share(new, target.parent)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
     new.replace(target)
     return True
-
-
-def _umask_of(folder: Path) -> int:
-    """What a file in this folder withholds from others, as the folder itself does."""
-    return ~folder.stat().st_mode & 0o777
 
 
 def _write(path: Path, text: str) -> bool:
