@@ -47,7 +47,11 @@ def start(kind: str, store: Path, folder: Path) -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]") -> None:
-    assert process.communicate(timeout=120)[0].endswith("done\n")
+    """Wait for its end. `communicate` with a time limit would not see what came together with the first line."""
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.read() == "done\n"
+    assert process.returncode == 0
 
 
 def kill_at_random(kind: str, store: Path, folder: Path, number: int, *, seed: int, took_s: float) -> Iterator[bool]:
