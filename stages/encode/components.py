@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 
 import torch
 from safetensors import safe_open
+from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.errors import CheckpointError
@@ -29,6 +30,7 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 Tokenizer = TypeVar("Tokenizer", bound=PreTrainedTokenizerBase)
 
 COPY_AGAIN = "Download or copy the checkpoint again, or name another one in params/model.toml."
+_META = torch.device("meta")
 _MAX_VOCABULARY = 2**20  # far above any text encoder's
 # The system message is cropped at the front and long prompts are truncated at the end: both need text on the left.
 _TOKENIZER_RULES: Final[Mapping[str, Rule]] = {
@@ -101,15 +103,16 @@ def load_model(
     try:
         # A pair comes back, which the annotations of transformers do not know; misshapen tensors are in the
         # report, and raised below. Without a folder, transformers has none in which it could choose other files.
-        loaded: Any = kind.from_pretrained(
-            None,
-            config=kind.config_class.from_dict(dict(config.values)),
-            state_dict=_map_tensors(weights, names),
-            dtype=dtype,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with _NothingDrawnOnMeta():
+            loaded: Any = kind.from_pretrained(
+                None,
+                config=kind.config_class.from_dict(dict(config.values)),
+                state_dict=_map_tensors(weights, names),
+                dtype=dtype,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # whatever its readers raise, it means one thing: the folder cannot be read
         raise CheckpointError(
             f"{files.folder}: the weights cannot be read ({one_line(error)}). {COPY_AGAIN}"
@@ -117,6 +120,24 @@ def load_model(
     model, report = cast("tuple[Model, dict[str, Any]]", loaded)
     _refuse_misfits(report, files.folder)
     return cast("Model", model.train(False))
+
+
+class _NothingDrawnOnMeta(TorchFunctionMode):
+    """Leaves weights as they are allocated on the meta device, where transformers builds a model before it loads it.
+
+    There are no values to draw, and drawing them would first import torch's compiler, and a range there SymPy, for
+    a second or two. transformers computes all buffers anew when the weights are loaded.
+    """
+
+    def __torch_function__(self, function: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
+        options = options or {}
+        if getattr(function, "__module__", "") == torch.nn.init.__name__:
+            tensor: torch.Tensor = arguments[0] if arguments else options["tensor"]
+            if tensor.is_meta:
+                return tensor
+        if function is torch.arange and options.get("device") == _META:
+            options = {**options, "device": "cpu"}
+        return function(*arguments, **options)
 
 
 def one_line(error: Exception) -> str:

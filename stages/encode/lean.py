@@ -4,5 +4,9 @@ from typing import Final
 
 from stages.run.lean_imports import LeanImports
 
-# torch's compiler is imported in any case, when transformers builds a model without memory (on the meta device)
-LEAN: Final = LeanImports(absent=("scipy",), libraries=("transformers",))  # losses of object detection
+LEAN: Final = LeanImports(
+    absent=("scipy",),  # losses of object detection
+    inert=("torch._dynamo",),  # torch's compiler; transformers names what vmap needs to build a mask of many models
+    unavailable=("torch.distributed",),  # models on several devices; transformers does without, as on builds without it
+    libraries=("transformers",),
+)

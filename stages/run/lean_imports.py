@@ -26,11 +26,14 @@ class LeanImports:
         inert: packages whose names libraries need only to define functions and classes. While they are imported, such
             a package and all below it have every name: as a decorator it leaves a function as it is, as a class it has
             no instances.
+        unavailable: packages that say by their `is_available` whether they can be used, as parts of torch do. While
+            libraries are imported they say no; one that remembers the answer does without them from then on.
         libraries: packages that import these, and are imported anew where they do not do without.
     """
 
     absent: tuple[str, ...] = ()
     inert: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
 
 
@@ -48,7 +51,7 @@ def import_lean(module: str, lean: LeanImports) -> ModuleType:
     """
     before = set(sys.modules)
     try:
-        with _leaving_out(lean):
+        with _saying_no(lean.unavailable), _leaving_out(lean):
             return importlib.import_module(module)
     except Exception as error:  # another version of a library may need more, and fail in any way
         print(f"{module}: imported with all that libraries ask for, because of {error!r}", file=sys.stderr)
@@ -98,6 +101,20 @@ class _Finder:
 
     def exec_module(self, module: ModuleType) -> None:
         """There is nothing to run."""
+
+
+@contextmanager
+def _saying_no(packages: tuple[str, ...]) -> Iterator[None]:
+    """Have packages say in this block that they are not available."""
+    answers = {}
+    try:
+        for package in map(importlib.import_module, packages):
+            answers[package] = vars(package)["is_available"]
+            vars(package)["is_available"] = lambda: False
+        yield
+    finally:
+        for package, answer in answers.items():
+            vars(package)["is_available"] = answer
 
 
 @contextmanager

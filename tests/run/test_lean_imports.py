@@ -87,3 +87,18 @@ def test_an_error_of_the_module_itself_is_raised(tmp_path: Path):
     with pytest.raises(subprocess.CalledProcessError) as caught:
         run(tmp_path, "absent=('optional',)", files)
     assert caught.value.stderr.splitlines()[-1] == "ValueError: mine"
+
+
+def test_a_package_that_is_not_to_be_used_says_so_while_others_are_imported_and_no_longer(tmp_path: Path):
+    files = {
+        "devices.py": "def is_available():\n    return True\n",
+        "work/__init__.py": "",
+        "work/edge.py": "import devices\nwas_there = devices.is_available()\n",
+    }
+    program = """
+import json
+from stages.run.lean_imports import import_program
+edge = import_program("work")
+print(json.dumps([edge.was_there, edge.devices.is_available()]))
+"""
+    assert run(tmp_path, "unavailable=('devices',)", files, program) == [False, True]
