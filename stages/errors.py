@@ -29,6 +29,10 @@ class RemoteError(StagesError):
     """A remote store does not do what was asked of it."""
 
 
+class BeingCollectedError(StagesError):
+    """What was to be pushed is just being deleted on the remote store; it can be pushed when that is over."""
+
+
 class ProjectError(StagesError):
     """The folder of a project cannot be made, or is none."""
 

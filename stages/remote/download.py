@@ -57,7 +57,7 @@ def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int]
         RemoteError: the remote store does not give it. What has come stays.
     """
     file, noted = folder / _PAYLOAD, folder / _PARTS
-    names = name_parts(entry.manifest, entry.part_bytes)
+    names = name_parts(entry.manifest, entry.part_bytes, entry.copy)
     there = _read_parts(noted, len(names)) if file.is_file() else set()
     observe(sum(size_of_part(entry.manifest, index, entry.part_bytes) for index in there))
     missing = [index for index in range(len(names)) if index not in there]

@@ -18,7 +18,7 @@ from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
 from stages.remote.download import clear, download, incoming
 from stages.remote.entry import Entry
-from stages.remote.layout import name_entry, variant_of
+from stages.remote.layout import name_entry, name_use, variant_of
 from stages.remote.policy import Policy
 from stages.remote.upload import Pushed, read_local, upload
 from stages.store.artifacts import Store
@@ -58,6 +58,7 @@ class RemoteStore:
         self._catalog: Catalog | None = None
         self._fault = ""
         self._is_required = False
+        self._is_silent = False
 
     @property
     def fault(self) -> str:
@@ -149,7 +150,17 @@ class RemoteStore:
             self._store.publish_copy(draft, entry.manifest, run)
             if folder != draft.parent:
                 clear(folder)
+        self._note_use(entry)
         return counter.num_bytes
+
+    def _note_use(self, entry: Entry) -> None:
+        """Say there that an artifact is of use; who may not say so only reads."""
+        if self.policy.is_read_only or self._is_silent:
+            return
+        try:
+            self.catalog.bucket.put(name_use(entry.manifest.node.artifact, variant_of(entry.manifest)), b"")
+        except RemoteError:
+            self._is_silent = True
 
     def push(
         self,
@@ -168,6 +179,7 @@ class RemoteStore:
             What it did; where the remote store has not answered before, it is not asked again.
         Raises:
             RemoteError: the remote store does not take it.
+            BeingCollectedError: a collector is deleting just that there.
             StoreError: it is damaged, or gone.
         """
         if self._fault:

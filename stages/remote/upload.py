@@ -1,22 +1,21 @@
 """An artifact to a remote store: its payload first, then the small object that says what it is, if there is none.
 
-So whoever sees that object finds the payload. A payload that is there in part, because a push was cut, is gone on with.
+So whoever sees that object finds the payload. What is there already of either is relied on only where no collector
+deletes it (docs/decisions/0044-remote-gc.md). How payloads are put is in payload_upload.py.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from stages.errors import StoreError
+from stages.errors import BeingCollectedError
 from stages.machine.json_files import read_json
-from stages.machine.regular_files import digest_file
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog
 from stages.remote.entry import Entry
-from stages.remote.in_parallel import map_in_parallel
-from stages.remote.layout import folder_of_payload, name_entry, name_parts, size_of_part, variant_of
-from stages.remote.shared_file import SharedFile
+from stages.remote.layout import USE_OBJECT, folder_of_uses, name_entry, name_use, variant_of
+from stages.remote.payload_upload import put_payload
 from stages.store.manifest import Manifest
 from stages.store.usage import run_file
 
@@ -47,6 +46,10 @@ def read_local(folder: Path, manifest: Manifest, *, but: str = "") -> Entry:
     return Entry(manifest, {name: value for name, value in fields if name != but})
 
 
+# Marks of collectors that are older than this were left by one that was killed: deleting takes minutes.
+_ABANDONED_S: Final = 3600.0
+
+
 def upload(
     bucket: Bucket,
     catalog: Catalog,
@@ -69,69 +72,57 @@ def upload(
         is_renewed: whether parts of the payload that are there already are put again, because they were damaged.
     Raises:
         RemoteError: the remote store does not take it. What it has taken stays, and is not sent again.
+        BeingCollectedError: a collector is deleting just that there.
         StoreError: the artifact is damaged, or gone.
     """
-    manifest = entry.manifest
-    name = name_entry(manifest.node.artifact, variant_of(manifest), is_whole=is_whole)
-    num_bytes = _put_payload(bucket, folder, entry, observe, is_renewed=is_renewed) if is_whole else 0
-    if bucket.put_new(name, entry.to_bytes()):
-        return Pushed(num_bytes, is_first=True)
-    there = catalog.read(name)
-    if there is None:  # it says nothing: nobody can use it
+    name = name_entry(entry.manifest.node.artifact, variant_of(entry.manifest), is_whole=is_whole)
+    num_bytes, is_replaced = 0, False
+    if is_whole:
+        there = catalog.read(name) if name in catalog.names() else None
+        known = there.entry if there is not None and there.entry.manifest.digest == entry.manifest.digest else None
+        entry = entry if known is None else replace(entry, part_bytes=known.part_bytes)
+        put = put_payload(bucket, folder, entry, known, observe, is_renewed=is_renewed)
+        entry, num_bytes = replace(entry, copy=put.copy), put.num_bytes
+        is_replaced = known is not None and known.copy != put.copy
+    if is_replaced:  # what it says is not there any more
         bucket.put(name, entry.to_bytes())
-        return Pushed(num_bytes, is_first=True)
-    return Pushed(num_bytes, is_first=there.entry.manifest == manifest)
+    return Pushed(num_bytes, is_first=_put_entry(bucket, catalog, entry, name))
 
 
-def _put_payload(
-    bucket: Bucket, folder: Path, entry: Entry, observe: Callable[[int], None], *, is_renewed: bool
-) -> int:
-    """Put the parts that are missing; their bytes."""
-    manifest, file = entry.manifest, folder / entry.manifest.payload
-    names = name_parts(manifest, entry.part_bytes)
-    sizes = {each.name: each.size_bytes for each in bucket.list(folder_of_payload(manifest.digest))}
-    missing = []
-    for index, name in enumerate(names):
-        size_bytes = size_of_part(manifest, index, entry.part_bytes)
-        if is_renewed or sizes.get(name) != size_bytes:
-            missing.append(index)
-        else:
-            observe(size_bytes)
-    if not missing:
-        return 0
-    try:
-        with SharedFile(file, os.O_RDONLY) as payload:
-            _require_whole(file, manifest)
-            return _put_parts(bucket, entry, names, missing, payload, observe=observe)
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({error.strerror}). It was not pushed.") from error
+def _put_entry(bucket: Bucket, catalog: Catalog, entry: Entry, name: str) -> bool:
+    """Put the small object, if there is none; whether what is there is what was to be put.
+
+    Whoever finds one there notes that he relies on it before he looks whether a collector deletes it. A collector says
+    that he does before he looks for such notes. So one of the two sees the other.
+    """
+    manifest, content = entry.manifest, entry.to_bytes()
+    artifact, variant = manifest.node.artifact, variant_of(manifest)
+    if bucket.put_new(name, content):
+        _require_uncollected(bucket, entry)
+        return True
+    bucket.put(name_use(artifact, variant), b"")
+    _require_uncollected(bucket, entry)
+    there = catalog.read(name)
+    if there is None and not bucket.put_new(name, content):  # it says nothing: nobody can use it
+        bucket.put(name, content)
+    return there is None or there.entry.manifest == manifest
 
 
-def _put_parts(
-    bucket: Bucket,
-    entry: Entry,
-    names: Sequence[str],
-    missing: Sequence[int],
-    payload: SharedFile,
-    *,
-    observe: Callable[[int], None],
-) -> int:
-    """Put parts of an open file; their bytes."""
-
-    def put(index: int) -> int:
-        size_bytes = size_of_part(entry.manifest, index, entry.part_bytes)
-        content = payload.read_at(index * entry.part_bytes, size_bytes)
-        bucket.put(names[index], content)
-        observe(len(content))
-        return len(content)
-
-    return sum(num_bytes for _, num_bytes in map_in_parallel(put, missing))
-
-
-def _require_whole(file: Path, manifest: Manifest) -> None:
-    """Raise StoreError unless a payload has the bytes of its manifest: nobody else shall find out that it has not."""
-    digest = digest_file(file)
-    if digest != manifest.digest:
-        raise StoreError(
-            f"{file}: xxh3 is {digest}, the manifest says {manifest.digest}; it was not pushed. Run `doit verify`."
+def _require_uncollected(bucket: Bucket, entry: Entry) -> None:
+    """Raise BeingCollectedError where a collector is about to delete the small object of an artifact."""
+    artifact, variant = entry.manifest.node.artifact, variant_of(entry.manifest)
+    folder = folder_of_uses(artifact, variant)
+    if not any(_is_mark(each.name) for each in bucket.list(folder)):
+        return
+    bucket.put(name_use(artifact, variant), b"")
+    found = {each.name: each.modified for each in bucket.list(folder)}
+    now = found.get(name_use(artifact, variant), 0.0)
+    if any(_is_mark(name) and modified > now - _ABANDONED_S for name, modified in found.items()):
+        raise BeingCollectedError(
+            f"{artifact.title}: a `doit gc --remote` is deleting what is there of it, because nobody has used it"
         )
+
+
+def _is_mark(name: str) -> bool:
+    found = USE_OBJECT.fullmatch(name)
+    return found is not None and found["mark"] is not None

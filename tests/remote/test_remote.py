@@ -75,8 +75,8 @@ def test_nothing_of_a_transfer_is_left(pushed: tuple[Node, Entry], here: Store, 
 
 def test_what_was_fetched_and_is_pushed_again_is_the_same_object(pushed: tuple[Node, Entry], here: Store, folder: Path):
     node, entry = pushed
-    fetch(share(here, folder), node, entry)
     before = files_below(folder)
+    fetch(share(here, folder), node, entry)
     other = folder.with_name("other")
     share(here, other).push(node.artifact)
     assert files_below(other) == before

@@ -1,0 +1,130 @@
+"""A bucket in memory, with a clock of its own, in which requests of several actors happen in an order that a test sets.
+
+Each actor runs in a thread that waits before each request until it is its turn, so the same order gives the same result.
+"""
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from stages.remote.bucket import Bucket, StoredObject
+
+_WAIT_S = 30.0
+
+
+class KilledError(BaseException):
+    """An actor ends here, as a process that is killed does: no cleaning up reaches the bucket."""
+
+
+@dataclass
+class MemoryBucket:
+    """A bucket below no prefix; every request takes a second of its clock, of which objects have the time."""
+
+    objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    now: float = 1e9
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.now += 1
+        found = [(name, *each) for name, each in self.objects.items() if name.startswith(f"{prefix}/")]
+        return iter([StoredObject(name, len(content), modified) for name, content, modified in found])
+
+    def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
+        self.now += 1
+        content, _ = self.objects.get(name, (None, 0.0))
+        observe(len(content or b""))
+        return content
+
+    def put(self, name: str, content: bytes) -> None:
+        self.now += 1
+        self.objects[name] = (content, self.now)
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        self.now += 1
+        if name in self.objects:
+            return False
+        self.objects[name] = (content, self.now)
+        return True
+
+    def delete(self, names: Collection[str]) -> None:
+        self.now += 1
+        for name in names:
+            self.objects.pop(name, None)
+
+
+class Actor:
+    """Somebody who uses a bucket, request by request."""
+
+    def __init__(self, bucket: Bucket, act: Callable[[Bucket], None]) -> None:
+        """Begins `act`, which stops before its first request."""
+        self._bucket = bucket
+        self._turn, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self._is_killed = False
+        self.is_over = False
+        self.error: BaseException | None = None
+        self.num_requests = 0
+        self._thread = threading.Thread(target=self._run, args=[act], daemon=True)
+        self._thread.start()
+        assert self._stopped.acquire(timeout=_WAIT_S)
+
+    def step(self) -> None:
+        """Let it make one request, and go on to before the next, or to its end."""
+        assert not self.is_over
+        self.num_requests += 1
+        self._turn.release()
+        assert self._stopped.acquire(timeout=_WAIT_S)
+
+    def finish(self) -> None:
+        """Let it make all requests that are left. Raises what it raised."""
+        while not self.is_over:
+            self.step()
+        if self.error is not None and not self._is_killed:
+            raise self.error
+
+    def kill(self) -> None:
+        """End it before its next request."""
+        self._is_killed = True
+        while not self.is_over:
+            self._turn.release()
+            assert self._stopped.acquire(timeout=_WAIT_S)
+
+    def _run(self, act: Callable[[Bucket], None]) -> None:
+        try:
+            act(_Waiting(self))
+        except BaseException as error:
+            self.error = error
+        self.is_over = True
+        self._stopped.release()
+
+    def _wait(self) -> Bucket:
+        self._stopped.release()
+        assert self._turn.acquire(timeout=_WAIT_S)
+        if self._is_killed:
+            raise KilledError
+        return self._bucket
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """The bucket as an actor sees it."""
+
+    actor: Actor
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        return self.actor._wait().list(prefix)
+
+    def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
+        return self.actor._wait().get(name, observe)
+
+    def put(self, name: str, content: bytes) -> None:
+        self.actor._wait().put(name, content)
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        return self.actor._wait().put_new(name, content)
+
+    def delete(self, names: Collection[str]) -> None:
+        self.actor._wait().delete(names)
+
+
+def names_of(bucket: MemoryBucket, prefix: str) -> Mapping[str, bytes]:
+    """The objects below a folder."""
+    return {name: content for name, (content, _) in bucket.objects.items() if name.startswith(f"{prefix}/")}

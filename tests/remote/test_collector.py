@@ -1,0 +1,159 @@
+"""A collector of a remote store beside those who push, fetch and collect, in all orders of their requests."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from stages.errors import BeingCollectedError
+from stages.keys import Node
+from stages.remote.bucket import Bucket
+from stages.remote.catalog import Catalog
+from stages.remote.collection import Rules
+from stages.remote.collector import collect_remote
+from stages.remote.entry import Entry
+from stages.remote.layout import name_entry, name_parts, size_of_part, variant_of
+from stages.remote.upload import upload
+from stages.store.artifacts import Store
+from tests.remote.memory_bucket import Actor, MemoryBucket, names_of
+from tests.remote.schedules import explore
+from tests.remote.shared import ignore, made
+
+DAY_S = 86_400.0
+PAYLOAD, PART_BYTES = b"0123456789abcdef", 8
+KEEP_A_MONTH, GARBAGE_ALONE = Rules(keep_s=30 * DAY_S), Rules()
+
+
+@pytest.fixture(autouse=True)
+def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.remote.in_parallel.map_in_parallel.__defaults__", (1,))
+
+
+@dataclass(frozen=True)
+class Pushing:
+    """Two artifacts with the same bytes, and what pushes them."""
+
+    store: Store
+    nodes: Sequence[Node]
+    entries: Sequence[Entry]
+
+    def push(self, bucket: Bucket, number: int = 0) -> None:
+        folder = self.store.folder(self.nodes[number].artifact)
+        upload(bucket, Catalog(bucket), folder, self.entries[number], ignore, is_whole=True)
+
+    def name(self, number: int = 0) -> str:
+        entry = self.entries[number]
+        return name_entry(entry.manifest.node.artifact, variant_of(entry.manifest), is_whole=True)
+
+
+@pytest.fixture(scope="module")
+def pushing(tmp_path_factory: pytest.TempPathFactory) -> Pushing:
+    store = Store(tmp_path_factory.mktemp("collector"))
+    both = [made(store, PAYLOAD, prompt=prompt) for prompt in ("x", "y")]
+    entries = [replace(entry, part_bytes=PART_BYTES) for _, entry in both]
+    return Pushing(store, [node for node, _ in both], entries)
+
+
+def nothing(bucket: MemoryBucket, pushing: Pushing) -> None:
+    pass
+
+
+def garbage(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """A payload that no artifact has."""
+    pushing.push(bucket)
+    bucket.delete([pushing.name()])
+
+
+def part(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """What a push has left that was killed."""
+    garbage(bucket, pushing)
+    bucket.delete([name_parts(pushing.entries[0].manifest, PART_BYTES)[1]])
+
+
+def unused(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """The same artifact, which nobody has used for long."""
+    pushing.push(bucket)
+
+
+def unused_twin(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """Another artifact with the same bytes, which nobody has used for long."""
+    pushing.push(bucket, 1)
+
+
+def half_deleted(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """What a collector has left that was killed."""
+    garbage(bucket, pushing)
+    bucket.now += 2 * DAY_S
+    collector = Actor(bucket, lambda seen: collect(seen, GARBAGE_ALONE))
+    while not any(".collected" in name for name in bucket.objects):
+        collector.step()
+    collector.kill()
+    bucket.delete([name_parts(pushing.entries[0].manifest, PART_BYTES)[0]])
+
+
+Before = Callable[[MemoryBucket, Pushing], None]
+BEFORE: Sequence[Before] = (nothing, garbage, part, unused, unused_twin, half_deleted)
+
+
+def collect(bucket: Bucket, rules: Rules) -> None:
+    collect_remote(bucket, rules)
+
+
+def require_payloads(bucket: MemoryBucket) -> None:
+    """Whoever sees an artifact finds its payload."""
+    for content in names_of(bucket, "artifacts").values():
+        entry = Entry.from_bytes(content)
+        for index, name in enumerate(name_parts(entry.manifest, entry.part_bytes, entry.copy)):
+            assert len(bucket.objects[name][0]) == size_of_part(entry.manifest, index, entry.part_bytes)
+
+
+def read(bucket: Bucket) -> None:
+    """What a run does: what is there first, payloads later."""
+    catalog = Catalog(bucket)
+    for found in [catalog.read(name) for name in catalog.names()]:
+        if found is not None:
+            manifest, part_bytes = found.entry.manifest, found.entry.part_bytes
+            parts = [bucket.get(name) for name in name_parts(manifest, part_bytes, found.entry.copy)]
+            assert b"".join(each or b"" for each in parts) == PAYLOAD
+
+
+def run_all_orders(
+    before: Before, pushing: Pushing, others: Sequence[Callable[[Bucket], None]], *, num_switches: int
+) -> int:
+    """Push beside others, in all orders; what was said to be pushed is there, and no artifact is without its payload."""
+    bucket = MemoryBucket()
+
+    def start() -> Sequence[Actor]:
+        bucket.objects.clear()
+        before(bucket, pushing)
+        bucket.now += 60 * DAY_S
+        return [Actor(bucket, act) for act in (pushing.push, *others)]
+
+    def check(actors: Sequence[Actor]) -> None:
+        require_payloads(bucket)
+        for actor in actors:
+            if actor.is_over and actor.error is not None:
+                assert actor is actors[0]
+                assert isinstance(actor.error, BeingCollectedError)
+        if all(actor.is_over for actor in actors) and actors[0].error is None:
+            assert pushing.name() in bucket.objects
+            collect(bucket, KEEP_A_MONTH)
+            assert pushing.name() in bucket.objects
+            require_payloads(bucket)
+
+    return explore(start, check, num_switches=num_switches)
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_push_beside_a_collector_is_there_with_its_payload_whatever_was_there_before(
+    before: Before, pushing: Pushing
+):
+    assert run_all_orders(before, pushing, [lambda bucket: collect(bucket, KEEP_A_MONTH)], num_switches=2) > 50
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_push_beside_two_collectors_and_a_reader_is_there_with_its_payload(before: Before, pushing: Pushing):
+    others = [lambda bucket: collect(bucket, KEEP_A_MONTH), lambda bucket: collect(bucket, KEEP_A_MONTH), read]
+    assert run_all_orders(before, pushing, others, num_switches=2) > 1000
