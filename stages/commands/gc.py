@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stages.commands.command_line import DEBUG
+from stages.commands.gc_remote import collect as collect_there
 from stages.commands.store_command import StoreCommand, names_of
 from stages.commands.work_done import print_work
 from stages.errors import ParamsError
@@ -40,7 +41,7 @@ class Gc(StoreCommand):
     """Keeps what is wanted, pinned or in use; of the rest as much as is asked for."""
 
     doc_purpose = "delete what nobody needs any more"
-    doc_usage = "[--keep SIZE|AGE] [--dry-run]"
+    doc_usage = "[--keep SIZE|AGE] [--dry-run] [--remote [--grace AGE]]"
     doc_description = """\
 Always keeps what the present parameters need, of all videos; what is pinned (`doit pin`), with all that it was made
 from; and what a running `doit` makes or reads. All other artifacts are the rest: --keep says how much of it stays.
@@ -57,9 +58,15 @@ is kept as a record: nothing is made again before something has to read it.
 A project knows its own parameters only: where several use one store, pin what the others need, or keep an age.
 Compiled programs, answers of `doit preflight` and logs have limits of their own.
 
+With --remote, the remote store is looked at, and nothing here. What the present parameters need by the present code
+stays there, what is pinned here, and whatever anybody has pushed or fetched within --grace (24h). Of the rest, --keep
+says an age: what nobody has pushed or fetched for so long goes, with what was made from it. Without --keep no artifact
+goes, and only payloads that none has: of pushes that were killed, and of artifacts that an earlier gc has deleted.
+
 Examples:
 doit gc --keep 50GB --dry-run
 doit gc --keep 30d
+doit gc --remote --keep 60d --dry-run
 """
     cmd_options = (
         _limit("keep", "", "how much of the rest stays, as a size or an age; without it, all"),
@@ -82,11 +89,23 @@ doit gc --keep 30d
             "default": False,
             "help": "go on although a video cannot be read: of it only what its link shows is kept",
         },
+        {
+            "name": "remote",
+            "short": "",
+            "long": "remote",
+            "type": bool,
+            "default": False,
+            "help": "delete from the remote store that machines share, and nothing here",
+        },
+        _limit("grace", "", "with --remote: what was used there within this age stays in any case [default: 24h]"),
         DEBUG,
     )
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002
         """Delete, or list what would be deleted; 1 when something that was asked for could not be done."""
+        _require_one_store(options)
+        if options["remote"]:
+            return collect_there(build, options, _shown(build))
         root, limits, now = build.store.root, read_limits(options), time.time()
         if not root.is_dir():
             print(f"{root}: nothing has been made yet.")
@@ -132,6 +151,16 @@ def read_limits(options: Mapping[str, Any]) -> Limits:
             except ValueError as error:
                 raise ParamsError(f"doit gc: --{option.replace('_', '-')} {text}: {error}.") from error
     return Limits(**found)
+
+
+def _require_one_store(options: Mapping[str, Any]) -> None:
+    """Raise ParamsError where an option is about the other store."""
+    if options["grace"] and not options["remote"]:
+        raise ParamsError("doit gc: --grace is about the remote store. Give --remote as well, or leave it out.")
+    defaults = {option["name"]: option["default"] for option in Gc.cmd_options}
+    for name in _LIMITS:
+        if options["remote"] and name != "keep" and options[name] != defaults[name]:
+            raise ParamsError(f"doit gc: --{name.replace('_', '-')} is about this machine. Leave it or --remote out.")
 
 
 def _shown(build: Build) -> Collection[ArtifactId]:

@@ -140,6 +140,7 @@ def _summarize(found: Verified, seconds: float) -> str:
     more = [
         f" {len(found.unread)} more cannot be read." if found.unread else "",
         _count_more(len(found.collected), "was", "were", "deleted by `doit gc`"),
+        _count_more(len(found.recorded), "is", "are", "known from the remote store, and not here"),
         _count_more(len(found.missing), "is", "are", "yet to be made"),
     ]
     if not num_read:

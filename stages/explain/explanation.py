@@ -26,6 +26,7 @@ from stages.run.checks import Chain, Reader, payload_bytes
 from stages.run.fingerprint import Fingerprinter
 from stages.run.one_maker import find_ancestors
 from stages.store.inventory import Inventory, take_inventory
+from stages.store.records import with_origin
 from stages.store.stat_cache import STAT_CACHE, StatCache
 from stages.store.verdict import Reason, Verdict
 
@@ -92,7 +93,9 @@ class _Explainer:
     def _judge(self, node: Node) -> Verdict:
         """The store's word, or that a node can be fetched, which is asked of collected ones as well."""
         verdict, exchange = self._build.verdict(node), self._build.exchange
-        return verdict if exchange is None or verdict.is_fresh else exchange.locate(node, verdict)
+        if exchange is not None and not verdict.is_fresh:
+            verdict = exchange.locate(node, verdict)
+        return with_origin(verdict, self._build.store.folder(node.artifact))
 
     @property
     def _is_of_all(self) -> bool:

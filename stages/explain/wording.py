@@ -112,7 +112,7 @@ def say_reason(reason: Reason, stage: str) -> str:
 def _say_state(reason: Reason, stage: str) -> str:
     """What is wrong with the artifact that is there, or why there is none."""
     if reason.field == NOT_PUSHED:
-        return "known from the remote store, which does not have its payload"
+        return "known from the remote store, without its payload"
     if reason.field == STATE:
         return "removed, after it was made" if reason.before and reason.now == "absent" else _STATES[str(reason.now)]
     return f"the code of {stage} changed" if reason.field == "code" else f"damaged: {_say_damage(reason)}"

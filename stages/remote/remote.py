@@ -23,6 +23,7 @@ from stages.remote.policy import Policy
 from stages.remote.upload import Pushed, read_local, upload
 from stages.store.artifacts import Store
 from stages.store.layout import REFUSED
+from stages.store.records import RECORDED, add_origin
 from stages.store.sharing import make_folder
 
 _FETCHED = "fetched"  # in run.json: from where; else as its maker wrote it
@@ -64,6 +65,12 @@ class RemoteStore:
     def fault(self) -> str:
         """Why it has not been asked any more; "" while it answers."""
         return self._fault
+
+    @property
+    def bucket(self) -> Bucket:
+        """Where it is; nothing is asked. Raises RemoteError."""
+        with self._opening:
+            return self._open_bucket(self.address) if self._catalog is None else self._catalog.bucket
 
     @property
     def catalog(self) -> Catalog:
@@ -113,7 +120,7 @@ class RemoteStore:
         """Put down in the store what an artifact is, without its payload."""
         entry = found.entry
         with self._store.draft(node) as draft:
-            self._store.publish_record(draft, entry.manifest, entry.run)
+            self._store.publish_record(draft, entry.manifest, add_origin(entry.run, str(self.address)))
 
     def fetch(self, node: Node, found: Found, observe: Callable[[int, int], None]) -> int:
         """Have an artifact with its payload.
@@ -187,7 +194,7 @@ class RemoteStore:
         manifest = self._store.present_manifest(artifact)
         folder = self._store.folder(artifact)
         is_whole = self.policy.is_pushed_whole(manifest) if is_whole is None else is_whole
-        entry, refused = read_local(folder, manifest, but=_FETCHED), self._refused(manifest.digest)
+        entry, refused = read_local(folder, manifest, but=(_FETCHED, RECORDED)), self._refused(manifest.digest)
         pushed = upload(
             self.catalog.bucket,
             self.catalog,

@@ -28,6 +28,8 @@ from stages.remote.layout import (
     name_use,
 )
 
+_ABANDONED_S = 3600.0  # objects that were put to ask the time are deleted at once, unless somebody is killed
+
 
 class ItemId(NamedTuple):
     """Which artifact: of one key, and one variant of it."""
@@ -196,10 +198,9 @@ def ask_time(bucket: Bucket) -> float:
     """What time it is there, in seconds since 1970: by that of an object that is put for it. Raises RemoteError."""
     name = f"{CLOCKS}/{uuid4().hex}"
     bucket.put(name, b"")
-    try:
-        now = next((each.modified for each in bucket.list(CLOCKS) if each.name == name), None)
-    finally:
-        bucket.delete([name])
+    found = {each.name: each.modified for each in bucket.list(CLOCKS)}
+    now = found.get(name)
     if now is None:
         raise RemoteError(f"{name}: was put, and is not listed: nobody can say what time it is there.")
+    bucket.delete([each for each, modified in found.items() if each == name or modified < now - _ABANDONED_S])
     return now

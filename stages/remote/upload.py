@@ -4,7 +4,7 @@ So whoever sees that object finds the payload. What is there already of either i
 deletes it (docs/decisions/0044-remote-gc.md). How payloads are put is in payload_upload.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -33,17 +33,17 @@ class Pushed:
     is_first: bool
 
 
-def read_local(folder: Path, manifest: Manifest, *, but: str = "") -> Entry:
+def read_local(folder: Path, manifest: Manifest, *, but: Collection[str] = ()) -> Entry:
     """What the store's own folder says of an artifact; where run.json cannot be read, nothing of how it was made.
 
-    A field of run.json with the name `but` is left out.
+    Fields of run.json with the names `but` are left out.
     """
     try:
         run = read_json(run_file(folder))
     except (OSError, ValueError):
         run = {}
     fields = run.items() if isinstance(run, dict) else ()
-    return Entry(manifest, {name: value for name, value in fields if name != but})
+    return Entry(manifest, {name: value for name, value in fields if name not in but})
 
 
 # Marks of collectors that are older than this were left by one that was killed: deleting takes minutes.

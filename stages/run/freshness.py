@@ -10,6 +10,7 @@ from stages.run.answers import Answer
 from stages.run.demand import Demand
 from stages.run.reasons import explain_verdict
 from stages.store.interface import ArtifactStore
+from stages.store.records import with_origin
 from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
@@ -78,6 +79,7 @@ class Freshness:
         """A verdict in words: its reasons, or its state where there are none."""
         pipeline = self.graph.pipeline
         payload = self.store.folder(node.artifact) / pipeline[node.stage].makes.payload
+        verdict = with_origin(verdict, payload.parent)
         return explain_verdict(verdict, payload=payload, program=pipeline.program_of(node).name)
 
     def of_node(self, node: Node, demand: Demand) -> Answer:

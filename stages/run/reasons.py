@@ -27,7 +27,7 @@ def explain_verdict(verdict: Verdict, *, payload: Path, program: str) -> str:
 
 def _explain(reason: Reason, payload: Path, program: str) -> str:
     if reason.field == NOT_PUSHED:
-        return "known from the remote store, which does not have its payload"
+        return "known from the remote store, without its payload"
     if reason.field == "code":
         return f"the code of {program} has changed"
     if reason.field.startswith(_INPUTS):

@@ -21,6 +21,7 @@ from stages.store.drafts import Drafts
 from stages.store.lineage import read_lineage
 from stages.store.manifest import Manifest
 from stages.store.payloads import stamp_of
+from stages.store.records import recorded_from
 from stages.store.stat_cache import STAT_CACHE
 
 
@@ -97,7 +98,10 @@ def _explain_absence(store: Store, manifest: Manifest) -> str | None:
     artifact = manifest.node.artifact
     if stamp_of(store.folder(artifact) / manifest.payload) is not None:
         return None
-    return "was deleted by `doit gc`" if store.is_collected(artifact) else f"has lost its file {manifest.payload}"
+    if not store.is_collected(artifact):
+        return f"has lost its file {manifest.payload}"
+    address = recorded_from(store.folder(artifact))
+    return f"is known from {address}, and was never here" if address else "was deleted by `doit gc`"
 
 
 def _compare(build: Build, manifest: Manifest, made: Path) -> Rebuilt:

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from stages.keys import JsonValue
 
-NOT_PUSHED: Final = "not pushed"  # the field of a reason: the payload is nowhere, and what it is is known
+NOT_PUSHED: Final = "not pushed"  # the field of a reason: what it is is known from a remote store, without its payload
 State: TypeAlias = Literal["fresh", "collected", "absent", "stale", "forgotten", "corrupt", "remote"]
 
 

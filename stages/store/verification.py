@@ -23,6 +23,7 @@ from stages.store.inventory import artifacts_of_stage, list_artifacts
 from stages.store.layout import ANSWERS
 from stages.store.manifest import MANIFEST, NOTE, RUN, Manifest
 from stages.store.payloads import Clock, Stamp, keep_note, read_note, stamp_of
+from stages.store.records import recorded_from
 
 _MAX_THREADS = 8  # more than disks that are read at a time gain from
 _MAX_LOOKS = 3  # at an artifact that is replaced while it is read
@@ -37,7 +38,7 @@ class Unread:
     message: str
 
 
-_Finding: TypeAlias = Damage | Unread | Literal["whole", "collected", "missing"]
+_Finding: TypeAlias = Damage | Unread | Literal["whole", "collected", "recorded", "missing"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Verified:
         damaged: those of which one is not.
         unread: those of which one cannot be read.
         collected: those of which `doit gc` has deleted the payload.
+        recorded: those that are known from a remote store, and whose payload was never here.
         missing: those that are not there, or that are to be made again anyway.
         size_bytes: that were read of payloads.
     """
@@ -57,6 +59,7 @@ class Verified:
     damaged: tuple[Damage, ...]
     unread: tuple[Unread, ...]
     collected: tuple[ArtifactId, ...]
+    recorded: tuple[ArtifactId, ...]
     missing: tuple[ArtifactId, ...]
     size_bytes: int
 
@@ -101,6 +104,7 @@ def verify(
         damaged=tuple(finding for finding in findings if isinstance(finding, Damage)),
         unread=tuple(finding for finding in findings if isinstance(finding, Unread)),
         collected=tuple(artifact for artifact in artifacts if found[artifact] == "collected"),
+        recorded=tuple(artifact for artifact in artifacts if found[artifact] == "recorded"),
         missing=tuple(artifact for artifact in artifacts if found[artifact] == "missing"),
         size_bytes=reading.done_bytes,
     )
@@ -164,7 +168,7 @@ class _Reading:
         path = folder / manifest.payload
         stamp = stamp_of(path)
         if stamp is None and self._store.is_collected(artifact):
-            return "collected"
+            return "recorded" if recorded_from(folder) else "collected"
         faults = [*self._find_fault(path, stamp, manifest)]
         try:
             faults += _find_faults_of_notes(folder, manifest)

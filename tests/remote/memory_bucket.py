@@ -1,6 +1,6 @@
-"""A bucket in memory, with a clock of its own, in which requests of several actors happen in an order that a test sets.
+"""A bucket in memory, with a clock of its own, in which requests of several actors happen in an order that tests set.
 
-Each actor runs in a thread that waits before each request until it is its turn, so the same order gives the same result.
+Each actor runs in a thread that waits before each request until it is its turn. So the same order has the same result.
 """
 
 import threading
@@ -54,8 +54,12 @@ class MemoryBucket:
 class Actor:
     """Somebody who uses a bucket, request by request."""
 
-    def __init__(self, bucket: Bucket, act: Callable[[Bucket], None]) -> None:
-        """Begins `act`, which stops before its first request."""
+    def __init__(self, bucket: Bucket, act: Callable[[Bucket], None], *, lists_twice: bool = False) -> None:
+        """Begins `act`, which stops before its first request.
+
+        With `lists_twice`, a listing is no picture of one moment: marks are those that are there later.
+        """
+        self.lists_twice = lists_twice
         self._bucket = bucket
         self._turn, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
         self._is_killed = False
@@ -110,7 +114,11 @@ class _Waiting:
     actor: Actor
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        return self.actor._wait().list(prefix)
+        found = [*self.actor._wait().list(prefix)]
+        if self.actor.lists_twice:
+            found = [each for each in found if not _is_mark(each.name)]
+            found += [each for each in self.actor._wait().list(prefix) if _is_mark(each.name)]
+        return iter(found)
 
     def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
         return self.actor._wait().get(name, observe)
@@ -123,6 +131,10 @@ class _Waiting:
 
     def delete(self, names: Collection[str]) -> None:
         self.actor._wait().delete(names)
+
+
+def _is_mark(name: str) -> bool:
+    return ".collected-" in name
 
 
 def names_of(bucket: MemoryBucket, prefix: str) -> Mapping[str, bytes]:

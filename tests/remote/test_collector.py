@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -119,16 +118,21 @@ def read(bucket: Bucket) -> None:
 
 
 def run_all_orders(
-    before: Before, pushing: Pushing, others: Sequence[Callable[[Bucket], None]], *, num_switches: int
+    before: Before,
+    pushing: Pushing,
+    others: Sequence[Callable[[Bucket], None]],
+    *,
+    num_switches: int,
+    lists_twice: bool = False,
 ) -> int:
-    """Push beside others, in all orders; what was said to be pushed is there, and no artifact is without its payload."""
+    """Push beside others, in all orders; what was pushed stays, and no artifact is without its payload."""
     bucket = MemoryBucket()
 
     def start() -> Sequence[Actor]:
         bucket.objects.clear()
         before(bucket, pushing)
         bucket.now += 60 * DAY_S
-        return [Actor(bucket, act) for act in (pushing.push, *others)]
+        return [Actor(bucket, act, lists_twice=lists_twice) for act in (pushing.push, *others)]
 
     def check(actors: Sequence[Actor]) -> None:
         require_payloads(bucket)
@@ -152,8 +156,109 @@ def test_a_push_beside_a_collector_is_there_with_its_payload_whatever_was_there_
     assert run_all_orders(before, pushing, [lambda bucket: collect(bucket, KEEP_A_MONTH)], num_switches=2) > 50
 
 
+def test_a_push_is_there_also_where_listings_are_no_picture_of_one_moment(pushing: Pushing):
+    others = [lambda bucket: collect(bucket, GARBAGE_ALONE)]
+    assert run_all_orders(garbage, pushing, others, num_switches=3, lists_twice=True) > 50
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("before", BEFORE)
 def test_a_push_beside_two_collectors_and_a_reader_is_there_with_its_payload(before: Before, pushing: Pushing):
     others = [lambda bucket: collect(bucket, KEEP_A_MONTH), lambda bucket: collect(bucket, KEEP_A_MONTH), read]
     assert run_all_orders(before, pushing, others, num_switches=2) > 1000
+
+
+def run_one(before: Before, pushing: Pushing, num_requests: int) -> tuple[MemoryBucket, Actor]:
+    """A bucket in which a collector has made so many requests, and the collector."""
+    bucket = MemoryBucket()
+    before(bucket, pushing)
+    bucket.now += 60 * DAY_S
+    collector = Actor(bucket, lambda seen: collect(seen, KEEP_A_MONTH))
+    for _ in range(num_requests):
+        if not collector.is_over:
+            collector.step()
+    return bucket, collector
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_collector_that_is_killed_at_any_request_leaves_what_pushes_and_collectors_go_on_from(
+    before: Before, pushing: Pushing
+):
+    number, is_over = 0, False
+    while not is_over:
+        number += 1
+        bucket, collector = run_one(before, pushing, number)
+        is_over = collector.is_over
+        collector.kill()
+        require_payloads(bucket)
+        bucket.now += DAY_S / 12  # what it has marked is not taken for its any more
+        pushing.push(bucket)
+        require_payloads(bucket)
+        for _ in range(3):
+            bucket.now += 40 * DAY_S
+            collect(bucket, GARBAGE_ALONE)
+        (content,) = [each for name, each in names_of(bucket, "artifacts").items() if name == pushing.name()]
+        assert Entry.from_bytes(content).manifest == pushing.entries[0].manifest
+        assert sum(map(len, names_of(bucket, "payloads").values())) == len(PAYLOAD)  # and no other copy
+        assert not names_of(bucket, "clocks")
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_collector_whose_machine_slept_for_days_deletes_no_payload_that_was_pushed_meanwhile(
+    before: Before, pushing: Pushing
+):
+    number, is_over = 0, False
+    while not is_over:
+        number += 1
+        bucket, asleep = run_one(before, pushing, number)
+        is_over = asleep.is_over
+        bucket.now += 2 * DAY_S
+        collect(bucket, KEEP_A_MONTH)
+        bucket.now += 2 * DAY_S
+        collect(bucket, KEEP_A_MONTH)
+        pushing.push(bucket)
+        while not asleep.is_over:
+            asleep.step()
+            require_payloads(bucket)
+
+
+def test_two_collectors_at_once_delete_what_one_would(pushing: Pushing):
+    left = []
+    for number in (1, 2):
+        bucket = MemoryBucket()
+        unused(bucket, pushing)
+        garbage(bucket, pushing)
+        bucket.now += 60 * DAY_S
+        actors = [Actor(bucket, lambda seen: collect(seen, KEEP_A_MONTH)) for _ in range(number)]
+        while not all(actor.is_over for actor in actors):
+            for actor in actors:
+                if not actor.is_over:
+                    actor.step()
+        for actor in actors:
+            actor.finish()
+        left.append({name for name in bucket.objects if ".collected" not in name})
+    assert left[0] == left[1]
+
+
+def test_a_run_that_has_read_of_an_artifact_can_fetch_it_for_the_grace_time(pushing: Pushing):
+    bucket = MemoryBucket()
+    pushing.push(bucket)
+    bucket.now += 60 * DAY_S
+    reader = Actor(bucket, read)
+    for _ in range(3):  # it lists both kinds, and reads the small object
+        reader.step()
+    collect(bucket, KEEP_A_MONTH)
+    assert names_of(bucket, "artifacts") == {}
+    bucket.now += DAY_S - 60
+    collect(bucket, KEEP_A_MONTH)
+    reader.finish()
+
+
+def test_a_collector_whose_time_is_wrong_goes_by_the_time_of_the_bucket(
+    pushing: Pushing, monkeypatch: pytest.MonkeyPatch
+):
+    bucket = MemoryBucket()
+    pushing.push(bucket)
+    monkeypatch.setattr("time.time", lambda: 1e12)
+    collect(bucket, Rules(keep_s=0.0))
+    assert pushing.name() in bucket.objects

@@ -42,9 +42,7 @@ def test_of_what_is_known_and_was_not_pushed_that_is_the_reason(machines: Machin
     build, _ = load(machines.other)
     node = build.graph.videos["demo"]["decode"]
     assert [reason.field for reason in build.verdict(node).reasons] == [NOT_PUSHED]
-    assert build.freshness.explain(node, build.verdict(node)) == (
-        "known from the remote store, which does not have its payload"
-    )
+    assert build.freshness.explain(node, build.verdict(node)) == ("known from the remote store, without its payload")
 
 
 def test_what_is_fresh_here_is_not_asked_for(machines: Machines):

@@ -1,0 +1,176 @@
+"""`doit gc --remote`: delete from the remote store what nobody has used for long; of `doit gc`, in gc.py."""
+
+import sys
+from collections.abc import Collection, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from stages.commands.work_done import print_work
+from stages.errors import ParamsError
+from stages.keys import ArtifactId, Digest
+from stages.machine.printable import cut, printable
+from stages.models.wording import name_some
+from stages.remote.collection import Rules, find_obstacles, find_rest
+from stages.remote.collector import Collected, collect_remote
+from stages.remote.copies import CopyId
+from stages.remote.stock import ItemId, Stock
+from stages.run.answers import Fault
+from stages.run.build import Build
+from stages.run.exchange import Exchange
+from stages.run.size import count
+from stages.run.transfers import require_exchange
+from stages.store.pins import Pins
+from stages.store.quantities import parse_limit, show_bytes, show_seconds
+
+_GRACE: Final = "24h"
+_MIN_GRACE_S: Final = 3600.0  # pushes rely on this much (stages/remote/payload_upload.py)
+_MAX_PROMPT: Final = 60  # characters
+
+
+def collect(build: Build, options: Mapping[str, Any], shown: Collection[ArtifactId]) -> int:
+    """Delete, or list what would be deleted; 1 when something that was asked for could not be done.
+
+    Args:
+        build: of the project.
+        options: of the command.
+        shown: what the links of faulty videos show.
+    """
+    exchange = require_exchange(build)
+    if exchange.remote.policy.is_read_only:
+        raise ParamsError(
+            'machine.remote_push = "never": nothing is deleted from this machine. '
+            "`doit gc --remote machine.remote_push=auto` does it once."
+        )
+    faults = {} if options["skip_faulty"] else build.graph.faults
+    rules = _read_rules(build, exchange, options, shown, are_all_known=not faults)
+    done = collect_remote(exchange.remote.bucket, rules, is_dry_run=options["dry_run"])
+
+    def print_all() -> None:
+        _report(done, rules, is_dry_run=options["dry_run"], is_all=options["keep"] == "")
+
+    is_printed = print_work(print_all, "" if options["dry_run"] else _sum_up(done))
+    for fault in dict.fromkeys(str(Fault(error)) for error in faults.values()):
+        print(fault, file=sys.stderr)
+    if faults:
+        print(
+            "Nobody knows what these videos need, so no artifact was deleted. Correct their files or move them away, "
+            "or keep of them only what their links show: `doit gc --remote --skip-faulty`.",
+            file=sys.stderr,
+        )
+    obstacles = find_obstacles(done.stock, rules)
+    if obstacles:
+        print(_describe_obstacles(done.stock, obstacles), file=sys.stderr)
+    return int(bool(faults) or bool(obstacles) or not is_printed)
+
+
+def _read_rules(
+    build: Build,
+    exchange: Exchange,
+    options: Mapping[str, Any],
+    shown: Collection[ArtifactId],
+    *,
+    are_all_known: bool,
+) -> Rules:
+    """What stays. Raises ParamsError: an option is wrong. StoreError: a pin cannot be read."""
+    keep_s, grace_s = _read_age("keep", options["keep"]), _read_age("grace", options["grace"] or _GRACE)
+    if grace_s is None or grace_s < _MIN_GRACE_S:
+        raise ParamsError(
+            f"doit gc: --grace {options['grace']}: must be at least {show_seconds(_MIN_GRACE_S)}, on which pushes rely."
+        )
+    pinned = [artifact for pin in Pins(build.store.root).read() for artifact in pin.artifacts]
+    wanted: dict[ArtifactId, Collection[Digest] | None] = {
+        node.artifact: (exchange.nodes.code_of(node),) for node in build.graph.all_nodes()
+    }
+    wanted |= dict.fromkeys([*pinned, *shown])
+    return Rules(wanted, grace_s, keep_s if are_all_known else None, skips_damaged=options["skip_faulty"])
+
+
+def _read_age(option: str, text: str) -> float | None:
+    """Seconds that were typed; None where nothing was."""
+    if not text:
+        return None
+    try:
+        age_s = parse_limit(text).age_s
+    except ValueError:
+        age_s = None
+    if age_s is None:
+        raise ParamsError(
+            f"doit gc: --{option} {text}: must be an age with --remote, such as 12h, 30d or 8w: a remote store is "
+            "everybody's, and what others have used stays."
+        )
+    return age_s
+
+
+def _report(done: Collected, rules: Rules, *, is_dry_run: bool, is_all: bool) -> None:
+    """Print what was deleted, or would be, and what stays."""
+    stock, plan = done.stock, done.plan
+    verb = "would be deleted" if is_dry_run else "deleted"
+    grace = show_seconds(rules.grace_s)
+    if is_dry_run:
+        print("\n".join(_list(stock, plan.items, done.now)), end="\n" if plan.items else "")
+    going = {copy for each in plan.items if (copy := stock.items[each].copy) is not None}
+    freed = going - {stock.items[each].copy for each in stock.items.keys() - plan.items}
+    if plan.items:
+        later = f"; of their payloads, {show_bytes(_sum(stock, freed))} go by a later `doit gc --remote`, after {grace}"
+        print(f"{verb}: {count(len(plan.items), 'artifact')}{later if freed else ''}")
+    if plan.copies:
+        print(f"{verb}: payloads that no artifact has, {show_bytes(_sum(stock, plan.copies))}")
+    if plan.others:
+        print(f"{verb}: {count(len(plan.others), 'small object')} of no use")
+    if not (plan.items or plan.copies or plan.others):
+        print("nothing to delete.")
+    waiting = plan.waiting & stock.copies.keys() - going
+    if waiting:
+        print(
+            f"not yet: payloads that no artifact has, {show_bytes(_sum(stock, waiting))}: they were pushed, or their "
+            f"artifacts deleted, within {grace}."
+        )
+    rest = find_rest(stock, rules)
+    wanted = {stock.items[each].copy for each in stock.items.keys() - rest}
+    others = {stock.items[each].copy for each in rest - plan.items} - wanted
+    rest_bytes = _sum(stock, others)
+    hint = " `doit gc --remote --keep AGE` deletes of the rest." if rest_bytes and is_all else ""
+    print(f"kept: {show_bytes(_sum(stock, wanted))} wanted or pinned here, {show_bytes(rest_bytes)} of the rest.{hint}")
+
+
+def _sum(stock: Stock, copies: Collection[CopyId | None]) -> int:
+    return sum(stock.copies[each].size_bytes for each in copies if each is not None and each in stock.copies)
+
+
+def _list(stock: Stock, items: Collection[ItemId], now: float) -> list[str]:
+    """Artifacts by prompt, the largest first."""
+
+    def prompt_of(item_id: ItemId) -> str:
+        prompts = {
+            str(each.entry.manifest.parameters["prompt"])
+            for source in stock.with_sources([item_id])
+            for each in stock.items[source].found
+            if "prompt" in each.entry.manifest.parameters
+        }
+        return f'"{printable(min(prompts))}"' if prompts else "of an unknown prompt"
+
+    lines = []
+    for prompt, group in groupby(sorted(items, key=prompt_of), key=prompt_of):
+        members = [(each, stock.items[each]) for each in group]
+        lines.append(f"{cut(prompt, _MAX_PROMPT)} ({show_bytes(sum(item.size_bytes for _, item in members))})")
+        for (artifact, _), item in sorted(members, key=lambda each: (-each[1].size_bytes, each[0].artifact.title)):
+            size = show_bytes(item.size_bytes) if item.whole is not None else "no payload"
+            lines.append(f"  {artifact.title:<22} {size:>10}  used {show_seconds(max(now - item.last_use, 0))} ago")
+    return lines
+
+
+def _sum_up(done: Collected) -> str:
+    """What was deleted, in a few words; "" where nothing was."""
+    plan = done.plan
+    parts = [count(len(plan.items), "artifact")] if plan.items else []
+    parts += [f"payloads, {show_bytes(_sum(done.stock, plan.copies))}"] if plan.copies else []
+    return f"deleted: {', '.join(parts)}" if parts else ""
+
+
+def _describe_obstacles(stock: Stock, names: Collection[str]) -> str:
+    shown = name_some([f"{name} ({stock.unreadable[name].reason})" for name in sorted(names)])
+    return (
+        f"No payload was deleted, because nobody knows what these need: {shown}. `doit push` puts a damaged one again "
+        "from where it was made; `doit gc --remote --skip-faulty` deletes it. What another version of this project has "
+        "put, that version can collect."
+    )
