@@ -99,6 +99,12 @@ def collect(store: Store, node: Node) -> None:
     store.payload(node.artifact).unlink()
 
 
+def record(store: Store, node: Node) -> None:
+    """Have an artifact known from a remote store alone, as a run puts it down."""
+    collect(store, node)
+    (store.folder(node.artifact) / COLLECTED).write_text('{"recorded_from": "s3://bucket"}')
+
+
 def files_below(folder: Path) -> dict[str, bytes]:
     """Content of every file below a folder, by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

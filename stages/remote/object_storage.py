@@ -25,6 +25,7 @@ _MAX_RETRIES: Final = 4  # with backoff, a second or two in all where nobody ans
 _PIECE_BYTES: Final = 1 << 18  # of an object that comes
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})|status: (\d{3})")
 _TIMED_OUT: Final = re.compile(r"\bkind: Timeout\b|\bTimedOut\b")  # in what the library shows of an error's sources
+_DENIED: Final = "(code: AccessDenied)"  # of one of many objects that were to be deleted; the answer has no status
 _REDIRECTED: Final = "incorrectly configured region"
 _REGION: Final = "the bucket is in another region. Set AWS_REGION to that"
 _REFUSED: Final = (401, 403)
@@ -175,8 +176,8 @@ def _explain(error: Exception, address: Address) -> str:
         return _REASONS[404]
     if _REDIRECTED in text:
         return _REGION
-    if status is None:
+    if status is None and _DENIED not in text:
         return "it does not answer in time" if _TIMED_OUT.search(str(error)) else "it cannot be reached, or broke off"
-    number = int(status[1] or status[2])
+    number = 403 if status is None else int(status[1] or status[2])
     reason = _REASONS.get(number, f"it answers with an error ({number})")
     return f"{reason}. {_CREDENTIALS[address.scheme]}" if number in _REFUSED else reason

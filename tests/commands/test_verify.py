@@ -21,7 +21,7 @@ from stages.run.build import Build
 from stages.run.loading import load_build
 from stages.store.artifacts import Store
 from stages.store.manifest import NOTE, RUN
-from tests.builders import acting_as_nobody, collect, publish
+from tests.builders import acting_as_nobody, collect, publish, record
 from tests.commands.store_commands import run_command
 from tests.interrupts import interruptible_children
 from tests.project import copy_built, copy_project, list_made, run_doit
@@ -312,6 +312,23 @@ def test_what_is_collected_is_not_yet_to_be_made(
     build = load_build(here, {})
     for stage in stages:
         collect(Store(build.store.root), build.graph.videos["demo"][stage])
+    assert run_command("verify") == 0
+    assert capsys.readouterr().out.endswith(f"/s. {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        (("decode",), "1 more is known from the remote store, and not here."),
+        (("encode", "decode"), "2 more are known from the remote store, and not here."),
+    ],
+)
+def test_what_was_never_here_was_not_deleted(
+    here: Path, capsys: pytest.CaptureFixture[str], stages: tuple[str, ...], said: str
+):
+    build = load_build(here, {})
+    for stage in stages:
+        record(Store(build.store.root), build.graph.videos["demo"][stage])
     assert run_command("verify") == 0
     assert capsys.readouterr().out.endswith(f"/s. {said}\n")
 

@@ -65,13 +65,16 @@ def _wait_for(port: int) -> None:
 
 
 @contextmanager
-def failing_s3(status: int = 200, *, delay_s: float = 0.0, is_cut: bool = False) -> Iterator[int]:
+def failing_s3(
+    status: int = 200, *, delay_s: float = 0.0, is_cut: bool = False, answer: bytes | None = None
+) -> Iterator[int]:
     """A server that answers everything in one way; its port.
 
     Args:
         status: of each answer.
         delay_s: before each.
         is_cut: whether the connection ends in the middle of the body.
+        answer: its body; None: one that repeats what it was sent.
     """
     is_over = threading.Event()
 
@@ -81,7 +84,8 @@ def failing_s3(status: int = 200, *, delay_s: float = 0.0, is_cut: bool = False)
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             is_over.wait(delay_s)
-            body = f"<Error><Message>{self.headers.get('authorization')}</Message></Error>".encode()
+            repeated = f"<Error><Message>{self.headers.get('authorization')}</Message></Error>".encode()
+            body = repeated if answer is None else answer
             self.send_response(status)
             self.send_header("content-length", str(len(body) + (100 if is_cut else 0)))
             self.end_headers()

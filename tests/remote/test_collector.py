@@ -7,15 +7,18 @@ import pytest
 
 from stages.errors import BeingCollectedError
 from stages.keys import Node
+from stages.remote.address import read_address
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog
 from stages.remote.collection import Rules
 from stages.remote.collector import collect_remote
 from stages.remote.entry import Entry
 from stages.remote.layout import name_entry, name_parts, size_of_part, variant_of
+from stages.remote.object_storage import open_bucket
 from stages.remote.upload import upload
 from stages.store.artifacts import Store
 from tests.remote.memory_bucket import Actor, MemoryBucket, names_of
+from tests.remote.s3 import BUCKET
 from tests.remote.schedules import explore
 from tests.remote.shared import ignore, made
 
@@ -285,3 +288,21 @@ def test_a_collector_whose_time_is_wrong_goes_by_the_time_of_the_bucket(
     monkeypatch.setattr("time.time", lambda: 1e12)
     collect(bucket, Rules(keep_s=0.0))
     assert pushing.name() in bucket.objects
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.processes
+def test_on_an_s3_what_goes_is_gone_and_the_marks_of_payloads_stay(pushing: Pushing):
+    bucket = open_bucket(read_address(f"s3://{BUCKET}/collected"))
+    for number in range(2):
+        pushing.push(bucket, number)
+    everything = Rules(keep_s=-5.0, grace_s=-5.0)  # also what was put just now
+    collect(bucket, everything)
+    assert not [*bucket.list("artifacts"), *bucket.list("uses"), *bucket.list("clocks")]
+    assert sum(each.size_bytes for each in bucket.list("payloads")) == len(PAYLOAD)
+    collect(bucket, everything)
+    assert [".collected-" in each.name for each in bucket.list("payloads")] == [True]
+    pushing.push(bucket)
+    (entry,) = bucket.list("artifacts")
+    assert entry.name == pushing.name()
+    read(bucket)

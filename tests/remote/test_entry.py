@@ -1,10 +1,11 @@
 """What a remote store says of an artifact: read back as it was written, and refused when a bit of it differs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stages.remote.entry import Entry
+from stages.remote.entry import Entry, is_damaged
 from stages.store.artifacts import Store
 from stages.store.checksum import add_checksum
 from tests.remote.shared import made
@@ -44,3 +45,21 @@ def test_a_text_without_a_checksum_is_refused(entry: Entry):
     text = entry.to_bytes().decode()
     with pytest.raises(ValueError, match="it has no checksum"):
         Entry.from_bytes(f"{{{text.partition(',')[2]}".encode())
+
+
+def test_the_first_copy_of_a_payload_is_not_named_and_another_is(entry: Entry):
+    assert b'"copy"' not in entry.to_bytes()
+    other = replace(entry, copy="c" * 32)
+    assert Entry.from_bytes(other.to_bytes()) == other
+
+
+@pytest.mark.parametrize("copy", ["c", "../../x", "C" * 32, f"{'c' * 32}/x"])
+def test_a_copy_has_a_name_that_cannot_lead_elsewhere(entry: Entry, copy: str):
+    with pytest.raises(ValueError, match=r"^it does not say where its payload is$"):
+        Entry.from_bytes(replace(entry, copy=copy).to_bytes())
+
+
+def test_damage_is_told_from_what_another_version_may_say(entry: Entry):
+    assert is_damaged(entry.to_bytes()[:-1])
+    assert is_damaged(b"\xff")
+    assert not is_damaged(add_checksum('{\n  "later": 1}').encode())

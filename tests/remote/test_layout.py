@@ -3,7 +3,21 @@
 import pytest
 
 from stages.keys import ArtifactId, Digest, Key
-from stages.remote.layout import ENTRY_NAME, find_variant, name_entry, name_parts, size_of_part, variant_of
+from stages.remote.layout import (
+    ENTRY_NAME,
+    PAYLOAD_OBJECT,
+    USE_OBJECT,
+    find_variant,
+    folder_of_payload,
+    folder_of_uses,
+    mark_of_copy,
+    name_entry,
+    name_parts,
+    name_touch,
+    name_use,
+    size_of_part,
+    variant_of,
+)
 from stages.store.manifest import Manifest
 from tests.builders import CODE, build_node
 
@@ -47,3 +61,41 @@ def test_a_large_payload_is_in_parts_that_are_full_but_for_the_last():
 @pytest.mark.parametrize("name", ["artifacts/encode/x/y.json", "payloads/a/b.json", "artifacts/encode", ""])
 def test_other_objects_in_a_bucket_are_no_entries(name: str):
     assert ENTRY_NAME.fullmatch(name) is None
+
+
+def test_names_of_what_collectors_and_pushes_say_to_each_other_are_pinned():
+    variant, digest, collector = find_variant(CODE, {}), Digest("d" * 32), "0" * 32
+    assert folder_of_payload(digest, "c" * 32) == f"payloads/{digest}/{'c' * 32}"
+    assert name_touch(digest, "") == f"payloads/{digest}/.touched"
+    assert mark_of_copy(digest, "c" * 32, collector) == f"payloads/{digest}/{'c' * 32}/.collected-{collector}"
+    assert name_use(ARTIFACT, variant) == f"uses/encode/{'a' * 32}/{variant}/used"
+    assert folder_of_uses(ARTIFACT, variant) == f"uses/encode/{'a' * 32}/{variant}"
+
+
+def test_parts_of_a_further_copy_are_below_its_name():
+    names = name_parts(manifest_of(9), part_bytes=8, copy="c" * 32)
+    assert names == [f"payloads/{'d' * 32}/{'c' * 32}/embeddings.safetensors.0000{number}" for number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "copy"),
+    [
+        (".touched", "touched", None),
+        (f".collected-{'0' * 32}", "mark", None),
+        ("video.mp4", "part", None),
+        (f"{'c' * 32}/video.mp4.00001", "part", "c" * 32),
+        ("c" * 32, "part", None),  # a payload may be called so
+    ],
+)
+def test_each_object_of_a_payload_is_of_one_kind(name: str, kind: str, copy: str | None):
+    found = PAYLOAD_OBJECT.fullmatch(f"payloads/{'d' * 32}/{name}")
+    assert found is not None
+    assert [each for each in ("touched", "mark", "part") if found[each]] == [kind]
+    assert found["copy"] == copy
+
+
+@pytest.mark.parametrize("name", ["used", "0" * 32])
+def test_each_note_of_an_artifact_is_a_use_or_a_mark(name: str):
+    found = USE_OBJECT.fullmatch(f"uses/encode/{'a' * 32}/{'b' * 32}/{name}")
+    assert found is not None
+    assert (found["used"], found["mark"]) == (("used", None) if name == "used" else (None, name))

@@ -113,6 +113,16 @@ def test_whatever_goes_wrong_is_one_message_without_a_secret(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_objects_that_may_not_be_deleted_are_an_error_although_the_answer_is_none(monkeypatch: pytest.MonkeyPatch):
+    error = f"<Error><Key>x/a</Key><Code>AccessDenied</Code><Message>{SECRET}</Message></Error>"
+    with failing_s3(answer=f"<DeleteResult>{error}</DeleteResult>".encode()) as port:
+        point_to(monkeypatch, port)
+        with pytest.raises(RemoteError) as raised:
+            open_s3("x").delete(["a"])
+    assert str(raised.value) == f"s3://{BUCKET}/x: {REFUSED}. {CREDENTIALS}."
+
+
+@pytest.mark.usefixtures("impatient")
 def test_where_nobody_listens_it_cannot_be_reached(monkeypatch: pytest.MonkeyPatch):
     point_to(monkeypatch, 9)  # the port `discard`, which nothing here serves
     with pytest.raises(RemoteError) as error:

@@ -11,11 +11,13 @@ from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.remote.address import read_address
 from stages.remote.entry import Entry
+from stages.remote.layout import name_use, variant_of
 from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
 from stages.store.artifacts import Store
 from stages.store.manifest import COLLECTED, MANIFEST, NOTE, RUN
+from stages.store.records import recorded_from
 from stages.store.verdict import Verdict
 from tests.builders import CODE, files_below, publish
 from tests.remote.s3 import BUCKET
@@ -90,6 +92,41 @@ def test_a_record_says_what_an_artifact_is_without_its_payload(pushed: tuple[Nod
     remote.record(node, found)
     assert here.verdict(node, CODE) == Verdict("collected")
     assert {*files_below(here.folder(node.artifact))} == {MANIFEST, COLLECTED}
+
+
+def test_of_a_record_it_is_known_that_its_payload_was_never_here_and_nothing_of_that_is_pushed(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    remote = share(here, folder)
+    found = find(remote, entry)
+    assert found is not None
+    remote.record(node, found)
+    assert recorded_from(here.folder(node.artifact)) == f"file://{folder}"
+    other = share(here, folder.with_name("other"))
+    other.push(node.artifact, is_whole=False)
+    again = find(other, entry)
+    assert again is not None
+    assert again.entry.run == entry.run
+
+
+def test_what_was_fetched_is_noted_as_used_unless_this_machine_only_reads(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    use = folder / name_use(node.artifact, variant_of(entry.manifest))
+    fetch(share(here, folder, Policy(pushed=None)), node, entry)
+    assert not use.exists()
+    fetch(share(Store(here.root.with_name("second")), folder), node, entry)
+    assert use.read_bytes() == b""
+
+
+def test_where_uses_cannot_be_noted_what_was_fetched_is_here_all_the_same(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    (folder / "uses").touch()  # so that there can be no such folder
+    assert fetch(share(here, folder), node, entry) == len(PAYLOAD)
 
 
 def test_a_record_takes_the_place_of_nothing_that_has_appeared_meanwhile(pushed: tuple[Node, Entry], here: Store):

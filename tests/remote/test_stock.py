@@ -118,7 +118,8 @@ def test_what_another_version_says_is_not_damaged(store: Store, monkeypatch: pyt
 def test_what_is_gone_between_the_listing_and_the_reading_is_not_there(store: Store):
     bucket, (_, entry) = MemoryBucket(), made(store)
     push(bucket, store, entry)
-    reader, found = Actor(bucket, lambda seen: found.append(Listing(seen).take())), list[Stock]()
+    found: list[Stock] = []
+    reader = Actor(bucket, lambda seen: found.append(Listing(seen).take()))
     for _ in range(4):  # it has listed all
         reader.step()
     bucket.objects.clear()

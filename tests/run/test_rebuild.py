@@ -19,7 +19,7 @@ from stages.run.loading import load_build
 from stages.run.rebuild import Rebuilt, rebuild
 from stages.run.worker import Workers
 from stages.store.artifacts import Store
-from tests.builders import collect, files_below, publish
+from tests.builders import collect, files_below, publish, record
 from tests.known_files import know_package
 from tests.project import copy_params
 from tests.run.gray_videos import write_gray
@@ -189,8 +189,12 @@ def lose(store: Store, node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("end", "why"),
-    [(collect, "was deleted by `doit gc`"), (lose, "has lost its file video.mp4")],
-    ids=["collected", "lost"],
+    [
+        (collect, "was deleted by `doit gc`"),
+        (record, "is known from s3://bucket, and was never here"),
+        (lose, "has lost its file video.mp4"),
+    ],
+    ids=["collected", "recorded", "lost"],
 )
 def test_without_its_payload_nothing_is_made_that_cannot_be_compared(
     root: Path, end: Callable[[Store, Node], None], why: str

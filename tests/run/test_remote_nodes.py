@@ -8,6 +8,7 @@ import pytest
 from stages.keys import Digest
 from stages.remote.object_storage import ObjectStorage
 from stages.run.exchange import Exchange
+from stages.run.loading import load_build
 from stages.run.remote_nodes import RemoteNodes
 from stages.store.artifacts import Store
 from stages.store.verdict import NOT_PUSHED
@@ -43,6 +44,16 @@ def test_of_what_is_known_and_was_not_pushed_that_is_the_reason(machines: Machin
     node = build.graph.videos["demo"]["decode"]
     assert [reason.field for reason in build.verdict(node).reasons] == [NOT_PUSHED]
     assert build.freshness.explain(node, build.verdict(node)) == ("known from the remote store, without its payload")
+
+
+def test_of_what_is_known_it_is_said_also_where_the_remote_store_is_away_that_it_was_never_here(machines: Machines):
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    nodes = build.graph.videos["demo"]
+    exchange.nodes.record(nodes.values())
+    again = load_build(machines.other, {"machine.remote": ""})
+    for node in nodes.values():
+        assert again.freshness.explain(node, again.verdict(node)) == "known from the remote store, without its payload"
 
 
 def test_what_is_fresh_here_is_not_asked_for(machines: Machines):
