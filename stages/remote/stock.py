@@ -1,7 +1,6 @@
 """What lies in a remote store, whoever put it there: artifacts, copies of payloads, who is about to delete what.
 
-What a collector decides by. The order of its requests is part of why that is safe: how old payloads are is asked before
-what artifacts there are, because a push names a payload soon after it has put or touched it.
+What a collector decides by.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -248,6 +248,30 @@ def test_a_collector_whose_machine_slept_for_days_deletes_no_payload_that_was_pu
             require_payloads(bucket)
 
 
+@pytest.mark.parametrize("before", [garbage, part, unused_twin])
+def test_a_collector_that_falls_asleep_in_the_middle_of_a_push_deletes_nothing_of_it_when_it_wakes(
+    before: Before, pushing: Pushing
+):
+    num_pushed, has_pushed = 0, False
+    while not has_pushed:
+        num_collected, has_collected = 0, False
+        while not has_collected:
+            bucket, collector = run_one(before, pushing, 0)
+            pusher = Actor(bucket, pushing.push)
+            for actor, number in ((pusher, num_pushed), (collector, num_collected)):
+                for _ in range(number):
+                    if not actor.is_over:
+                        actor.step()
+            has_pushed, has_collected = pusher.is_over, collector.is_over
+            pusher.finish()
+            bucket.now += 2 * DAY_S
+            collector.finish()
+            require_payloads(bucket)
+            assert pushing.name() in bucket.objects
+            num_collected += 1
+        num_pushed += 1
+
+
 def test_two_collectors_at_once_delete_what_one_would(pushing: Pushing):
     left = []
     for number in (1, 2):
