@@ -43,8 +43,8 @@ def collect_remote(bucket: Bucket, rules: Rules, *, is_dry_run: bool = False) ->
         RemoteError: the remote store does not answer, or does not do it. What was deleted before stays deleted, and
             nothing else is wrong: the next collector goes on.
     """
-    # Before anything is listed: a payload that nobody has touched within the grace time before that has its small object
-    # by now, if it ever gets one, and every listing shows it, however long this process stands still in between.
+    # Before anything is listed: a payload that was not touched within the grace time before that has its small object
+    # now, if it ever gets one, and every listing shows it, however long this process stands still in between.
     now = ask_time(bucket)
     listing = Listing(bucket)
     stock = listing.take()
