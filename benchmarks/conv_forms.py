@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stages.decode.convolution import split_taps
+from stages.decode.convolution import arrange_for_pairs, convolve_pair, split_taps
 from stages.decode.layers import ConvWeights, causal_conv
 from stages.decode.plan import COMPILER_OPTIONS
 
@@ -43,12 +43,14 @@ class Form:
 
     Attributes:
         arrange: the kernel [t, h, w, i, o] into what `convolve` takes; not timed.
-        convolve: padded frames from the oldest to the present, and the arranged kernel, to a frame.
+        convolve: padded frames from the oldest to the present, and the arranged kernel, to a frame or a batch of two.
+        num_frames: that it makes at once, of as many frames and the two before them.
         options: of the compiler.
     """
 
     arrange: Callable[[Array], Any]
-    convolve: Callable[[tuple[Array, Array, Array], Any], Array]
+    convolve: Callable[[Any, Any], Array]
+    num_frames: int = 1
     options: Mapping[str, str] = field(default_factory=lambda: COMPILER_OPTIONS)  # 3.11 cannot hash it as a default
 
 
@@ -73,11 +75,12 @@ def time_form(form: Form, height: int, width: int, channels: int) -> float:
     def run(frame: Array, kernels: Sequence[Any]) -> Array:
         for kernel in kernels:
             padded = jnp.pad(frame, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-            frame = form.convolve((0.5 * padded, 0.7 * padded, padded), kernel)
+            frame = form.convolve((0.5 * padded, 0.7 * padded, padded, 0.9 * padded)[: 2 + form.num_frames], kernel)
+            frame = frame[:1] + frame[-1:]
         return frame
 
     run(frame, arranged).block_until_ready()
-    return min(_time(lambda: run(frame, arranged).block_until_ready()) for _ in range(NUM_RUNS))
+    return min(_time(lambda: run(frame, arranged).block_until_ready()) for _ in range(NUM_RUNS)) / form.num_frames
 
 
 def _time(call: Callable[[], object]) -> float:
@@ -101,7 +104,7 @@ def fold(kernel: Array) -> Array:
 
 
 def one_per_tap(frames: tuple[Array, Array, Array], kernel: tuple[Array, Array, Array]) -> Array:
-    """What the decoder does: a 2-D convolution for each tap in time."""
+    """What the decoder does with single frames: a 2-D convolution for each tap in time."""
     older, newer, padded = frames
     weights = ConvWeights(kernel, jnp.zeros(kernel[0].shape[-1]))
     return causal_conv(padded[:, 1:-1, 1:-1], weights, (older, newer))[0]
@@ -158,6 +161,7 @@ def blocks_of_rows(frames: tuple[Array, Array, Array], kernel: Array) -> Array:
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "a 2-D convolution per tap": Form(split_taps, one_per_tap),
+        "four for two frames": Form(arrange_for_pairs, convolve_pair, num_frames=2),
         "the same, by YNNPACK": Form(split_taps, one_per_tap, options={}),
         "the same, of a whole kernel": Form(whole, one_per_slice),
         "taps folded into channels": Form(fold, taps_in_channels),

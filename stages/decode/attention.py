@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from stages.decode.convolution import PRECISION
-from stages.decode.layers import Frame, Leaf, PointwiseWeights, pointwise, rms_norm
+from stages.decode.convolution import PRECISION, Leaf
+from stages.decode.layers import Frame, PointwiseWeights, pointwise, rms_norm
 from stages.decode.strips import AXIS, Strips, is_inside
 
 # Per query, float32: the largest logit, the sum of the shares relative to it, the values mixed by them.

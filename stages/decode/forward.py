@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from stages.decode.attention import AttentionMemory, attention
 from stages.decode.config import DecoderConfig, UpBlockPlan
+from stages.decode.convolution import count_together
 from stages.decode.layers import causal_conv, resnet, rms_norm, silu, upsample
 from stages.decode.strips import AXIS, BY_COLUMN, WHOLE, Strips, fill
 from stages.decode.structure import DecoderMemory, DecoderWeights, TailMemory, UpBlockMemory, UpBlockWeights
@@ -203,40 +204,50 @@ def _decode_frame(
     hidden, before = resnet(hidden, weights.mid_resnets[0], before, strips)
     hidden, cache = attention(hidden, weights.mid_attention, cache, position, strips)
     hidden, after = resnet(hidden, weights.mid_resnets[1], after, strips)
-    frames, tail = _decode_tail(weights, hidden, tail, config.up_blocks, strips)
+    frames, tail = _decode_tail(weights, hidden[None], tail, config.up_blocks, strips)
     return DecoderMemory(past, (before, after), cache, tail), jnp.moveaxis(frames, 0, 1)
 
 
 def _decode_tail(
     weights: DecoderWeights[Array],
-    frame: Float[Array, "b h w c"],
+    frames: Float[Array, "together b h w c"],
     memory: TailMemory[Array] | None,
     plans: tuple[UpBlockPlan, ...],
     strips: Strips | None,
 ) -> tuple[Float[Array, "f b h_px w_px rgb"], TailMemory[Array]]:
-    """Run one frame through the last `len(plans)` up blocks and the output convolution.
+    """Run frames, all together, through the last `len(plans)` up blocks and the output convolution.
 
-    Where a block makes two frames of one, all that follows runs for one of them after the other: the largest
-    arrays, at full height and width, are those of a single frame, and the tail is compiled once.
+    Where a block makes two frames of one, all that follows runs in turns, of one frame or of two, as kernels are
+    arranged for: the largest arrays, at full height and width, are those of a turn, and the tail is compiled once.
     """
+    batch = frames.shape[1]
+    together = frames.reshape(-1, *frames.shape[2:])
     if not plans:
-        hidden = silu(rms_norm(frame, weights.norm_out))
+        hidden = silu(rms_norm(together, weights.norm_out))
         rgb, past = causal_conv(hidden, weights.conv_out, memory.conv_out if memory else None, strips)
-        return rgb[None], TailMemory(up_blocks=(), conv_out=past)
+        return rgb.reshape(-1, batch, *rgb.shape[1:]), TailMemory(up_blocks=(), conv_out=past)
     block_weights = weights.up_blocks[-len(plans)]
-    frames, block_memory = _up_block(block_weights, frame, memory.up_blocks[0] if memory else None, plans[0], strips)
+    made, block_memory = _up_block(block_weights, together, memory.up_blocks[0] if memory else None, plans[0], strips)
+    made = _put_in_order(made, batch)
     rest = TailMemory(memory.up_blocks[1:], memory.conv_out) if memory else None
-    if rest is None or frames.shape[0] == 1:
-        decoded, after = _decode_tail(weights, frames[0], rest, plans[1:], strips)
+    turns = made.reshape(-1, min(made.shape[0], count_together(weights.conv_out.kernel)), *made.shape[1:])
+    if rest is None or turns.shape[0] == 1:
+        decoded, after = _decode_tail(weights, turns[0], rest, plans[1:], strips)
     else:
 
-        def decode_one(before: TailMemory[Array], one: Array) -> tuple[TailMemory[Array], Array]:
-            decoded, after = _decode_tail(weights, one, before, plans[1:], strips)
+        def decode_turn(before: TailMemory[Array], turn: Array) -> tuple[TailMemory[Array], Array]:
+            decoded, after = _decode_tail(weights, turn, before, plans[1:], strips)
             return after, decoded
 
-        after, decoded = jax.lax.scan(decode_one, rest, frames)
+        after, decoded = jax.lax.scan(decode_turn, rest, turns)
         decoded = decoded.reshape(-1, *decoded.shape[2:])
     return decoded, TailMemory((block_memory, *after.up_blocks), after.conv_out)
+
+
+def _put_in_order(made: Float[Array, "each together_b h w c"], batch: int) -> Float[Array, "f b h w c"]:
+    """All frames in the order of time, where each of several, in a batch, was made into as many."""
+    apart = made.reshape(made.shape[0], -1, batch, *made.shape[2:])
+    return apart.swapaxes(0, 1).reshape(-1, batch, *made.shape[2:])
 
 
 def _up_block(

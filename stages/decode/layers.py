@@ -1,23 +1,31 @@
 """The decoder's building blocks, each for ONE frame and the memory of the frames before it.
 
-A frame is [b, h, w, c]. A function takes the memory that the frame before left and returns its own; `None` stands for
-"no frame before", where a causal convolution sees the frame itself instead (replicate padding in time). With `strips`,
-the function runs inside `jax.shard_map`: frame and memory are those of one device's strip; None: of all columns.
+A frame is [b, h, w, c]; two that are convolved together are a batch of 2 b. A function takes the memory that the frame
+before left and returns its own; `None` stands for "no frame before", where a causal convolution sees the frame itself
+instead (replicate padding in time). With `strips`, the function runs inside `jax.shard_map`: frame and memory are those
+of one device's strip; None: of all columns.
 Source of all blocks: autoencoder_kl_hunyuanvideo15.py of diffusers 0.42.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Float32
 
-from stages.decode.convolution import PRECISION, PaddedFrame, convolve, convolve_still
+from stages.decode.convolution import (
+    PRECISION,
+    Leaf,
+    PaddedFrame,
+    PairKernel,
+    convolve,
+    convolve_pair,
+    convolve_still,
+)
 from stages.decode.strips import Strips, add_neighbours
 
-Leaf = TypeVar("Leaf")  # an array; or what stands for one before it is loaded (weights.py), its shape, its sharding
 Frame = Float[Array, "b h w c"]
 Past = tuple[Leaf, Leaf]  # the two frames before the present one, the older first
 
@@ -29,10 +37,10 @@ NORM_EPS = 1e-12  # torch.nn.functional.normalize's default
 class ConvWeights(Generic[Leaf]):
     """Causal convolution: kernel [t, h, w, i, o] with t from the oldest frame to the present, bias [o].
 
-    The kernel is whole or in its three taps, [h, w, i, o] each: `arrange_kernel` in convolution.py.
+    The kernel is whole or in parts, [h, w, i, o] each: `arrange_kernel` in convolution.py.
     """
 
-    kernel: Leaf | tuple[Leaf, Leaf, Leaf]
+    kernel: Leaf | tuple[Leaf, Leaf, Leaf] | PairKernel[Leaf]
     bias: Leaf
 
 
@@ -71,27 +79,31 @@ class ResnetMemory(Generic[Leaf]):
 
 
 def causal_conv(
-    frame: Float[Array, "b h w i"],
+    frame: Float[Array, "n h w i"],
     weights: ConvWeights[Array],
     past: Past[PaddedFrame] | None,
     strips: Strips | None = None,
-) -> tuple[Float[Array, "b h w o"], Past[PaddedFrame]]:
+) -> tuple[Float[Array, "n h w o"], Past[PaddedFrame]]:
     """3x3x3 convolution that sees the frame and the two before it, edges repeated in space and time.
 
     Args:
-        frame: [b, h, w, i], the present frame.
-        weights: kernel [3, 3, 3, i, o], whole or in taps, and bias [o], of the frame's dtype.
+        frame: [b, h, w, i], the present frame; of a kernel for pairs that and the next, [2 b, h, w, i], if there is a
+            past.
+        weights: kernel [3, 3, 3, i, o], whole or in parts, and bias [o], of the frame's dtype.
         past: the two frames before, padded, the older first; None: none, and the frame itself is used for them.
         strips: how the frame is spread over devices.
     Returns:
-        [b, h, w, o] in the frame's dtype (sums are float32), and the past of the next frame.
+        As many frames, [b, h, w, o], in the frame's dtype (sums are float32), and the past of the next one.
     """
-    padded = _pad_edges(frame, strips)
+    kernel, padded = weights.kernel, _pad_edges(frame, strips)
     if past is None:
-        total, newer = convolve_still(padded, weights.kernel), padded
+        total, past = convolve_still(padded, kernel), (padded, padded)
+    elif isinstance(kernel, PairKernel):
+        older, newer = jnp.split(padded, 2)
+        total, past = convolve_pair((*past, older, newer), kernel), (older, newer)
     else:
-        total, newer = convolve((*past, padded), weights.kernel), past[1]
-    return _add_bias(total, weights.bias).astype(frame.dtype), (newer, padded)
+        total, past = convolve((*past, padded), kernel), (past[1], padded)
+    return _add_bias(total, weights.bias).astype(frame.dtype), past
 
 
 def pointwise(cells: Float[Array, "*cells i"], weights: PointwiseWeights[Array]) -> Float[Array, "*cells o"]:
@@ -134,25 +146,25 @@ def resnet(
 
 
 def upsample(
-    frame: Float[Array, "b h w i"],
+    frame: Float[Array, "n h w i"],
     weights: ConvWeights[Array],
     past: Past[PaddedFrame] | None,
     *,
     out_channels: int,
     doubles_time: bool,
     strips: Strips | None = None,
-) -> tuple[Float[Array, "f b h2 w2 o"], Past[PaddedFrame]]:
+) -> tuple[Float[Array, "f n h2 w2 o"], Past[PaddedFrame]]:
     """Double height and width, and time for all but the first frame, by spreading channels over cells.
 
     Args:
-        frame: [b, h, w, i].
-        weights: kernel [3, 3, 3, i, p], whole or in taps, with p = out_channels times the cells made of one.
+        frame: [b, h, w, i], or two, as for `causal_conv`.
+        weights: kernel [3, 3, 3, i, p], whole or in parts, with p = out_channels times the cells made of one.
         past: None for the first frame of the video, which stays a single frame.
         out_channels: channels of the result.
         doubles_time: whether one frame becomes two.
         strips: how the frame is spread over devices.
     Returns:
-        [f, b, 2h, 2w, out_channels] with f = 1 or 2, and the past of the next frame.
+        [f, b, 2h, 2w, out_channels] with f = 1 or 2 (of two frames [f, 2 b, ...]), and the past of the next frame.
     """
     if doubles_time and past is None:
         weights = _keep_one_frame(weights, out_channels)

@@ -11,7 +11,8 @@ from typing import Generic
 import jax
 
 from stages.decode.attention import AttentionMemory, AttentionWeights
-from stages.decode.layers import ConvWeights, Leaf, Past, ResnetMemory, ResnetWeights
+from stages.decode.convolution import Leaf
+from stages.decode.layers import ConvWeights, Past, ResnetMemory, ResnetWeights
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["resnets", "upsample"], meta_fields=[])

@@ -5,10 +5,11 @@ Owns the names and axes of diffusers' AutoencoderKLHunyuanVideo15.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array
 
 from stages.decode.attention import AttentionWeights
@@ -34,6 +35,7 @@ class WeightSpec:
     axes: tuple[int, ...]  # the file's axes in the decoder's order
     shape: tuple[int, ...]  # after the axes are reordered and those of size 1 dropped
     is_causal_kernel: bool = False  # which each platform has arranged in its own way (convolution.py)
+    sees_pairs: bool = False  # whether it comes after an upsampler that makes two frames of one
 
 
 def load_weights(
@@ -47,7 +49,7 @@ def load_weights(
         dtype: "float32" or "bfloat16".
         devices: of one platform; each holds all weights.
     Returns:
-        Kernels of causal convolutions are whole or in taps, as the platform has them.
+        Kernels of causal convolutions are whole or in parts, as the platform has them.
     Raises:
         CheckpointError: names and shapes other than the config's; all faults at once.
     """
@@ -67,11 +69,10 @@ def describe_arrays(config: DecoderConfig, *, dtype: str, devices: Sequence[jax.
     platform, sharding = devices[0].platform, place(devices)
 
     def describe(spec: WeightSpec) -> Any:
-        whole = np.broadcast_to(np.zeros((), DTYPES[dtype]), spec.shape)  # one number in memory
-        return jax.tree.map(
-            lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding),
-            _arrange(whole, spec, platform),
+        arranged = jax.eval_shape(
+            partial(_arrange, spec=spec, platform=platform), jax.ShapeDtypeStruct(spec.shape, DTYPES[dtype])
         )
+        return jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape, part.dtype, sharding=sharding), arranged)
 
     arrays: DecoderWeights[Any] = jax.tree.map(describe, describe_weights(config))
     return arrays
@@ -87,6 +88,7 @@ def find_weights(files: WeightFiles, config: DecoderConfig) -> DecoderWeights[We
 def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:
     """Name, shape and layout of every weight of a decoder of these sizes."""
     first, last = config.block_channels[0], config.block_channels[-1]
+    num_doublings = [0, *accumulate(plan.doubles_time for plan in config.up_blocks)]  # before each block, and in all
     return DecoderWeights(
         conv_in=_conv("conv_in", config.latent_channels, first),
         mid_resnets=(
@@ -94,34 +96,39 @@ def describe_weights(config: DecoderConfig) -> DecoderWeights[WeightSpec]:
             _resnet("mid_block.resnets.1", first, first),
         ),
         mid_attention=_attention("mid_block.attentions.0", first),
-        up_blocks=tuple(_up_block(f"up_blocks.{i}", plan) for i, plan in enumerate(config.up_blocks)),
+        up_blocks=tuple(
+            _up_block(f"up_blocks.{i}", plan, sees_pairs=num_doublings[i] > 0)
+            for i, plan in enumerate(config.up_blocks)
+        ),
         norm_out=_gain("norm_out", last),
-        conv_out=_conv("conv_out", last, config.out_channels),
+        conv_out=_conv("conv_out", last, config.out_channels, sees_pairs=num_doublings[-1] > 0),
     )
 
 
-def _arrange(weight: AnyArray, spec: WeightSpec, platform: str) -> AnyArray | tuple[AnyArray, AnyArray, AnyArray]:
-    return arrange_kernel(weight, platform) if spec.is_causal_kernel else weight
+def _arrange(weight: AnyArray, spec: WeightSpec, platform: str) -> Any:
+    return arrange_kernel(weight, platform, sees_pairs=spec.sees_pairs) if spec.is_causal_kernel else weight
 
 
-def _up_block(name: str, plan: UpBlockPlan) -> UpBlockWeights[WeightSpec]:
+def _up_block(name: str, plan: UpBlockPlan, *, sees_pairs: bool) -> UpBlockWeights[WeightSpec]:
     channels = [plan.in_channels] + [plan.out_channels] * plan.num_resnets
-    resnets = tuple(_resnet(f"{name}.resnets.{i}", channels[i], channels[i + 1]) for i in range(plan.num_resnets))
+    resnets = tuple(
+        _resnet(f"{name}.resnets.{i}", channels[i], channels[i + 1], sees_pairs=sees_pairs)
+        for i in range(plan.num_resnets)
+    )
     if plan.upsample_channels is None:
         return UpBlockWeights(resnets=resnets, upsample=None)
     packed_channels = plan.upsample_channels * plan.upsample_factor
-    return UpBlockWeights(
-        resnets=resnets, upsample=_conv(f"{name}.upsamplers.0.conv", plan.out_channels, packed_channels)
-    )
+    upsample = _conv(f"{name}.upsamplers.0.conv", plan.out_channels, packed_channels, sees_pairs=sees_pairs)
+    return UpBlockWeights(resnets=resnets, upsample=upsample)
 
 
-def _resnet(name: str, in_channels: int, out_channels: int) -> ResnetWeights[WeightSpec]:
+def _resnet(name: str, in_channels: int, out_channels: int, *, sees_pairs: bool = False) -> ResnetWeights[WeightSpec]:
     is_same = in_channels == out_channels
     return ResnetWeights(
         norm1=_gain(f"{name}.norm1", in_channels),
-        conv1=_conv(f"{name}.conv1", in_channels, out_channels),
+        conv1=_conv(f"{name}.conv1", in_channels, out_channels, sees_pairs=sees_pairs),
         norm2=_gain(f"{name}.norm2", out_channels),
-        conv2=_conv(f"{name}.conv2", out_channels, out_channels),
+        conv2=_conv(f"{name}.conv2", out_channels, out_channels, sees_pairs=sees_pairs),
         shortcut=None if is_same else _pointwise(f"{name}.conv_shortcut", in_channels, out_channels),
     )
 
@@ -136,7 +143,7 @@ def _attention(name: str, channels: int) -> AttentionWeights[WeightSpec]:
     )
 
 
-def _conv(name: str, in_channels: int, out_channels: int) -> ConvWeights[WeightSpec]:
+def _conv(name: str, in_channels: int, out_channels: int, *, sees_pairs: bool = False) -> ConvWeights[WeightSpec]:
     size = (KERNEL_SIZE,) * 3
     kernel = WeightSpec(
         f"{PREFIX}{name}.conv.weight",
@@ -144,6 +151,7 @@ def _conv(name: str, in_channels: int, out_channels: int) -> ConvWeights[WeightS
         _CHANNELS_LAST,
         (*size, in_channels, out_channels),
         is_causal_kernel=True,
+        sees_pairs=sees_pairs,
     )
     return ConvWeights(kernel=kernel, bias=_vector(f"{name}.conv.bias", out_channels))
 

@@ -13,12 +13,15 @@ import torch
 
 from stages.decode.convolution import (
     Taps,
+    arrange_for_pairs,
     arrange_kernel,
     convolve,
     convolve_by_product,
     convolve_each_row,
     convolve_on_tpu,
+    convolve_pair,
     convolve_still,
+    count_together,
 )
 from tests.products import list_precisions
 
@@ -65,6 +68,32 @@ def test_a_cpu_convolves_a_still_frame_once(dtype: Any):
 @pytest.mark.parametrize(("platform", "shapes"), [("cpu", [(3, 3, 4, 5)] * 3), ("tpu", [(3, 3, 3, 4, 5)])])
 def test_a_kernel_is_whole_on_a_tpu_and_in_taps_elsewhere(platform: str, shapes: list[tuple[int, ...]]):
     assert [array.shape for array in jax.tree.leaves(arrange_kernel(KERNEL, platform))] == shapes
+
+
+PAIR = np.random.default_rng(2).normal(size=(4, 2, 5, 6, 4)).astype(np.float32)  # two frames and the two before them
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_two_frames_at_once_are_one_after_the_other(dtype: Any):
+    frames, kernel = tuple(jnp.asarray(PAIR, dtype)), jnp.asarray(KERNEL, dtype)
+    apart = [convolve(frames[index : index + 3], arrange_kernel(kernel, "cpu")) for index in range(2)]
+    np.testing.assert_allclose(convolve_pair(frames, arrange_for_pairs(kernel)), jnp.concatenate(apart), atol=4e-5)
+
+
+def test_two_frames_at_once_take_four_convolutions():
+    program = jax.make_jaxpr(convolve_pair)(tuple(map(jnp.asarray, PAIR)), arrange_for_pairs(jnp.asarray(KERNEL)))
+    assert len(list_precisions(program.jaxpr)) == 4
+
+
+def test_a_still_frame_is_the_same_to_the_bit_by_a_kernel_for_pairs():
+    frame, kernel = jnp.asarray(TAPS[0]), jnp.asarray(KERNEL)
+    apart, together = arrange_kernel(kernel, "cpu"), arrange_kernel(kernel, "cpu", sees_pairs=True)
+    np.testing.assert_array_equal(convolve_still(frame, apart), convolve_still(frame, together))
+
+
+@pytest.mark.parametrize(("platform", "num_together"), [("cpu", 2), ("gpu", 1), ("tpu", 1)])
+def test_a_cpu_alone_convolves_two_frames_at_once(platform: str, num_together: int):
+    assert count_together(arrange_kernel(jnp.asarray(KERNEL), platform, sees_pairs=True)) == num_together
 
 
 @pytest.mark.parametrize(("cells", "num_products"), [((45, 10), 1), ((90, 20), 3)])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from stages.decode.convolution import PairKernel
+from stages.decode.layers import ConvWeights
 from stages.decode.weights import describe_arrays, describe_weights, load_weights
 from stages.errors import CheckpointError
 from tests.decode.builders import DEVICE, build_vae, edit_config, load_config, vae_weights, write_vae
@@ -44,9 +46,21 @@ def test_the_described_arrays_are_the_loaded_ones(folder: Path):
     )
 
 
-def test_every_weight_has_the_dtype_that_was_asked_for(folder: Path):
+def test_every_weight_but_kernels_for_pairs_has_the_dtype_that_was_asked_for(folder: Path):
     weights = load_weights(vae_weights(folder), load_config(folder), dtype="bfloat16", devices=[DEVICE])
-    assert {str(weight.dtype) for weight in jax.tree.leaves(weights)} == {"bfloat16"}
+    leaves = jax.tree.leaves(weights, is_leaf=lambda node: isinstance(node, PairKernel))
+    assert {str(leaf.dtype) for leaf in leaves if not isinstance(leaf, PairKernel)} == {"bfloat16"}
+    kernels = [leaf for leaf in leaves if isinstance(leaf, PairKernel)]
+    assert {str(part.dtype) for part in jax.tree.leaves(kernels)} == {"float32"}
+
+
+def test_all_kernels_after_the_first_upsampler_that_doubles_time_are_for_pairs(folder: Path):
+    weights = load_weights(vae_weights(folder), load_config(folder), dtype="float32", devices=[DEVICE])
+    first, *others = weights.up_blocks
+    for tree, are_pairs in [(weights.conv_in, False), (first, False), (others, True), (weights.conv_out, True)]:
+        convolutions = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, ConvWeights))
+        kernels = [each.kernel for each in convolutions if isinstance(each, ConvWeights)]
+        assert {isinstance(kernel, PairKernel) for kernel in kernels} == {are_pairs}
 
 
 def test_all_faults_of_a_file_are_reported_at_once(folder: Path):
