@@ -97,8 +97,11 @@ def to_levels(frame: Array) -> NDArray[np.uint8]:
     Returns:
         uint8, same shape; -1 is 0, 0 is 128, 1 is 255.
     """
-    levels: NDArray[np.float32] = np.rint((frame.astype(np.float32) + 1) * 127.5)
-    return levels.clip(0, 255).astype(np.uint8)
+    levels: NDArray[np.float32] = frame.astype(np.float32)  # a copy; what follows would make more
+    levels += 1
+    levels *= 127.5
+    np.rint(levels, out=levels)
+    return levels.clip(0, 255, out=levels).astype(np.uint8)
 
 
 def _check_frames(frames: Iterable[Array], size: VideoSize) -> Iterator[Array]:
