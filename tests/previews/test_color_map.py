@@ -103,18 +103,18 @@ def test_the_map_of_the_built_in_vae_is_right_for_clips_that_it_has_not_seen():
     combinations = all_combinations()
     clips = []
     with torch.no_grad():
-        for index in random.permutation(len(combinations))[:20]:
+        for index in random.permutation(len(combinations))[:10]:  # torch takes a second of a core for each
             video = to_model([draw(random_scene(combinations[index], random))])
             latents = vae.encoder(video)[:, :LATENT_CHANNELS]
             frames = vae.decoder(latents)[0].clamp(-1, 1).permute(1, 2, 3, 0).numpy()
             clips.append((latents[0].numpy() * float(vae.config["scaling_factor"]), frames))
     fitted = Fit()
-    for latents, frames in clips[:16]:
+    for latents, frames in clips[:8]:
         fitted.add(latents, iter(frames))
     painter = fitted.solve()
     errors = [
         np.square(painter.paint(latents) - shrink_frames(iter(frames), latents.shape[1]))
-        for latents, frames in clips[16:]
+        for latents, frames in clips[8:]
     ]
-    # 24.5 dB were measured for 16 clips; the mean colour alone gives 7.5
+    # 27 dB were measured for 8 clips, 28 for 16; the mean colour alone gives 7.5
     assert -10 * np.log10(np.mean(errors) / 4) > 22
