@@ -1,5 +1,6 @@
 """Shared by all tests: shapes in annotations are checked on every call; the network is never used."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from tests.once import make_once
 from tests.project import ALL, PROJECT, copy_project, stages_run
 from tests.remote.s3 import running_s3
 
+gc.disable()  # until all tests are collected: in what they import there is no garbage, and much to look through
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Threads of torch that wait for each other sleep, here and in processes of tests. As torch has them, they spin: beside
 # another busy process, 0.9 s of a core to encode a prompt that takes 0.07 s.
@@ -49,6 +51,12 @@ def s3_port() -> Iterator[int]:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests that wait for processes leave a seventh of the time unused."""
     return min((os.cpu_count() or 1) + 1, 5)
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is collected, of what tests leave."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

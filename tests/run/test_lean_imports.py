@@ -102,3 +102,21 @@ edge = import_program("work")
 print(json.dumps([edge.was_there, edge.devices.is_available()]))
 """
     assert run(tmp_path, "unavailable=('devices',)", files, program) == [False, True]
+
+
+def test_no_garbage_is_looked_for_in_what_is_imported_and_all_that_comes_later_is_collected(tmp_path: Path):
+    files = {
+        "work/__init__.py": "",
+        "work/edge.py": "import gc, weakref\nwas_enabled = gc.isenabled()\n"
+        "class Knot:\n    pass\ndef tie():\n    knot = Knot()\n    knot.itself = knot\n    return weakref.ref(knot)\n",
+    }
+    program = """
+import gc, json
+from stages.run.lean_imports import import_program
+edge = import_program("work")
+kept = gc.get_freeze_count() > 0
+knot = edge.tie()
+gc.collect()
+print(json.dumps([edge.was_enabled, gc.isenabled(), kept, knot() is None]))
+"""
+    assert run(tmp_path, None, files, program) == [False, True, True, True]
