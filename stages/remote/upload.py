@@ -48,6 +48,7 @@ def read_local(folder: Path, manifest: Manifest, *, but: Collection[str] = ()) -
 
 # Marks of collectors that are older than this were left by one that was killed: deleting takes minutes.
 _ABANDONED_S: Final = 3600.0
+_MAX_LOOKS: Final = 5  # at what is there; each but the first because a collector has just deleted it
 
 
 def upload(
@@ -93,34 +94,39 @@ def _put_entry(bucket: Bucket, catalog: Catalog, entry: Entry, name: str) -> boo
     """Put the small object, if there is none; whether what is there is what was to be put.
 
     Whoever finds one there notes that he relies on it before he looks whether a collector deletes it. A collector says
-    that he does before he looks for such notes. So one of the two sees the other.
+    that he does before he looks for such notes. So one of the two sees the other; or the collector has taken back what
+    he said, because it is done: then the object is gone, which the last look shows.
     """
     manifest, content = entry.manifest, entry.to_bytes()
-    artifact, variant = manifest.node.artifact, variant_of(manifest)
-    if bucket.put_new(name, content):
+    for _ in range(_MAX_LOOKS):
+        if not bucket.put_new(name, content):
+            bucket.put(name_use(manifest.node.artifact, variant_of(manifest)), b"")
         _require_uncollected(bucket, entry)
-        return True
-    bucket.put(name_use(artifact, variant), b"")
-    _require_uncollected(bucket, entry)
-    there = catalog.read(name)
-    if there is None and not bucket.put_new(name, content):  # it says nothing: nobody can use it
-        bucket.put(name, content)
-    return there is None or there.entry.manifest == manifest
+        there = catalog.read(name)
+        if there is not None:
+            return there.entry.manifest == manifest
+        if name in catalog.damaged:  # it says nothing: nobody can use it
+            bucket.put(name, content)
+    raise _being_collected(manifest)
 
 
 def _require_uncollected(bucket: Bucket, entry: Entry) -> None:
     """Raise BeingCollectedError where a collector is about to delete the small object of an artifact."""
     artifact, variant = entry.manifest.node.artifact, variant_of(entry.manifest)
     folder = folder_of_uses(artifact, variant)
-    if not any(_is_mark(each.name) for each in bucket.list(folder)):
+    marked = max((each.modified for each in bucket.list(folder) if _is_mark(each.name)), default=None)
+    if marked is None:
         return
-    bucket.put(name_use(artifact, variant), b"")
-    found = {each.name: each.modified for each in bucket.list(folder)}
-    now = found.get(name_use(artifact, variant), 0.0)
-    if any(_is_mark(name) and modified > now - _ABANDONED_S for name, modified in found.items()):
-        raise BeingCollectedError(
-            f"{artifact.title}: a `doit gc --remote` is deleting what is there of it, because nobody has used it"
-        )
+    bucket.put(name_use(artifact, variant), b"")  # its time is now; the mark may be gone meanwhile, with what it was on
+    now = next((each.modified for each in bucket.list(folder) if each.name == name_use(artifact, variant)), marked)
+    if marked > now - _ABANDONED_S:
+        raise _being_collected(entry.manifest)
+
+
+def _being_collected(manifest: Manifest) -> BeingCollectedError:
+    return BeingCollectedError(
+        f"{manifest.node.title}: a `doit gc --remote` is deleting what is there of it, because nobody has used it"
+    )
 
 
 def _is_mark(name: str) -> bool:

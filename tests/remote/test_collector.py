@@ -248,6 +248,28 @@ def test_a_collector_whose_machine_slept_for_days_deletes_no_payload_that_was_pu
             require_payloads(bucket)
 
 
+def test_a_push_between_two_collectors_is_there_or_is_said_not_to_be(pushing: Pushing):
+    num_collected, has_collected = 0, False
+    while not has_collected:
+        num_pushed, has_pushed = 0, False
+        while not has_pushed:
+            bucket, collector = run_one(unused, pushing, num_collected)
+            has_collected = collector.is_over
+            collect(bucket, KEEP_A_MONTH)
+            pusher = Actor(bucket, pushing.push)
+            for _ in range(num_pushed):
+                if not pusher.is_over:
+                    pusher.step()
+            has_pushed = pusher.is_over
+            collector.finish()
+            while not pusher.is_over:
+                pusher.step()
+            require_payloads(bucket)
+            assert isinstance(pusher.error, BeingCollectedError) or pushing.name() in bucket.objects
+            num_pushed += 1
+        num_collected += 1
+
+
 @pytest.mark.parametrize("before", [garbage, part, unused_twin])
 def test_a_collector_that_falls_asleep_in_the_middle_of_a_push_deletes_nothing_of_it_when_it_wakes(
     before: Before, pushing: Pushing
