@@ -25,8 +25,15 @@ class Bucket(Protocol):
         """All objects below a folder, in no order."""
         ...
 
-    def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
-        """An object's bytes, None where there is none; `observe` sees the number of each piece as it comes."""
+    def get(self, name: str) -> bytes | None:
+        """An object's bytes, None where there is none."""
+        ...
+
+    def read(self, name: str, take: Callable[[memoryview], None]) -> bool:
+        """Give the bytes of an object to `take`, piece by piece as they come; False where there is none.
+
+        A piece is valid only during the call.
+        """
         ...
 
     def put(self, name: str, content: bytes) -> None:

@@ -7,11 +7,14 @@ of an artifact before all of it has been compared with its digest (remote.py).
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from stages.errors import RemoteError
+from stages.keys import Digest
 from stages.machine.file_lock import open_lock, try_lock
 from stages.remote.bucket import Bucket
+from stages.remote.digest_in_order import DigestInOrder
 from stages.remote.entry import Entry
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import name_parts, size_of_part
@@ -45,8 +48,8 @@ def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int], None]) -> Path:
-    """Fetch what is missing of a payload, into a folder of `incoming`; the file, of which no byte has been compared.
+def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int], None]) -> tuple[Path, Digest]:
+    """Fetch what is missing of a payload, into a folder of `incoming`; the file, and the digest of what it holds.
 
     Args:
         bucket: of the remote store.
@@ -58,26 +61,47 @@ def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int]
     """
     file, noted = folder / _PAYLOAD, folder / _PARTS
     names = name_parts(entry.manifest, entry.part_bytes, entry.copy)
+    sizes = [size_of_part(entry.manifest, index, entry.part_bytes) for index in range(len(names))]
     there = _read_parts(noted, len(names)) if file.is_file() else set()
-    observe(sum(size_of_part(entry.manifest, index, entry.part_bytes) for index in there))
-    missing = [index for index in range(len(names)) if index not in there]
+    observe(sum(sizes[index] for index in there))
     if not there:
         noted.write_text("")
-    flags = os.O_WRONLY | os.O_CREAT | (0 if there else os.O_TRUNC)
+    flags = os.O_RDWR | os.O_CREAT | (0 if there else os.O_TRUNC)
     with SharedFile(file, flags) as payload, noted.open("a") as notes:
 
         def fetch(index: int) -> None:
-            content = bucket.get(names[index], observe)
-            if content is None or len(content) != size_of_part(entry.manifest, index, entry.part_bytes):
-                what = "is not there" if content is None else f"has {len(content)} bytes"
-                raise MissingPartError(f"{names[index]}: {what}.")
-            payload.write_at(index * entry.part_bytes, content)
+            place = _Place(payload, index * entry.part_bytes, sizes[index], observe)
+            if not bucket.read(names[index], place.take):
+                raise MissingPartError(f"{names[index]}: is not there.")
+            if place.done_bytes != sizes[index]:
+                raise MissingPartError(f"{names[index]}: has {place.done_bytes} bytes.")
 
-        for index, _ in map_in_parallel(fetch, missing):
+        digest = DigestInOrder(payload, sizes)
+        digest.add(there)
+        for index, _ in map_in_parallel(fetch, [index for index in range(len(names)) if index not in there]):
             notes.write(f"{index}\n")
             notes.flush()
+            digest.add([index])
         payload.cut(entry.manifest.size_bytes)
-    return file
+        return file, digest.finish()
+
+
+@dataclass
+class _Place:
+    """Where a part goes in a file, piece by piece as it comes; what is too much of it is counted alone."""
+
+    payload: SharedFile
+    offset: int
+    size_bytes: int
+    observe: Callable[[int], None]
+    done_bytes: int = 0
+
+    def take(self, piece: memoryview) -> None:
+        """Write the next piece."""
+        left_bytes = max(self.size_bytes - self.done_bytes, 0)
+        self.payload.write_at(self.offset + self.done_bytes, piece[:left_bytes])
+        self.done_bytes += len(piece)
+        self.observe(len(piece))
 
 
 def clear(folder: Path) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from stages.errors import RemoteError, StoreError
 from stages.keys import ArtifactId, Digest, JsonValue, Node
-from stages.machine.regular_files import digest_file
 from stages.remote.address import Address
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
@@ -146,8 +145,8 @@ class RemoteStore:
         entry, counter = found.entry, _Counter(observe, found.entry.manifest.size_bytes)
         with self._store.draft(node) as draft, incoming(self._store.root, entry, draft.parent) as folder:
             try:
-                file = download(self.catalog.bucket, entry, folder, counter.add)
-                if (digest := digest_file(file)) != entry.manifest.digest:
+                file, digest = download(self.catalog.bucket, entry, folder, counter.add)
+                if digest != entry.manifest.digest:
                     raise self._refuse(file, entry, digest)
             except RemoteError:
                 self.catalog.drop(found.name)

@@ -32,7 +32,12 @@ class SharedFile:
         with self._lock:
             return os.pread(self._open(), num_bytes, offset)
 
-    def write_at(self, offset: int, content: bytes) -> None:
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer from there on; how many bytes, fewer where the file ends. Raises OSError."""
+        with self._lock:
+            return os.preadv(self._open(), [buffer], offset)
+
+    def write_at(self, offset: int, content: bytes | memoryview) -> None:
         """All of the bytes, from there on. Raises OSError."""
         with self._lock:
             done = 0

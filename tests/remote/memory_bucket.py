@@ -28,11 +28,15 @@ class MemoryBucket:
         found = [(name, *each) for name, each in self.objects.items() if name.startswith(f"{prefix}/")]
         return iter([StoredObject(name, len(content), modified) for name, content, modified in found])
 
-    def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
+    def get(self, name: str) -> bytes | None:
         self.now += 1
-        content, _ = self.objects.get(name, (None, 0.0))
-        observe(len(content or b""))
-        return content
+        return self.objects.get(name, (None, 0.0))[0]
+
+    def read(self, name: str, take: Callable[[memoryview], None]) -> bool:
+        content = self.get(name)
+        if content is not None:
+            take(memoryview(content))
+        return content is not None
 
     def put(self, name: str, content: bytes) -> None:
         self.now += 1
@@ -120,8 +124,11 @@ class _Waiting:
             found += [each for each in self.actor._wait().list(prefix) if _is_mark(each.name)]
         return iter(found)
 
-    def get(self, name: str, observe: Callable[[int], None] = lambda _num_bytes: None) -> bytes | None:
-        return self.actor._wait().get(name, observe)
+    def get(self, name: str) -> bytes | None:
+        return self.actor._wait().get(name)
+
+    def read(self, name: str, take: Callable[[memoryview], None]) -> bool:
+        return self.actor._wait().read(name, take)
 
     def put(self, name: str, content: bytes) -> None:
         self.actor._wait().put(name, content)

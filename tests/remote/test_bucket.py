@@ -47,8 +47,18 @@ def test_what_is_deleted_is_gone_and_what_was_not_there_is_no_fault(bucket: Obje
     assert [*bucket.list("")] == []
 
 
-def test_pieces_are_seen_as_they_come(bucket: ObjectStorage):
-    seen: list[int] = []
-    bucket.put("a", bytes(1 << 20))
-    bucket.get("a", seen.append)
-    assert sum(seen) == 1 << 20
+def test_an_object_is_read_piece_by_piece(bucket: ObjectStorage):
+    seen: list[bytes] = []
+    bucket.put("a", bytes(range(256)) * 4096)
+    assert bucket.read("a", lambda piece: seen.append(bytes(piece)))
+    assert b"".join(seen) == bytes(range(256)) * 4096
+    assert not bucket.read("b", lambda _piece: pytest.fail("there is nothing"))
+
+
+def test_who_cannot_take_a_piece_is_not_taken_for_the_remote_store(bucket: ObjectStorage):
+    def take(_piece: memoryview) -> None:
+        raise OSError(28, "No space left on device")
+
+    bucket.put("a", b"x")
+    with pytest.raises(OSError, match="No space left on device"):
+        bucket.read("a", take)

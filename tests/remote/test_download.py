@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import RemoteError
+from stages.keys import digest_bytes
 from stages.remote.download import MissingPartError, clear, download, incoming
 from stages.remote.entry import Entry
 from stages.remote.layout import name_parts
@@ -24,11 +25,11 @@ class Breaking(ObjectStorage):
 
     num_left = 1000
 
-    def get(self, name: str, observe: Callable[[int], None] = ignore) -> bytes | None:
+    def read(self, name: str, take: Callable[[memoryview], None]) -> bool:
         if not self.num_left:
             raise RemoteError("file:///: it cannot be reached, or broke off.")
         self.num_left -= 1
-        return super().get(name, observe)
+        return super().read(name, take)
 
 
 @pytest.fixture
@@ -52,9 +53,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "incoming"
 
 
+def content(bucket: Breaking, entry: Entry, folder: Path, observe: Callable[[int], None] = ignore) -> bytes:
+    """The bytes that a download has brought, of which it says the digest."""
+    file, digest = download(bucket, entry, folder, observe)
+    assert digest == digest_bytes(file.read_bytes())
+    return file.read_bytes()
+
+
 def test_all_parts_make_the_payload(bucket: Breaking, entry: Entry, folder: Path):
     seen: list[int] = []
-    assert download(bucket, entry, folder, seen.append).read_bytes() == PAYLOAD
+    assert content(bucket, entry, folder, seen.append) == PAYLOAD
     assert (seen[0], sum(seen)) == (0, len(PAYLOAD))
 
 
@@ -67,7 +75,7 @@ def test_a_download_that_broke_goes_on_with_the_parts_that_are_missing(
         download(bucket, entry, folder, ignore)
     bucket.num_left = 1000
     seen: list[int] = []
-    assert download(bucket, entry, folder, seen.append).read_bytes() == PAYLOAD
+    assert content(bucket, entry, folder, seen.append) == PAYLOAD
     assert seen[0] == 3 * PART_BYTES
     assert 1000 - bucket.num_left == 4  # of seven parts
 
@@ -75,12 +83,12 @@ def test_a_download_that_broke_goes_on_with_the_parts_that_are_missing(
 def test_what_says_which_parts_are_there_may_be_damaged(bucket: Breaking, entry: Entry, folder: Path):
     download(bucket, entry, folder, ignore)
     (folder / "parts").write_text("0\nx\n")
-    assert download(bucket, entry, folder, ignore).read_bytes() == PAYLOAD
+    assert content(bucket, entry, folder) == PAYLOAD
 
 
 def test_parts_without_a_file_count_for_nothing(bucket: Breaking, entry: Entry, folder: Path):
-    download(bucket, entry, folder, ignore).unlink()
-    assert download(bucket, entry, folder, ignore).read_bytes() == PAYLOAD
+    download(bucket, entry, folder, ignore)[0].unlink()
+    assert content(bucket, entry, folder) == PAYLOAD
 
 
 def test_a_part_that_is_not_there_or_cut_is_an_error(bucket: Breaking, entry: Entry, folder: Path):
