@@ -24,7 +24,7 @@ class DigestInOrder:
         self._file = file
         self._sizes = sizes
         self._there: set[int] = set()
-        self._next = self._offset = 0
+        self._next = self.num_bytes = 0  # `num_bytes`: that have been read
         self._hasher = xxhash.xxh3_128()
         self._buffer = memoryview(bytearray(_READ_BYTES))
 
@@ -41,10 +41,10 @@ class DigestInOrder:
         return Digest(self._hasher.hexdigest())
 
     def _read(self, size_bytes: int) -> None:
-        end = self._offset + size_bytes
-        while self._offset < end:
-            num_bytes = self._file.read_into(self._offset, self._buffer[: end - self._offset])
+        end = self.num_bytes + size_bytes
+        while self.num_bytes < end:
+            num_bytes = self._file.read_into(self.num_bytes, self._buffer[: end - self.num_bytes])
             if not num_bytes:
                 return  # somebody has cut it; the digest is another one
             self._hasher.update(self._buffer[:num_bytes])
-            self._offset += num_bytes
+            self.num_bytes += num_bytes

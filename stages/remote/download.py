@@ -24,6 +24,7 @@ from stages.store.layout import REMOTE
 from stages.store.sharing import lock_mode, make_folder
 
 _PAYLOAD, _PARTS, _LOCK = "payload", "parts", "lock"
+_SYNC_BYTES = 128 << 20  # are put on the disk while the next ones come, so that nobody waits for all in the end
 
 
 class MissingPartError(RemoteError):
@@ -78,10 +79,14 @@ def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int]
 
         digest = DigestInOrder(payload, sizes)
         digest.add(there)
+        synced_bytes = 0
         for index, _ in map_in_parallel(fetch, [index for index in range(len(names)) if index not in there]):
             notes.write(f"{index}\n")
             notes.flush()
             digest.add([index])
+            if digest.num_bytes >= synced_bytes + _SYNC_BYTES:
+                payload.sync()
+                synced_bytes = digest.num_bytes
         payload.cut(entry.manifest.size_bytes)
         return file, digest.finish()
 

@@ -1,6 +1,7 @@
 """A file that threads use which outlive it."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,38 @@ def test_a_closed_file_is_neither_read_nor_written_also_when_its_number_is_anoth
         return file.read_into(0, memoryview(bytearray(1)))
 
     with (tmp_path / "other").open("w+b") as other:
-        for use in (lambda: file.write_at(0, b"x"), lambda: file.read_at(0, 1), read_into, lambda: file.cut(0)):
+        for use in (
+            lambda: file.write_at(0, b"x"),
+            lambda: file.read_at(0, 1),
+            read_into,
+            lambda: file.cut(0),
+            file.sync,
+        ):
             with pytest.raises(ValueError, match="it is closed"):
                 use()
         assert other.read() == b""
+
+
+def test_who_is_still_writing_is_waited_for_before_it_is_closed(tmp_path: Path):
+    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(SharedFile):
+        def write_at(self, offset: int, content: bytes | memoryview) -> None:
+            with self._using():
+                begun.set()
+                assert go_on.wait(30)
+                super().write_at(offset, content)
+
+    def use() -> None:
+        with Slow(tmp_path / "file", os.O_RDWR | os.O_CREAT) as file:
+            threading.Thread(target=lambda: file.write_at(0, b"x")).start()
+            assert begun.wait(30)
+        closed.set()
+
+    user = threading.Thread(target=use)
+    user.start()
+    assert begun.wait(30)
+    assert not closed.wait(0.05)
+    go_on.set()
+    user.join(30)
+    assert closed.is_set()
