@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.builders import files_below
@@ -64,12 +65,38 @@ def test_only_the_video_is_fetched_and_of_the_rest_what_it_is(shared: Shared):
     }
 
 
-def test_another_rate_fetches_the_frames_and_nothing_else(shared: Shared, tmp_path: Path):
-    root = copy_built(shared.other, tmp_path / "project")
+@dataclass(frozen=True)
+class Remade:
+    """A project in which another video was made of frames that were fetched, and what was printed."""
+
+    root: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def remade(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Remade:
+    root = copy_built(shared.other, tmp_path_factory.mktemp("remade") / "project")
     result = run_doit(root, "export.fps=12", "machine.remote_push=never")
     assert result.returncode == 0, result.stdout + result.stderr
-    verbs = [(line.split(":")[0], line.split()[1]) for line in result.stdout.splitlines() if " in " in line]
+    return Remade(root, result.stdout + result.stderr)
+
+
+def test_another_rate_fetches_the_frames_and_nothing_else(remade: Remade):
+    verbs = [(line.split(":")[0], line.split()[1]) for line in remade.printed.splitlines() if " in " in line]
     assert verbs == [("decode", "fetched"), ("export", "made")]
+
+
+def test_no_secret_is_in_a_video_that_was_made_with_credentials_nor_in_what_it_says_of_itself(remade: Remade):
+    videos = {path.resolve() for path in remade.root.glob("artifacts/**/*.mp4")}
+    assert len(videos) == 2  # that which was fetched, and that which was made
+    for video in videos:
+        with av.open(video) as container:
+            said = "".join(container.metadata.values())
+        assert "A red circle" in said
+        assert SECRET not in said
+    files = files_below(remade.root)
+    assert [name for name, content in files.items() if SECRET.encode() in content] == []
+    assert SECRET not in remade.printed
 
 
 def test_no_secret_is_in_any_file_or_message(shared: Shared):
