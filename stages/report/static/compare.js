@@ -61,7 +61,7 @@
     }
   };
   const stop = () => { playing = null; mark(); };
-  const go = wanted => { stop(); return lockstep.go(Math.min(Math.max(wanted, 0), count - 1)); };
+  const go = wanted => { stop(); return lockstep.go(Math.min(Math.max(Math.trunc(wanted), 0), count - 1)); };
   const mark = () => { play.textContent = playing ? "❚❚" : "▶"; play.setAttribute("aria-label", playing ? "Pause" : "Play"); };
   const toggle = () => { if (playing) stop(); else run(lockstep.frame === count - 1 ? 0 : lockstep.frame ?? 0); };
 
