@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from stages.errors import ContractError, StoreError
 from stages.export.codecs import PIXEL_FORMAT, Codec, find_codec
 from stages.geometry import VideoSize
+from stages.machine.scheduling import keeping_schedule
 
 Array: TypeAlias = NDArray[Any]
 
@@ -79,6 +80,8 @@ def write_video(
         with av.open(str(path), "w", format="mp4", options=dict(_CONTAINER_OPTIONS)) as container:
             container.metadata["comment"] = metadata
             stream = _add_stream(container, chosen, size=padded, fps=fps, crf=crf)
+            with keeping_schedule():
+                stream.codec_context.open(strict=False)
             progress(0, size.num_frames)
             kind = PictureType.I if chosen.needs_key_frames(padded) else PictureType.NONE
             pictures = _make_pictures(_check_frames(frames, size), padded, fps, kind)

@@ -131,6 +131,18 @@ def test_frames_are_shown_at_even_times(clip, shape):
 RATES = ["1", "24", "240", "24000/1001", "30000/1001", "240000/1001", "25/2", "1199/50", "361304/15625", "4001/4000"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are not listed here")
+def test_no_encoder_takes_another_priority_than_its_process_has(tmp_path, codec):
+    """SVT-AV1 would have real time's highest, as root."""
+    before, found = os.sched_getscheduler(0), set()
+
+    def look(_done: int, _total: int) -> None:
+        found.update(os.sched_getscheduler(int(each.name)) for each in Path("/proc/self/task").iterdir())
+
+    write(tmp_path / "video.mp4", make_frames(VideoSize(9, 64, 96)), codec=codec, progress=look)
+    assert found == {before}
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_every_rate_and_the_time_of_every_frame_are_exact(tmp_path, codec, rate):
     fps = Fraction(rate)
