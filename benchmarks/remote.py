@@ -11,11 +11,7 @@ written to a file, compared, synced to the disk and published. Prints Markdown.
 import argparse
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +28,9 @@ from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
 from stages.store.artifacts import Store
+from tests.remote.s3 import BUCKET, running_s3
 
-_HOST, _BUCKET = "127.0.0.1", "benchmark"
 _STAGE, _PAYLOAD = "decode", "frames.safetensors"
-_START_S = 60.0
 _PIECE_BYTES = 1 << 20
 Seconds: TypeAlias = dict[str, list[float]]  # of each turn, by what was measured
 
@@ -145,39 +140,15 @@ def running(engine: str, folder: Path) -> Iterator[str]:
         (folder / "shared").mkdir()
         yield f"file://{folder}/shared"
         return
-    with socket.socket() as free:
-        free.bind((_HOST, 0))
-        port = int(free.getsockname()[1])
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{_HOST}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "benchmark",
-        "AWS_SECRET_ACCESS_KEY": "benchmark",
-        "AWS_REGION": "us-east-1",
-    }
-    command = [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(port)]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as server:  # noqa: S603 (no shell)
-        try:
-            _wait_for(port)
-            request = urllib.request.Request(f"http://{_HOST}:{port}/{_BUCKET}", method="PUT")
-            urllib.request.urlopen(request).close()  # noqa: S310 (127.0.0.1)
-            yield f"s3://{_BUCKET}/x"
-        finally:
-            server.terminate()
-
-
-def _wait_for(port: int) -> None:
-    until = time.monotonic() + _START_S
-    while True:
-        try:
-            socket.create_connection((_HOST, port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    with running_s3() as port:
+        os.environ |= {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "benchmark",
+            "AWS_SECRET_ACCESS_KEY": "benchmark",
+            "AWS_REGION": "us-east-1",
+        }
+        yield f"s3://{BUCKET}/x"
 
 
 if __name__ == "__main__":
