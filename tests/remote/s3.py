@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.project import PROJECT
+
 BUCKET = "team-bucket"
 SECRET = "s3cr3t-that-must-appear-nowhere"  # noqa: S105
 _HOST = "127.0.0.1"
@@ -39,8 +41,9 @@ def running_s3() -> Iterator[int]:
     with socket.socket() as free:
         free.bind((_HOST, 0))
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as server:
+    command = [sys.executable, "-m", "tests.remote.moto_server", str(port)]
+    output = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=PROJECT) as server:
         try:
             _wait_for(port)
             request = urllib.request.Request(f"http://{_HOST}:{port}/{BUCKET}", method="PUT")
