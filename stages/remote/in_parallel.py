@@ -9,7 +9,7 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-NUM_REQUESTS = 8  # at a time; of parts of 8 MiB, 64 MiB of memory
+NUM_REQUESTS = 8  # at a time; of parts of 16 MiB, 128 MiB of memory
 
 
 def map_in_parallel(

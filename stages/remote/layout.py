@@ -27,7 +27,7 @@ PAYLOADS: Final = "payloads"
 USES: Final = "uses"
 CLOCKS: Final = "clocks"
 FIRST_COPY: Final = ""  # of a payload: directly in the folder of its digest
-PART_BYTES: Final = 8 << 20  # of a large payload; both are large enough for full speed, and lose little when cut
+PART_BYTES: Final = 16 << 20  # of a large payload; both are large enough for full speed, and lose little when cut
 ENTRY_NAME: Final = re.compile(
     rf"(?P<kind>{ARTIFACTS}|{RECORDS})/(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/"
     rf"(?P<variant>{KEY_NAME.pattern})\.json"

@@ -19,7 +19,7 @@ from stages.remote.bucket import StoredObject
 
 _CONNECT_S: Final = 5
 _ANSWER_S: Final = 30  # until an answer begins, or goes on
-_TRANSFER_S: Final = 600  # of one object; parts of 8 MiB, eight at a time, at 1 Mbit/s
+_TRANSFER_S: Final = 600  # of one object; parts of 16 MiB, eight at a time, at 2 Mbit/s
 _RETRY_S: Final = 45  # from a request's first attempt to its last
 _MAX_RETRIES: Final = 4  # with backoff, a second or two in all where nobody answers
 _PIECE_BYTES: Final = 1 << 20  # of an object that comes, so that it is seen how far it is
