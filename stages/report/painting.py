@@ -24,6 +24,6 @@ def paint_into(video: Path, folder: Path) -> str:
         write_file(folder / POSTER, poster, is_synced=False)
         write_file(folder / STRIP, strip, is_synced=False)
         write_file(folder / FACTS, json.dumps(asdict(facts)) + "\n", is_synced=False)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are one or the other
+    except Exception as error:
         return str(error) or type(error).__name__
     return ""

@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from stages.report.painting import main, paint_into
@@ -30,3 +32,12 @@ def test_a_file_that_cannot_be_painted_is_answered_and_the_next_is_painted(
     why, well = map(json.loads, capsys.readouterr().out.splitlines())
     assert "bad.mp4" in why
     assert well == ""
+
+
+def test_a_file_that_holds_sound_alone_is_answered(tmp_path: Path):
+    with av.open(tmp_path / "sound.mp4", "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert paint_into(tmp_path / "sound.mp4", tmp_path)
