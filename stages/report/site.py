@@ -77,9 +77,9 @@ def write_site(folder: Path, shown: Shown, ratings: Ratings, root: Path) -> Writ
         make_folder(folder / name, root)
     copies = dict(_list_copies(shown, root))
     written = sum(_copy(source, folder / name) for name, source in copies.items())
-    texts = dict(_list_texts(shown, ratings))
-    written += sum(_write(folder / name, text) for name, text in texts.items())
-    wanted = {*copies, *texts}
+    contents = {**{name: text.encode() for name, text in _list_texts(shown, ratings)}, **dict(_read_small(shown))}
+    written += sum(_write(folder / name, content) for name, content in contents.items())
+    wanted = {*copies, *contents}
     return Written(written, _delete_others(folder, wanted), len(wanted) - written)
 
 
@@ -89,10 +89,14 @@ def _list_copies(shown: Shown, root: Path) -> Iterator[tuple[str, Path]]:
         if video.facts is not None:
             yield poster_name(video.digest), poster_folder(root, video.digest) / POSTER
             yield strip_name(video.digest), poster_folder(root, video.digest) / STRIP
+
+
+def _read_small(shown: Shown) -> Iterator[tuple[str, bytes]]:
+    """What keeps its name when it changes."""
     for each in shown.cards:
         if each.preview is not None and (name := preview_name(each)):
-            yield name, each.preview
-    yield from ((f"static/{file.name}", file) for file in sorted(STATIC.iterdir()))
+            yield name, each.preview.read_bytes()
+    yield from ((f"static/{file.name}", file.read_bytes()) for file in sorted(STATIC.iterdir()))
 
 
 def _list_texts(shown: Shown, ratings: Ratings) -> Iterator[tuple[str, str]]:
@@ -108,22 +112,31 @@ def _list_texts(shown: Shown, ratings: Ratings) -> Iterator[tuple[str, str]]:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Whether there was something to copy: files of one size and one time are the same."""
+    """Whether there was something to copy: files of one size and one time are the same.
+
+    One that is another user's, in a sticky folder, stays: its name is that of its content.
+    """
     before = source.stat()
     with suppress(OSError):
         after = target.stat()
         if after.st_size == before.st_size and after.st_mtime_ns == before.st_mtime_ns:
             return False
     new = name_unfinished(target)
-    shutil.copyfile(source, new)
-    share(new, target.parent)
-    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
-    new.replace(target)
+    try:
+        shutil.copyfile(source, new)
+        share(new, target.parent)
+        os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+        new.replace(target)
+    except PermissionError:
+        if not target.is_file():
+            raise
+        return False
+    finally:
+        new.unlink(missing_ok=True)
     return True
 
 
-def _write(path: Path, text: str) -> bool:
-    content = text.encode()
+def _write(path: Path, content: bytes) -> bool:
     with suppress(OSError):
         if path.read_bytes() == content:
             return False
@@ -132,11 +145,12 @@ def _write(path: Path, text: str) -> bool:
 
 
 def _delete_others(folder: Path, wanted: Set[str]) -> int:
-    """Delete what an earlier report had; how many files that were."""
+    """Delete what an earlier report had, other users' files in a sticky folder left out; how many files that were."""
     num_deleted = 0
     for name in _FOLDERS:
         for path in sorted((folder / name).iterdir()):
             if f"{name}/{path.name}" not in wanted and path.is_file():
-                path.unlink()
-                num_deleted += 1
+                with suppress(PermissionError):
+                    path.unlink()
+                    num_deleted += 1
     return num_deleted

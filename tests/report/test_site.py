@@ -1,5 +1,6 @@
 """What `doit report` writes, and what it leaves alone."""
 
+import errno
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import pytest
 
 from stages.errors import StageError
 from stages.machine.file_lock import try_lock
-from stages.report.site import one_at_a_time
+from stages.report.site import STATIC, one_at_a_time
 from stages.store.previews import ANIMATION, preview_folder
 from tests.builders import files_below
 from tests.report.reports import build_project, load, make, report
@@ -142,3 +143,33 @@ def test_a_painter_that_cannot_start_is_one_error(root: Path, monkeypatch: pytes
     (root / "broken/av/__init__.py").write_text("raise SystemExit('no av')")
     with pytest.raises(StageError, match=r"^python -m stages\.report: ended with exit code 1: no av$"):
         report(root)
+
+
+def test_where_files_of_others_can_be_neither_replaced_nor_deleted_the_rest_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As in a sticky folder (mode 1777), which binds everybody but root."""
+    report(root)
+    folder = root / "artifacts/report"
+    (folder / "static/notes.js").write_text("of an earlier release")
+    (folder / "videos/gone.html").write_text("of a video that is gone")
+    os.utime(next((folder / "media").glob("*.mp4")), ns=(0, 0))
+    replace, unlink = Path.replace, Path.unlink
+
+    def refuse_to_replace(self: Path, target: Path) -> Path:
+        if target.exists():
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return replace(self, target)
+
+    def refuse_to_unlink(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "gone.html":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "replace", refuse_to_replace)
+    monkeypatch.setattr(Path, "unlink", refuse_to_unlink)
+    before = set(files_below(folder))
+    _, written = report(root)
+    assert (written.num_written, written.num_deleted) == (1, 0)
+    assert (folder / "static/notes.js").read_bytes() == (STATIC / "notes.js").read_bytes()
+    assert set(files_below(folder)) == before
