@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from stages.errors import ParamsError
 from stages.report.ratings import read_ratings, save_rating
 from stages.report.search_data import to_script
+from stages.report.site import one_at_a_time
 
 HOST: Final = "127.0.0.1"
 _NAMES: Final = (HOST, "localhost")
@@ -35,6 +36,7 @@ _RATING: Final = re.compile(r"/ratings/([0-9a-f]{32})")
 _RANGE: Final = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 _MAX_BODY: Final = 1 << 17  # bytes: a note of 10,000 characters, each escaped
 _CHUNK_BYTES: Final = 1 << 20
+_DEFAULT_PORT: Final = 80  # which a browser leaves out
 _TIMEOUT_S: Final = 30.0  # a client that sends nothing more holds its thread no longer
 
 
@@ -57,7 +59,8 @@ class _Server(ThreadingHTTPServer):
     @property
     def hosts(self) -> tuple[str, ...]:
         """What a browser calls this server."""
-        return tuple(f"{name}:{self.server_port}" for name in _NAMES)
+        named = tuple(f"{name}:{self.server_port}" for name in _NAMES)
+        return (*named, *_NAMES) if self.server_port == _DEFAULT_PORT else named
 
 
 @contextmanager
@@ -123,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             entry = json.loads(self.rfile.read(int(length)))
-            with self.server.lock:
+            with self.server.lock, one_at_a_time(self.server.folder.parent):  # threads, and other servers
                 save_rating(self.server.project, key, entry)
         except (ValueError, RecursionError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"It is no rating: {error}.")

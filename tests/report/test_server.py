@@ -7,12 +7,15 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stages.report import server
 from stages.report.ratings import FILE
 from stages.report.server import serving
+from stages.report.site import one_at_a_time
 
 KEY = "a" * 32
 RATING = json.dumps({"video": "demo", "rating": 4, "note": "good"})
@@ -30,11 +33,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port(folder: Path) -> Iterator[int]:
-    with serving(folder / "report", folder, 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    with serving(folder / "report", folder, 0) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server.server_port
-        server.shutdown()
+        yield running.server_port
+        running.shutdown()
         thread.join()
 
 
@@ -143,3 +146,19 @@ def test_nothing_else_can_be_written(port: int):
 def test_what_is_no_rating_is_refused(port: int, folder: Path, body: str, headers: dict[str, str], status: int):
     assert put(port, body, **headers) == status
     assert not (folder / FILE).exists()
+
+
+def test_a_browser_leaves_out_the_port_that_is_everybodys(port: int, monkeypatch: pytest.MonkeyPatch):
+    assert ask(port, "GET", "/", Host="localhost")[0] == 403
+    monkeypatch.setattr(server, "_DEFAULT_PORT", port)
+    assert ask(port, "GET", "/", Host="localhost")[0] == 200
+
+
+def test_a_rating_waits_for_who_else_writes(port: int, folder: Path):
+    with ThreadPoolExecutor(1) as pool:
+        with one_at_a_time(folder):
+            sent = pool.submit(put, port)
+            time.sleep(0.2)
+            assert not (folder / FILE).exists()
+        assert sent.result(10) == 204
+    assert KEY in json.loads((folder / FILE).read_text())
