@@ -14,6 +14,7 @@ from stages.report.unmade import find_preview, find_unmade
 from stages.request.params import VIDEO_NAME
 from stages.run.build import Build
 from stages.store.inventory import Inventory, take_inventory
+from stages.store.records import recorded_from
 
 _PROMPT = "prompt"
 _NAME = re.compile(rf"{VIDEO_NAME.pattern}({re.escape(DRAFT)})?")
@@ -93,7 +94,8 @@ def _find_steps(
         parameters = build.pipeline[each.stage].complete(manifest.parameters) if known else manifest.parameters
         components, run = manifest.components, runs.get(each)
         is_there = entry.payload_bytes is not None
-        steps.append(Step(each, parameters, components, manifest.code, manifest.size_bytes, is_there, run))
+        remote = "" if is_there else recorded_from(build.store.folder(each))
+        steps.append(Step(each, parameters, components, manifest.code, manifest.size_bytes, is_there, remote, run))
     return tuple(steps)
 
 

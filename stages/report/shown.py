@@ -24,6 +24,7 @@ class Step:
         code: fingerprint of the code that made it.
         size_bytes: of its payload.
         is_there: whether the payload is.
+        recorded_from: the remote store that has it, of one whose payload was never here; else "".
         run: what making it took; None where that is not known.
     """
 
@@ -33,6 +34,7 @@ class Step:
     code: Digest
     size_bytes: int
     is_there: bool
+    recorded_from: str
     run: PastRun | None
 
 

@@ -9,6 +9,7 @@ from stages.run.build import Build
 from stages.store.inventory import Inventory
 from stages.store.partial import PartialStates
 from stages.store.previews import ANIMATION, preview_folder
+from stages.store.records import recorded_from
 
 
 def find_unmade(build: Build, inventory: Inventory, made: Mapping[str, ArtifactId]) -> Iterator[UnmadeVideo]:
@@ -55,9 +56,11 @@ def _find_state(build: Build, inventory: Inventory, nodes: list[Node]) -> tuple[
     for node in nodes:
         if not inventory.is_there(node.artifact) and build.leases.find_holder(node.artifact) is not None:
             return f"{node.stage} runs now", True
-    if nodes[-1].artifact in inventory.entries:  # what gc leaves of it
-        return "deleted by gc", False
-    due = next(node for node in nodes if not inventory.is_there(node.artifact))
+    if nodes[-1].artifact in inventory.entries:  # what is left of it, or known of it
+        is_remote = recorded_from(build.store.folder(nodes[-1].artifact))
+        return "on the remote store" if is_remote else "deleted by gc", False
+    last = max((place for place, node in enumerate(nodes) if inventory.is_there(node.artifact)), default=-1)
+    due = nodes[last + 1]
     if PartialStates(build.store.root).find(due.artifact) is not None:
         return f"{due.stage} was interrupted", False
     return ("not made yet" if due == nodes[0] else f"{due.stage} is next"), False

@@ -31,7 +31,9 @@ RUN = PastRun(
 
 
 def step(stage: str, run: PastRun | None) -> Step:
-    return Step(ArtifactId(stage, Key("a" * 32)), {}, {}, Digest("b" * 32), 10, is_there=True, run=run)
+    return Step(
+        ArtifactId(stage, Key("a" * 32)), {}, {}, Digest("b" * 32), 10, is_there=True, recorded_from="", run=run
+    )
 
 
 def test_the_longest_run_is_as_wide_as_the_chart_and_its_phases_stand_side_by_side():

@@ -6,7 +6,7 @@ import pytest
 
 from stages.report.gathering import gather, show_value
 from stages.store.artifacts import Store
-from tests.builders import collect
+from tests.builders import collect, record
 from tests.report.reports import FPS, LONG, SIZE, build_project, load, make, put_preview
 
 
@@ -72,6 +72,21 @@ def test_what_gc_has_deleted_is_not_made(tmp_path: Path):
     collect(Store(build.store.root), nodes["export"])
     shown = gather(build)
     assert (shown.videos, shown.unmade["demo"].state) == ({}, "deleted by gc")
+
+
+def test_a_step_says_whether_it_is_gone_or_was_never_here(tmp_path: Path):
+    build_project(tmp_path)
+    build = load(tmp_path)
+    nodes = make(build, "demo")
+    record(Store(build.store.root), nodes["encode"])
+    collect(Store(build.store.root), nodes["denoise"])
+    steps = {step.artifact.stage: step for step in gather(build).videos["demo"].steps}
+    assert {stage: (step.is_there, step.recorded_from) for stage, step in steps.items()} == {
+        "encode": (False, "s3://bucket"),
+        "denoise": (False, ""),
+        "decode": (True, ""),
+        "export": (True, ""),
+    }
 
 
 def test_what_is_not_made_yet_stands_among_the_others_by_its_name(project: Path):

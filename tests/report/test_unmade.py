@@ -11,7 +11,7 @@ from stages.run.build import Build
 from stages.store.artifacts import Store
 from stages.store.inventory import take_inventory
 from stages.store.partial import PartialState, PartialStates
-from tests.builders import collect, publish
+from tests.builders import collect, publish, record
 from tests.report.reports import build_project, load, put_preview
 
 
@@ -68,6 +68,18 @@ def test_what_gc_has_deleted_says_so(build: Build):
     publish_until(build, "demo", "export")
     collect(Store(build.store.root), build.graph.videos["demo"]["export"])
     assert states(build, {})["demo"] == ("deleted by gc", False)
+
+
+def test_what_was_never_here_is_said_to_be_where_it_is(build: Build):
+    publish_until(build, "demo", "export")
+    record(Store(build.store.root), build.graph.videos["demo"]["export"])
+    assert states(build, {})["demo"] == ("on the remote store", False)
+
+
+def test_the_next_stage_is_the_one_after_what_is_there_whatever_that_was_made_from(build: Build):
+    publish_until(build, "demo", "denoise")
+    record(Store(build.store.root), build.graph.videos["demo"]["encode"])
+    assert states(build, {})["demo"] == ("decode is next", False)
 
 
 def test_a_video_that_cannot_be_made_is_among_them(tmp_path: Path):
