@@ -383,6 +383,18 @@ def test_a_rating_is_kept_by_the_browser_where_no_server_takes_it(page: Page, di
     page.evaluate("localStorage.clear()")
 
 
+def test_what_a_browser_has_kept_of_another_report_or_the_file_has_by_now_is_left_out(page: Page, disk: str):
+    page.open(disk + "index.html")
+    key = page.evaluate("REPORT.videos.find(video => video.name === 'long').key")
+    page.evaluate(
+        f"localStorage.setItem('report-ratings', JSON.stringify({{'{key}': {{video: 'long', rating: 2, note: ''}}, "
+        "'ffffffffffffffffffffffffffffffff': {video: 'of another project', rating: 5, note: ''}}))"
+    )
+    page.open(disk + "index.html?again")
+    assert list(page.evaluate("NOTES.all()").values()) == [{"video": "long", "rating": 2, "note": ""}]
+    page.evaluate("localStorage.clear()")
+
+
 def test_a_rating_and_a_note_go_to_the_project_where_the_server_is(page: Page, served: str, ratings: Path):
     page.open(served + "videos/long.html")
     page.evaluate("document.querySelector('input[name=rating][value=\"5\"]').click()")

@@ -122,7 +122,8 @@
     views.replaceChildren(pane, labels);
   };
   const arrange = () => {
-    const mode = document.querySelector("#modes input:checked").value;
+    const isBroken = [left, right].some(select => lanes[select.value].still.isBroken);  // its strip lies on nothing
+    const mode = isBroken ? "side" : document.querySelector("#modes input:checked").value;
     views.dataset.mode = mode;
     document.getElementById("pair").hidden = mode === "side" || lanes.length < 3;
     document.getElementById("gain-label").hidden = mode !== "difference";

@@ -6,6 +6,7 @@
 // so that no report is of an earlier one.
 class StillVideo {
   static REPORT_MS = 250;  // now and then a browser reports nothing: after this long it is asked again
+  static MOST_ATTEMPTS = 60;  // then it is taken for one that cannot be played
 
   constructor(element, fps) {
     this.element = element;
@@ -33,16 +34,18 @@ class StillVideo {
 
   async go(frame) {
     await this.ready;
-    for (let attempt = 0; this.frame !== frame && !this.isBroken; attempt++) {
+    for (let attempt = 0; this.frame !== frame && !this.isBroken; attempt += !document.hidden) {  // hidden: no reports
+      if (attempt === StillVideo.MOST_ATTEMPTS) this.element.dispatchEvent(new Event("error"));
       await this.seek((frame + (attempt % 2 ? 0.4 : 0.5)) / this.fps);  // another moment, or some browsers do nothing
       if (this.frame !== frame) await this.hear(frame);
     }
   }
 
   seek(time) {
-    return new Promise(done => {
-      this.element.addEventListener("seeked", done, {once: true});
-      this.element.addEventListener("error", done, {once: true});
+    return new Promise(resolve => {
+      const over = new AbortController();
+      const done = () => { over.abort(); resolve(); };
+      for (const name of ["seeked", "error"]) this.element.addEventListener(name, done, {signal: over.signal});
       this.element.currentTime = time;
     });
   }

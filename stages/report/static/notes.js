@@ -4,7 +4,10 @@
 const NOTES = (() => {
   const KEPT = "report-ratings";
   const kept = () => { try { return JSON.parse(localStorage.getItem(KEPT) || "{}"); } catch { return {}; } };
-  const own = RATINGS.canSave ? {} : kept();
+  const keys = new Set(REPORT.videos.map(video => video.key));
+  // Of what this browser has kept: what is of this report, and is not in the file by now.
+  const isNews = ([key, entry]) => keys.has(key) && JSON.stringify(entry) !== JSON.stringify(RATINGS.videos[key]);
+  const own = RATINGS.canSave ? {} : Object.fromEntries(Object.entries(kept()).filter(isNews));
   const of = key => ({rating: 0, note: "", ...RATINGS.videos[key], ...own[key]});
   const all = () => {
     const found = {...RATINGS.videos, ...own};
