@@ -2,7 +2,8 @@
 
     artifacts/<stage>/<key>/<variant>.json   what an artifact is and how it was made; its payload is there
     records/<stage>/<key>/<variant>.json     the same of one whose payload nobody has pushed
-    payloads/<digest>/<name>                 a payload, by the digest of its bytes; a large one in parts: <name>.00000
+    payloads/<digest>/<name>                 a payload, by the digest of its bytes
+    payloads/<digest>/<name>.<size>.00000    a part of a large one, by the bytes of a part; of 8 MiB: <name>.00000
     payloads/<digest>/<copy>/<name>          the same once more, where `doit gc --remote` is deleting the first
     payloads/<digest>/.touched               empty: its time is when a push last relied on that copy; also below <copy>/
     payloads/<digest>/.collected-<id>        empty: a collector deletes that copy, or has; also below <copy>/
@@ -27,7 +28,8 @@ PAYLOADS: Final = "payloads"
 USES: Final = "uses"
 CLOCKS: Final = "clocks"
 FIRST_COPY: Final = ""  # of a payload: directly in the folder of its digest
-PART_BYTES: Final = 16 << 20  # of a large payload; both are large enough for full speed, and lose little when cut
+PART_BYTES: Final = 16 << 20  # of a large payload; large enough for full speed, and little is lost when one is cut
+_NUMBERED_BYTES: Final = 8 << 20  # the first size that parts had: their names are only numbered
 ENTRY_NAME: Final = re.compile(
     rf"(?P<kind>{ARTIFACTS}|{RECORDS})/(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/"
     rf"(?P<variant>{KEY_NAME.pattern})\.json"
@@ -63,12 +65,17 @@ def folder_of_payload(digest: Digest, copy: str = FIRST_COPY) -> str:
 
 
 def name_parts(manifest: Manifest, part_bytes: int = PART_BYTES, copy: str = FIRST_COPY) -> list[str]:
-    """The objects of a payload, in order: one, or several of `part_bytes` each, but for the last."""
+    """The objects of a payload, in order: one, or several of `part_bytes` each, but for the last.
+
+    The size is in the name, so that a name stands for the same bytes always: artifacts with equal bytes share their
+    objects, and versions of this project may cut them differently.
+    """
     folder = folder_of_payload(manifest.digest, copy)
     if manifest.size_bytes <= part_bytes:
         return [f"{folder}/{manifest.payload}"]
     num_parts = -(-manifest.size_bytes // part_bytes)
-    return [f"{folder}/{manifest.payload}.{index:05d}" for index in range(num_parts)]
+    size = "" if part_bytes == _NUMBERED_BYTES else f".{part_bytes}"
+    return [f"{folder}/{manifest.payload}{size}.{index:05d}" for index in range(num_parts)]
 
 
 def name_touch(digest: Digest, copy: str) -> str:

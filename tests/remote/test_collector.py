@@ -83,6 +83,13 @@ def unused_twin(bucket: MemoryBucket, pushing: Pushing) -> None:
     pushing.push(bucket, 1)
 
 
+def unused_twin_in_other_parts(bucket: MemoryBucket, pushing: Pushing) -> None:
+    """Another artifact with the same bytes, pushed by a version that cuts them differently."""
+    entry = replace(pushing.entries[1], part_bytes=PART_BYTES // 2)
+    folder = pushing.store.folder(pushing.nodes[1].artifact)
+    upload(bucket, Catalog(bucket), folder, entry, ignore, is_whole=True)
+
+
 def half_deleted(bucket: MemoryBucket, pushing: Pushing) -> None:
     """What a collector has left that was killed."""
     garbage(bucket, pushing)
@@ -152,7 +159,7 @@ def run_all_orders(
     return explore(start, check, num_switches=num_switches)
 
 
-@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("before", [*BEFORE, unused_twin_in_other_parts])
 def test_a_push_beside_a_collector_is_there_with_its_payload_whatever_was_there_before(
     before: Before, pushing: Pushing
 ):

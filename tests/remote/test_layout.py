@@ -72,9 +72,19 @@ def test_names_of_what_collectors_and_pushes_say_to_each_other_are_pinned():
     assert folder_of_uses(ARTIFACT, variant) == f"uses/encode/{'a' * 32}/{variant}"
 
 
+def test_names_of_parts_are_pinned_and_no_two_sizes_share_one():
+    first = f"payloads/{'d' * 32}/embeddings.safetensors"
+    manifest = manifest_of(17 << 20)
+    assert name_parts(manifest, part_bytes=8 << 20) == [f"{first}.0000{number}" for number in range(3)]
+    assert name_parts(manifest) == [f"{first}.16777216.0000{number}" for number in range(2)]
+    assert len({name for size in range(1, 18) for name in name_parts(manifest_of(17), size)}) == sum(
+        -(-17 // size) for size in range(1, 18)
+    )
+
+
 def test_parts_of_a_further_copy_are_below_its_name():
     names = name_parts(manifest_of(9), part_bytes=8, copy="c" * 32)
-    assert names == [f"payloads/{'d' * 32}/{'c' * 32}/embeddings.safetensors.0000{number}" for number in range(2)]
+    assert names == [f"payloads/{'d' * 32}/{'c' * 32}/embeddings.safetensors.8.0000{number}" for number in range(2)]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,7 @@ def test_parts_of_a_further_copy_are_below_its_name():
         (f".collected-{'0' * 32}", "mark", None),
         ("video.mp4", "part", None),
         (f"{'c' * 32}/video.mp4.00001", "part", "c" * 32),
+        ("video.mp4.16777216.00001", "part", None),
         ("c" * 32, "part", None),  # a payload may be called so
     ],
 )

@@ -75,6 +75,20 @@ def test_what_is_there_is_not_sent_again(store: Store, bucket: ObjectStorage):
     assert push(bucket, store, entry) == Pushed(0, is_first=True)
 
 
+def test_a_twin_in_parts_of_another_size_leaves_the_parts_of_the_first_as_they_are(
+    store: Store, bucket: ObjectStorage, tmp_path: Path
+):
+    entries = [
+        replace(made(store, PAYLOAD, prompt=prompt)[1], part_bytes=size) for prompt, size in (("x", 4), ("y", 8))
+    ]
+    for entry in (*entries, *entries):
+        push(bucket, store, entry)
+        for there in entries[: len(catalog_of(tmp_path / "bucket").names())]:
+            names = name_parts(there.manifest, there.part_bytes)
+            assert b"".join(bucket.get(name) or b"" for name in names) == PAYLOAD
+    assert [push(bucket, store, entry).num_bytes for entry in entries] == [0, 0]
+
+
 def test_a_push_that_was_cut_goes_on_with_the_parts_that_are_missing(
     store: Store, bucket: ObjectStorage, tmp_path: Path
 ):
