@@ -115,11 +115,16 @@ class RemoteStore:
         if not self._is_required:  # who requires it says by himself what is damaged
             self._warn(f"{self.address}: {message}")
 
-    def record(self, node: Node, found: Found) -> None:
-        """Put down in the store what an artifact is, without its payload."""
+    def record(self, node: Node, found: Found, *, is_missing: Callable[[], bool]) -> None:
+        """Put down in the store what an artifact is, without its payload.
+
+        `is_missing` says whether the store needs it. It is asked once the draft has begun: what another run publishes
+        before that is seen by it, and what is published later by the store.
+        """
         entry = found.entry
         with self._store.draft(node) as draft:
-            self._store.publish_record(draft, entry.manifest, add_origin(entry.run, str(self.address)))
+            if is_missing():
+                self._store.publish_record(draft, entry.manifest, add_origin(entry.run, str(self.address)))
 
     def fetch(self, node: Node, found: Found, observe: Callable[[int, int], None]) -> int:
         """Have an artifact with its payload.

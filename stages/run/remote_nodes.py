@@ -6,7 +6,7 @@ would be fetched. So nodes are asked along their chain, from the first stage on.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from stages.keys import ArtifactId, Digest, Node
 from stages.remote.catalog import Found
@@ -95,14 +95,17 @@ class RemoteNodes:
     def record(self, nodes: Iterable[Node]) -> None:
         """Put down in this machine's store what artifacts are, so that what was made from them is fresh."""
         for node in nodes:
-            if self.local(node).state in _MISSING and (found := self.find(node)) is not None:
-                self.remote.record(node, found)
+            if self._is_missing(node) and (found := self.find(node)) is not None:
+                self.remote.record(node, found, is_missing=partial(self._is_missing, node))
 
     def record_ancestors(self, node: Node) -> None:
         """Put down what a node was made from, so that it is fresh once it is fetched."""
         for artifact in node.input_artifacts:
             self.record_ancestors(self._nodes[artifact])
             self.record([self._nodes[artifact]])
+
+    def _is_missing(self, node: Node) -> bool:
+        return self.local(node).state in _MISSING
 
     def _variant(self, node: Node) -> Digest | None:
         digests = {artifact.stage: self._digest(artifact) for artifact in node.input_artifacts}

@@ -89,7 +89,7 @@ def test_a_record_says_what_an_artifact_is_without_its_payload(pushed: tuple[Nod
     remote = share(here, folder)
     found = find(remote, entry)
     assert found is not None
-    remote.record(node, found)
+    remote.record(node, found, is_missing=lambda: True)
     assert here.verdict(node, CODE) == Verdict("collected")
     assert {*files_below(here.folder(node.artifact))} == {MANIFEST, COLLECTED}
 
@@ -101,7 +101,7 @@ def test_of_a_record_it_is_known_that_its_payload_was_never_here_and_nothing_of_
     remote = share(here, folder)
     found = find(remote, entry)
     assert found is not None
-    remote.record(node, found)
+    remote.record(node, found, is_missing=lambda: True)
     assert recorded_from(here.folder(node.artifact)) == f"file://{folder}"
     other = share(here, folder.with_name("other"))
     other.push(node.artifact, is_whole=False)

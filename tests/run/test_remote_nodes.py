@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.keys import Digest
+from stages.keys import Digest, Node
 from stages.remote.object_storage import ObjectStorage
 from stages.run.exchange import Exchange
 from stages.run.loading import load_build
 from stages.run.remote_nodes import RemoteNodes
 from stages.store.artifacts import Store
-from stages.store.verdict import NOT_PUSHED
+from stages.store.verdict import NOT_PUSHED, Verdict
+from tests.builders import publish
 from tests.project import ALL
 from tests.run.two_machines import Machines, join, load, make_and_push
 
@@ -101,6 +102,27 @@ def test_records_of_what_stays_there_make_what_is_made_from_it_fresh(machines: M
     exchange.nodes.record(chain.values())
     local = {stage: exchange.nodes.local(node).state for stage, node in chain.items()}
     assert local == dict.fromkeys(ALL, "collected")
+
+
+@pytest.mark.parametrize("num_verdicts", [1, 2])
+def test_an_artifact_that_another_run_publishes_after_a_verdict_stays(machines: Machines, num_verdicts: int):
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    node, seen = build.graph.videos["demo"]["encode"], list[Verdict]()
+
+    def judge(each: Node) -> Verdict:
+        """The word of the store; after so many, another run publishes the artifact."""
+        verdict = build.verdict_here(each)
+        if each == node:
+            seen.append(verdict)
+            if len(seen) == num_verdicts:
+                publish(exchange.nodes.store, node, b"made by another run", build.code["stages.encode"])
+        return verdict
+
+    exchange.begin([node.title])  # which judges, too
+    replace(exchange.nodes, local=judge).record([node])
+    assert seen[num_verdicts - 1].state == "absent"
+    assert exchange.nodes.store.payload(node.artifact).read_bytes() == b"made by another run"
 
 
 def count_requests(exchange: Exchange, nodes: RemoteNodes) -> int:
