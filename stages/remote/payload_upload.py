@@ -61,7 +61,7 @@ def put_payload(
     """
     upload = _Upload(bucket, folder / entry.manifest.payload, entry, observe)
     present = read_copies(bucket.list(folder_of_payload(entry.manifest.digest)))
-    if there is not None and not is_renewed and upload.is_whole(present, there.copy, there.part_bytes):
+    if there is not None and not is_renewed and _has_all(present, there):
         observe(entry.manifest.size_bytes)
         return Put(there.copy, 0)
     copy = _choose(present, entry.manifest, there)
@@ -78,6 +78,18 @@ def put_payload(
             return Put(copy, upload.num_bytes)
         present, is_renewed = read_copies(bucket.list(folder_of_payload(entry.manifest.digest))), False
     raise RemoteError(f"{entry.manifest.node.title}: the remote store is too slow, or others delete what is sent.")
+
+
+def is_there(bucket: Bucket, entry: Entry) -> bool:
+    """Whether a remote store has all of the payload of which an entry speaks, by a listing. Raises RemoteError."""
+    return _has_all(read_copies(bucket.list(folder_of_payload(entry.manifest.digest))), entry)
+
+
+def _has_all(present: Mapping[CopyId, Copy], entry: Entry) -> bool:
+    manifest, part_bytes = entry.manifest, entry.part_bytes
+    names = name_parts(manifest, part_bytes, entry.copy)
+    sizes = {name: size_of_part(manifest, index, part_bytes) for index, name in enumerate(names)}
+    return present.get(CopyId(manifest.digest, entry.copy), Copy()).has(sizes)
 
 
 def _choose(present: Mapping[CopyId, Copy], manifest: Manifest, there: Entry | None) -> str:
@@ -107,13 +119,6 @@ class _Upload:
     def copy(self, present: Mapping[CopyId, Copy], copy: str) -> Copy:
         """One of the copies that are there; without parts, one that is not."""
         return present.get(CopyId(self._entry.manifest.digest, copy), Copy())
-
-    def is_whole(self, present: Mapping[CopyId, Copy], copy: str, part_bytes: int) -> bool:
-        """Whether one of the copies that are there has all parts."""
-        manifest = self._entry.manifest
-        names = name_parts(manifest, part_bytes, copy)
-        sizes = {name: size_of_part(manifest, index, part_bytes) for index, name in enumerate(names)}
-        return self.copy(present, copy).has(sizes)
 
     def put_missing(self, copy: str, sizes: Mapping[str, int]) -> None:
         """Put the parts that are not there in their size."""

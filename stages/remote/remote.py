@@ -198,7 +198,7 @@ class RemoteStore:
         manifest = self._store.present_manifest(artifact)
         folder = self._store.folder(artifact)
         is_whole = self.policy.is_pushed_whole(manifest) if is_whole is None else is_whole
-        entry, refused = read_local(folder, manifest, but=(_FETCHED, RECORDED)), self._refused(manifest.digest)
+        entry = read_local(folder, manifest, but=(_FETCHED, RECORDED))
         pushed = upload(
             self.catalog.bucket,
             self.catalog,
@@ -206,10 +206,10 @@ class RemoteStore:
             entry,
             observe,
             is_whole=is_whole,
-            is_renewed=refused.is_dir(),
+            is_refused=lambda digest: self._refused(digest).is_dir(),
         )
         if is_whole:
-            shutil.rmtree(refused, ignore_errors=True)
+            shutil.rmtree(self._refused(manifest.digest), ignore_errors=True)
         if pushed.is_first:
             self.catalog.add(name_entry(artifact, variant_of(manifest), is_whole=is_whole), entry, is_whole=is_whole)
         return pushed

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from stages.errors import BeingCollectedError
+from stages.keys import Digest
 from stages.machine.json_files import read_json
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog
 from stages.remote.entry import Entry
 from stages.remote.layout import USE_OBJECT, folder_of_uses, name_entry, name_use, variant_of
-from stages.remote.payload_upload import put_payload
+from stages.remote.payload_upload import is_there, put_payload
 from stages.store.manifest import Manifest
 from stages.store.usage import run_file
 
@@ -59,9 +60,9 @@ def upload(
     observe: Callable[[int], None],
     *,
     is_whole: bool,
-    is_renewed: bool = False,
+    is_refused: Callable[[Digest], bool] = lambda _digest: False,
 ) -> Pushed:
-    """Put an artifact on a remote store.
+    """Put an artifact on a remote store, unless that has another of the same code and inputs, with its payload.
 
     Args:
         bucket: of the remote store.
@@ -70,24 +71,29 @@ def upload(
         entry: what it is.
         observe: sees the number of bytes of each part that is there.
         is_whole: with its payload; else only what it is.
-        is_renewed: whether parts of the payload that are there already are put again, because they were damaged.
+        is_refused: whether what is there of a payload is known to be damaged: it is put again.
     Raises:
         RemoteError: the remote store does not take it. What it has taken stays, and is not sent again.
         BeingCollectedError: a collector is deleting just that there.
         StoreError: the artifact is damaged, or gone.
     """
-    name = name_entry(entry.manifest.node.artifact, variant_of(entry.manifest), is_whole=is_whole)
-    num_bytes, is_replaced = 0, False
-    if is_whole:
-        there = catalog.read(name) if name in catalog.names() else None
-        known = there.entry if there is not None and there.entry.manifest.digest == entry.manifest.digest else None
-        entry = entry if known is None else replace(entry, part_bytes=known.part_bytes)
-        put = put_payload(bucket, folder, entry, known, observe, is_renewed=is_renewed)
-        entry, num_bytes = replace(entry, copy=put.copy), put.num_bytes
-        is_replaced = known is not None and known.copy != put.copy
-    if is_replaced:  # what it says is not there any more
-        bucket.put(name, entry.to_bytes())
-    return Pushed(num_bytes, is_first=_put_entry(bucket, catalog, entry, name))
+    digest, variant = entry.manifest.digest, variant_of(entry.manifest)
+    name = name_entry(entry.manifest.node.artifact, variant, is_whole=is_whole)
+    if not is_whole:
+        return Pushed(0, is_first=_put_entry(bucket, catalog, entry, name))
+    found = catalog.read(name) if name in catalog.names() else None
+    there = None if found is None else found.entry
+    if there is not None and there.manifest.digest == digest:
+        entry, same = replace(entry, part_bytes=there.part_bytes), there
+    elif there is not None and not is_refused(there.manifest.digest) and is_there(bucket, there):
+        return Pushed(0, is_first=False)
+    else:
+        same = None
+    put = put_payload(bucket, folder, entry, same, observe, is_renewed=is_refused(digest))
+    entry = replace(entry, copy=put.copy)
+    if there is not None and (there.manifest.digest, there.copy) != (digest, put.copy):
+        bucket.put(name, entry.to_bytes())  # nobody can fetch that of which it speaks
+    return Pushed(put.num_bytes, is_first=_put_entry(bucket, catalog, entry, name))
 
 
 def _put_entry(bucket: Bucket, catalog: Catalog, entry: Entry, name: str) -> bool:

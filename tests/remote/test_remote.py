@@ -189,6 +189,21 @@ def test_what_was_refused_is_put_right_by_whoever_makes_it_again(pushed: tuple[N
     assert remote.push(node.artifact).num_bytes == 0
 
 
+def test_what_was_refused_is_put_right_also_where_it_comes_out_in_other_bytes(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    (folder / f"payloads/{entry.manifest.digest}/embeddings.safetensors").write_bytes(bytes(len(PAYLOAD)))
+    remote = share(here, folder)
+    with pytest.raises(RemoteError):
+        fetch(remote, node, entry)
+    publish(here, node, PAYLOAD[::-1])
+    assert remote.push(node.artifact).is_first
+    third = Store(here.root.with_name("third"))
+    fetch(share(third, folder), node, entry)
+    assert third.payload(node.artifact).read_bytes() == PAYLOAD[::-1]
+
+
 def test_a_payload_that_is_gone_there_is_an_error_and_nothing_is_published(
     pushed: tuple[Node, Entry], here: Store, folder: Path
 ):

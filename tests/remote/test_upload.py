@@ -1,6 +1,7 @@
 """An artifact to a remote store: payload first, the small object last, and what is there is not sent again."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import RemoteError, StoreError
-from stages.keys import Node
+from stages.keys import Digest, Node
 from stages.remote.entry import Entry
 from stages.remote.layout import name_entry, name_parts, variant_of
 from stages.remote.object_storage import ObjectStorage
@@ -38,11 +39,20 @@ def make_in_parts(store: Store, prompt: str = "x") -> tuple[Node, Entry]:
 
 
 def push(
-    bucket: ObjectStorage, store: Store, entry: Entry, *, is_whole: bool = True, is_renewed: bool = False
+    bucket: ObjectStorage, store: Store, entry: Entry, *, is_whole: bool = True, refused: Collection[Digest] = ()
 ) -> Pushed:
     folder = store.folder(entry.manifest.node.artifact)
     catalog = catalog_of(Path(bucket._address.path))
-    return upload(bucket, catalog, folder, entry, ignore, is_whole=is_whole, is_renewed=is_renewed)
+    return upload(
+        bucket, catalog, folder, entry, ignore, is_whole=is_whole, is_refused=lambda digest: digest in refused
+    )
+
+
+def make_twice(store: Store, other: Store) -> tuple[Entry, Entry]:
+    """One artifact made on two machines, which differ in what came out."""
+    node, first = made(store, b"one")
+    publish(other, node, b"two")
+    return first, read_local(other.folder(node.artifact), other.present_manifest(node.artifact))
 
 
 def test_a_payload_is_put_by_its_digest_and_what_says_so_by_key_and_variant(
@@ -105,19 +115,38 @@ def test_parts_that_were_damaged_there_are_put_again_if_asked_for(store: Store, 
     push(bucket, store, entry)
     damaged = name_parts(entry.manifest, PART_BYTES)[1]
     bucket.put(damaged, b"89abcdeF")
-    assert push(bucket, store, entry, is_renewed=True).num_bytes == len(PAYLOAD)
+    assert push(bucket, store, entry, refused=[entry.manifest.digest]).num_bytes == len(PAYLOAD)
     assert (tmp_path / "bucket" / damaged).read_bytes() == b"89abcdef"
 
 
-def test_of_two_variants_with_other_bytes_the_first_stays(store: Store, bucket: ObjectStorage, tmp_path: Path):
-    node, entry = made(store, b"one")
-    push(bucket, store, entry)
+def test_of_two_variants_with_other_bytes_the_first_stays_and_nothing_of_the_second_is_sent(
+    store: Store, bucket: ObjectStorage, tmp_path: Path
+):
     other = Store(tmp_path / "other")
-    publish(other, node, b"two")
-    second = read_local(other.folder(node.artifact), other.present_manifest(node.artifact))
-    assert push(bucket, other, second) == Pushed(3, is_first=False)
-    name = name_entry(node.artifact, variant_of(entry.manifest), is_whole=True)
-    assert bucket.get(name) == entry.to_bytes()
+    first, second = make_twice(store, other)
+    push(bucket, store, first)
+    before = files_below(tmp_path / "bucket")
+    assert push(bucket, other, second) == Pushed(0, is_first=False)
+    assert files_below(tmp_path / "bucket") == before
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "damaged"])
+def test_another_variant_takes_the_place_of_one_that_nobody_can_fetch(
+    store: Store, bucket: ObjectStorage, tmp_path: Path, *, is_gone: bool
+):
+    other = Store(tmp_path / "other")
+    first, second = make_twice(store, other)
+    push(bucket, store, first)
+    payload = name_parts(first.manifest)[0]
+    if is_gone:
+        bucket.delete([payload])
+    else:
+        bucket.put(payload, b"onf")
+    refused = () if is_gone else (first.manifest.digest,)
+    assert push(bucket, other, second, refused=refused) == Pushed(3, is_first=True)
+    name = name_entry(second.manifest.node.artifact, variant_of(first.manifest), is_whole=True)
+    assert bucket.get(name) == second.to_bytes()
+    assert push(bucket, store, first) == Pushed(0, is_first=False)  # from now on it is the first
 
 
 def test_an_object_that_says_nothing_is_replaced(store: Store, bucket: ObjectStorage):
