@@ -1,11 +1,11 @@
 """Payloads from a remote store: fetched in parts, several at a time, and gone on with after a break.
 
-What has come lies in `<store>/.remote/<digest>/`: the file, and the numbers of the parts that it has. It gets no name
-of an artifact before all of it has been compared with its digest (remote.py).
+What has come lies in `<store>/.remote/<digest>/`: the file, and a note of the size of its parts and of which it has. It
+gets no name of an artifact before all of it has been compared with its digest (remote.py).
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,19 +56,32 @@ def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int]
         bucket: of the remote store.
         entry: what is fetched.
         folder: that may hold parts of it.
-        observe: sees the number of bytes, of each piece as it comes, and first of all that are there already.
+        observe: sees the number of bytes, of each piece as it comes, and first of all that are there already. Below
+            zero: so many count for nothing, and come once more.
     Raises:
         RemoteError: the remote store does not give it. What has come stays.
     """
     file, noted = folder / _PAYLOAD, folder / _PARTS
+    num_parts = len(name_parts(entry.manifest, entry.part_bytes, entry.copy))
+    there = _read_parts(noted, entry.part_bytes, num_parts) if file.is_file() else set()
+    digest = _gather(bucket, entry, folder, there, observe)
+    if there and digest != entry.manifest.digest:  # after a loss of power a file need not hold what was noted
+        observe(-entry.manifest.size_bytes)
+        digest = _gather(bucket, entry, folder, set(), observe)
+    return file, digest
+
+
+def _gather(
+    bucket: Bucket, entry: Entry, folder: Path, there: Collection[int], observe: Callable[[int], None]
+) -> Digest:
+    """Fetch all parts but those that are there; the digest of the file. Raises RemoteError."""
     names = name_parts(entry.manifest, entry.part_bytes, entry.copy)
     sizes = [size_of_part(entry.manifest, index, entry.part_bytes) for index in range(len(names))]
-    there = _read_parts(noted, len(names)) if file.is_file() else set()
     observe(sum(sizes[index] for index in there))
     if not there:
-        noted.write_text("")
+        (folder / _PARTS).write_text(f"{entry.part_bytes}\n")
     flags = os.O_RDWR | os.O_CREAT | (0 if there else os.O_TRUNC)
-    with SharedFile(file, flags) as payload, noted.open("a") as notes:
+    with SharedFile(folder / _PAYLOAD, flags) as payload, (folder / _PARTS).open("a") as notes:
 
         def fetch(index: int) -> None:
             place = _Place(payload, index * entry.part_bytes, sizes[index], observe)
@@ -88,7 +101,7 @@ def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int]
                 payload.sync()
                 synced_bytes = digest.num_bytes
         payload.cut(entry.manifest.size_bytes)
-        return file, digest.finish()
+        return digest.finish()
 
 
 @dataclass
@@ -115,8 +128,15 @@ def clear(folder: Path) -> None:
         delete_folder(folder)
 
 
-def _read_parts(noted: Path, num_parts: int) -> set[int]:
-    """The numbers of the parts that a file has; none where nothing says it."""
+def forget_parts(folder: Path) -> None:
+    """From now on a folder of `incoming` holds no part of a payload."""
+    with suppress(OSError):
+        (folder / _PARTS).unlink()
+
+
+def _read_parts(noted: Path, part_bytes: int, num_parts: int) -> set[int]:
+    """The numbers of the parts that a file has; none where nothing says it, or it is about parts of another size."""
     with suppress(OSError, ValueError):
-        return {index for line in noted.read_text().splitlines() if (index := int(line)) < num_parts}
+        size, *found = map(int, noted.read_text().splitlines())
+        return {index for index in found if 0 <= index < num_parts} if size == part_bytes else set()
     return set()

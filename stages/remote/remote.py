@@ -7,7 +7,6 @@ What is fetched takes the way of what is made: a draft, synced and renamed.
 import shutil
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from stages.errors import RemoteError, StoreError
@@ -15,7 +14,7 @@ from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.remote.address import Address
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
-from stages.remote.download import clear, download, incoming
+from stages.remote.download import clear, download, forget_parts, incoming
 from stages.remote.entry import Entry
 from stages.remote.layout import name_entry, name_use, variant_of
 from stages.remote.policy import Policy
@@ -223,8 +222,7 @@ class RemoteStore:
         make_folder(aside, self._store.root)
         kept = aside / entry.manifest.payload
         file.rename(kept)
-        with suppress(OSError):
-            file.with_name("parts").unlink()
+        forget_parts(file.parent)
         return RemoteError(
             f"{self.address}: what it has of {entry.manifest.node.title} is refused: xxh3 is {digest}, its manifest "
             f"says {entry.manifest.digest}. It is kept in {kept}."
@@ -242,10 +240,10 @@ class _Counter:
         self.num_bytes = 0
 
     def add(self, num_bytes: int) -> None:
-        """So many more; the first call says what is there already."""
+        """So many more; the first call says what is there already. Below zero: so many come once more."""
         with self._lock:
             self._done_bytes += num_bytes
-            self.num_bytes += 0 if self._is_first else num_bytes
+            self.num_bytes += 0 if self._is_first else max(num_bytes, 0)
             self._is_first = False
             done_bytes = self._done_bytes
         self._observe(done_bytes, self._total_bytes)

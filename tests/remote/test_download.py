@@ -82,8 +82,38 @@ def test_a_download_that_broke_goes_on_with_the_parts_that_are_missing(
 
 def test_what_says_which_parts_are_there_may_be_damaged(bucket: Breaking, entry: Entry, folder: Path):
     download(bucket, entry, folder, ignore)
-    (folder / "parts").write_text("0\nx\n")
-    assert content(bucket, entry, folder) == PAYLOAD
+    (folder / "payload").write_bytes(bytes(len(PAYLOAD)))
+    for noted in ("", "x", f"{PART_BYTES}\n0\nx\n", f"{PART_BYTES}\n-1\n7\n"):
+        (folder / "parts").write_text(noted)
+        seen: list[int] = []
+        assert content(bucket, entry, folder, seen.append) == PAYLOAD
+        assert seen[0] == 0
+
+
+def test_parts_of_another_size_count_for_nothing(bucket: Breaking, entry: Entry, folder: Path):
+    twin = replace(entry, part_bytes=2 * PART_BYTES)
+    for index, name in enumerate(name_parts(twin.manifest, twin.part_bytes)):
+        bucket.put(name, PAYLOAD[index * twin.part_bytes :][: twin.part_bytes])
+    (folder / "payload").write_bytes(PAYLOAD[: 3 * PART_BYTES].ljust(len(PAYLOAD), b"\0"))
+    (folder / "parts").write_text(f"{PART_BYTES}\n0\n1\n2\n")
+    seen: list[int] = []
+    assert content(bucket, twin, folder, seen.append) == PAYLOAD
+    assert (seen[0], min(seen)) == (0, 0)
+
+
+def test_what_is_not_in_the_file_although_it_was_noted_comes_once_more(bucket: Breaking, entry: Entry, folder: Path):
+    (folder / "payload").write_bytes(bytes(len(PAYLOAD)))  # as a loss of power leaves it
+    (folder / "parts").write_text(f"{PART_BYTES}\n0\n3\n")
+    seen: list[int] = []
+    assert content(bucket, entry, folder, seen.append) == PAYLOAD
+    assert sum(seen) == len(PAYLOAD)
+
+
+def test_what_is_damaged_there_is_fetched_once(bucket: Breaking, entry: Entry, folder: Path):
+    bucket.put(name_parts(entry.manifest, PART_BYTES)[2], bytes(PART_BYTES))
+    _, digest = download(bucket, entry, folder, ignore)
+    assert digest != entry.manifest.digest
+    assert 1000 - bucket.num_left == 7
 
 
 def test_parts_without_a_file_count_for_nothing(bucket: Breaking, entry: Entry, folder: Path):
