@@ -12,7 +12,10 @@ SCHEMES: Final = ("s3", "gs", "az", FOLDER)
 _ADDRESS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/]*)(?P<path>/.*)?", re.DOTALL)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~/+=,@ -]*")
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s]*@")
+# A secret can have slashes in it, or a ? or a query an @: which of the two it is, nobody knows. A bucket has no port.
+_CREDENTIALS: Final = re.compile(
+    r"(?<=://)(?:[^?#\s]*[?#]\S*@\S*|\S*(?=@))|(?<=s3://|gs://|az://)[^/\s]*:\S*", re.IGNORECASE
+)
 _QUERY: Final = re.compile(r"(?<=://)([^?#\s]*)[?#]\S*")
 
 
@@ -45,7 +48,8 @@ def read_address(text: str) -> Address:
     found = _ADDRESS.fullmatch(text)
     if found is None or found["scheme"] not in SCHEMES:
         raise ValueError(f"must be a bucket or a folder: {', '.join(f'{each}://' for each in SCHEMES)}.")
-    if "@" in found["place"] or "?" in text or "#" in text:
+    has_user = bool(found["place"]) and ("@" in text or ":" in found["place"])  # of a folder, a name can have an @
+    if has_user or "?" in text or "#" in text:
         raise ValueError(
             "has a user, a password or a query in it, and this file is for everybody. Leave them out: credentials come "
             "from the environment or the machine's role, as for the cloud's own tools."
@@ -65,4 +69,4 @@ def read_address(text: str) -> Address:
 
 def hide_credentials(text: str) -> str:
     """A text in which addresses have no user, password or query any more, for messages."""
-    return _QUERY.sub(r"\1?…", _CREDENTIALS.sub("…@", text))
+    return _QUERY.sub(r"\1?…", _CREDENTIALS.sub("…", text))

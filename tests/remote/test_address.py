@@ -16,6 +16,7 @@ SECRET = "hunter2-must-appear-nowhere"  # noqa: S105
         ("az://container", Address("az", "container", "")),
         ("file:///mnt/shared/", Address("file", "", "/mnt/shared")),
         ("file:///mnt/my videos", Address("file", "", "/mnt/my videos")),
+        ("file:///mnt/me@work", Address("file", "", "/mnt/me@work")),
     ],
 )
 def test_an_address_is_a_bucket_with_a_path_or_a_folder(text: str, address: Address):
@@ -31,6 +32,10 @@ def test_an_address_is_a_bucket_with_a_path_or_a_folder(text: str, address: Addr
         f"az://container/x?sv=2024&sig={SECRET}",
         f"gs://bucket/x#{SECRET}",
         f"file://user:{SECRET}@host/share",
+        f"s3://user:a/{SECRET}@bucket",
+        f"s3://a/{SECRET}@bucket",
+        f"s3://user:{SECRET}",
+        f"file://user:a/{SECRET}@host/share",
     ],
 )
 def test_an_address_with_a_user_a_password_or_a_query_is_refused_and_not_repeated(text: str):
@@ -63,6 +68,11 @@ def test_what_is_no_address_is_refused_with_what_one_looks_like(text: str, messa
         (f"s3://user:{SECRET}@bucket/x", "s3://…@bucket/x"),
         (f"two: az://c/x?sig={SECRET} and s3://{SECRET}@b", "two: az://c/x?… and s3://…@b"),
         (f"gs://bucket/x#{SECRET}", "gs://bucket/x?…"),
+        (f"s3://user:a/{SECRET}@bucket", "s3://…@bucket"),
+        (f"az://c/x?sig=a@{SECRET}", "az://…"),
+        (f"s3://user:a?{SECRET}@b", "s3://…"),
+        (f"s3://user:{SECRET} is none", "s3://… is none"),
+        ("http://localhost:9000/x", "http://localhost:9000/x"),
         ("a prompt with an @ and a ?", "a prompt with an @ and a ?"),
         ("s3://bucket/x", "s3://bucket/x"),
     ],

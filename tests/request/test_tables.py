@@ -56,6 +56,7 @@ def root(tmp_path: Path) -> Path:
         ("machine.hosts", "10.0.0.2:8482 4/4", f'"10.0.0.2:8482 4/4": {HOSTS_RULE}'),
         ("machine.remote", "bucket", '"bucket": must be a bucket or a folder: s3://, gs://, az://, file://.'),
         ("machine.remote", "s3://user:pass@b/x", f'"s3://…@b/x": {ADDRESS_RULE}'),
+        ("machine.remote", "s3://user:a/pass@b/x", f'"s3://…@b/x": {ADDRESS_RULE}'),
         ("machine.remote", "az://c/x?sig=pass", f'"az://c/x?…": {ADDRESS_RULE}'),
         ("machine.remote_fetch", "some", "\"some\": must be 'needed' or 'all'."),
         ("machine.remote_limit", "30d", '"30d": must be a size, such as 2GB or 500MB, or empty for any.'),
