@@ -122,6 +122,14 @@ class _Place:
         self.observe(len(piece))
 
 
+def gathered_bytes(root: Path, digest: Digest) -> int:
+    """How much of the disk a payload takes of which parts have come to a store; 0 where none have."""
+    try:
+        return (root / REMOTE / digest / _PAYLOAD).stat().st_blocks * 512  # what has not come is a hole
+    except OSError:
+        return 0
+
+
 def clear(folder: Path) -> None:
     """Delete what a folder of `incoming` holds, and the folder. Never raises."""
     with suppress(OSError):

@@ -120,7 +120,7 @@ class Build:
         """What is looked at before anything is made."""
         from stages.run.precheck import Precheck  # noqa: PLC0415 (of no use when nothing is to be made)
 
-        return Precheck(self.graph, self.machine.model_dump(), self.store, self.freshness)
+        return Precheck(self.graph, self.machine.model_dump(), self.store, self.freshness, self.exchange)
 
     def demand(self, *, is_always: bool = False) -> Demand:
         """Which nodes of a run are to be made."""

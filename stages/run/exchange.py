@@ -8,6 +8,7 @@ from stages.errors import RemoteError, StoreError
 from stages.keys import ArtifactId, Node
 from stages.machine.binary_units import MIB
 from stages.machine.holder import Holder
+from stages.remote.download import gathered_bytes
 from stages.remote.pusher import Outcome, Pusher
 from stages.remote.remote import RemoteStore
 from stages.run.demand import Demand
@@ -43,6 +44,14 @@ class Exchange:
     def locate(self, node: Node, verdict: Verdict) -> Verdict:
         """A verdict of `judge` with what the remote store has of the node, also of a collected one."""
         return self.nodes.locate(node, verdict)
+
+    def bytes_to_fetch(self, node: Node) -> int:
+        """What a node that is fetched still takes of the disk: parts of it may have come before."""
+        found = self.nodes.find(node)
+        if found is None:
+            return 0
+        manifest = found.entry.manifest
+        return max(manifest.size_bytes - gathered_bytes(self.nodes.store.root, manifest.digest), 0)
 
     def begin(self, titles: Collection[str]) -> None:
         """Ask for the nodes of a run, by their titles, at once."""

@@ -2,14 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from stages.errors import StagesError, UnreadableError
-from stages.keys import JsonValue, Node
+from stages.keys import ArtifactId, JsonValue, Node
 from stages.request.graph import Graph
 from stages.run.checks import Reader, check_videos
 from stages.run.demand import Demand
 from stages.run.freshness import Due, Freshness
 from stages.store.interface import ArtifactStore
+
+if TYPE_CHECKING:
+    from stages.run.exchange import Exchange
+
+_NOTHING: Mapping[ArtifactId, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -21,12 +28,14 @@ class Precheck:
         machine: the machine's settings (see request/tables.py).
         store: which is to take what is made.
         freshness: of the nodes and links in it.
+        exchange: what passes between it and the remote one, if there is one.
     """
 
     graph: Graph
     machine: Mapping[str, JsonValue]
     store: ArtifactStore
     freshness: Freshness
+    exchange: "Exchange | None" = None
     _checked: dict[str, StagesError | None] = field(default_factory=dict, repr=False)  # by video: its fault, or none
 
     def check(self, names: Collection[str], due: Due, demand: Demand) -> tuple[dict[str, StagesError], Collection[str]]:
@@ -47,7 +56,7 @@ class Precheck:
             names = self._leave(names, {*videos} - faults.keys(), faults, demand)
             due = self.freshness.find_due(names, demand)
         wanted = [(node, self._first_sound(node, faults)) for node in due.nodes]
-        self.require_room(wanted, reader, has_links=bool(due.links))
+        self.require_room(wanted, reader, has_links=bool(due.links), fetched=self._find_fetched(due))
         return faults, names
 
     def leave_unreadable(
@@ -72,12 +81,20 @@ class Precheck:
         return {name: fault for name in first if (fault := self._checked[name])}
 
     def require_room(
-        self, nodes: Sequence[tuple[Node, str]], reader: Reader | None = None, *, has_links: bool = False
+        self,
+        nodes: Sequence[tuple[Node, str]],
+        reader: Reader | None = None,
+        *,
+        has_links: bool = False,
+        fetched: Mapping[ArtifactId, int] = _NOTHING,
     ) -> None:
-        """Find out whether the store can take what these nodes, each for a video, and links to videos will make.
+        """Find out whether the store can take what a run will bring into it.
 
-        `reader` is one that has read what the videos have in common already, if there is one.
-
+        Args:
+            nodes: that are due, each with a video that it is for.
+            reader: one that has read what the videos have in common already, if there is one.
+            has_links: whether links to videos will be made.
+            fetched: of those of the nodes that are fetched, the bytes that will come.
         Raises:
             StoreError: it cannot; all that is wrong.
         """
@@ -86,7 +103,13 @@ class Precheck:
         from stages.run.room import require_room  # noqa: PLC0415 (of no use when nothing is to be made)
 
         links = self.freshness.links.folder if has_links else None
-        require_room(self.graph, self.machine, self.store, nodes, reader or Reader(), links=links)
+        require_room(self.graph, self.machine, self.store, nodes, reader or Reader(), links=links, fetched=fetched)
+
+    def _find_fetched(self, due: Due) -> dict[ArtifactId, int]:
+        """The bytes that will come of each node that is fetched."""
+        if self.exchange is None:
+            return {}
+        return {each.artifact: self.exchange.bytes_to_fetch(each) for each in due.nodes if each.title in due.fetched}
 
     def _leave(
         self, names: Collection[str], sound: Set[str], faults: Collection[str], demand: Demand

@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from stages.errors import StoreError
 from stages.keys import Node
+from stages.machine.binary_units import MIB
 from stages.run.build import Build
+from stages.run.checks import Reader
 from stages.run.exchange import Exchange
 from stages.run.runner import Event
+from stages.store.artifacts import Store
+from tests.builders import publish
+from tests.commands.store_commands import make
+from tests.hub_repo import Repo
+from tests.hub_server import ask_here, serve
+from tests.mounts import mounted
+from tests.project import SHAPES, set_defaults
 from tests.run.fakes import ignore
 from tests.run.two_machines import Machines, join, load, make_and_push
 
@@ -106,6 +116,59 @@ def test_what_is_gone_before_its_turn_is_not_pushed(machines: Machines, pushed: 
 
 def states(build: Build, nodes: Sequence[Node]) -> list[str]:
     return [build.verdict(node).state for node in nodes]
+
+
+def check(build: Build, *named: str) -> None:
+    """A run of everything, before its first task; what is named is wanted for itself."""
+    names = [*(node.title for node in build.graph.all_nodes()), *build.graph.videos]
+    demand = build.demand()
+    demand.select(names, named)
+    build.check(names, demand)
+
+
+def push_large_video(machines: Machines) -> Node:
+    """`demo` on the remote store, with a video of 2 MiB."""
+    node, build = make(machines.one)["export"], load(machines.one)[0]
+    publish(Store(build.store.root), node, bytes(2 * MIB), build.code["stages.export"])
+    return make_and_push(machines.one)["export"]
+
+
+def test_a_disk_without_room_for_what_is_fetched_is_an_error_before_anything_is(machines: Machines):
+    push_large_video(machines)
+    with mounted(machines.other / "artifacts", "size=1m"):
+        build, _ = load(machines.other)
+        with pytest.raises(StoreError, match=r"this run takes at least 2\.00 MiB \(1 x export: 2\.00 MiB\)\."):
+            check(build)
+
+
+def test_what_has_come_of_a_payload_takes_no_more_room(machines: Machines):
+    node = push_large_video(machines)
+    with mounted(machines.other / "artifacts", "size=3m"):
+        build, exchange = load(machines.other)
+        assert exchange.bytes_to_fetch(node) == 2 * MIB
+        digest = load(machines.one)[1].nodes.store.present_manifest(node.artifact).digest
+        gathered = machines.other / "artifacts/.remote" / digest / "payload"
+        gathered.parent.mkdir(parents=True)
+        gathered.write_bytes(bytes(3 * MIB // 2))
+        assert exchange.bytes_to_fetch(node) == MIB // 2
+        check(build)
+
+
+def test_what_is_fetched_needs_no_room_for_its_model(machines: Machines, monkeypatch: pytest.MonkeyPatch):
+    for root in (machines.one, machines.other):
+        set_defaults(root, "model", checkpoint="org/shapes")
+    cache = machines.shared.with_name("hub")
+    with serve({"org/shapes": Repo.of_folder(SHAPES)}) as server, mounted(cache, "size=256k"):
+        ask_here(server, cache, monkeypatch)
+        node = make_and_push(machines.one)["denoise"]
+        build, exchange = load(machines.other)
+        assert sum(
+            Reader().missing_bytes(build.graph.checkpoints["demo"], build.pipeline["denoise"].components).values()
+        )
+        check(build, node.title)
+        exchange.remote.bucket.delete([*exchange.remote.catalog.names()])
+        with pytest.raises(StoreError, match="are to be downloaded"):
+            check(load(machines.other)[0])
 
 
 def test_everything_is_fetched_if_asked_for(tmp_path: Path):

@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 def require(build: Build, *stages: str) -> None:
     nodes = [(build.graph.videos["demo"][stage], "demo") for stage in stages]
-    require_room(build.graph, build.machine.model_dump(), build.store, nodes, Reader())
+    require_room(build.graph, build.machine.model_dump(), build.store, nodes, Reader(), fetched={})
 
 
 def size_of(build: Build, stage: str) -> int:
