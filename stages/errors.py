@@ -29,6 +29,10 @@ class RemoteError(StagesError):
     """A remote store does not do what was asked of it."""
 
 
+class FleetError(StagesError):
+    """The Ray cluster on which nodes are to be made cannot be used."""
+
+
 class BeingCollectedError(StagesError):
     """What was to be pushed is just being deleted on the remote store; it can be pushed when that is over."""
 
@@ -51,3 +55,7 @@ class MeshError(StagesError):
 
 class StageError(StagesError):
     """A stage has no result: its process ended, or it cannot or may not do what was asked."""
+
+
+class EndedError(StageError):
+    """The process of a stage has ended in the middle of a job."""

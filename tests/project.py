@@ -16,7 +16,19 @@ from tests.warm_doit import warm_doit
 PROJECT = Path(__file__).parent.parent
 SHAPES = PROJECT / "stages/models/builtin/shapes"
 ALL = ["encode", "denoise", "decode", "export"]
-HEAVY = {"numpy", "jax", "torch", "torchax", "diffusers", "transformers", "safetensors", "av", "ml_dtypes", "libtpu"}
+HEAVY = {
+    "numpy",
+    "jax",
+    "torch",
+    "torchax",
+    "diffusers",
+    "transformers",
+    "safetensors",
+    "av",
+    "ml_dtypes",
+    "libtpu",
+    "ray",
+}
 
 # `-m`: the package in the working folder goes before the installed one
 DOIT = [sys.executable, "-m", "doit"]

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection
 
 from stages.commands.invocation import Invocation
+from stages.keys import Node
 from stages.pipeline.stage import ACCELERATOR
+from stages.request.tables import RAY
 from stages.run.build import Build
 from stages.run.freshness import Due
 
@@ -22,8 +24,7 @@ def announce(build: Build, invocation: Invocation, due: Due, names: Collection[s
     announce_sweeps(build, invocation.say, due, names)
     nodes = {}
     for node in due.nodes:
-        device = build.program_of(node).device
-        nodes[node.title] = PlannedNode(node.stage, lane=device if device == ACCELERATOR else node.stage)
+        nodes[node.title] = PlannedNode(node.stage, lane=_lane_of(build, node))
     basis = Plan(build.pipeline.names, nodes)
 
     def refine() -> Plan:
@@ -32,6 +33,13 @@ def announce(build: Build, invocation: Invocation, due: Due, names: Collection[s
         return add_history(basis, build, due.made, names)
 
     invocation.screen.plan(basis, refine)
+
+
+def _lane_of(build: Build, node: Node) -> str:
+    if build.machine.runner == RAY:
+        return node.title  # its hosts are many
+    device = build.program_of(node).device
+    return device if device == ACCELERATOR else node.stage
 
 
 def announce_sweeps(build: Build, say: Callable[[str], None], due: Due, names: Collection[str]) -> None:

@@ -17,12 +17,15 @@ from stages.commands.reporter import Reporter
 from stages.errors import StageError, StagesError
 from stages.keys import Node
 from stages.request.sweep import describe_values
+from stages.request.tables import RAY
 from stages.run.answers import Fault
 from stages.run.build import Build
 from stages.run.demand import Demand
 from stages.run.loading import load_build
 from stages.run.lookahead import Lookahead
 
+# Nodes that are asked of a cluster at a time where `doit -n` does not say it. It grows by what waits for room.
+_NUM_AT_ONCE = 32
 TaskCreator: TypeAlias = Callable[[], Iterator[dict[str, Any]]]
 
 
@@ -45,6 +48,10 @@ def load_tasks(root: Path, invocation: Invocation) -> "Tasks":
         only_shows=invocation.only_shows,
         is_draft=invocation.is_draft,
     )
+    if build.machine.runner == RAY:
+        from stages.fleet.fleet import with_fleet  # noqa: PLC0415 (of no use on one machine)
+
+        build = with_fleet(build)
     demand = build.demand(is_always=invocation.is_always)
     return Tasks(build, invocation, demand, build.lookahead(demand.is_due))
 
@@ -93,11 +100,11 @@ class Tasks:
     @property
     def config(self) -> dict[str, Any]:
         """DOIT_CONFIG."""
-        graph = self.build.graph
+        build, graph = self.build, self.build.graph
         return {
             # stage by stage, so that each model is loaded once
-            "default_tasks": [*self.build.pipeline.names, *graph.videos, *map(_legal_name, graph.faults)],
-            "ignored": self.build.ignored,
+            "default_tasks": [*build.pipeline.names, *graph.videos, *map(_legal_name, graph.faults)],
+            "ignored": build.ignored,
             "backend": "sqlite3",  # of doit's own commands, where those run (invocation.py): they remember nothing
             "dep_file": ":memory:",
             "reporter": Reporter,
@@ -105,6 +112,7 @@ class Tasks:
             "at_complete": self.share,
             "at_end": self.finish,
             "verbosity": 2,
+            **({"num_process": _NUM_AT_ONCE} if build.machine.runner == RAY else {}),
             "par_type": "thread",  # the stages are processes already; threads share them
         }
 

@@ -52,6 +52,6 @@ STAGE: Final = Stage(
     reads=(),
     makes=EMBEDDINGS,
     components=(TEXT_ENCODER, TOKENIZER, TEXT_ENCODER_2, TOKENIZER_2),
-    program=Program("stages.encode", HOST),
+    program=Program("stages.encode", HOST, has_weights_on_host=True),
     file_program=FROM_FILE_PROGRAM,
 )

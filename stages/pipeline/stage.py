@@ -22,11 +22,15 @@ class Program:
         package: whose module `edge` does the work; also what identifies the code.
         device: HOST, ACCELERATOR or DISK.
         joins_hosts: whether the programs of several hosts make one node together (stages/machine/host_protocol.py).
+        cpus: processors of a host that one of its processes takes in a fleet (stages/fleet/needs.py).
+        has_weights_on_host: whether it has the weights of its components in the memory of its host.
     """
 
     package: str
     device: str
     joins_hosts: bool = False
+    cpus: int = 1
+    has_weights_on_host: bool = False
 
     @property
     def name(self) -> str:

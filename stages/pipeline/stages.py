@@ -35,7 +35,7 @@ STAGES: Final = (
 COMMAND_NAMES: Final = frozenset({
     "run", "list", "info", "clean", "forget", "ignore", "dumpdb", "strace", "tabcompletion", "reset-dep", "help",
     "preflight", "verify", "gc", "du", "pin", "unpin", "pins", "stop", "inspect", "from", "draft", "keep", "explain",
-    "timings", "diff", "gate", "report", "pull", "push", "remote",
+    "timings", "diff", "gate", "report", "pull", "push", "remote", "fleet",
 })  # fmt: skip
 # What else stands in a video's file, other tables, other folders of a store, and `video=<name>` of the command line.
 _OTHER_NAMES = frozenset({

@@ -1,5 +1,6 @@
 """What a remote store has: one listing, and of what is wanted the small objects that say what it is."""
 
+import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ class Catalog:
     damaged: dict[str, str] = field(default_factory=dict)
     _names: Collection[str] | None = None
     _found: dict[str, Found | None] = field(default_factory=dict)
+    _adding: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def names(self) -> Collection[str]:
         """Of all objects that say what an artifact is. Raises RemoteError."""
@@ -67,8 +69,10 @@ class Catalog:
 
     def add(self, name: str, entry: Entry, *, is_whole: bool) -> None:
         """From now on there is this object."""
-        self._found[name] = Found(name, entry, is_whole)
-        self._names = {*self.names(), name}
+        self.names()
+        with self._adding:
+            self._found[name] = Found(name, entry, is_whole)
+            self._names = {*self.names(), name}
 
     def _read(self, name: str) -> Found | None:
         if name not in self._found:

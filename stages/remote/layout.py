@@ -10,6 +10,8 @@
     uses/<stage>/<key>/<variant>/used        empty: its time is when the artifact was last fetched, or pushed again
     uses/<stage>/<key>/<variant>/<id>        empty: a collector is about to delete the artifact
     clocks/<id>                              empty: a collector asks what time it is
+    claims/<stage>/<key>/<variant>.json      who makes an artifact at present, for a fleet (claims.py)
+    partial/<stage>/<key>                    the state of one that a fleet has not finished (stages/store/partial.py)
 
 A key says what is to be made. What it comes out as depends on the code and on the bytes that were read, and of each
 such variant the first is kept: two machines can differ in low-order bits.
@@ -27,6 +29,8 @@ RECORDS: Final = "records"
 PAYLOADS: Final = "payloads"
 USES: Final = "uses"
 CLOCKS: Final = "clocks"
+CLAIMS: Final = "claims"
+PARTIAL: Final = "partial"
 FIRST_COPY: Final = ""  # of a payload: directly in the folder of its digest
 PART_BYTES: Final = 16 << 20  # of a large payload; large enough for full speed, and little is lost when one is cut
 _NUMBERED_BYTES: Final = 8 << 20  # the first size that parts had: their names are only numbered
@@ -96,6 +100,16 @@ def folder_of_uses(artifact: ArtifactId, variant: Digest) -> str:
 def name_use(artifact: ArtifactId, variant: Digest) -> str:
     """The object whose time says when an artifact was last fetched, or pushed again."""
     return f"{folder_of_uses(artifact, variant)}/used"
+
+
+def name_claim(artifact: ArtifactId, variant: Digest) -> str:
+    """The object that says who makes an artifact."""
+    return f"{CLAIMS}/{artifact.stage}/{artifact.key}/{variant}.json"
+
+
+def name_partial(artifact: ArtifactId) -> str:
+    """The state of an artifact that is not finished."""
+    return f"{PARTIAL}/{artifact.stage}/{artifact.key}"
 
 
 def size_of_part(manifest: Manifest, index: int, part_bytes: int = PART_BYTES) -> int:

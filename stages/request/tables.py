@@ -21,9 +21,11 @@ from stages.store.quantities import parse_limit
 
 # Host 0's address and port, and which of how many this host is.
 _HOSTS = re.compile(r"auto|one|\S+:[0-9]{1,5} (?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
+_RAY_ADDRESS = re.compile(r"auto|[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
 _NUMBER = re.compile(r"[0-9]{1,7}")
 _MAX_STEPS = 1_000_000  # between two saved states of a denoise
 NEVER = "never"
+RAY = "ray"  # what makes nodes
 _COMPONENT = "components."
 
 
@@ -63,6 +65,12 @@ def _steps_or_never(value: Any) -> str:
         return _steps(value)
     except ValueError:
         raise ValueError(f'must be "auto", "never" or a number of steps, 1 to {_MAX_STEPS}.') from None
+
+
+def _ray_address(value: str) -> str:
+    if not _RAY_ADDRESS.fullmatch(value):
+        raise ValueError('must be "auto", or "<host>:<port>" of the cluster\'s head, such as "10.0.0.2:6379".')
+    return value
 
 
 def _address(value: str) -> str:
@@ -124,6 +132,8 @@ class MachineParams(Table):
         mesh: denoise's devices as cfg x sequence x heads, such as "2x4x1"; "auto" uses all it can.
         hosts: those of a Cloud TPU slice; "one", or others by name (docs/many-hosts.md).
         artifacts: the store, relative to the project or absolute.
+        runner: what makes nodes: processes of this machine, or hosts of a Ray cluster (docs/fleet.md).
+        ray_address: of the cluster: "auto", the one that this machine belongs to, or "<host>:<port>" of its head.
         start_ahead: the next stage's process is started while one works, where memory allows; or "never".
         checkpoint_every: how often an unfinished denoise is saved: "auto", every minute or so, or a number of steps, 1
             to 1000000.
@@ -140,6 +150,8 @@ class MachineParams(Table):
     mesh: Annotated[Text, AfterValidator(_mesh)] = AUTO
     hosts: Annotated[Text, AfterValidator(_hosts)] = "auto"
     artifacts: Folder = "artifacts"
+    runner: Literal["local", "ray"] = "local"
+    ray_address: Annotated[Name, AfterValidator(_ray_address)] = AUTO
     start_ahead: Literal["auto", "never"] = "auto"
     checkpoint_every: Annotated[str, BeforeValidator(_steps)] = AUTO
     preview_every: Annotated[str, BeforeValidator(_steps_or_never)] = AUTO

@@ -16,7 +16,7 @@ from stages.pipeline.stage import Program
 from stages.pipeline.stages import Pipeline
 from stages.request.draft import name_draft
 from stages.request.graph import Graph
-from stages.request.tables import MachineParams
+from stages.request.tables import RAY, MachineParams
 from stages.run.demand import Demand
 from stages.run.freshness import Due, Freshness
 from stages.run.interruption import describe_left
@@ -110,6 +110,11 @@ class Build:
         assert isinstance(self.store, Store)
         return Exchange(RemoteNodes(self.graph, self.store, self.remote, self.verdict_here, self._code_of))
 
+    @property
+    def is_made_elsewhere(self) -> bool:
+        """Whether what makes nodes has stores of its own, and the remote store gives it what it reads."""
+        return self.remote is not None and self.machine.runner == RAY
+
     @cached_property
     def freshness(self) -> Freshness:
         """Which nodes and links are as needed."""
@@ -127,7 +132,14 @@ class Build:
         if self.exchange is None:
             return Demand(self.graph, self.verdict, is_always=is_always)
         takes_all, can_fetch = self.exchange.remote.policy.takes_all, self.exchange.can_fetch
-        return Demand(self.graph, self.verdict, is_always=is_always, takes_all=takes_all, can_fetch=can_fetch)
+        return Demand(
+            self.graph,
+            self.verdict,
+            is_always=is_always,
+            takes_all=takes_all,
+            can_fetch=can_fetch,
+            is_read_elsewhere=self.is_made_elsewhere,
+        )
 
     def check(
         self, names: Collection[str], demand: Demand, announce: Callable[[Due, Collection[str]], None] | None = None
@@ -146,6 +158,7 @@ class Build:
             The faults, by their videos; and the names of the tasks that are left without those.
         Raises:
             StoreError: the store cannot take what would be made.
+            FleetError: there is nothing that could make it.
         """
         unreadable: Mapping[str, StagesError] = {}
         try:
@@ -163,8 +176,11 @@ class Build:
             self.exchange.settle(left, demand)
         if self.new_numbers:
             SweepNumbers(self.store.root).add(self.new_numbers)
+        due = self.freshness.find_due(left, demand) if faults else due
+        if due.made:
+            self.runner.prepare()
         if announce is not None:
-            announce(self.freshness.find_due(left, demand) if faults else due, left)
+            announce(due, left)
         return {**unreadable, **faults}, left
 
     def files_of(self, node: Node) -> tuple[str, str]:

@@ -27,6 +27,7 @@ class Demand:
         is_always: bool = False,
         takes_all: bool = False,
         can_fetch: Callable[[Node], bool] = lambda _node: False,
+        is_read_elsewhere: bool = False,
     ) -> None:
         """Until `select`, all nodes count, and none has been named.
 
@@ -36,12 +37,14 @@ class Demand:
             is_always: whether everything is made again.
             takes_all: whether what is remote is fetched, whether it is needed or not.
             can_fetch: whether a node that is not fresh can be fetched; asked of those alone that may be due.
+            is_read_elsewhere: whether what can be fetched is read where it is, by hosts of a fleet.
         """
         self._graph = graph
         self._verdict = verdict
         self._is_always = is_always
         self._takes_all = takes_all
         self._can_fetch = can_fetch
+        self._is_read_elsewhere = is_read_elsewhere
         self._titles: Collection[str] | None = None
         self._named: Sequence[str] = ()
 
@@ -73,6 +76,8 @@ class Demand:
             return not verdict.is_fresh
         if node.stage == self._graph.pipeline.last.name or self._is_named(node):
             return True
+        if self._is_read_elsewhere and self._can_fetch(node):
+            return False
         readers = (each for each in self._readers.get(node.artifact, ()) if among is None or each.title in among)
         return any(self._is_made(each, among) for each in readers if self._titles is None or each.title in self._titles)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # States of an artifact that can be read, or of which the stage that reads it says what is wrong.
 _READABLE: tuple[State, ...] = ("stale", "corrupt")
+_ELSEWHERE: tuple[State, ...] = ("collected", "remote")  # likewise where hosts of a fleet read it
 
 
 def make_node(
@@ -40,7 +41,7 @@ def make_node(
         with build.lease(node, observe, waits=waits) as before, stop:
             if not was_fresh and build.verdict(node).is_fresh:
                 return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
-            build.require_inputs(node, but=_READABLE)
+            build.require_inputs(node, but=(*_READABLE, *(_ELSEWHERE if build.is_made_elsewhere else ())))
             ahead = ahead if has_room_ahead(build.machine.start_ahead) else None
             ending = runner.run(build.job(node, waits=waits), observe, ahead=ahead)
         _look_back(build, node, observe)
@@ -56,7 +57,7 @@ def make_node(
 def _look_back(build: "Build", node: Node, observe: Callable[[Event], None]) -> None:
     """Say so if what has just been made cannot stay, because something else has changed meanwhile."""
     verdict = build.verdict(node)
-    if not verdict.is_fresh:
+    if not verdict.is_fresh and not (build.is_made_elsewhere and verdict.state in _ELSEWHERE):
         why = build.freshness.explain(node, verdict)
         observe({"event": "warning", "message": f"was made, and is to be made again by the next `doit`: {why}"})
 

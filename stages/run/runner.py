@@ -13,7 +13,10 @@ STARTING: Final = "starting"  # the phase that begins when a job has its turn
 
 @runtime_checkable
 class Runner(Protocol):
-    """Does jobs, one or several at a time. `worker.Workers` does them in processes of this machine."""
+    """Does jobs, one or several at a time: `worker.Workers` in processes of this machine, `Fleet` on a cluster."""
+
+    def prepare(self) -> None:
+        """Find out whether jobs can be done, before the first. Raises StagesError: none can be."""
 
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Do a job and return the event that ended it; `observe` sees those before. `ahead` may be started meanwhile.

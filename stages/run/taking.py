@@ -42,7 +42,7 @@ def take_or_make(
             return taken
         _have_inputs(build, exchange, node, observe, waits=waits)
     ending = make()
-    if "made_by" not in ending:
+    if not {"made_by", "is_pushed"} & ending.keys():
         exchange.push_later(node.artifact)
     return ending
 

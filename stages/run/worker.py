@@ -32,6 +32,9 @@ class Workers:
         self._is_closed = False
         self._lock = threading.Lock()  # of these four
 
+    def prepare(self) -> None:
+        """Nothing: processes can be started whenever they are needed."""
+
     def run(self, job: Job, observe: Callable[[Event], None], *, ahead: Program | None = None) -> Event:
         """Do one job and return the event that ended it; `observe` sees those before.
 
@@ -44,7 +47,8 @@ class Workers:
                 libraries and waits for a job, without a device.
 
         Raises:
-            StageError: the stage failed, or its process ended or could not be started.
+            StageError: the stage failed, or its process could not be started.
+            EndedError: its process has ended.
         """
         with self._lock:  # of several threads all must get the same turns
             turns = self._turns.setdefault(job.program.device, Turns())

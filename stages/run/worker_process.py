@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from stages.errors import StageError
+from stages.errors import EndedError
 from stages.keys import Node
 from stages.machine.lifeline import PARENT_OPTION
 from stages.models.wording import MAX_QUOTED
@@ -81,7 +81,7 @@ class WorkerProcess:
         return True
 
     def finish(self, job: Job, observe: Callable[[Event], None]) -> Event:
-        """The event that ends an accepted job, a result or an error. Raises StageError when the process ends."""
+        """The event that ends an accepted job, a result or an error. Raises EndedError when the process ends."""
         while (event := self._next_event()) is not None:
             if event["event"] in ("result", "error"):
                 self.is_busy, self.node = False, None
@@ -150,11 +150,11 @@ class WorkerProcess:
             return f"{event['kind']}: {event['message']}"
         return f"{event['message']}\n  This is a fault of the program. Where it happened: {self._log}"
 
-    def died(self, job: Job) -> StageError:
+    def died(self, job: Job) -> EndedError:
         """The error that the process has ended and had a job to do."""
         how = self.how_it_ended()
         advice = f" {advise(job, '', self._peak_bytes)}" if _MEMORY_RAN_OUT in how or is_exhaustion(how) else ""
-        return StageError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
+        return EndedError(f"{job.node.title}: its process {how}.{advice} What it printed: {self._log}")
 
     def how_it_ended(self) -> str:
         """What follows "its process", without a full stop."""

@@ -112,11 +112,15 @@ class PartialStates:
             StoreError: the store cannot be written.
             OSError: likewise. The state before is still there.
         """
+        self.write_file(artifact, state.to_bytes(artifact))
+
+    def write_file(self, artifact: ArtifactId, content: bytes) -> None:
+        """The same for what `read_file` of another store gave; whoever goes on from it looks whether it is whole."""
         folder = self.folder(artifact)
         with self._drafts.new() as space:
             new = space / _NEW
             new.mkdir()
-            (new / _STATE).write_bytes(state.to_bytes(artifact))
+            (new / _STATE).write_bytes(content)
             make_durable(new)
             with self._drafts.exclusive():
                 is_first = _make_room(folder, space, self._root)
@@ -144,11 +148,19 @@ class PartialStates:
         except ValueError as error:
             raise StoreError(f"{path}: is damaged ({error})") from error
 
-    def read_facts(self, artifact: ArtifactId) -> Mapping[str, JsonValue] | None:
-        """The facts of the state of a node; None when there is none that is whole."""
+    def read_file(self, artifact: ArtifactId) -> bytes | None:
+        """The file of the state of a node; None when there is none that can be read."""
         path = self.folder(artifact) / _STATE
         with suppress(OSError, ValueError):
-            content = _read_file(path, path.stat(follow_symlinks=False).st_size)
+            return _read_file(path, path.stat(follow_symlinks=False).st_size)
+        return None
+
+    def read_facts(self, artifact: ArtifactId) -> Mapping[str, JsonValue] | None:
+        """The facts of the state of a node; None when there is none that is whole."""
+        content = self.read_file(artifact)
+        if content is None:
+            return None
+        with suppress(ValueError):
             payload_bytes = len(content[_SEAL_BYTES:].partition(_LINE_END)[2])
             return PartialState.from_bytes(content, artifact, payload_bytes).facts
         return None

@@ -78,6 +78,9 @@ class FakeRunner:
     def is_stopped(self, program: Program) -> bool:
         return program in self.stopped
 
+    def prepare(self) -> None:
+        pass
+
     def give_up_devices(self) -> None:
         self.num_given_up += 1
 

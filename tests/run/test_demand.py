@@ -155,3 +155,17 @@ def test_where_everything_is_made_again_nothing_is_fetched():
     demand = build_remote_demand(*ALL, is_always=True, export="remote")
     assert not demand.is_fetched(DEMO["export"])
     assert due_of(demand) == ALL
+
+
+def test_what_a_fleet_reads_where_it_is_is_not_fetched():
+    states: dict[str, State] = {DEMO["decode"].key: "collected", DEMO["export"].key: "absent"}
+    demand = Demand(
+        GRAPH,
+        lambda node: Verdict(states.get(node.key, "fresh")),
+        can_fetch=lambda node: node == DEMO["decode"],
+        is_read_elsewhere=True,
+    )
+    assert not demand.is_due(DEMO["decode"])
+    assert demand.is_due(DEMO["export"])
+    demand.select(TITLES, ["decode"])
+    assert demand.is_due(DEMO["decode"])  # somebody has named it

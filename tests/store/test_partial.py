@@ -259,6 +259,16 @@ def test_all_states_are_found_with_their_bytes_also_what_is_none_but_no_file_of_
     assert states.find_all() == []
 
 
+def test_the_file_of_a_state_goes_to_another_store_as_it_is(states: PartialStates, tmp_path: Path):
+    other = PartialStates(tmp_path / "other")
+    assert states.read_file(ARTIFACT) is None
+    states.write(ARTIFACT, STATE)
+    content = states.read_file(ARTIFACT)
+    assert content is not None
+    other.write_file(ARTIFACT, content)
+    assert other.read(ARTIFACT, payload_bytes=NUM_BYTES) == STATE
+
+
 def test_the_state_of_an_artifact_goes_with_it(tmp_path: Path):
     store, node = Store(tmp_path), build_node("denoise")
     states = PartialStates(tmp_path)

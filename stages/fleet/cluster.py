@@ -1,0 +1,153 @@
+"""A connection to a Ray cluster: how it begins, what hosts there are, and whether the head still answers.
+
+The messages of what can be wrong with it are here. Loads Ray.
+"""
+
+import atexit
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import ray
+import ray.exceptions
+
+from stages.errors import FleetError
+from stages.fleet.status import Host
+from stages.machine.lifeline import end_now
+from stages.models.wording import MAX_QUOTED
+
+NAMESPACE: Final = "hunyuan-stages"  # of the names of all actors, whoever has started them
+_AUTO: Final = "auto"
+_PROBE_S = 3.0  # for a connection to the head, which is at hand or not
+_LOOK_S = 1.0  # between two looks whether the head is there
+_MAX_SILENT = 5  # looks at which it was not: Ray itself waits for a minute, and ends the whole process then
+_START = "Start one with `ray start --head`, or name its head in params/machine.toml (docs/fleet.md)."
+# Packages travel without what Python makes beside the code.
+_NOT_CODE = ["**/__pycache__/**", "**/*.pyc"]
+_Value = TypeVar("_Value")
+
+
+class Cluster:
+    """A connection of this process, which can have one at a time. May be used by several threads."""
+
+    def __init__(self, address: str, packages: Sequence[Path] = ()) -> None:
+        """Connect.
+
+        Args:
+            address: "auto", or "<host>:<port>" of the head.
+            packages: folders of Python packages, which travel to every host.
+        Raises:
+            FleetError: there is no cluster, or it is of another version.
+        """
+        self._address = address
+        if address != _AUTO and not _answers(address):
+            raise FleetError(f'ray_address = "{address}": nobody answers there. {_START}')
+        code = {"runtime_env": {"py_modules": [*map(str, packages)], "excludes": _NOT_CODE}} if packages else {}
+        self._head, self._num_silent = "", 0
+        self.ask(lambda: _connect(address, code))  # in a thread of its own: in the main one Ray takes over SIGTERM
+        self._head = str(ray.get_runtime_context().gcs_address)
+        self._is_over = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def head(self) -> str:
+        """The address of its head."""
+        return self._head
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its head has not answered for some seconds."""
+        return self._num_silent >= _MAX_SILENT
+
+    def require(self) -> None:
+        """Raise FleetError where the head does not answer any more."""
+        if self.is_lost:
+            raise FleetError(
+                f"the head of the Ray cluster, {self._head}, does not answer any more. What was finished is in the "
+                "store. Start the cluster again, then `doit` goes on."
+            )
+
+    def require_answer(self) -> None:
+        """Wait until the head answers. Raises FleetError: it does not."""
+        while not _answers(self._head):
+            self.require()
+            time.sleep(_LOOK_S)
+
+    def ask(self, question: Callable[[], _Value]) -> _Value:
+        """What a call of Ray's returns or raises, which would wait for a head that is gone. Raises FleetError."""
+        answer = Future[_Value]()
+        threading.Thread(target=_answer, args=[answer, question], daemon=True).start()
+        while not answer.done():
+            self.require()
+            wait([answer], timeout=_LOOK_S)
+        return answer.result()
+
+    def hosts(self) -> list[Host]:
+        """Those that are alive. Raises FleetError."""
+        return [
+            Host(str(node["NodeManagerHostname"]), str(node["NodeManagerAddress"]), node["Resources"])
+            for node in self.ask(ray.nodes)
+            if node["Alive"]
+        ]
+
+    def close(self) -> None:
+        """Take leave; what this process has started on the cluster ends."""
+        try:
+            self.ask(ray.shutdown)
+        except FleetError:  # Ray would wait for the head at the end of the process, or end it by SIGSEGV
+            atexit.unregister(ray.shutdown)
+            atexit.register(_end_as_failed)
+        self._is_over.set()
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(_LOOK_S):
+            self._num_silent = 0 if _answers(self._head) else self._num_silent + 1
+
+
+def _connect(address: str, options: Mapping[str, Any]) -> None:
+    # Ray would hide a host's GPUs from actors that ask for none, and says that it will not for ever.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    except (ConnectionError, ray.exceptions.RaySystemError) as error:
+        raise FleetError(f'ray_address = "{address}": there is no Ray cluster ({_shorten(error)}). {_START}') from error
+    except (RuntimeError, ValueError, OSError) as error:
+        if "ersion mismatch" in str(error):
+            raise FleetError(
+                f'ray_address = "{address}": {_shorten(error)}. Install the same versions of Python and Ray on all '
+                f"hosts: here Ray is {ray.__version__}."
+            ) from error
+        raise FleetError(f'ray_address = "{address}": cannot be used ({_shorten(error)}). {_START}') from error
+
+
+def _shorten(error: BaseException) -> str:
+    """A message of Ray's on one line, without a full stop."""
+    return " ".join(str(error).split())[:MAX_QUOTED].rstrip(". ")
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S):
+        return True
+    return False
+
+
+def _end_as_failed() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    end_now()
+
+
+def _answer(answer: Future[_Value], question: Callable[[], _Value]) -> None:
+    try:
+        answer.set_result(question())
+    except BaseException as error:
+        answer.set_exception(error)
