@@ -4,13 +4,14 @@ The messages of what can be wrong with it are here. Loads Ray.
 """
 
 import atexit
+import json
 import logging
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,14 @@ import ray
 import ray.exceptions
 
 from stages.errors import FleetError
-from stages.fleet.status import Host
+from stages.fleet.status import Host, KnownActor
 from stages.machine.lifeline import end_now
 from stages.models.wording import MAX_QUOTED
 
 NAMESPACE: Final = "hunyuan-stages"  # of the names of all actors, whoever has started them
 _AUTO: Final = "auto"
+_NUM_SLASHES: Final = 2  # in the name of an actor: the run, the program, a number
+_ANSWER_S = 2.0  # in which an actor that has a place says so
 _PROBE_S = 3.0  # for a connection to the head, which is at hand or not
 _LOOK_S = 1.0  # between two looks whether the head is there
 _MAX_SILENT = 5  # looks at which it was not: Ray itself waits for a minute, and ends the whole process then
@@ -98,6 +101,13 @@ class Cluster:
             if node["Alive"]
         ]
 
+    def actors(self, *, but: str = "") -> list[KnownActor]:
+        """Those of all runs `but` one, by what each says of itself. Raises FleetError.
+
+        One that says nothing has no place yet.
+        """
+        return self.ask(lambda: [*_ask_actors(but)])
+
     def close(self) -> None:
         """Take leave; what this process has started on the cluster ends."""
         try:
@@ -138,6 +148,22 @@ def _answers(address: str) -> bool:
     with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_S):
         return True
     return False
+
+
+def _ask_actors(but: str) -> Iterator[KnownActor]:
+    asked: dict[str, Any] = {}
+    for name in ray.util.list_named_actors():
+        if name.count("/") == _NUM_SLASHES and name.split("/")[0] != but:
+            with suppress(ValueError):  # it has ended meanwhile
+                asked[name] = ray.get_actor(name, NAMESPACE).describe.remote()
+    ready = ray.wait([*asked.values()], num_returns=len(asked), timeout=_ANSWER_S)[0] if asked else []
+    for name, promise in asked.items():
+        run, program, _ = name.split("/")
+        told: Mapping[str, Any] = {}
+        if promise in ready:
+            with suppress(ray.exceptions.RayError):
+                told = json.loads(ray.get(promise))
+        yield KnownActor(run, program, **{key: told[key] for key in ("host", "node", "since_s") if told})
 
 
 def _end_as_failed() -> None:

@@ -66,11 +66,10 @@ def read_status(address: str) -> Status:
     """What there is at an address, and what all runs have on it. Raises FleetError."""
     require_ray()
     from stages.fleet.cluster import Cluster  # noqa: PLC0415 (loads Ray)
-    from stages.fleet.seats import find_actors  # noqa: PLC0415 (loads Ray)
 
     cluster = Cluster(address)
     try:
-        return Status(cluster.head, tuple(cluster.hosts()), tuple(find_actors(cluster)))
+        return Status(cluster.head, tuple(cluster.hosts()), tuple(cluster.actors()))
     finally:
         cluster.close()
 

@@ -12,9 +12,10 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import ray
@@ -22,9 +23,8 @@ import ray.exceptions
 
 from stages.errors import FleetError, StageError
 from stages.fleet.actor import StageActor
-from stages.fleet.cluster import NAMESPACE, Cluster
+from stages.fleet.cluster import Cluster
 from stages.fleet.needs import Needs
-from stages.fleet.status import KnownActor
 from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.lifetime import SAVE_S
@@ -34,9 +34,7 @@ _LOOK_S: Final = 0.5  # between two looks for a free actor, or whether the clust
 _YIELD_S: Final = 5.0  # of waiting until an idle actor of another program ends for one that may need its room
 _KEEP_S: Final = 60.0  # that an idle actor is kept
 _TURN_S: Final = 60.0  # that a run has an actor at least, while other runs wait for room
-_ANSWER_S: Final = 2.0  # in which an actor that has a place says so
 _LAST_WORDS_S: Final = 5.0  # for ending in order, besides saving
-_NUM_SLASHES: Final = 2  # in the name of an actor: the run, the program, a number
 _MAX_CALLS: Final = 8  # of an actor at a time: its job, and questions
 
 
@@ -96,7 +94,7 @@ class Seats:
             FleetError: the cluster is gone, or an actor cannot be started there.
             StageError: the run is ending.
         """
-        start = time.monotonic()
+        start, needs = time.monotonic(), cache(needs)
         with self._lock:
             self._waiting[program] += 1
         try:
@@ -193,6 +191,8 @@ class Seats:
     def _find(self, program: Program, needs: Callable[[], Needs]) -> Seat | None:
         """One that is free by now, or None after some time of waiting."""
         self._cluster.require()
+        if not any(each.program == program for each in self._idle):
+            needs()  # which asks the cluster, and perhaps the hub: not while others wait for the lock
         with self._lock:
             if self._is_closed:
                 raise StageError(f"{program.name}: no actor is started, because this run is ending.")
@@ -259,34 +259,13 @@ class Seats:
 
     def _others_wait(self) -> bool:
         """Whether an actor of another run waits for a place on the cluster."""
-        return any(not each.host for each in find_actors(self._cluster, but=self._run))
+        return any(not each.host for each in self._cluster.actors(but=self._run))
 
 
 def _close(actors: Sequence[Any]) -> None:
     """Let actors end in order, those in the middle of a job after they have saved it."""
     if closing := [actor.close.remote() for actor in actors]:
         ray.wait(closing, num_returns=len(closing), timeout=SAVE_S + _LAST_WORDS_S)
-
-
-def find_actors(cluster: Cluster, *, but: str = "") -> list[KnownActor]:
-    """The actors of all runs `but` one, by what each says of itself; one that says nothing has no place yet."""
-    return cluster.ask(lambda: [*_ask_actors(but)])
-
-
-def _ask_actors(but: str) -> Iterator[KnownActor]:
-    asked: dict[str, Any] = {}
-    for name in ray.util.list_named_actors():
-        if name.count("/") == _NUM_SLASHES and name.split("/")[0] != but:
-            with suppress(ValueError):  # it has ended meanwhile
-                asked[name] = ray.get_actor(name, NAMESPACE).describe.remote()
-    ready = ray.wait([*asked.values()], num_returns=len(asked), timeout=_ANSWER_S)[0] if asked else []
-    for name, promise in asked.items():
-        run, program, _ = name.split("/")
-        told: Mapping[str, Any] = {}
-        if promise in ready:
-            with suppress(ray.exceptions.RayError):
-                told = json.loads(ray.get(promise))
-        yield KnownActor(run, program, **{key: told[key] for key in ("host", "node", "since_s") if told})
 
 
 def _next(events: Any) -> str | None:

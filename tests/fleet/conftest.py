@@ -8,8 +8,8 @@ from tests.fleet.local_cluster import LocalCluster, running_cluster
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+def cluster() -> Iterator[LocalCluster]:
     """A cluster of three nodes with one CPU each, of a module's own."""
     pytest.importorskip("ray", reason="the extra `fleet` is not installed")
-    with running_cluster(3, XDG_CACHE_HOME=str(tmp_path_factory.mktemp("cache"))) as running:
+    with running_cluster(3) as running:
         yield running

@@ -25,10 +25,11 @@ _OBJECT_STORE_BYTES = 80 << 20  # nothing of ours is in it; the least that Ray t
 
 @dataclass(frozen=True)
 class LocalCluster:
-    """A cluster that runs: the address of its head, and the folder that its nodes share."""
+    """A cluster that runs: the address of its head, the folder that its nodes share, and that of hosts' own stores."""
 
     address: str
     folder: Path
+    cache: Path
     _process: "subprocess.Popen[str]"
 
     def end(self, number: int) -> None:
@@ -56,13 +57,14 @@ def cluster_environment(**more: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running_cluster(num_nodes: int, num_cpus: int = 1, **variables: str) -> Iterator[LocalCluster]:
-    """A cluster for the time of the block; `variables` are those of its processes."""
+def running_cluster(num_nodes: int, num_cpus: int = 1) -> Iterator[LocalCluster]:
+    """A cluster for the time of the block."""
     folder = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # names of sockets are short
+    cache = Path(folder) / "cache"
     process = subprocess.Popen(
         [sys.executable, "-m", __spec__.name, str(num_nodes), str(num_cpus)],
         cwd=PROJECT,
-        env=cluster_environment(RAY_TMPDIR=folder, **variables),
+        env=cluster_environment(RAY_TMPDIR=folder, XDG_CACHE_HOME=str(cache)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -72,7 +74,7 @@ def running_cluster(num_nodes: int, num_cpus: int = 1, **variables: str) -> Iter
     try:
         address = process.stdout.readline().strip()
         assert address, "the cluster has not started"
-        yield LocalCluster(address, Path(folder), process)
+        yield LocalCluster(address, Path(folder), cache, process)
     finally:
         process.stdin.close()
         process.wait()

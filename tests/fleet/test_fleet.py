@@ -81,6 +81,22 @@ def test_two_runs_with_stores_of_their_own_share_a_remote_store_and_make_each_no
     assert not [*shared.glob("claims/*/*/*")]
 
 
+def test_a_denoise_whose_host_is_lost_goes_on_from_its_state_on_the_remote_store(cluster: LocalCluster, tmp_path: Path):
+    pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    root = make_project(tmp_path / "one", cluster, text=LONG, checkpoint_every="1", remote=f"file://{shared}")
+    with started(root) as process:
+        wait_for(lambda: [*shared.glob("partial/denoise/*")])
+        kill_worker(cluster.cache, "denoise")
+        stdout, stderr = process.communicate()
+    assert process.returncode == 0, stdout + stderr
+    assert "it goes on from the state that is on the remote store" in stdout
+    (run,) = read_runs(root / "artifacts", "denoise")
+    assert 0 < run["resumed_after_step"] <= NUM_STEPS
+    assert not [*shared.glob("partial/denoise/*")]
+
+
 def test_a_host_with_other_code_is_refused(cluster: LocalCluster, tmp_path: Path):
     root = make_project(tmp_path, cluster)
     assert run_doit(root, "encode").returncode == 0  # the code has travelled
@@ -114,16 +130,16 @@ def test_where_no_cluster_is_one_message_says_so(cluster: LocalCluster, tmp_path
     )
 
 
-def kill_worker(root: Path, stage: str) -> None:
-    """Kill the actor whose process makes a stage, once there is one."""
+def kill_worker(folder: Path, stage: str) -> None:
+    """Kill the actor whose process makes a stage, once there is one, with its log below a folder."""
     found: list[int] = []
 
     def find() -> bool:
-        logs = [str(path.resolve()) for path in root.glob(f"artifacts/logs/{stage}-*.log")]
-        for folder in Path("/proc").glob("[0-9]*"):
+        logs = [str(path.resolve()) for path in folder.glob(f"**/logs/{stage}-*.log")]
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                is_ours = str((folder / "fd/2").resolve()) in logs
-                parent = re.search(r"^PPid:\s*(\d+)", (folder / "status").read_text(), re.MULTILINE)
+                is_ours = str((process / "fd/2").resolve()) in logs
+                parent = re.search(r"^PPid:\s*(\d+)", (process / "status").read_text(), re.MULTILINE)
             except OSError:
                 continue
             if is_ours and parent:
