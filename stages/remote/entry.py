@@ -11,6 +11,7 @@ from stages.store.checksum import add_checksum, check_checksum, has_checksum
 from stages.store.manifest import Manifest
 
 _FIELDS = {"manifest", "run", "part_bytes"}
+_MAX_PARTS = 100_000  # that have different names (layout.py)
 _COPY = "copy"  # a field of those whose payload is not the first copy
 
 
@@ -52,8 +53,15 @@ class Entry:
         copy = fields.get(_COPY, FIRST_COPY)
         if not isinstance(copy, str) or not (copy == FIRST_COPY or KEY_NAME.fullmatch(copy)):
             raise ValueError("it does not say where its payload is")
-        manifest = json.dumps(fields["manifest"], indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        return Entry(Manifest.from_json(manifest), fields["run"], part_bytes, copy)
+        try:
+            manifest = json.dumps(fields["manifest"], indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+            entry = Entry(Manifest.from_json(manifest), fields["run"], part_bytes, copy)
+            entry.to_bytes()
+        except RecursionError as error:  # what can just be read can be too deep to be written
+            raise ValueError("it is nested too deeply") from error
+        if entry.manifest.size_bytes > part_bytes * _MAX_PARTS:
+            raise ValueError("its payload has too many parts")
+        return entry
 
 
 def is_damaged(content: bytes) -> bool:

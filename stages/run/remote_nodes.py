@@ -90,7 +90,13 @@ class RemoteNodes:
         if not self._prepared:
             self.prepare(self.graph.all_nodes())
         variant = self._variant(node)
-        return None if variant is None else self.remote.find(node.artifact, variant)
+        return None if variant is None else self._ask(node.artifact, variant)
+
+    def _ask(self, artifact: ArtifactId, variant: Digest) -> Found | None:
+        """One variant on the remote store; None also of a file that is not called as what its stage makes."""
+        found = self.remote.find(artifact, variant)
+        name = self.graph.pipeline[artifact.stage].makes.payload
+        return found if found is not None and found.entry.manifest.payload == name else None
 
     def record(self, nodes: Iterable[Node]) -> None:
         """Put down in this machine's store what artifacts are, so that what was made from them is fresh."""
@@ -122,5 +128,5 @@ class RemoteNodes:
         if state not in _REPLACED:
             return None
         variant = self._variant(node)
-        found = None if variant is None else self.remote.find(artifact, variant)
+        found = None if variant is None else self._ask(artifact, variant)
         return None if found is None else found.entry.manifest.digest

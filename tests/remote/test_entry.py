@@ -1,5 +1,6 @@
 """What a remote store says of an artifact: read back as it was written, and refused when a bit of it differs."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def test_the_first_copy_of_a_payload_is_not_named_and_another_is(entry: Entry):
 def test_a_copy_has_a_name_that_cannot_lead_elsewhere(entry: Entry, copy: str):
     with pytest.raises(ValueError, match=r"^it does not say where its payload is$"):
         Entry.from_bytes(replace(entry, copy=copy).to_bytes())
+
+
+def test_a_payload_of_more_parts_than_have_names_is_refused(entry: Entry):
+    large = replace(entry, manifest=replace(entry.manifest, size_bytes=10**12))
+    with pytest.raises(ValueError, match=r"^its payload has too many parts$"):
+        Entry.from_bytes(replace(large, part_bytes=1).to_bytes())
+    assert Entry.from_bytes(large.to_bytes()) == large
+
+
+def test_whatever_can_be_read_can_be_written_again(entry: Entry):
+    def refuse(manifest: str, run: str) -> None:
+        text = f'{{\n"manifest": {manifest}, "part_bytes": 1, "run": {run}}}'
+        with pytest.raises(ValueError, match=r"\w"):
+            Entry.from_bytes(add_checksum(text).encode())
+
+    manifest = entry.manifest.to_json()
+    refuse(manifest, '{"host": "\\ud800"}')
+    for depth in range(100, 1000, 100):
+        deep = f"{'[' * depth}{']' * depth}"
+        refuse(f'{{"parameters": {deep}}}', "{}")
+        with suppress(ValueError):
+            text = f'{{\n"manifest": {manifest}, "part_bytes": 8, "run": {{"x": {deep}}}}}'
+            assert Entry.from_bytes(add_checksum(text).encode()).to_bytes()
 
 
 def test_damage_is_told_from_what_another_version_may_say(entry: Entry):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.keys import Digest, Node
+from stages.remote.entry import Entry
 from stages.remote.object_storage import ObjectStorage
 from stages.run.exchange import Exchange
 from stages.run.loading import load_build
@@ -67,6 +68,17 @@ def test_what_is_fresh_here_is_not_asked_for(machines: Machines):
 def test_a_chain_that_is_broken_on_the_remote_store_is_absent_from_there_on(machines: Machines):
     make_and_push(machines.one, ["encode", "decode", "export"])
     assert states(machines.other) == {"encode": "remote", "denoise": "absent", "decode": "absent", "export": "absent"}
+
+
+def test_a_file_of_another_name_than_its_stage_makes_is_absent(machines: Machines):
+    make_and_push(machines.one)
+    _, exchange = load(machines.other)
+    (name,) = (each for each in exchange.remote.catalog.names() if each.startswith("artifacts/export/"))
+    content = exchange.remote.bucket.get(name)
+    assert content is not None
+    entry = Entry.from_bytes(content)
+    exchange.remote.bucket.put(name, replace(entry, manifest=replace(entry.manifest, payload="x.html")).to_bytes())
+    assert states(machines.other)["export"] == "absent"
 
 
 def test_what_other_code_has_made_is_absent(machines: Machines):
