@@ -35,6 +35,7 @@ def map_in_parallel(
                 try:
                     done.put((item, do(item)))
                 except BaseException as error:
+                    is_over.set()
                     done.put(error)
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(num_threads, num_items))]

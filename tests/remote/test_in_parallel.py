@@ -41,4 +41,22 @@ def test_the_first_error_is_raised_and_no_further_item_is_begun():
 
     with pytest.raises(OSError, match="item 0"):
         list(map_in_parallel(work, range(1000), num_threads=1))
-    assert begun[0] == 0
+    assert begun == [0]
+
+
+def test_no_further_item_is_begun_also_while_whoever_takes_them_is_busy():
+    begun: list[int] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item == 1:
+            raise OSError("item 1")
+
+    found = map_in_parallel(work, range(1000), num_threads=1)
+    assert next(found)[0] == 0
+    for thread in threading.enumerate():
+        if thread.daemon and "work" in thread.name:
+            thread.join(60)
+    assert begun == [0, 1]
+    with pytest.raises(OSError, match="item 1"):
+        next(found)
