@@ -128,7 +128,8 @@ class Tasks:
             ending = build.run(
                 node,
                 view,
-                was_fresh=verdict.is_fresh or (self.invocation.is_always and verdict.state == "remote"),
+                was_fresh=verdict.is_fresh,
+                may_fetch=not self.invocation.is_always,
                 ahead=ahead,
                 keeps_devices=keeps_devices,
                 waits=self.invocation.waits,

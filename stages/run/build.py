@@ -201,16 +201,18 @@ class Build:
         observe: Callable[[Event], None],
         *,
         was_fresh: bool = False,
+        may_fetch: bool = True,
         ahead: Program | None = None,
         keeps_devices: Callable[[], bool] = lambda: True,
         waits: bool = True,
     ) -> Event:
-        """Make a node's artifact in its program's process, unless another run makes it meanwhile.
+        """Fetch a node's artifact, or make it in its program's process, unless another run makes it meanwhile.
 
         Args:
             node: what to make.
             observe: sees all events but the last.
             was_fresh: whether it was fresh when this was asked for; then it is made again all the same.
+            may_fetch: whether it may be fetched where the remote store has it.
             ahead: the program that is needed next. Its process is started meanwhile, if the machine's settings and its
                 memory allow.
             keeps_devices: asked at the end: whether accelerators are kept for another node; else other runs get them.
@@ -233,7 +235,7 @@ class Build:
 
         ending = None
         try:
-            ending = take_or_make(self, self.exchange, node, observe, make=make, was_fresh=was_fresh, waits=waits)
+            ending = take_or_make(self, self.exchange, node, observe, make=make, may_fetch=may_fetch, waits=waits)
             return ending
         finally:
             if ending is not None and "fetched_bytes" in ending and not keeps_devices():

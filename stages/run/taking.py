@@ -18,7 +18,7 @@ def take_or_make(
     observe: Callable[[Event], None],
     *,
     make: Callable[[], Event],
-    was_fresh: bool,
+    may_fetch: bool,
     waits: bool,
 ) -> Event:
     """Fetch a node's artifact, or make it and push it while the run goes on.
@@ -29,14 +29,13 @@ def take_or_make(
         node: that is due.
         observe: sees all events but the last.
         make: makes it.
-        was_fresh: whether it is to be made whatever there is.
-        waits: as in `Build.run`.
+        may_fetch, waits: as in `Build.run`.
     Returns:
         The event that ended it.
     Raises:
         StageError: as `Build.run`.
     """
-    if not was_fresh and exchange.can_fetch(node):
+    if may_fetch and exchange.can_fetch(node):
         taken = exchange.take(node, build.lease(node, observe, waits=waits), observe)
         if taken is not None:
             return taken

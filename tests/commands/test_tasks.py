@@ -17,7 +17,9 @@ from tests.builders import publish
 from tests.chains import edit_settings
 from tests.commands.doit_here import PROJECT
 from tests.project import copy_checkpoint
+from tests.run.fakes import FakeStore
 from tests.run.test_screen import RecordingScreen
+from tests.run.two_machines import Machines, Publishing, join, load, make_and_push
 
 
 class OneResult(Workers):
@@ -70,6 +72,26 @@ def test_a_fresh_node_is_made_again_only_if_all_is(tasks: Tasks, screen: Recordi
     assert screen.shown == []
     replace(tasks, demand=tasks.build.demand(is_always=True)).make(node)
     assert screen.shown == [(node.title, ("demo",), "fresh, but --always-execute"), "phase", "result"]
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Machines:
+    """Two, of which the first has made and pushed `demo`, and the other knows what it is."""
+    pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+    machines = join(tmp_path)
+    make_and_push(machines.one)
+    build, exchange = load(machines.other)
+    exchange.nodes.record(build.graph.all_nodes())
+    return machines
+
+
+def test_where_everything_is_made_again_nothing_is_fetched(machines: Machines, screen: RecordingScreen):
+    runner = Publishing(FakeStore(), root=machines.one / "artifacts")
+    tasks = load_tasks(machines.other, Invocation({}, is_always=True, screen=screen))
+    tasks = replace(tasks, build=replace(tasks.build, runner=runner))
+    for node in tasks.build.graph.all_nodes():
+        tasks.make(node)
+    assert runner.made == ["encode", "denoise", "decode", "export"]
 
 
 @pytest.mark.usefixtures("broken")

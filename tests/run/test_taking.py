@@ -1,35 +1,17 @@
 """A node of a run: fetched where it can be, and otherwise made, with what it reads, and pushed."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stages.keys import Node
-from stages.pipeline.stage import Program
 from stages.run.build import Build
-from stages.run.job import Job
 from stages.run.runner import Event
-from stages.store.artifacts import Store
-from tests.builders import payload_of, publish
-from tests.run.fakes import FakeRunner, FakeStore, ignore
-from tests.run.two_machines import Machines, join, load, make_and_push
+from tests.run.fakes import FakeStore, ignore
+from tests.run.two_machines import Machines, Publishing, join, load, make_and_push
 
 pytest.importorskip("obstore", reason="the extra `remote` is not installed")
-
-
-@dataclass
-class Publishing(FakeRunner):
-    """Publishes the bytes that the other machine has, in place of making them."""
-
-    root: Path = Path()
-    made: list[str] = field(default_factory=list)
-
-    def run(self, job: Job, observe: object, *, ahead: Program | None = None) -> Event:  # noqa: ARG002
-        self.made.append(job.node.stage)
-        content = (self.root / job.node.stage / job.node.key / payload_of(job.node.stage)).read_bytes()
-        publish(Store(job.store), job.node, content, job.code)
-        return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
 
 
 @pytest.fixture
@@ -67,7 +49,7 @@ def test_what_was_fetched_is_not_pushed_again(build: Build, pushed: dict[str, No
 
 
 def test_what_is_to_be_made_in_any_case_is_not_fetched(build: Build, pushed: dict[str, Node]):
-    build.run(pushed["encode"], ignore, was_fresh=True)
+    build.run(pushed["encode"], ignore, may_fetch=False)
     assert runner_of(build).made == ["encode"]
 
 

@@ -1,15 +1,21 @@
 """Two projects that share a remote store in a folder, each with a store of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.keys import Node
+from stages.pipeline.stage import Program
 from stages.run.build import Build
 from stages.run.exchange import Exchange
+from stages.run.job import Job
 from stages.run.loading import load_build
+from stages.run.runner import Event
+from stages.store.artifacts import Store
+from tests.builders import payload_of, publish
 from tests.commands.store_commands import build_project, make
 from tests.project import set_defaults
+from tests.run.fakes import FakeRunner
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,20 @@ class Machines:
     def names(self, kind: str) -> list[str]:
         """Stages of which the remote store has objects of a kind, "artifacts" or "records"."""
         return sorted(path.name for path in self.shared.glob(f"{kind}/*"))
+
+
+@dataclass
+class Publishing(FakeRunner):
+    """Publishes the bytes that the other machine has, in place of making them."""
+
+    root: Path = Path()
+    made: list[str] = field(default_factory=list)
+
+    def run(self, job: Job, observe: object, *, ahead: Program | None = None) -> Event:  # noqa: ARG002
+        self.made.append(job.node.stage)
+        content = (self.root / job.node.stage / job.node.key / payload_of(job.node.stage)).read_bytes()
+        publish(Store(job.store), job.node, content, job.code)
+        return {"event": "result", "is_same_as_before": None, "wall_s": 0.0}
 
 
 def join(folder: Path, **settings: str) -> Machines:
