@@ -27,7 +27,11 @@ _PAYLOAD, _PARTS, _LOCK = "payload", "parts", "lock"
 _SYNC_BYTES = 128 << 20  # are put on the disk while the next ones come, so that nobody waits for all in the end
 
 
-class MissingPartError(RemoteError):
+class PayloadError(RemoteError):
+    """A remote store answers, and does not have the payload that an artifact's manifest names: of others it may."""
+
+
+class MissingPartError(PayloadError):
     """A remote store has the manifest of an artifact, and not all of its payload, or not in its size."""
 
 

@@ -14,7 +14,7 @@ from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.remote.address import Address
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
-from stages.remote.download import clear, download, forget_parts, incoming
+from stages.remote.download import PayloadError, clear, download, forget_parts, incoming
 from stages.remote.entry import Entry
 from stages.remote.layout import name_entry, name_use, variant_of
 from stages.remote.policy import Policy
@@ -135,8 +135,8 @@ class RemoteStore:
         Returns:
             Bytes that came over the network.
         Raises:
-            RemoteError: the remote store does not give it, or what it gives is damaged, which is kept aside. Of what
-                has come, the next attempt goes on.
+            PayloadError: it is not there, or what is there is damaged, which is kept aside.
+            RemoteError: the remote store does not answer. Of what has come, the next attempt goes on.
             StoreError: the store cannot take it.
         """
         try:
@@ -216,14 +216,14 @@ class RemoteStore:
     def _refused(self, digest: Digest) -> Path:
         return self._store.root / REFUSED / digest
 
-    def _refuse(self, file: Path, entry: Entry, digest: Digest) -> RemoteError:
+    def _refuse(self, file: Path, entry: Entry, digest: Digest) -> PayloadError:
         """Keep aside what is not what its manifest says; the error that says so."""
         aside = self._refused(entry.manifest.digest)
         make_folder(aside, self._store.root)
         kept = aside / entry.manifest.payload
         file.rename(kept)
         forget_parts(file.parent)
-        return RemoteError(
+        return PayloadError(
             f"{self.address}: what it has of {entry.manifest.node.title} is refused: xxh3 is {digest}, its manifest "
             f"says {entry.manifest.digest}. It is kept in {kept}."
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 
-from stages.errors import RemoteError, StoreError
+from stages.errors import StoreError
 from stages.keys import ArtifactId, Node
 from stages.machine.binary_units import MIB
 from stages.machine.holder import Holder
@@ -77,10 +77,15 @@ class Exchange:
         Args:
             node: whose verdict is that it is remote.
             lease: of the node: several runs fetch it once.
-            observe: sees how far it is, and why it cannot be fetched.
+            observe: sees how far it is.
             watch_bytes: called with the bytes that are here, and all of them.
         Returns:
             The event that ends it: its `fetched_bytes` came over the network.
+        Raises:
+            PayloadError: this artifact cannot be fetched.
+            RemoteError: the remote store does not answer.
+            StoreError: the store cannot take it.
+            StageError: as `Build.lease`.
         """
 
         def show(done_bytes: int, total_bytes: int) -> None:
@@ -96,12 +101,8 @@ class Exchange:
                 return None
             observe({"event": "phase", "name": STARTING})
             observe({"event": "phase", "name": "fetching"})
-            try:
-                self.nodes.record_ancestors(node)
-                num_bytes = self.remote.fetch(node, found, show)
-            except RemoteError as error:
-                observe({"event": "warning", "message": f"is made here, because it cannot be fetched: {error}"})
-                return None
+            self.nodes.record_ancestors(node)
+            num_bytes = self.remote.fetch(node, found, show)
         return {"event": "result", "is_same_as_before": None, "fetched_bytes": num_bytes}
 
     def push_later(self, artifact: ArtifactId) -> None:

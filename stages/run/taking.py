@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stages.errors import RemoteError
 from stages.keys import Node
+from stages.remote.download import PayloadError
 from stages.run.exchange import Exchange
 from stages.run.runner import Event
 
@@ -35,15 +37,28 @@ def take_or_make(
     Raises:
         StageError: as `Build.run`.
     """
-    if may_fetch and exchange.can_fetch(node):
-        taken = exchange.take(node, build.lease(node, observe, waits=waits), observe)
-        if taken is not None:
-            return taken
+    is_remote = may_fetch and exchange.can_fetch(node)
+    if is_remote and (taken := _take(build, exchange, node, observe, waits=waits)) is not None:
+        return taken
+    if is_remote or exchange.remote.fault:  # else it was not planned as fetched
         _have_inputs(build, exchange, node, observe, waits=waits)
     ending = make()
     if not {"made_by", "is_pushed"} & ending.keys():
         exchange.push_later(node.artifact)
     return ending
+
+
+def _take(
+    build: "Build", exchange: Exchange, node: Node, observe: Callable[[Event], None], *, waits: bool
+) -> Event | None:
+    """Fetch a node's artifact; None where it is to be made, which is said of it, or of the remote store once."""
+    try:
+        return exchange.take(node, build.lease(node, observe, waits=waits), observe)
+    except PayloadError as error:
+        observe({"event": "warning", "message": f"is made here, because it cannot be fetched: {error}"})
+    except RemoteError as error:
+        exchange.remote.give_up(error)
+    return None
 
 
 def _have_inputs(

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from stages.errors import ParamsError, StagesError
+from stages.errors import ParamsError, RemoteError, StagesError
 from stages.keys import ArtifactId, Node
 from stages.remote.catalog import Found
+from stages.remote.download import PayloadError
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import variant_of
 from stages.remote.pusher import Pusher
@@ -128,30 +129,28 @@ def find_unfetched(build: Build, places: Sequence[Place], named: Sequence[str]) 
 def fetch(
     build: Build, exchange: Exchange, places: Sequence[Place], observe: Callable[[int], None]
 ) -> Iterator[tuple[Node, Event | str]]:
-    """Fetch several artifacts at a time, each with its lease; the event that ends it, or why it is not here.
+    """Fetch several artifacts at a time, each with its lease; the event that ends it, or why it cannot be had.
 
     Args:
         build, exchange: of the run.
         places: what is to be fetched.
         observe: sees the number of bytes that are here, of all together, as they grow.
+    Raises:
+        RemoteError: the remote store does not answer any more.
     """
     done = _Sum(observe)
 
     def take(place: Place) -> Event | str:
-        faults: list[str] = []
-
-        def watch(event: Event) -> None:
-            if event["event"] == "warning":
-                faults.append(str(event["message"]))
-
         try:
             with ExitStack() as stack:
-                lease = build.lease(place.node, watch)
+                lease = build.lease(place.node, _ignore)
                 stack.callback(done.settle, place.node.artifact, place.size_bytes)
-                ending = exchange.take(place.node, lease, watch, done.of(place.node.artifact))
+                ending = exchange.take(place.node, lease, _ignore, done.of(place.node.artifact))
         except StagesError as error:
+            if isinstance(error, RemoteError) and not isinstance(error, PayloadError):
+                raise  # nothing else can be fetched either
             return str(error)
-        return ending if ending is not None else "; ".join(faults) or "the remote store does not have it any more"
+        return ending or "the remote store does not have it any more"
 
     for place, ending in map_in_parallel(take, places, _NUM_AT_ONCE):
         yield place.node, ending
@@ -165,6 +164,10 @@ def record_all(store: Store, exchange: Exchange, places: Sequence[Place]) -> Non
 
 def _is_named(node: Node, named: Sequence[str]) -> bool:
     return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in named)
+
+
+def _ignore(_event: Event) -> None:
+    pass
 
 
 class _Sum:

@@ -58,5 +58,13 @@ def test_what_is_damaged_there_is_refused_by_name(machines: Machines, capsys: py
         file.write_bytes(bytes(file.stat().st_size))
     assert run_command("pull") == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"{nodes['export'].title}: is made here, because it cannot be fetched: file://")
+    assert first.startswith(f"{nodes['export'].title}: file://")
     assert second == f"not on file://{machines.shared}: {nodes['export'].title}. `doit` makes it."
+
+
+def test_a_remote_store_that_does_not_answer_any_more_ends_it(machines: Machines, capsys: pytest.CaptureFixture[str]):
+    make_and_push(machines.one)
+    machines.break_payloads()
+    assert run_command("pull", "machine.remote_fetch=all") == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"RemoteError: file://{machines.shared}: cannot be used (")

@@ -8,6 +8,7 @@ import pytest
 from stages.errors import StoreError
 from stages.keys import Node
 from stages.machine.binary_units import MIB
+from stages.remote.download import PayloadError
 from stages.run.build import Build
 from stages.run.checks import Reader
 from stages.run.exchange import Exchange
@@ -63,15 +64,13 @@ def test_what_another_run_has_fetched_meanwhile_is_not_fetched_again(machines: M
     assert take(build, exchange, pushed["export"]) == {"event": "result", "is_same_as_before": None, "made_by": ""}
 
 
-def test_what_is_damaged_there_is_a_warning_and_to_be_made_here(machines: Machines, pushed: dict[str, Node]):
+def test_what_is_damaged_there_is_refused(machines: Machines, pushed: dict[str, Node]):
     for file in machines.shared.glob("payloads/*/video.mp4"):
         file.write_bytes(bytes(file.stat().st_size))
     build, exchange = load(machines.other)
-    events: list[Event] = []
-    assert take(build, exchange, pushed["export"], events) is None
-    messages = [str(event["message"]) for event in events if event["event"] == "warning"]
-    assert len(messages) == 1
-    assert messages[0].startswith(f"is made here, because it cannot be fetched: file://{machines.shared}: what it has")
+    with pytest.raises(PayloadError, match=rf"^file://{machines.shared}: what it has of {pushed['export'].title} is r"):
+        take(build, exchange, pushed["export"])
+    assert not exchange.remote.fault
     assert build.verdict(pushed["export"]).state == "absent"
 
 

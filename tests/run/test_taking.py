@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.errors import RemoteError
 from stages.keys import Node
+from stages.remote.object_storage import ObjectStorage
 from stages.run.build import Build
 from stages.run.runner import Event
 from tests.run.fakes import FakeStore, ignore
@@ -62,13 +64,42 @@ def test_what_cannot_be_fetched_is_made_with_what_it_reads_of_which_the_rest_is_
     assert "fetched_bytes" not in build.run(pushed["export"], events.append)
     assert runner_of(build).made == ["decode", "export"]  # latents are fetched, frames were never pushed
     assert all(build.verdict(pushed[stage]).is_fresh for stage in ("denoise", "decode", "export"))
-    assert sum(event["event"] == "warning" for event in events) == 1
+    (message,) = (str(event["message"]) for event in events if event["event"] == "warning")
+    assert message.startswith(f"is made here, because it cannot be fetched: file://{machines.shared}: what it has of ")
 
 
 def test_where_the_remote_store_breaks_off_all_is_made_here(build: Build, pushed: dict[str, Node], machines: Machines):
     assert build.verdict(pushed["export"]).state == "remote"
     for file in machines.shared.rglob("payloads/*/*"):
         file.unlink()
+    build.run(pushed["export"], ignore)
+    assert runner_of(build).made == ["encode", "denoise", "decode", "export"]
+
+
+def test_a_remote_store_that_goes_away_in_a_run_is_named_once_and_not_asked_again(
+    build: Build, pushed: dict[str, Node], machines: Machines, capsys: pytest.CaptureFixture[str]
+):
+    assert build.exchange is not None
+    build.exchange.begin([node.title for node in pushed.values()])
+    bucket, events = build.exchange.remote.catalog.bucket, list[Event]()
+    assert isinstance(bucket, ObjectStorage)
+    machines.break_payloads()
+    before = bucket.num_requests
+    build.run(pushed["export"], events.append)
+    assert bucket.num_requests == before + 1
+    assert runner_of(build).made == ["encode", "denoise", "decode", "export"]
+    assert not [event for event in events if event["event"] == "warning"]
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: file://{machines.shared}: cannot be used (")
+    assert warning.endswith("Work goes on without it.")
+
+
+def test_what_was_to_be_fetched_from_a_remote_store_that_is_away_by_then_is_made_with_what_it_reads(
+    build: Build, pushed: dict[str, Node]
+):
+    assert build.exchange is not None
+    build.exchange.nodes.record(pushed.values())
+    build.exchange.remote.give_up(RemoteError("file://shared: does not answer."))
     build.run(pushed["export"], ignore)
     assert runner_of(build).made == ["encode", "denoise", "decode", "export"]
 

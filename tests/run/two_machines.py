@@ -1,5 +1,6 @@
 """Two projects that share a remote store in a folder, each with a store of its own."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,11 @@ class Machines:
     def names(self, kind: str) -> list[str]:
         """Stages of which the remote store has objects of a kind, "artifacts" or "records"."""
         return sorted(path.name for path in self.shared.glob(f"{kind}/*"))
+
+    def break_payloads(self) -> None:
+        """From now on the remote store answers with an error whoever asks it for a payload."""
+        shutil.rmtree(self.shared / "payloads")
+        (self.shared / "payloads").touch()
 
 
 @dataclass
