@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -33,11 +34,11 @@ class Pusher:
     def __init__(self, push: Callable[[ArtifactId, Callable[[int], None]], Pushed]) -> None:
         """`push` pushes one, and says the number of bytes of each part that is there."""
         self._push = push
-        self._queue: queue.SimpleQueue[tuple[ArtifactId, int]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[ArtifactId] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._waiting: dict[ArtifactId, int] = {}
+        self._waiting = Counter[ArtifactId]()  # how often each is still to be pushed
         self._left: dict[ArtifactId, str] = {}
         self._num_pushed = self._sent_bytes = self._done_bytes = self._total_bytes = 0
         self._away = ""
@@ -45,12 +46,12 @@ class Pusher:
     def add(self, artifact: ArtifactId, size_bytes: int) -> None:
         """Push an artifact when its turn comes, of whose payload so many bytes are to be sent."""
         with self._lock:
-            self._waiting[artifact] = size_bytes
+            self._waiting[artifact] += 1
             self._total_bytes += size_bytes
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
-        self._queue.put((artifact, size_bytes))
+        self._queue.put(artifact)
 
     @property
     def is_idle(self) -> bool:
@@ -76,7 +77,7 @@ class Pusher:
 
     def _work(self) -> None:
         while True:
-            artifact, _ = self._queue.get()
+            artifact = self._queue.get()
             try:
                 fault = self._away
                 if not fault:
@@ -91,9 +92,12 @@ class Pusher:
             except Exception as error:  # whoever waits would wait for ever
                 fault = f"{type(error).__name__}: {error}"
             with self._changed:
+                self._left.pop(artifact, None)
                 if fault:
                     self._left[artifact] = fault
-                del self._waiting[artifact]
+                self._waiting[artifact] -= 1
+                if not self._waiting[artifact]:
+                    del self._waiting[artifact]
                 self._changed.notify_all()
 
     def _note(self, num_bytes: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
 
 from stages.errors import StoreError
 from stages.keys import ArtifactId, Node
@@ -23,15 +22,12 @@ class Exchange:
     def __init__(self, nodes: RemoteNodes) -> None:
         """Asks and pushes nothing yet."""
         self.nodes = nodes
+        self._pusher = Pusher(self.remote.push)
 
     @property
     def remote(self) -> RemoteStore:
         """The remote store."""
         return self.nodes.remote
-
-    @cached_property
-    def _pusher(self) -> Pusher:
-        return Pusher(self.remote.push)
 
     def judge(self, node: Node) -> Verdict:
         """The store's word on a node, or that it can be fetched; of a collected one, that is not asked."""

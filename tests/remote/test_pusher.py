@@ -86,6 +86,23 @@ def test_where_the_remote_store_does_not_answer_nothing_more_is_tried():
     assert asked == [ONE]
 
 
+def test_what_is_added_again_before_its_turn_is_pushed_again_and_is_left_only_if_that_fails():
+    is_free, faults = threading.Event(), [StoreError("it is damaged"), None]
+
+    def push(_artifact: ArtifactId, _observe: Callable[[int], None]) -> Pushed:
+        assert is_free.wait(60)
+        if (fault := faults.pop(0)) is not None:
+            raise fault
+        return Pushed(5, is_first=True)
+
+    pusher = Pusher(push)
+    pusher.add(ONE, 1)
+    pusher.add(ONE, 1)
+    is_free.set()
+    assert pusher.wait(ignore) == Outcome(1, 5, {})
+    assert faults == []
+
+
 def test_who_is_interrupted_while_waiting_learns_what_is_left():
     is_free = threading.Event()
 
