@@ -25,6 +25,9 @@ _MAX_RETRIES: Final = 4  # with backoff, a second or two in all where nobody ans
 _PIECE_BYTES: Final = 1 << 20  # of an object that comes, so that it is seen how far it is
 _STATUS: Final = re.compile(r"non-2xx status code: (\d{3})|status: (\d{3})")
 _TIMED_OUT: Final = re.compile(r"\bkind: Timeout\b|\bTimedOut\b")  # in what the library shows of an error's sources
+# Of what the library does when nothing else gives it any: it asks the machine's role, on S3 by its address alone. These
+# words cannot be a bucket's name, which is in the text as well.
+_ASKS_FOR_CREDENTIALS: Final = re.compile(r"performing (?:token request|[A-Z]+ http://169\.254\.)")
 _DENIED: Final = "(code: AccessDenied)"  # of one of many objects that were to be deleted; the answer has no status
 _REDIRECTED: Final = "incorrectly configured region"
 _REGION: Final = "the bucket is in another region. Set AWS_REGION to that"
@@ -180,7 +183,7 @@ def _explain(error: Exception, address: Address) -> str:
     if address.scheme == FOLDER:
         found = re.search(r'message: "([^"]*)"', str(error))
         return f"cannot be used ({found[1] if found else type(error).__name__})"
-    if "169.254." in text or "metadata" in text or "oauth" in text.lower():
+    if _ASKS_FOR_CREDENTIALS.search(text):
         return f"there are no credentials for it. {_CREDENTIALS[address.scheme]}"
     status = _STATUS.search(text)
     if status is None and isinstance(error, FileNotFoundError):

@@ -113,6 +113,46 @@ def test_whatever_goes_wrong_is_one_message_without_a_secret(
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("bucket", ["acme-metadata", "oauth-videos"])
+def test_what_goes_wrong_does_not_depend_on_how_the_bucket_is_called(bucket: str, monkeypatch: pytest.MonkeyPatch):
+    with failing_s3(500) as port:
+        point_to(monkeypatch, port)
+        with pytest.raises(RemoteError) as error:
+            [*open_bucket(read_address(f"s3://{bucket}/x")).list("a")]
+    assert str(error.value) == f"s3://{bucket}/x: it answers with an error (500)."
+
+
+@pytest.mark.parametrize(
+    ("scheme", "text", "message"),
+    [  # what obstore 0.12.1 says where nothing in the environment gives credentials, and the machine has no role
+        (
+            "s3",
+            "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 7.9ms - Server returned "
+            "non-2xx status code: 403 Forbidden: ",
+            CREDENTIALS,
+        ),
+        (
+            "gs",
+            "Generic GCS error: Error performing token request: Error performing GET http://169.254.169.254/"
+            "computeMetadata/v1/instance/service-accounts/default/token in 8.0ms - Server returned non-2xx status "
+            "code: 403 Forbidden: ",
+            "Set GOOGLE_APPLICATION_CREDENTIALS, log in by `gcloud auth application-default login`, or give the "
+            "machine a service account",
+        ),
+        (
+            "az",
+            "Generic MicrosoftAzure error: Error performing token request: Error performing GET http://169.254.169.254/"
+            "metadata/identity/oauth2/token in 25.9ms - Server returned non-2xx status code: 403 Forbidden: ",
+            "Set AZURE_STORAGE_ACCOUNT_NAME and a key or token, or give the machine an identity",
+        ),
+    ],
+)
+def test_where_nothing_gives_credentials_it_is_said_how_each_cloud_is_given_them(scheme: str, text: str, message: str):
+    explained = object_storage._explain(RuntimeError(text), read_address(f"{scheme}://bucket/x"))
+    assert explained == f"there are no credentials for it. {message}"
+
+
+@pytest.mark.usefixtures("impatient")
 def test_objects_that_may_not_be_deleted_are_an_error_although_the_answer_is_none(monkeypatch: pytest.MonkeyPatch):
     error = f"<Error><Key>x/a</Key><Code>AccessDenied</Code><Message>{SECRET}</Message></Error>"
     with failing_s3(answer=f"<DeleteResult>{error}</DeleteResult>".encode()) as port:
