@@ -30,7 +30,7 @@ dtype = "float32"
 [export]
 fps = 8
 """
-NUM_STEPS = 24
+NUM_STEPS = 300  # so that what a test waits for in the middle is not over when it looks
 LONG = TINY.replace("num_inference_steps = 2", f"num_inference_steps = {NUM_STEPS}")
 
 
