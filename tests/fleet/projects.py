@@ -41,7 +41,7 @@ def make_project(root: Path, cluster: LocalCluster, sweep: str = "", text: str =
     (root / "params/videos/demo.toml").unlink()
     table = f"\n[sweep]\n{sweep}" if sweep else ""
     (root / "params/videos/tiny.toml").write_text(text + table, encoding="utf-8")
-    set_defaults(root, "machine", runner="ray", ray_address=cluster.address, **settings)
+    set_defaults(root, "machine", **{"runner": "ray", "ray_address": cluster.address, **settings})
     return root
 
 
