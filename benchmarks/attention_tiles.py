@@ -7,13 +7,19 @@ instruction bundles in a schedule is that of the cycles of a tile, but for waiti
 best measure there is; per million scores it compares tiles of different size. A schedule can be shorter than the matrix
 unit needs: beside it stand the cycles in which a chip that reaches its peak makes the products of a million scores, and
 what counts is the larger of the two. Writes the tables to benchmarks/results/attention_tiles.md.
+
+Beside this project's two kernels stands tokamax's splash attention (exponents to the base 2) where `tokamax` is
+installed, as it is and with `max_logit_const`, a constant in the place of the running maximum.
 """
 
+import importlib.metadata
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +33,17 @@ CANDIDATES = (  # queries, keys, keys of one product
     (1024, 4096, 1024), (1024, 4096, 2048), (2048, 2048, 512), (2048, 2048, 1024), (2048, 4096, 512),
     (2048, 4096, 1024),
 )  # fmt: skip
-KERNELS = ("splash", "bounded")
+KERNELS = {  # the names by which the tables and `--one` call them
+    "splash": "Splash, of JAX",
+    "tokamax": "Splash, of tokamax",
+    "tokamax-constant": "Splash, of tokamax, with a constant for the maximum",
+    "bounded": "Bounded",
+}
 RESULT = Path(__file__).parent / "results/attention_tiles.md"
 _BUNDLES = re.compile(r"total scheduled bundles:\s+(\d+)")
 _NUM_HEADS, _SIZE, _LENGTH = 16, 128, 49_152  # every tile divides the length, which is nearly that of 49 frames at 720p
 _TIMEOUT_S = 600
+_BOUND = 66.0  # of a score, natural: what bounded attention takes
 
 
 def main() -> None:
@@ -46,8 +58,9 @@ def main() -> None:
         f"`python -m benchmarks.attention_tiles`, jax and libtpu as installed: {_versions()}. Instruction bundles per",
         "million scores, of a tile of queries with one of keys; a dash where the compiler refuses the tiles.",
     ]
-    for kernel in KERNELS:
-        lines += ["", f"## {kernel.capitalize()}", "", *_table(kernel, topologies)]
+    for kernel, title in KERNELS.items():
+        if not kernel.startswith("tokamax") or importlib.util.find_spec("tokamax"):
+            lines += ["", f"## {title}", "", *_table(kernel, topologies)]
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
@@ -88,7 +101,8 @@ def count_bundles(kernel: str, topology: str, tiles: tuple[int, int, int]) -> in
             if "RESOURCE_EXHAUSTED" not in result.stderr:
                 raise RuntimeError(result.stderr)
             return None
-        texts = [path.read_text() for path in Path(folder).glob(f"*{kernel}*schedule-analysis_final_bundles.txt")]
+        name = "bounded" if kernel == "bounded" else "splash"
+        texts = [path.read_text() for path in Path(folder).glob(f"*{name}*schedule-analysis_final_bundles.txt")]
         return max(int(number) for text in texts for number in _BUNDLES.findall(text))
 
 
@@ -100,15 +114,24 @@ def compile_one(kernel: str, topology: str, query: int, key: int, compute: int) 
     import numpy as np  # noqa: PLC0415
     from jax.sharding import Mesh, NamedSharding, PartitionSpec  # noqa: PLC0415
 
-    from stages.denoise.attention.bounded import bounded_attention  # noqa: PLC0415
-    from stages.denoise.attention.splash import splash_attention  # noqa: PLC0415
-    from stages.denoise.attention.tiles import Tiles  # noqa: PLC0415
     from stages.preflight.target import find_target  # noqa: PLC0415
 
     device = find_target(topology, "auto").devices[0]
     alone = NamedSharding(Mesh(np.array([device]), "chip"), PartitionSpec())
     heads = jax.ShapeDtypeStruct((1, _NUM_HEADS, _LENGTH, _SIZE), jnp.bfloat16, sharding=alone)
     mask = jax.ShapeDtypeStruct((1, 0), jnp.bool_, sharding=alone)
+    attend = (tokamax_kernel if kernel.startswith("tokamax") else own_kernel)(kernel, query, key, compute)
+    with jax.default_device(device):  # of which tokamax's kernel asks the kind
+        lowered = jax.jit(attend).lower(heads, heads, heads, mask)
+    lowered.compile()
+
+
+def own_kernel(kernel: str, query: int, key: int, compute: int) -> Callable[..., Any]:
+    """This project's call of splash or bounded attention, of [1, heads, tokens, size] and a mask of no text."""
+    from stages.denoise.attention.bounded import bounded_attention  # noqa: PLC0415
+    from stages.denoise.attention.splash import splash_attention  # noqa: PLC0415
+    from stages.denoise.attention.tiles import Tiles  # noqa: PLC0415
+
     tiles = Tiles(query, key, compute)
 
     def attend(query: Any, key: Any, value: Any, mask: Any) -> Any:
@@ -118,13 +141,29 @@ def compile_one(kernel: str, topology: str, query: int, key: int, compute: int) 
         text = tuple(array[:, :0] for array in video)
         return bounded_attention(video, text, mask, num_video_tokens=_LENGTH, tiles=tiles)
 
-    jax.jit(attend).lower(heads, heads, heads, mask).compile()
+    return attend
+
+
+def tokamax_kernel(kernel: str, query: int, key: int, compute: int) -> Callable[..., Any]:
+    """The like of tokamax; its splash attention is private there, and has this form in 0.0.12."""
+    import tokamax._src.ops.experimental.tpu.splash_attention.splash_attention_kernel as splash  # type: ignore[import-not-found]  # noqa: PLC0415
+    from tokamax._src.ops.experimental.tpu.splash_attention.splash_attention_mask import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        FullMask,
+    )
+
+    config = splash.SplashConfig(
+        block_q=query,
+        block_kv=key,
+        block_kv_compute=compute,
+        max_logit_const=_BOUND if kernel == "tokamax-constant" else None,
+    )
+    attend = splash.make_splash_mha_single_device(FullMask((_LENGTH, _LENGTH)), config=config)
+    return lambda query, key, value, _mask: attend(query[0], key[0], value[0])
 
 
 def _versions() -> str:
-    import importlib.metadata  # noqa: PLC0415
-
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "libtpu"))
+    names = [name for name in ("jax", "libtpu", "tokamax") if importlib.util.find_spec(name)]
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from benchmarks.fleet_model import CHIPS, CPU, HOST, Fleet, FleetCosts, Outcome, StageCosts
 from tests.fleet.local_cluster import cluster_environment, running_cluster
 from tests.fleet.projects import make_project
-
-from benchmarks.fleet_model import CHIPS, CPU, HOST, Fleet, FleetCosts, Outcome, StageCosts
 
 COSTS = FleetCosts(
     stages=(
