@@ -6,6 +6,7 @@ What a job reads is there before it is sent; what it has made is noted here, and
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from stages.errors import StageError
@@ -18,6 +19,7 @@ from stages.remote.remote import RemoteStore
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.store.artifacts import Store
+from stages.store.manifest import Manifest
 
 _BOTH: Final = (True, False)
 
@@ -126,5 +128,10 @@ class HandingOver:
             observe({"event": "phase", "name": "fetching"})
             self.remote.fetch(job.node, found, show)
         else:
-            self.remote.record(job.node, found)
+            is_other = partial(self._is_other, found.entry.manifest)
+            self.remote.record(job.node, found, is_missing=is_other)
         return {key: value for key, value in ending.items() if key != "entry"} | {"is_pushed": True}
+
+    def _is_other(self, manifest: Manifest) -> bool:
+        """Whether the store does not know yet that an artifact is this."""
+        return self.store.manifest(manifest.node.artifact) != manifest

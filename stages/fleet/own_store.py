@@ -107,7 +107,7 @@ class OwnStore:
             raise RemoteError(f"{self.remote.address}: {name} is gone. Run `doit` again: it makes that again.")
         node = found.entry.manifest.node
         if node.artifact not in job.node.input_artifacts:
-            self.remote.record(node, found)
+            self.remote.record(node, found, is_missing=lambda: True)
             return
         observe({"event": "phase", "name": "fetching"})
         self.remote.fetch(node, found, lambda done, total: observe(_progress(done, total)))

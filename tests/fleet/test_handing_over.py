@@ -85,6 +85,12 @@ def test_of_a_result_it_is_put_down_what_it_is_and_a_video_is_fetched(machines: 
     assert driver.build.store.payload(driver.nodes["export"].artifact).is_file()
 
 
+def test_what_is_here_and_the_same_stays(machines: Machines):
+    maker = drive(machines.one, make_and_push(machines.one))
+    take(maker, "denoise", maker.entry("denoise"))
+    assert maker.build.store.payload(maker.nodes["denoise"].artifact).is_file()
+
+
 def test_a_result_that_is_gone_is_an_error(machines: Machines):
     maker = drive(machines.one, make_and_push(machines.one))
     (machines.shared / maker.entry("encode")).unlink()
