@@ -7,14 +7,12 @@ the actor and saves its job before. What goes through Ray is lines of text; arti
 import json
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from stages.errors import EndedError, FleetError, RemoteError, StageError, StagesError
 from stages.fleet.errand import ENDED, FAILED, Errand
@@ -29,6 +27,7 @@ from stages.store.layout import LOGS
 from stages.store.leases import Leases
 from stages.store.stat_cache import StatCache
 
+_NO_CODE: Final = Path("/")  # the folder in which processes start, and which Python searches first: code has travelled
 _Told: TypeAlias = Event | Exception | None  # None: there is nothing more
 
 
@@ -40,7 +39,6 @@ class StageActor:
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's: the number of CPUs that it counts, often 1
         self._package = package
         self._host = printable(socket.gethostname())
-        self._folder = Path(tempfile.mkdtemp(prefix="hunyuan-stages-"))  # holds no code: that has travelled
         self._workers: Workers | None = None
         self._own: OwnStore | None = None
         self._node: Node | None = None
@@ -76,8 +74,6 @@ class StageActor:
         """End the program's process, which may save its job, and wait until it has."""
         if self._workers is not None:
             self._workers.close()
-        with suppress(OSError):
-            self._folder.rmdir()
 
     def _run(self, line: str, told: "SimpleQueue[_Told]") -> None:
         try:
@@ -121,7 +117,7 @@ class StageActor:
 
     def _workers_of(self, logs: Path) -> Workers:
         if self._workers is None:
-            self._workers = Workers(self._folder, logs)
+            self._workers = Workers(_NO_CODE, logs)
         return self._workers
 
 
