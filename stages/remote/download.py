@@ -19,7 +19,6 @@ from stages.remote.entry import Entry
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import name_parts, size_of_part
 from stages.remote.shared_file import SharedFile
-from stages.store.deep_folders import delete_folder
 from stages.store.layout import REMOTE
 from stages.store.sharing import lock_mode, make_folder
 
@@ -45,12 +44,28 @@ def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
         otherwise: the folder where another process has that of this payload.
     """
     folder = root / REMOTE / entry.manifest.digest
-    make_folder(folder, root)
-    descriptor = open_lock(folder / _LOCK, mode=lock_mode(root))
+    while True:
+        make_folder(folder, root)
+        try:
+            descriptor = open_lock(folder / _LOCK, mode=lock_mode(root))
+        except FileNotFoundError:
+            continue  # whoever had the folder has just cleared it
+        try:
+            is_free = try_lock(descriptor) is not False
+            if is_free and not _is_in_place(descriptor, folder / _LOCK):
+                continue
+            yield folder if is_free else otherwise
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_in_place(descriptor: int, file: Path) -> bool:
+    """Whether an open file still has its name: a lock on one that was deleted keeps nobody out."""
     try:
-        yield otherwise if try_lock(descriptor) is False else folder
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def download(bucket: Bucket, entry: Entry, folder: Path, observe: Callable[[int], None]) -> tuple[Path, Digest]:
@@ -135,15 +150,15 @@ def gathered_bytes(root: Path, digest: Digest) -> int:
 
 
 def clear(folder: Path) -> None:
-    """Delete what a folder of `incoming` holds, and the folder. Never raises."""
-    with suppress(OSError):
-        delete_folder(folder)
+    """Delete what a folder of `incoming` holds, and the folder. Never raises.
 
-
-def forget_parts(folder: Path) -> None:
-    """From now on a folder of `incoming` holds no part of a payload."""
+    Its lock last: from then on it is the next one's, with all that he puts there.
+    """
+    for name in (_PAYLOAD, _PARTS, _LOCK):
+        with suppress(OSError):
+            (folder / name).unlink()
     with suppress(OSError):
-        (folder / _PARTS).unlink()
+        folder.rmdir()
 
 
 def _read_parts(noted: Path, part_bytes: int, num_parts: int) -> set[int]:

@@ -7,6 +7,7 @@ What is fetched takes the way of what is made: a draft, synced and renamed.
 import shutil
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from stages.errors import RemoteError, StoreError
@@ -14,7 +15,7 @@ from stages.keys import ArtifactId, Digest, JsonValue, Node
 from stages.remote.address import Address
 from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
-from stages.remote.download import PayloadError, clear, download, forget_parts, incoming
+from stages.remote.download import PayloadError, clear, download, incoming
 from stages.remote.entry import Entry
 from stages.remote.layout import name_entry, name_use, variant_of
 from stages.remote.policy import Policy
@@ -205,7 +206,7 @@ class RemoteStore:
             entry,
             observe,
             is_whole=is_whole,
-            is_refused=lambda digest: self._refused(digest).is_dir(),
+            is_refused=self._is_refused,
         )
         if is_whole:
             shutil.rmtree(self._refused(manifest.digest), ignore_errors=True)
@@ -216,13 +217,18 @@ class RemoteStore:
     def _refused(self, digest: Digest) -> Path:
         return self._store.root / REFUSED / digest
 
+    def _is_refused(self, digest: Digest) -> bool:
+        with suppress(OSError):
+            return any(self._refused(digest).iterdir())  # not only a folder that a `doit gc` has emptied
+        return False
+
     def _refuse(self, file: Path, entry: Entry, digest: Digest) -> PayloadError:
         """Keep aside what is not what its manifest says; the error that says so."""
         aside = self._refused(entry.manifest.digest)
         make_folder(aside, self._store.root)
         kept = aside / entry.manifest.payload
         file.rename(kept)
-        forget_parts(file.parent)
+        clear(file.parent)
         return PayloadError(
             f"{self.address}: what it has of {entry.manifest.node.title} is refused: xxh3 is {digest}, its manifest "
             f"says {entry.manifest.digest}. It is kept in {kept}."

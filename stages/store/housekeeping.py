@@ -23,6 +23,7 @@ from stages.store.leftovers import (
     list_logs,
     list_transfers,
     list_unfinished,
+    remove_empty_transfers,
     remove_unfinished_folders,
     sweep_drafts,
     unlink_dangling,
@@ -223,6 +224,7 @@ class _Work:
         self.delete_files("transfers that were never finished", list_transfers(self.root, now=self.now))
         self.delete_files("files that were never finished", list_unfinished(self.root, folders, now=self.now))
         if not self.is_dry_run:
+            remove_empty_transfers(self.root)
             remove_unfinished_folders(self.root, now=self.now)
 
     def sweep_drafts(self) -> None:

@@ -1,5 +1,6 @@
 """Payloads from a remote store: in parts, and gone on with after a break."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from stages.errors import RemoteError
 from stages.keys import digest_bytes
+from stages.machine.file_lock import try_lock
 from stages.remote.download import MissingPartError, clear, download, incoming
 from stages.remote.entry import Entry
 from stages.remote.layout import name_parts
@@ -142,6 +144,47 @@ def test_one_process_at_a_time_gathers_a_payload_in_the_store_and_another_elsewh
         assert second == tmp_path / "draft"
     with incoming(tmp_path, entry, tmp_path / "draft") as third:
         assert third == first
+
+
+def test_whoever_gathers_while_others_clear_has_a_folder_to_himself(tmp_path: Path, entry: Entry):
+    faults: list[BaseException] = []
+    barrier = threading.Barrier(4)
+
+    def gather() -> None:
+        barrier.wait(60)
+        for _ in range(200):
+            with incoming(tmp_path, entry, tmp_path) as found:
+                if found != tmp_path:
+                    (found / "payload").open("x").close()
+                    (found / "payload").unlink()
+                    clear(found)
+
+    def note() -> None:
+        try:
+            gather()
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=note) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert faults == []
+
+
+def test_a_lock_that_is_deleted_before_it_is_taken_is_none(
+    tmp_path: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+):
+    moments = iter((clear, ignore))
+
+    def try_late(descriptor: int) -> bool | None:
+        next(moments)(tmp_path / ".remote" / entry.manifest.digest)  # another process is done just now
+        return try_lock(descriptor)
+
+    monkeypatch.setattr("stages.remote.download.try_lock", try_late)
+    with incoming(tmp_path, entry, tmp_path) as folder:
+        assert (folder / "lock").is_file()
 
 
 def test_what_was_gathered_can_be_deleted(bucket: Breaking, entry: Entry, folder: Path):

@@ -189,6 +189,25 @@ def test_what_was_refused_is_put_right_by_whoever_makes_it_again(pushed: tuple[N
     assert remote.push(node.artifact).num_bytes == 0
 
 
+def test_of_a_transfer_that_was_refused_only_what_was_refused_is_left(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    (folder / f"payloads/{entry.manifest.digest}/embeddings.safetensors").write_bytes(bytes(len(PAYLOAD)))
+    with pytest.raises(RemoteError):
+        fetch(share(here, folder), node, entry)
+    assert [path.name for path in (here.root / ".remote").iterdir()] == ["refused"]
+
+
+def test_what_a_gc_has_deleted_of_what_was_refused_does_not_make_a_push_send_it_again(
+    pushed: tuple[Node, Entry], here: Store, folder: Path
+):
+    node, entry = pushed
+    publish(here, node, PAYLOAD)
+    (here.root / f".remote/refused/{entry.manifest.digest}").mkdir(parents=True)
+    assert share(here, folder).push(node.artifact).num_bytes == 0
+
+
 def test_what_was_refused_is_put_right_also_where_it_comes_out_in_other_bytes(
     pushed: tuple[Node, Entry], here: Store, folder: Path
 ):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.machine.file_lock import open_lock, try_lock
 from stages.store.artifacts import Store
 from stages.store.leftovers import (
     File,
@@ -14,6 +15,7 @@ from stages.store.leftovers import (
     list_logs,
     list_transfers,
     list_unfinished,
+    remove_empty_transfers,
     remove_unfinished_folders,
     size_of_folder,
     sweep_drafts,
@@ -64,6 +66,19 @@ def test_transfers_with_which_nobody_went_on_are_known_by_their_age(tmp_path: Pa
     write(tmp_path / f".remote/refused/{digest[::-1]}/video.mp4", age_s=0.5 * DAY)
     assert {file.path for file in list_transfers(tmp_path, now=NOW)} == old
     assert list_transfers(tmp_path / "nowhere", now=NOW) == []
+
+
+def test_folders_of_transfers_that_hold_nothing_go_unless_somebody_has_them(tmp_path: Path):
+    for name in ("a/lock", "b/lock", "c/lock", "c/payload", "refused/d/video.mp4"):
+        write(tmp_path / ".remote" / name)
+    (tmp_path / ".remote/refused/e").mkdir()
+    held = open_lock(tmp_path / ".remote/b/lock")
+    try_lock(held)
+    remove_empty_transfers(tmp_path)
+    os.close(held)
+    left = {str(path.relative_to(tmp_path / ".remote")) for path in tmp_path.glob(".remote/**/*")}
+    assert left == {"b", "b/lock", "c", "c/lock", "c/payload", "refused", "refused/d", "refused/d/video.mp4"}
+    remove_empty_transfers(tmp_path / "nowhere")
 
 
 def test_files_that_were_never_finished_are_known_by_their_names_and_their_age(tmp_path: Path):
