@@ -17,7 +17,7 @@ from stages.remote.bucket import Bucket
 from stages.remote.catalog import Catalog, Found
 from stages.remote.download import PayloadError, clear, download, incoming
 from stages.remote.entry import Entry
-from stages.remote.layout import name_entry, name_use, variant_of
+from stages.remote.layout import name_use, variant_of
 from stages.remote.policy import Policy
 from stages.remote.upload import Pushed, read_local, upload
 from stages.store.artifacts import Store
@@ -210,8 +210,6 @@ class RemoteStore:
         )
         if is_whole:
             shutil.rmtree(self._refused(manifest.digest), ignore_errors=True)
-        if pushed.is_first:
-            self.catalog.add(name_entry(artifact, variant_of(manifest), is_whole=is_whole), entry, is_whole=is_whole)
         return pushed
 
     def _refused(self, digest: Digest) -> Path:

@@ -110,6 +110,7 @@ def _put_entry(bucket: Bucket, catalog: Catalog, entry: Entry, name: str) -> boo
         _require_uncollected(bucket, entry)
         there = catalog.read(name)
         if there is not None:
+            catalog.add(name, there.entry, is_whole=there.is_whole)
             return there.entry.manifest == manifest
         if name in catalog.damaged:  # it says nothing: nobody can use it
             bucket.put(name, content)

@@ -11,7 +11,7 @@ from stages.keys import Node
 from stages.machine.regular_files import digest_file
 from stages.remote.address import read_address
 from stages.remote.entry import Entry
-from stages.remote.layout import name_use, variant_of
+from stages.remote.layout import mark_of_copy, name_use, variant_of
 from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
@@ -232,6 +232,19 @@ def test_a_payload_that_is_gone_there_is_an_error_and_nothing_is_published(
     with pytest.raises(RemoteError, match=f"^{name}: is not there.$"):
         fetch(share(here, folder), node, entry)
     assert here.verdict(node, CODE) == Verdict("absent")
+
+
+def test_what_was_pushed_is_known_as_it_was_put(pushed: tuple[Node, Entry], here: Store, folder: Path):
+    node, entry = pushed
+    (folder / mark_of_copy(entry.manifest.digest, "", "0" * 32)).touch()  # what is missing is put as another copy
+    (folder / f"payloads/{entry.manifest.digest}/embeddings.safetensors").unlink()
+    publish(here, node, PAYLOAD)
+    remote = share(here, folder)
+    remote.push(node.artifact)
+    known, there = find(remote, entry), find(share(here, folder), entry)
+    assert known is not None
+    assert known == there
+    assert known.entry.copy
 
 
 def test_by_the_policy_a_payload_is_pushed_or_only_what_it_is(here: Store, folder: Path):
