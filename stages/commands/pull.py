@@ -12,8 +12,7 @@ from stages.models.wording import name_some
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes as show_progress
 from stages.run.size import count
-from stages.run.transfers import Place, fetch, find_places, find_unfetched, record_all, require_exchange
-from stages.store.artifacts import Store
+from stages.run.transfers import Place, fetch, find_places, find_unfetched, record_others, require_exchange
 from stages.store.quantities import show_bytes
 
 
@@ -42,8 +41,7 @@ doit pull denoise decode
         exchange = require_exchange(build)
         places = find_places(build, exchange, names)
         unfetched = find_unfetched(build, places, names)
-        assert isinstance(build.store, Store)
-        record_all(build.store, exchange, places)
+        record_others(exchange, places, unfetched)
         total_bytes = sum(place.size_bytes for place in unfetched)
         fetched, faults = [], []
         if unfetched:

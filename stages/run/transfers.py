@@ -17,7 +17,6 @@ from stages.run.build import Build
 from stages.run.exchange import Exchange
 from stages.run.one_maker import find_ancestors
 from stages.run.runner import Event
-from stages.store.artifacts import Store
 from stages.store.manifest import Manifest
 
 _NUM_AT_ONCE = 4  # artifacts that are fetched at a time, each in parts
@@ -156,10 +155,10 @@ def fetch(
         yield place.node, ending
 
 
-def record_all(store: Store, exchange: Exchange, places: Sequence[Place]) -> None:
-    """Put down here what the artifacts are whose payloads are not fetched."""
-    assert store is exchange.nodes.store
-    exchange.nodes.record(place.node for place in places if not exchange.nodes.local(place.node).is_fresh)
+def record_others(exchange: Exchange, places: Sequence[Place], unfetched: Sequence[Place]) -> None:
+    """Put down here what the artifacts are whose payloads are not fetched: a record takes the place of what is here."""
+    fetched = {place.node.artifact for place in unfetched}
+    exchange.nodes.record(place.node for place in places if place.node.artifact not in fetched)
 
 
 def _is_named(node: Node, named: Sequence[str]) -> bool:

@@ -68,3 +68,13 @@ def test_a_remote_store_that_does_not_answer_any_more_ends_it(machines: Machines
     assert run_command("pull", "machine.remote_fetch=all") == 1
     (message,) = capsys.readouterr().err.splitlines()
     assert message.startswith(f"RemoteError: file://{machines.shared}: cannot be used (")
+
+
+def test_what_is_here_stays_until_what_takes_its_place_has_come(machines: Machines):
+    node = make_and_push(machines.one)["export"]
+    assert run_command("pull") == 0
+    video = machines.other / "artifacts" / node.stage / node.key / "video.mp4"
+    video.write_bytes(b"damaged")
+    machines.break_payloads()
+    assert run_command("pull") == 1
+    assert video.read_bytes() == b"damaged"
