@@ -9,6 +9,7 @@ from stages.commands.command_line import DEBUG
 from stages.commands.store_command import StoreCommand
 from stages.errors import StagesError
 from stages.models.wording import name_some
+from stages.request.selection import match_names
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes as show_progress
 from stages.run.size import count
@@ -84,11 +85,11 @@ def _find_absent(build: Build, places: Sequence[Place], names: Sequence[str]) ->
     """Titles of what a run would have to make for its own sake: videos, and what is named."""
     demand = build.demand()
     demand.select([place.node.title for place in places], names)
-    last = build.pipeline.last.name
+    last, is_named = build.pipeline.last.name, match_names(names)
     return [
         place.node.title
         for place in places
-        if (place.node.stage == last or place.node.stage in names or place.node.title in names)
+        if (place.node.stage == last or is_named(place.node))
         and demand.is_due(place.node)
         and not demand.is_fetched(place.node)
     ]

@@ -1,8 +1,7 @@
 """The plan of a run that has not begun: per node what becomes of it, why, and what it is expected to cost."""
 
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ from stages.history.runs import read_runs, settings_of, size_of_latents
 from stages.history.work import describe_work, size_in
 from stages.keys import ArtifactId, Node
 from stages.machine.kept_programs import FOLDER as PROGRAMS
-from stages.request.selection import select_nodes
+from stages.request.selection import match_names, select_nodes
 from stages.run.build import Build
 from stages.run.checks import Chain, Reader, payload_bytes
 from stages.run.fingerprint import Fingerprinter
@@ -58,6 +57,7 @@ class _Explainer:
 
     def __init__(self, build: Build, names: Sequence[str]) -> None:
         self._build, self._graph, self._names = build, build.graph, names
+        self._is_named = match_names(names)
         self._fingerprinter = Fingerprinter(StatCache(build.store.root / STAT_CACHE))  # which is not saved
         self._lower_bounds = LowerBounds(build, self._fingerprinter)
         self._reader = Reader()
@@ -135,21 +135,10 @@ class _Explainer:
 
     def _is_wanted(self, node: Node) -> bool:
         """Whether a collected payload is made again for its own sake: as in stages/run/demand.py."""
-        if node.stage == self._graph.pipeline.last.name or not self._exact.isdisjoint((node.stage, node.title)):
+        if node.stage == self._graph.pipeline.last.name or self._is_named(node):
             return True
         takes_all = self._build.remote is not None and self._build.remote.policy.takes_all
-        if takes_all and self._judge(node).state == "remote":
-            return True
-        return any(fnmatchcase(node.title, pattern) for pattern in self._patterns)
-
-    @cached_property
-    def _exact(self) -> Set[str]:
-        """The names that are no patterns: there can be thousands."""
-        return frozenset(self._names) - {*self._patterns}
-
-    @cached_property
-    def _patterns(self) -> Sequence[str]:
-        return [name for name in self._names if "*" in name]
+        return takes_all and self._judge(node).state == "remote"
 
     def _find_faults(self, nodes: Iterable[Node], outcomes: Mapping[ArtifactId, Outcome]) -> dict[str, StagesError]:
         """What keeps videos from being made, as the run would find it before it begins."""

@@ -1,7 +1,7 @@
 """Which nodes are meant by names that people type: of nodes, stages, videos, and patterns of them."""
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from stages.errors import ParamsError
 from stages.keys import Node
@@ -25,6 +25,22 @@ def select_nodes(graph: Graph, names: Sequence[str]) -> list[Node]:
     titles = {node.title: node for node in graph.all_nodes()}
     wanted = {node.artifact for name in names for node in _find(graph, titles, name)}
     return [node for node in graph.all_nodes() if node.artifact in wanted]
+
+
+def match_names(names: Iterable[str]) -> Callable[[Node], bool]:
+    """What says whether a node itself is among names that were typed, by its title, its stage or a pattern.
+
+    A video's nodes are not, where the video is named: those it is made from are nothing that was asked for.
+    """
+    exact = frozenset(names)  # there can be thousands
+    patterns = [name for name in exact if "*" in name]
+
+    def is_named(node: Node) -> bool:
+        return not exact.isdisjoint((node.stage, node.title)) or any(
+            fnmatch.fnmatchcase(node.title, pattern) for pattern in patterns
+        )
+
+    return is_named
 
 
 def _find(graph: Graph, titles: Mapping[str, Node], name: str) -> Iterable[Node]:

@@ -5,12 +5,12 @@ a node that reads it is to be made, or when somebody has named it. The same hold
 and who fetches a node reads nothing of what it was made from.
 """
 
-import fnmatch
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from stages.keys import ArtifactId, Node
 from stages.request.graph import Graph
+from stages.request.selection import match_names
 from stages.store.verdict import State, Verdict
 
 _KNOWN: tuple[State, ...] = ("collected", "remote")  # what it is is known, and its payload is not here
@@ -46,15 +46,15 @@ class Demand:
         self._can_fetch = can_fetch
         self._is_read_elsewhere = is_read_elsewhere
         self._titles: Collection[str] | None = None
-        self._named: Sequence[str] = ()
+        self._is_named = match_names(())
 
     def select(self, titles: Collection[str], named: Sequence[str] = ()) -> None:
         """Say what runs: the names of all tasks, and those that somebody has typed, which may be stages or patterns."""
-        self._titles, self._named = frozenset(titles), named
+        self._titles, self._is_named = frozenset(titles), match_names(named)
 
     def keep(self, titles: Collection[str]) -> None:
         """Say that of what runs only these are left."""
-        self.select(titles, self._named)
+        self._titles = frozenset(titles)
 
     def is_due(self, node: Node, among: Collection[str] | None = None) -> bool:
         """Whether a node is to be made; with `among`, whether it were in a run of no other nodes than these titles."""
@@ -88,9 +88,6 @@ class Demand:
     def _is_made(self, node: Node, among: Collection[str] | None) -> bool:
         verdict = self._verdict(node)
         return self._is_always or (self._is_needed(node, verdict, among) and not self._can_fetch(node))
-
-    def _is_named(self, node: Node) -> bool:
-        return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in self._named)
 
     @cached_property
     def _readers(self) -> dict[ArtifactId, list[Node]]:

@@ -1,6 +1,5 @@
 """Where the artifacts of the present parameters are, here and on the remote store, and what is moved by hand."""
 
-import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from stages.remote.download import PayloadError
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import variant_of
 from stages.remote.pusher import Pusher
-from stages.request.selection import select_nodes
+from stages.request.selection import match_names, select_nodes
 from stages.run.build import Build
 from stages.run.exchange import Exchange
 from stages.run.one_maker import find_ancestors
@@ -98,11 +97,11 @@ def find_unpushed(exchange: Exchange, places: Sequence[Place], named: Sequence[s
         places: as `find_places` gives them.
         named: what was typed; of a stage that is named, payloads are pushed whatever the policy says.
     """
-    found = []
+    found, is_named = [], match_names(named)
     for place in places:
         if place.here is None:
             continue
-        is_wanted = exchange.remote.policy.is_pushed_whole(place.here) or _is_named(place.node, named)
+        is_wanted = exchange.remote.policy.is_pushed_whole(place.here) or is_named(place.node)
         is_whole = place.is_whole_here and is_wanted
         if place.there is None or (is_whole and not place.is_whole_there):
             found.append((place, is_whole))
@@ -159,10 +158,6 @@ def record_others(exchange: Exchange, places: Sequence[Place], unfetched: Sequen
     """Put down here what the artifacts are whose payloads are not fetched: a record takes the place of what is here."""
     fetched = {place.node.artifact for place in unfetched}
     exchange.nodes.record(place.node for place in places if place.node.artifact not in fetched)
-
-
-def _is_named(node: Node, named: Sequence[str]) -> bool:
-    return any(node.stage == name or fnmatch.fnmatchcase(node.title, name) for name in named)
 
 
 def _ignore(_event: Event) -> None:

@@ -52,6 +52,14 @@ def test_what_is_not_there_is_named(machines: Machines, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == (f"not on file://{machines.shared}: {nodes['export'].title}. `doit` makes it.\n")
 
 
+def test_what_a_pattern_names_and_is_not_there_is_named(machines: Machines, capsys: pytest.CaptureFixture[str]):
+    nodes = make_and_push(machines.one, [])
+    assert run_command("pull", "deno*:*") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"not on file://{machines.shared}: {nodes['denoise'].title}. `doit` makes it.\n"
+
+
 def test_what_is_damaged_there_is_refused_by_name(machines: Machines, capsys: pytest.CaptureFixture[str]):
     nodes = make_and_push(machines.one)
     for file in machines.shared.glob("payloads/*/video.mp4"):

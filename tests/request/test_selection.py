@@ -7,7 +7,7 @@ import pytest
 
 from stages.errors import ParamsError
 from stages.request.graph import Graph
-from stages.request.selection import select_nodes
+from stages.request.selection import match_names, select_nodes
 from stages.run.loading import load_build
 from tests.builders import PIPELINE
 from tests.project import copy_params
@@ -30,6 +30,25 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     root = copy_params(tmp_path_factory.mktemp("swept"))
     write_sweep(root, "denoise.seed = [1, 2]\n")
     return load_build(root, {}).graph
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        ([], []),
+        (["demo"], []),
+        (["denoise", "demo"], ["denoise"]),
+        (["de*:*"], ["denoise", "decode"]),
+        (["e*"], ["encode", "export", "export"]),
+        (["code:*"], []),
+    ],
+)
+def test_a_node_itself_is_named_by_its_stage_and_by_patterns_and_not_by_its_video(
+    graph: Graph, names: list[str], named: list[str]
+):
+    is_named = match_names(names)
+    assert [node.stage for node in graph.all_nodes() if is_named(node)] == named
+    assert all(match_names([node.title])(node) for node in graph.all_nodes())
 
 
 def test_a_sweep_means_the_nodes_of_its_videos(swept: Graph):
