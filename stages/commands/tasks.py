@@ -53,7 +53,7 @@ def load_tasks(root: Path, invocation: Invocation) -> "Tasks":
 
         build = with_fleet(build)
     demand = build.demand(is_always=invocation.is_always)
-    return Tasks(build, invocation, demand, build.lookahead(demand.is_due))
+    return Tasks(build, invocation, demand, build.lookahead(demand.is_made))
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,14 @@ class Demand:
         if self._is_read_elsewhere and self._can_fetch(node):
             return False
         readers = (each for each in self._readers.get(node.artifact, ()) if among is None or each.title in among)
-        return any(self._is_made(each, among) for each in readers if self._titles is None or each.title in self._titles)
+        return any(self.is_made(each, among) for each in readers if self._titles is None or each.title in self._titles)
 
     def is_fetched(self, node: Node) -> bool:
         """Whether a node that is due can be fetched in place of being made."""
         return not self._is_always and not self._verdict(node).is_fresh and self._can_fetch(node)
 
-    def _is_made(self, node: Node, among: Collection[str] | None) -> bool:
+    def is_made(self, node: Node, among: Collection[str] | None = None) -> bool:
+        """Whether a node is due and cannot be fetched; `among` as for `is_due`."""
         verdict = self._verdict(node)
         return self._is_always or (self._is_needed(node, verdict, among) and not self._can_fetch(node))
 

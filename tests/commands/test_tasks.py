@@ -94,6 +94,15 @@ def test_where_everything_is_made_again_nothing_is_fetched(machines: Machines, s
     assert runner.made == ["encode", "denoise", "decode", "export"]
 
 
+def test_for_what_is_fetched_no_process_is_started_ahead(machines: Machines, screen: RecordingScreen):
+    tasks = load_tasks(machines.other, Invocation({}, screen=screen))
+    nodes = tasks.build.graph.videos["demo"]
+    names = [*(node.title for node in nodes.values()), "demo"]
+    tasks.begin(names, ())
+    assert tasks.demand.is_fetched(nodes["export"])
+    assert tasks.ahead.after(nodes["encode"]) is None
+
+
 @pytest.mark.usefixtures("broken")
 def test_for_a_video_that_cannot_be_made_nothing_is_started_ahead(tasks: Tasks):
     (demo, *_), harbour = tasks.build.graph.videos["demo"].values(), tasks.build.graph.videos["harbour"].values()
