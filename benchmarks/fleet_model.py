@@ -183,6 +183,7 @@ class Fleet:
         self._left = num_videos * len(costs.stages)
         self._news = {kind: self.env.event() for kind in costs.seats}  # of jobs for such places
         self._end = self.env.event()
+        self._spans: dict[object, tuple[str, float]] = {}  # what goes on at chips, and since when
         machine = Shared(self.env, costs.host_cores)
         for _ in range(num_hosts):
             self._open(Host(machine if costs.is_one_machine else Shared(self.env, costs.host_cores)))
@@ -191,6 +192,8 @@ class Fleet:
         """Make all videos."""
         self.env.run(self._end)
         self.outcome.makespan_s = self.env.now
+        for span in [*self._spans]:
+            self._count(span)
         return self.outcome
 
     def _open(self, host: Host) -> None:
@@ -293,9 +296,15 @@ class Fleet:
 
     @contextmanager
     def _counted(self, kind: str, name: str) -> Generator[None, None, None]:
-        begun = self.env.now
+        span = object()
+        if kind == CHIPS:
+            self._spans[span] = name, self.env.now
         try:
             yield
         finally:
-            if kind == CHIPS:
-                self.outcome.chip_s[name] = self.outcome.chip_s.get(name, 0.0) + self.env.now - begun
+            self._count(span)
+
+    def _count(self, span: object) -> None:
+        if span in self._spans:  # not of a place that is no chip, and not after the end
+            name, begun = self._spans.pop(span)
+            self.outcome.chip_s[name] = self.outcome.chip_s.get(name, 0.0) + self.env.now - begun

@@ -40,7 +40,7 @@ COSTS = FleetCosts(
     store_bytes_per_s=50e9,
     request_s=0.05,
 )
-SPOT = {"preemptions_per_hour": 0.2, "replace_s": 600.0}  # assumed
+SPOT = replace(COSTS, preemptions_per_hour=0.2, replace_s=600)  # assumed
 HOSTS = (1, 2, 4, 8, 16, 32, 64)
 CHECKED_VIDEOS, CHECKED_NODES = 24, 3
 CHECKED = """\
@@ -70,7 +70,7 @@ def main() -> None:
     slow = tuple(replace(stage, work_s=114) if stage.name == "denoise" else stage for stage in COSTS.stages)
     for title, costs in {
         "Hosts that stay": COSTS,
-        "Hosts that are preempted every five hours, and replaced in ten minutes": replace(COSTS, **SPOT),
+        "Hosts that are preempted every five hours, and replaced in ten minutes": SPOT,
         "Hosts that stay, a denoise as long as the best that was published for such a slice": replace(
             COSTS, stages=slow
         ),
