@@ -1,13 +1,16 @@
 """Trains the checkpoint and writes its folder: `python -m training.shapes`.
 
 Runs the phases vae, dit and decoder, each from its own checkpoint in the work folder: kill it at any time and
-start it again.
+start it again. Two processes of one thread each work together; with one the result is the same.
 """
 
 import argparse
 import logging
+import multiprocessing
 import os
 import sys
+import tempfile
+from multiprocessing import connection
 from pathlib import Path
 
 # Otherwise every 3D convolution gives its buffers back to the system and page-faults them in again: half the speed.
@@ -27,26 +30,42 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--work", type=Path, default=Path(".training/shapes"), help="training state and log")
     parser.add_argument("--only", choices=PHASES, help="this phase alone; export also works halfway")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; other counts round differently")
+    parser.add_argument("--processes", type=int, choices=(1, 2), default=2, help="of one thread each")
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str]) -> None:
-    """Set the process up and run."""
-    options = parse_arguments(arguments)
-    if any(os.environ.get(name) != value for name, value in MALLOC.items()):
-        os.environ.update(MALLOC)
-        os.execv(sys.executable, [sys.executable, "-m", "training.shapes", *arguments])  # noqa: S606
+def work_as(rank: int, options: argparse.Namespace, rendezvous: str) -> None:
+    """What process number `rank` does."""
     import torch  # noqa: PLC0415 - after the variables are set
 
+    from training.shapes.parallel import is_first, process_group  # noqa: PLC0415
     from training.shapes.recipe import run  # noqa: PLC0415
 
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)  # other counts round differently
+    with process_group(Path(rendezvous), rank=rank, num_processes=options.processes):
+        if is_first():
+            log_file = options.work / "train.log"
+            logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+        run([options.only] if options.only else list(PHASES), out=options.out, work=options.work)
+
+
+def main(arguments: list[str]) -> None:
+    """Set the processes up and run."""
+    options = parse_arguments(arguments)
+    os.environ.update(MALLOC)
     options.work.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=options.work / "train.log", level=logging.INFO, format="%(asctime)s %(message)s", force=True
-    )
-    run([options.only] if options.only else list(PHASES), out=options.out, work=options.work)
+    with tempfile.TemporaryDirectory() as folder:
+        context = multiprocessing.get_context("spawn")
+        workers = [
+            context.Process(target=work_as, args=(rank, options, f"{folder}/rendezvous"), daemon=True)
+            for rank in range(options.processes)
+        ]
+        for worker in workers:
+            worker.start()
+        while running := [worker for worker in workers if worker.is_alive()]:
+            connection.wait([worker.sentinel for worker in running])
+            if any(worker.exitcode for worker in workers):  # the other would wait for it
+                sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,21 @@ import torch
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
+from stages.geometry import VideoSize, latent_size
 from training.shapes.captions import write_caption
+from training.shapes.latents import LatentSet
 from training.shapes.loop import Phase, Stateful, run_phase
 from training.shapes.optim import MovingAverage, MuonAdam
+from training.shapes.parallel import backward_shards, clear_gradients
+from training.shapes.sizes import random_length, random_sides
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
-from training.shapes.vocabulary import Combination
 
 NUM_STEPS = 7500
 MUON_LR, ADAM_LR = 1.5e-3, 2e-3
 DECAY_FROM = 0.4
-BATCH = 32
+BATCH_COST = 2400  # per shard: 19 videos of 108 tokens, 2 of the largest
+ATTENTION_TOKENS = 800  # so many take as long in attention as in everything else
+MAX_BATCH = 48
 EMA_DECAY = 0.998
 EMPTY_SHARE = 0.1  # of the captions, replaced by "", for classifier-free guidance
 TRAINING_SHIFT = 2.0  # bends uniform sigmas towards noise, where shape and motion are decided
@@ -132,36 +137,36 @@ def project_glyphs(dit: HunyuanVideo15Transformer3DModel, prompt: PromptEmbeds) 
 
 
 @dataclass(frozen=True)
-class LatentSet:
-    """Clean latents in DiT space, [n, c, f, h, w] float32, what each of the n shows, and the VAE's scaling factor."""
-
-    latents: torch.Tensor
-    combinations: tuple[Combination, ...]
-    scaling_factor: float
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Clean latents, [BATCH, c, f, h, w], a caption each, and [BATCH] how much each counts in the loss."""
+    """Clean latents of one size, [b, c, f, h, w], a caption each, and [b] how much each counts in the loss."""
 
     clean: torch.Tensor
     prompt: PromptEmbeds
     weight: torch.Tensor
 
 
+def batch_size(num_tokens: int) -> int:
+    """How many videos of `num_tokens` tokens make a shard's batch: all batches take about as long."""
+    cost = num_tokens * (1 + num_tokens / ATTENTION_TOKENS)
+    return max(2, min(MAX_BATCH, round(BATCH_COST / cost)))
+
+
 def make_batch(data: LatentSet, text: TextSide, rng: np.random.Generator) -> Batch:
-    """Random latents of the set with a fresh caption each; some captions are empty."""
-    chosen = rng.integers(len(data.combinations), size=BATCH)
-    combinations = [data.combinations[index] for index in chosen]
+    """Random latents of a random size with a fresh caption each; some captions are empty."""
+    sides, num_frames = random_sides(rng), random_length(rng)
+    size = latent_size(VideoSize(num_frames, *sides))
+    latents, shown = data.latents[sides], data.combinations[sides]
+    chosen = rng.integers(len(shown), size=batch_size(size.num_cells))
+    combinations = [shown[index] for index in chosen]
     prompts = [write_caption(combination, rng) for combination in combinations]
     prompts = ["" if rng.random() < EMPTY_SHARE else prompt for prompt in prompts]
     weight = torch.tensor([BACKGROUND_WEIGHTS[combination.background] for combination in combinations])
-    return Batch(data.latents[torch.from_numpy(chosen)], embed_prompts(text, prompts), weight)
+    return Batch(latents[torch.from_numpy(chosen), :, : size.num_frames], embed_prompts(text, prompts), weight)
 
 
-def noise_levels(rng: np.random.Generator) -> torch.Tensor:
-    """[BATCH] sigmas: one from each of BATCH equal slices of 0..1, shuffled, then bent by TRAINING_SHIFT."""
-    uniform = rng.permutation(np.arange(BATCH) + rng.random(BATCH)) / BATCH
+def noise_levels(rng: np.random.Generator, count: int) -> torch.Tensor:
+    """[count] sigmas: one from each of `count` equal slices of 0..1, shuffled, then bent by TRAINING_SHIFT."""
+    uniform = rng.permutation(np.arange(count) + rng.random(count)) / count
     return torch.from_numpy(TRAINING_SHIFT * uniform / (1 + (TRAINING_SHIFT - 1) * uniform)).float()
 
 
@@ -179,7 +184,7 @@ def build_optimizer(dit: HunyuanVideo15Transformer3DModel) -> MuonAdam:
 
 def dit_phase(work: Path, *, seed: int) -> Phase:
     """The transformer's only phase."""
-    settings = {"muon_lr": MUON_LR, "adam_lr": ADAM_LR, "decay_from": DECAY_FROM, "batch": BATCH}
+    settings = {"muon_lr": MUON_LR, "adam_lr": ADAM_LR, "decay_from": DECAY_FROM, "batch_cost": BATCH_COST}
     return Phase("dit", NUM_STEPS, seed, work, settings | BACKGROUND_WEIGHTS)
 
 
@@ -187,22 +192,27 @@ def train_dit(dit: HunyuanVideo15Transformer3DModel, data: LatentSet, text: Text
     """Train `dit` in place; the averaged weights are in the phase's checkpoint under "average"."""
     use_key_masks(dit)
     optimizer, average = build_optimizer(dit), MovingAverage(dit, decay=EMA_DECAY)
+    parameters = [parameter for parameter in dit.parameters() if parameter.requires_grad]
 
-    def train_step(step: int) -> dict[str, float]:
-        optimizer.set_progress(step, phase.num_steps, decay_from=DECAY_FROM)
-        rng = phase.rng(step)
+    def loss_of(step: int, shard: int) -> tuple[torch.Tensor, dict[str, float]]:
+        rng = phase.rng(step, shard)
         batch = make_batch(data, text, rng)
-        sigma, noise = noise_levels(rng), torch.randn(batch.clean.shape, generator=phase.generator(step))
+        sigma = noise_levels(rng, len(batch.clean))
+        noise = torch.randn(batch.clean.shape, generator=phase.generator(step, shard))
         level = sigma.view(-1, 1, 1, 1, 1)
         with torch.autocast("cpu", torch.bfloat16):
             velocity = predict_velocity(dit, (1 - level) * batch.clean + level * noise, sigma, batch.prompt)
         error = (velocity.float() - (noise - batch.clean)).square().mean(dim=(1, 2, 3, 4))
         loss = (batch.weight * error).sum() / batch.weight.sum()
-        loss.backward()
+        return loss, {"loss": loss.item()}
+
+    def train_step(step: int) -> dict[str, float]:
+        optimizer.set_progress(step, phase.num_steps, decay_from=DECAY_FROM)
+        clear_gradients(parameters)
+        figures = backward_shards(parameters, functools.partial(loss_of, step))
         optimizer.step()
-        optimizer.zero_grad()
         average.update(dit)
-        return {"loss": loss.item()}
+        return figures
 
     parts: dict[str, Stateful] = {"dit": dit, "optimizer": optimizer, "average": average}
     run_phase(phase, parts, train_step)

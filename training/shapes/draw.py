@@ -1,15 +1,23 @@
-"""Draws the videos: one shape of one colour that moves in a straight line over a plain background."""
+"""Draws the videos: one shape of one colour that moves in a straight line over a plain background.
+
+The object starts near one side of the picture and crosses it at a constant speed in `sizes.MAX_FRAMES` frames. Where it
+is in a frame does not depend on the length of the video: a shorter video is the beginning of a longer one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.geometry import VideoSize
+from training.shapes.sizes import MAX_FRAMES
 from training.shapes.vocabulary import BACKGROUNDS, COLORS, MOTIONS, Combination
 
-TRAVEL_PX = 44.0  # from the first frame to the last
-JITTER_PX = 4.0  # the centre of the path is moved by up to this much, both ways
-RADIUS_PX = (13.0, 14.5)  # of the circle; the other shapes have the same area
+RADIUS_PX, RADIUS_SHARE = 5.0, 0.09  # of the circle: so much, and this share of the shorter side; other shapes' area is
+RADIUS_JITTER = 0.04  # the same. Share of the radius, both ways
+JITTER_SHARE = 0.02  # of each side: the path is moved by up to this much, both ways
+GAP_PX = 1.0  # between the object and the side of the picture, at least
+EXTENT = 1.35  # of the widest shape, the triangle, from its middle; in radii of the circle
 SQUARE_SIDE = float(np.sqrt(np.pi))  # side of a square with the area of a circle of radius 1
 TRIANGLE_RADIUS = float(np.sqrt(4 * np.pi / (3 * np.sqrt(3))))  # circumradius of such an equilateral triangle
 
@@ -19,17 +27,55 @@ Video = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scene:
-    """One video to draw: what it shows, and the jitter that tells it from others of the same combination."""
+    """One video to draw: what it shows, its size, and the jitter that tells it from others of the same combination."""
 
     combination: Combination
+    size: VideoSize
     offset_px: tuple[float, float]  # (right, down): middle of the path from the middle of the picture
     radius_px: float
 
 
-def random_scene(combination: Combination, rng: np.random.Generator) -> Scene:
+@dataclass(frozen=True)
+class Window:
+    """The part of a scene to draw: frames from `first` on, and a rectangle of pixels."""
+
+    first: int
+    num_frames: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def middle_radius_px(size: VideoSize) -> float:
+    """Radius of the circle in a picture of this size, without jitter."""
+    return RADIUS_PX + RADIUS_SHARE * min(size.height, size.width)
+
+
+def speed_px(size: VideoSize, motion: str) -> float:
+    """How far an object with this motion moves from a frame to the next."""
+    side = size.width if MOTIONS[motion][0] else size.height
+    reach = EXTENT * middle_radius_px(size) * (1 + RADIUS_JITTER) + JITTER_SHARE * side + GAP_PX
+    return 0.0 if motion == "still" else (side - 2 * reach) / (MAX_FRAMES - 1)
+
+
+def random_scene(combination: Combination, rng: np.random.Generator, size: VideoSize) -> Scene:
     """A scene of this combination with uniform jitter."""
-    right, down = rng.uniform(-JITTER_PX, JITTER_PX, size=2)
-    return Scene(combination, (float(right), float(down)), float(rng.uniform(*RADIUS_PX)))
+    right, down = rng.uniform(-JITTER_SHARE, JITTER_SHARE, size=2)
+    radius_px = middle_radius_px(size) * rng.uniform(1 - RADIUS_JITTER, 1 + RADIUS_JITTER)
+    return Scene(combination, size, (float(right) * size.width, float(down) * size.height), float(radius_px))
+
+
+def centers_px(scene: Scene) -> Video:
+    """[f, 2], (right, down) from the top left corner: middle of the object in each frame.
+
+    After `MAX_FRAMES` frames it stays where it has arrived.
+    """
+    size = scene.size
+    middle = np.array([size.width, size.height]) / 2 + scene.offset_px
+    frame = np.minimum(np.arange(size.num_frames), MAX_FRAMES - 1) - (MAX_FRAMES - 1) / 2
+    way = frame[:, None] * speed_px(size, scene.combination.motion) * np.asarray(MOTIONS[scene.combination.motion])
+    return np.asarray(middle + way, dtype=np.float32)
 
 
 def signed_distance(shape: str, right: Video, down: Video, radius_px: float) -> Video:
@@ -46,16 +92,17 @@ def signed_distance(shape: str, right: Video, down: Video, radius_px: float) -> 
     return np.asarray(np.maximum(sides, down) - radius_px * TRIANGLE_RADIUS / 2, dtype=np.float32)
 
 
-def draw(scene: Scene, *, num_frames: int = 9, size_px: int = 96) -> Video:
-    """The frames of `scene`, [f, h, w, 3], float32 in 0..1, antialiased over one pixel."""
-    combination = scene.combination
-    direction = np.asarray(MOTIONS[combination.motion], dtype=np.float32)
-    progress = np.linspace(-0.5, 0.5, num_frames, dtype=np.float32)[:, None]
-    middle = size_px / 2 + np.asarray(scene.offset_px, dtype=np.float32)
-    centers = middle + progress * TRAVEL_PX * direction  # [f, 2]
-    pixels = np.arange(size_px, dtype=np.float32) + 0.5
-    right = pixels[None, None, :] - centers[:, 0, None, None]
-    down = pixels[None, :, None] - centers[:, 1, None, None]
+def draw(scene: Scene, window: Window | None = None) -> Video:
+    """The frames of `scene`, or what `window` shows of them: [f, h, w, 3], 0..1, antialiased over one pixel."""
+    size, combination = scene.size, scene.combination
+    part = window or Window(0, size.num_frames, 0, 0, size.height, size.width)
+    centers = centers_px(scene)[part.first : part.first + part.num_frames]
+    if combination.shape == "triangle":  # from the middle of its height to its centroid
+        centers = centers + np.asarray([0, scene.radius_px * TRIANGLE_RADIUS / 4], dtype=np.float32)
+    across = part.left + np.arange(part.width, dtype=np.float32) + np.float32(0.5)
+    along = part.top + np.arange(part.height, dtype=np.float32) + np.float32(0.5)
+    right = across[None, None, :] - centers[:, 0, None, None]
+    down = along[None, :, None] - centers[:, 1, None, None]
     right, down = np.broadcast_arrays(right, down)
     coverage = np.clip(0.5 - signed_distance(combination.shape, right, down, scene.radius_px), 0, 1)[..., None]
     color = np.asarray(COLORS[combination.color], dtype=np.float32) / 255

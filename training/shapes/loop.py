@@ -1,7 +1,7 @@
 """A training loop that can be killed at any time and goes on where its last checkpoint was.
 
-Every random draw of a step comes from generators seeded with (the phase's seed, step), so model, optimiser and the
-step's number are the whole state, and an interrupted run equals an uninterrupted one.
+Every random draw of a step comes from generators seeded with (the phase's seed, step, shard), so model, optimiser and
+the step's number are the whole state, and an interrupted run equals an uninterrupted one.
 """
 
 import logging
@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from tqdm import tqdm
+
+from training.shapes.parallel import is_first, wait_for_others
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +56,13 @@ class Phase:
         """The file that holds the phase's state."""
         return self.work / f"{self.name}.pt"
 
-    def rng(self, step: int) -> np.random.Generator:
-        """The numpy generator of one step."""
-        return np.random.default_rng([self.seed, step])
+    def rng(self, step: int, shard: int = 0) -> np.random.Generator:
+        """The numpy generator of one step's shard."""
+        return np.random.default_rng([self.seed, step, shard])
 
-    def generator(self, step: int) -> torch.Generator:
-        """The torch generator of one step."""
-        return torch.Generator().manual_seed(int(self.rng(step).integers(2**62)))
+    def generator(self, step: int, shard: int = 0) -> torch.Generator:
+        """The torch generator of one step's shard."""
+        return torch.Generator().manual_seed(int(self.rng(step, shard).integers(2**62)))
 
 
 def save_checkpoint(phase: Phase, parts: Mapping[str, Stateful], step: int) -> None:
@@ -107,9 +109,11 @@ def run_phase(
         stop_after: stop before this step instead of at the end, as a kill right after a checkpoint would.
     """
     start = load_checkpoint(phase, parts) if phase.checkpoint.exists() else 0
+    wait_for_others()  # until all have read it
     end = phase.num_steps if stop_after is None else min(stop_after, phase.num_steps)
     saved_at, window = time.monotonic(), []
-    for step in (bar := tqdm(range(start, end), initial=start, total=phase.num_steps, desc=phase.name)):
+    steps, is_silent = range(start, end), not is_first()
+    for step in (bar := tqdm(steps, initial=start, total=phase.num_steps, desc=phase.name, disable=is_silent)):
         window.append(train_step(step))
         if len(window) == LOG_EVERY or step + 1 == phase.num_steps:
             figures = {name: float(np.mean([row[name] for row in window])) for name in window[0]}
@@ -117,8 +121,9 @@ def run_phase(
             log.info("%s step %d  %s", phase.name, step + 1, text)
             bar.set_postfix_str(text, refresh=False)
             window = []
-        if time.monotonic() - saved_at > phase.save_every_s:
+        if is_first() and time.monotonic() - saved_at > phase.save_every_s:
             save_checkpoint(phase, parts, step + 1)
             saved_at = time.monotonic()
-    if end > start:
+    if is_first() and end > start:
         save_checkpoint(phase, parts, end)
+    wait_for_others()  # until it is written

@@ -7,9 +7,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import AutoencoderKLHunyuanVideo15
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
-from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION, VideoSize
-
-VIDEO_SIZE = VideoSize(num_frames=9, height=96, width=96)
+from stages.geometry import LATENT_CHANNELS, SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
+from training.shapes.sizes import USUAL_SIZE
 
 TEXT_WIDTH = 64  # the language model's hidden size: what the DiT reads per prompt token
 GLYPH_WIDTH = 16  # the glyph encoder's hidden size
@@ -48,7 +47,7 @@ def build_dit(*, seed: int, num_layers: int = NUM_LAYERS) -> HunyuanVideo15Trans
         text_embed_2_dim=GLYPH_WIDTH,
         image_embed_dim=16,
         rope_axes_dim=ROPE_AXES,
-        target_size=VIDEO_SIZE.height,
+        target_size=USUAL_SIZE.height,
         task_type="t2v",
     )
     tame_glyph_projection(dit)

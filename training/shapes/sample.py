@@ -12,11 +12,10 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import Autoenco
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-from stages.geometry import latent_size
+from stages.geometry import VideoSize, latent_size
 from training.shapes.dit import predict_velocity
 from training.shapes.draw import Video
 from training.shapes.metric import read_video
-from training.shapes.models import VIDEO_SIZE
 from training.shapes.text import TextSide, embed_prompts
 from training.shapes.vocabulary import Combination
 
@@ -56,14 +55,16 @@ def sample_latents(
     text: TextSide,
     prompts: Sequence[str],
     seeds: Sequence[int],
+    *,
     settings: SamplingSettings,
+    size: VideoSize,
 ) -> torch.Tensor:
     """One set of latents per prompt, [b, c, f, h, w] in DiT space, as the pipeline's loop makes them.
 
     Args:
         seeds: of each prompt's own noise, drawn as the pipeline draws it for a batch of one in float32.
     """
-    _, *shape = latent_size(VIDEO_SIZE).shape
+    _, *shape = latent_size(size).shape
     latents = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
     scheduler = FlowMatchEulerDiscreteScheduler(shift=settings.flow_shift)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 0.0, settings.num_inference_steps + 1)[:-1])
@@ -90,13 +91,15 @@ def sample_videos(
     vae: AutoencoderKLHunyuanVideo15,
     text: TextSide,
     prompts: Sequence[str],
+    *,
     settings: SamplingSettings,
+    size: VideoSize,
 ) -> list[Video]:
     """One video per prompt; the seed is the prompt's place in the list."""
     videos: list[Video] = []
     for first in range(0, len(prompts), BATCH):
         batch = prompts[first : first + BATCH]
-        latents = sample_latents(dit, text, batch, range(first, first + len(batch)), settings)
+        latents = sample_latents(dit, text, batch, range(first, first + len(batch)), settings=settings, size=size)
         videos += decode_latents(vae, latents)
     return videos
 

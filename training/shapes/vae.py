@@ -11,29 +11,37 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import (
     AutoencoderKLHunyuanVideo15,
     HunyuanVideo15AttnBlock,
+    HunyuanVideo15RMS_norm,
 )
 from torch.nn import functional
 
-from stages.geometry import LATENT_CHANNELS
-from training.shapes.draw import Scene, Video, draw, random_scene
+from stages.geometry import LATENT_CHANNELS, VideoSize
+from training.shapes.draw import Scene, Video, Window, centers_px, draw, random_scene
 from training.shapes.loop import Phase, run_phase
 from training.shapes.optim import MuonAdam
+from training.shapes.parallel import backward_shards, clear_gradients
+from training.shapes.sizes import MAX_FRAMES, random_sides, random_size
 from training.shapes.vocabulary import training_combinations
 
 MUON_LR, ADAM_LR = 1.5e-3, 2e-3
 DECAY_FROM = 0.4
-CROP_STEPS = 1100  # the first phase begins on crops: every crop has an edge in it
-CLIP_STEPS = 900  # and ends on whole clips, because the mid-block attends to all of a clip
-CROP_PX, CROP_FRAMES, CROP_BATCH = 32, 5, 16
-CLIP_BATCH = 2
+CROP_STEPS = 3800  # the first phase begins on crops: every crop has an edge in it
+CLIP_STEPS = 1600  # and ends on whole clips, because the mid-block attends to all of a clip
+CROP_PX = 32
+CROP_SHAPES = ((5, 12), (9, 7), (13, 5), (17, 4))  # (frames, crops per shard): about as many pixels each
+CLIP_PIXELS = 110_000  # per shard, as far as whole clips go; one that is larger comes by itself
+MAX_CLIP_PIXELS = 420_000  # 25 frames of 128 x 128
 LATENT_NOISE = 0.1  # deviation; takes the place of sampling the posterior
-OBJECT_WEIGHT = 4.0  # extra weight of pixels on the object and up to EDGE_PX around it
+EDGE_WEIGHT = 8.0  # extra weight of pixels within EDGE_PX of an outline
 EDGE_PX = 2
-MOMENT_WEIGHT = 0.02  # pulls the latents' mean and deviation per channel to 0 and 1
+EDGE_CONTRAST = 0.2  # of -1..1, in one channel
+CROP_MOMENT_WEIGHT = 0.02  # pulls the latents' mean and deviation per channel to 0 and 1
+CLIP_MOMENT_WEIGHT = 0.005  # a shard of whole clips is few and does not have the moments of all
 LOG_VARIANCE = 2 * float(np.log(LATENT_NOISE))
+NORM_EPSILON = 1e-12
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def causal_mask(num_frames: int, tokens_per_frame: int, dtype: torch.dtype) -> torch.Tensor:
     """[s, s]: 0 where a token may look (its own frame and earlier ones), -inf elsewhere."""
     frame = torch.arange(num_frames * tokens_per_frame) // tokens_per_frame
@@ -41,18 +49,29 @@ def causal_mask(num_frames: int, tokens_per_frame: int, dtype: torch.dtype) -> t
 
 
 @contextmanager
-def fast_masks() -> Iterator[None]:
-    """Meanwhile, diffusers' mid-block has a cached mask: its own is built by a Python loop and breaks for batch > 1."""
+def fast_layers() -> Iterator[None]:
+    """Meanwhile, two layers of diffusers' autoencoder are faster here.
+
+    The mid-block has a cached mask: its own is built by a Python loop and breaks for batch > 1. The norm sums squares
+    in the input's memory order, which takes a quarter off a step.
+    """
 
     def prepare(num_frames: int, hw: int, dtype: torch.dtype, *_: Any, **__: Any) -> torch.Tensor:
         return causal_mask(num_frames, hw, dtype)
 
-    own = HunyuanVideo15AttnBlock.prepare_causal_attention_mask
+    def normalize(self: Any, x: torch.Tensor) -> torch.Tensor:
+        scale = torch.rsqrt((x * x).mean(1, keepdim=True, dtype=torch.float32) + NORM_EPSILON)
+        normalized: torch.Tensor = x * scale.to(x.dtype) * self.gamma.to(x.dtype)
+        return normalized
+
+    own = HunyuanVideo15AttnBlock.prepare_causal_attention_mask, HunyuanVideo15RMS_norm.forward
     HunyuanVideo15AttnBlock.prepare_causal_attention_mask = staticmethod(prepare)
+    HunyuanVideo15RMS_norm.forward = normalize
     try:
         yield
     finally:
-        HunyuanVideo15AttnBlock.prepare_causal_attention_mask = staticmethod(own)
+        HunyuanVideo15AttnBlock.prepare_causal_attention_mask = staticmethod(own[0])
+        HunyuanVideo15RMS_norm.forward = own[1]
 
 
 def to_model(videos: list[Video]) -> torch.Tensor:
@@ -60,42 +79,49 @@ def to_model(videos: list[Video]) -> torch.Tensor:
     return torch.from_numpy(np.stack(videos)).permute(0, 4, 1, 2, 3).contiguous() * 2 - 1
 
 
-def random_scenes(rng: np.random.Generator, count: int) -> list[Scene]:
+def random_scenes(rng: np.random.Generator, count: int, size: VideoSize) -> list[Scene]:
     """Scenes of random training combinations."""
     combinations = training_combinations()
-    return [random_scene(combinations[i], rng) for i in rng.integers(len(combinations), size=count)]
+    return [random_scene(combinations[i], rng, size) for i in rng.integers(len(combinations), size=count)]
 
 
-def random_clips(rng: np.random.Generator, count: int) -> list[Video]:
-    """Videos of random training combinations."""
-    return [draw(scene) for scene in random_scenes(rng, count)]
+def random_clips(rng: np.random.Generator) -> list[Video]:
+    """A shard of whole videos of one random size."""
+    size = random_size(rng, max_pixels=MAX_CLIP_PIXELS)
+    pixels = size.num_frames * size.height * size.width
+    return [draw(scene) for scene in random_scenes(rng, min(12, max(1, CLIP_PIXELS // pixels)), size)]
 
 
-def random_crops(rng: np.random.Generator, count: int) -> list[Video]:
-    """`CROP_FRAMES` frames of `CROP_PX` squares out of random videos, placed so that the object is in or near.
+def random_crops(rng: np.random.Generator) -> list[Video]:
+    """A shard of `CROP_PX` squares out of videos of random sizes, placed so that the object is in or near.
 
     A crop's first frame may be any frame of its video: to the model it is then a first frame.
     """
+    num_frames, count = CROP_SHAPES[rng.integers(len(CROP_SHAPES))]
     crops = []
-    for clip in random_clips(rng, count):
-        first = int(rng.integers(clip.shape[0] - CROP_FRAMES + 1))
-        frames = clip[first : first + CROP_FRAMES]
-        seen = np.argwhere(np.abs(frames - frames[0, 0, 0]).sum(axis=(0, 3)) > 0.1)
-        center = seen[rng.integers(len(seen))]
-        top, left = np.clip(center - CROP_PX // 2, 0, clip.shape[1] - CROP_PX)
-        crops.append(frames[:, top : top + CROP_PX, left : left + CROP_PX])
+    for _ in range(count):
+        height, width = random_sides(rng)
+        scene = random_scenes(rng, 1, VideoSize(MAX_FRAMES, height, width))[0]
+        first = int(rng.integers(MAX_FRAMES - num_frames + 1))
+        center = centers_px(scene)[first + rng.integers(num_frames)]
+        left, top = np.round(center + rng.uniform(-1, 1, size=2) * scene.radius_px - CROP_PX / 2).astype(int)
+        top, left = int(np.clip(top, 0, height - CROP_PX)), int(np.clip(left, 0, width - CROP_PX))
+        crops.append(draw(scene, Window(first, num_frames, top, left, CROP_PX, CROP_PX)))
     return crops
 
 
-def pixel_weight(videos: torch.Tensor) -> torch.Tensor:
-    """[b, 1, f, h, w]: 1 on plain background, 1 + OBJECT_WEIGHT on and around the object; mean 1.
+def near_outline(videos: torch.Tensor, distance_px: int) -> torch.Tensor:
+    """[b, 1, f, h, w], true within `distance_px` of a change of colour."""
+    window = (1, 2 * distance_px + 1, 2 * distance_px + 1)
+    padding = (0, distance_px, distance_px)
+    highest = functional.max_pool3d(videos, window, stride=1, padding=padding)
+    lowest = -functional.max_pool3d(-videos, window, stride=1, padding=padding)
+    return (highest - lowest).amax(dim=1, keepdim=True) > EDGE_CONTRAST
 
-    "Around" is where the colour changes within EDGE_PX; the object is what differs from the top left pixel.
-    """
-    window = (1, 2 * EDGE_PX + 1, 2 * EDGE_PX + 1)
-    padding = (0, EDGE_PX, EDGE_PX)
-    differs = ((videos - videos[:, :, :1, :1, :1]).abs().sum(1, keepdim=True) > 0.1).float()
-    weight = 1 + OBJECT_WEIGHT * functional.max_pool3d(differs, window, stride=1, padding=padding)
+
+def pixel_weight(videos: torch.Tensor) -> torch.Tensor:
+    """[b, 1, f, h, w]: 1 on plain ground, 1 + EDGE_WEIGHT within EDGE_PX of an outline; mean 1."""
+    weight = 1 + EDGE_WEIGHT * near_outline(videos, EDGE_PX).float()
     return weight / weight.mean()
 
 
@@ -116,11 +142,11 @@ def train_modules(
     phase: Phase,
     *,
     parts: list[torch.nn.Module],
-    loss_of: Callable[[int], tuple[torch.Tensor, dict[str, float]]],
+    loss_of: Callable[[int, int], tuple[torch.Tensor, dict[str, float]]],
     muon_lr: float,
     adam_lr: float,
 ) -> None:
-    """Run a phase in which the parameters of `parts`, modules of `vae`, learn from `loss_of(step)`."""
+    """Run a phase in which the parameters of `parts`, modules of `vae`, learn from `loss_of(step, shard)`."""
     parameters = [parameter for part in parts for parameter in part.parameters()]
     is_matrix = [p.ndim >= 2 and min(p.flatten(1).shape) > 1 for p in parameters]
     optimizer = MuonAdam(
@@ -132,10 +158,9 @@ def train_modules(
 
     def train_step(step: int) -> dict[str, float]:
         optimizer.set_progress(step, phase.num_steps, decay_from=DECAY_FROM)
-        loss, figures = loss_of(step)
-        loss.backward()
+        clear_gradients(parameters)
+        figures = backward_shards(parameters, functools.partial(loss_of, step))
         optimizer.step()
-        optimizer.zero_grad()
         return figures
 
     run_phase(phase, {"vae": vae, "optimizer": optimizer}, train_step)
@@ -149,17 +174,18 @@ def autoencoder_phase(work: Path, *, seed: int) -> Phase:
 def train_autoencoder(vae: AutoencoderKLHunyuanVideo15, phase: Phase) -> None:
     """`CROP_STEPS` on crops, then `CLIP_STEPS` on whole clips."""
 
-    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        rng = phase.rng(step)
-        drawn = random_crops(rng, CROP_BATCH) if step < CROP_STEPS else random_clips(rng, CLIP_BATCH)
-        videos = to_model(drawn)
+    def loss_of(step: int, shard: int) -> tuple[torch.Tensor, dict[str, float]]:
+        rng = phase.rng(step, shard)
+        is_crop = step < CROP_STEPS
+        videos = to_model(random_crops(rng) if is_crop else random_clips(rng))
         with torch.autocast("cpu", torch.bfloat16):
             mean, log_variance = vae.encoder(videos).float().split(LATENT_CHANNELS, dim=1)
-            noise = torch.randn(mean.shape, generator=phase.generator(step))
+            noise = torch.randn(mean.shape, generator=phase.generator(step, shard))
             decoded = vae.decoder(mean + LATENT_NOISE * noise).float()
         loss = reconstruction_loss(decoded, videos)
         figures = {"loss": loss.item(), "psnr": psnr(decoded.detach(), videos).mean().item()}
-        return loss + MOMENT_WEIGHT * moment_loss(mean, log_variance), figures
+        weight = CROP_MOMENT_WEIGHT if is_crop else CLIP_MOMENT_WEIGHT
+        return loss + weight * moment_loss(mean, log_variance), figures
 
     parts: list[torch.nn.Module] = [vae.encoder, vae.decoder]
     train_modules(vae, phase, parts=parts, loss_of=loss_of, muon_lr=MUON_LR, adam_lr=ADAM_LR)
