@@ -3,23 +3,29 @@
 import numpy as np
 import pytest
 
-from training.shapes.draw import Video, draw, random_scene
+from stages.geometry import VideoSize
+from training.shapes.draw import Video, draw, random_scene, way_px
 from training.shapes.metric import NOTHING, read_video
+from training.shapes.sizes import USUAL_SIZE
 from training.shapes.vocabulary import Combination, all_combinations
 
+SIZES = [USUAL_SIZE, VideoSize(5, 64, 64), VideoSize(9, 96, 160), VideoSize(25, 64, 160), VideoSize(13, 160, 96)]
 
-def drawn(combination: Combination, *, seed: int, noise: float) -> Video:
+
+def drawn(combination: Combination, *, seed: int, noise: float, size: VideoSize = USUAL_SIZE) -> Video:
     rng = np.random.default_rng(seed)
-    video = draw(random_scene(combination, rng))
+    video = draw(random_scene(combination, rng, size))
     return np.clip(video + noise * rng.standard_normal(video.shape), 0, 1).astype(np.float32)
 
 
-def test_metric_reads_every_drawn_video_right_through_noise() -> None:
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_metric_reads_every_drawn_video_right_through_noise(size: VideoSize) -> None:
     """Noise of deviation 0.03 is rougher than what a video codec leaves."""
+    combinations = all_combinations() if size == USUAL_SIZE else all_combinations()[::7]
     wrong = [
         combination
-        for seed, combination in enumerate(all_combinations())
-        if read_video(drawn(combination, seed=seed, noise=0.03)).combination != combination
+        for seed, combination in enumerate(combinations)
+        if read_video(drawn(combination, seed=seed, noise=0.03, size=size)).combination != combination
     ]
     assert wrong == []
 
@@ -34,7 +40,12 @@ def test_empty_video_reads_as_nothing() -> None:
     assert reading.combination == Combination(NOTHING, NOTHING, NOTHING, "gray")
 
 
+def test_single_frame_reads_as_still() -> None:
+    frame = drawn(Combination("circle", "red", "left", "white"), seed=2, noise=0.0)[:1]
+    assert read_video(frame).combination == Combination("circle", "red", "still", "white")
+
+
 def test_travel_is_signed_and_in_px() -> None:
     right, down = read_video(drawn(Combination("circle", "red", "left", "white"), seed=2, noise=0.0)).travel_px
-    assert right == pytest.approx(-44, abs=1)
+    assert right == pytest.approx(-way_px(USUAL_SIZE, "left"), abs=1)
     assert down == pytest.approx(0, abs=1)

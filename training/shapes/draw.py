@@ -59,6 +59,11 @@ def speed_px(size: VideoSize, motion: str) -> float:
     return 0.0 if motion == "still" else (side - 2 * reach) / (MAX_FRAMES - 1)
 
 
+def way_px(size: VideoSize, motion: str) -> float:
+    """How far an object with this motion moves from the first frame to the last."""
+    return speed_px(size, motion) * (min(size.num_frames, MAX_FRAMES) - 1)
+
+
 def random_scene(combination: Combination, rng: np.random.Generator, size: VideoSize) -> Scene:
     """A scene of this combination with uniform jitter."""
     right, down = rng.uniform(-JITTER_SHARE, JITTER_SHARE, size=2)

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.shapes.draw import Video, signed_distance
+from stages.geometry import VideoSize
+from training.shapes.draw import Video, middle_radius_px, signed_distance, way_px
 from training.shapes.vocabulary import BACKGROUNDS, COLORS, SHAPES, Combination
 
 NOTHING = "nothing"
 BORDER_PX = 4  # the frame around the picture that shows the background; the object is nearly never there
 DIFFERENT = 0.18  # of 0..1, in one channel: the weakest pair (purple on gray) differs by 0.34, noise by 0.03
-MIN_AREA_PX = 60.0  # mean per frame, a tenth of the smallest shape; less is noise or nothing
-STILL_PX = 12.0  # centroid's way from first to last frame; drawn videos have 0 or 44
+MIN_AREA_SHARE = 0.1  # of the area of the shape as it is drawn, mean per frame; less is noise or nothing
+STILL_SHARE = 0.4  # of the way that a moving object has; the way of the centroid of one that is still is shorter
 
 Mask = NDArray[np.bool_]
 """[f, h, w], true on the object."""
@@ -45,7 +46,8 @@ def read_video(video: Video) -> Reading:
     background_color = np.median(np.concatenate([edge.reshape(-1, 3) for edge in edges]), axis=0)
     background = _nearest(background_color, BACKGROUNDS)
     object_mask = np.abs(video - background_color).max(axis=-1) > DIFFERENT
-    if object_mask.sum() < MIN_AREA_PX * len(video):
+    size = VideoSize(*video.shape[:3])
+    if object_mask.sum() < MIN_AREA_SHARE * np.pi * middle_radius_px(size) ** 2 * len(video):
         return Reading(Combination(NOTHING, NOTHING, NOTHING, background), (0.0, 0.0), 0.0)
     color = np.median(video[object_mask], axis=0)
     object_mask = _coverage(video, color, background_color) > 0.5
@@ -82,15 +84,20 @@ def _overlaps(frame: NDArray[np.bool_]) -> list[float]:
 
 
 def read_motion(object_mask: Mask) -> tuple[str, tuple[float, float]]:
-    """The direction in which the object's centroid moves between the first and the last frame that show it."""
+    """The direction in which the object's centroid moves between the first and the last frame that show it.
+
+    A single frame shows no motion: it reads as still.
+    """
     seen = [frame for frame in object_mask if frame.any()]
     if not seen:
         return NOTHING, (0.0, 0.0)
     start, end = (np.argwhere(frame).mean(axis=0) for frame in (seen[0], seen[-1]))
     down, right = (float(value) for value in end - start)
-    if max(abs(down), abs(right)) < STILL_PX:
+    size = VideoSize(*object_mask.shape)
+    drawn_right, drawn_down = (way_px(size, motion) for motion in ("right", "down"))
+    if size.num_frames == 1 or max(abs(right) / drawn_right, abs(down) / drawn_down) < STILL_SHARE:
         motion = "still"
-    elif abs(right) > abs(down):
+    elif abs(right) / drawn_right > abs(down) / drawn_down:
         motion = "right" if right > 0 else "left"
     else:
         motion = "down" if down > 0 else "up"

@@ -25,8 +25,8 @@ from training.shapes.vocabulary import training_combinations
 
 MUON_LR, ADAM_LR = 1.5e-3, 2e-3
 DECAY_FROM = 0.4
-CROP_STEPS = 3800  # the first phase begins on crops: every crop has an edge in it
-CLIP_STEPS = 1600  # and ends on whole clips, because the mid-block attends to all of a clip
+CROP_STEPS = 3400  # the first phase begins on crops: every crop has an edge in it
+CLIP_STEPS = 1400  # and ends on whole clips, because the mid-block attends to all of a clip
 CROP_PX = 32
 CROP_SHAPES = ((5, 12), (9, 7), (13, 5), (17, 4))  # (frames, crops per shard): about as many pixels each
 CLIP_PIXELS = 110_000  # per shard, as far as whole clips go; one that is larger comes by itself
