@@ -1,0 +1,60 @@
+"""What the autoencoder is trained with: layers, crops, weights."""
+
+import numpy as np
+import torch
+
+from stages.geometry import VideoSize
+from training.shapes.draw import draw
+from training.shapes.models import build_vae
+from training.shapes.sizes import USUAL_SIZE
+from training.shapes.vae import (
+    CROP_PX,
+    MAX_CLIP_PIXELS,
+    fast_layers,
+    near_outline,
+    pixel_weight,
+    random_clips,
+    random_crops,
+    random_scenes,
+    to_model,
+)
+from training.shapes.vocabulary import held_out_combinations
+
+TOLERANCE = 1e-4  # float32, another order of sums
+
+
+@torch.no_grad()
+def test_fast_layers_compute_what_diffusers_own_do() -> None:
+    vae = build_vae(seed=1)
+    video = to_model([draw(random_scenes(np.random.default_rng(2), 1, VideoSize(5, 64, 80))[0])])
+    expected = vae.encoder(video), vae.decoder(vae.encoder(video)[:, :32])
+    with fast_layers():
+        actual = vae.encoder(video), vae.decoder(vae.encoder(video)[:, :32])
+    for ours, own in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, own, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_outline_is_a_band_around_changes_of_colour() -> None:
+    video = -torch.ones(1, 3, 1, 12, 12)
+    video[:, 0, :, 4:, :] = 1  # an edge between rows 3 and 4
+    near = near_outline(video, 2)[0, 0, 0]
+    assert near.all(dim=1).tolist() == [False] * 2 + [True] * 4 + [False] * 6
+    weight = pixel_weight(video)
+    assert weight.mean().item() == 1
+    assert (weight[0, 0, 0, 4] / weight[0, 0, 0, 9]).unique().item() == 9
+
+
+def test_crops_show_outlines_and_clips_are_of_the_sizes_allowed() -> None:
+    rng = np.random.default_rng(3)
+    with_outline = [near_outline(to_model([crop]), 1).any() for _ in range(12) for crop in random_crops(rng)]
+    assert np.mean(with_outline) > 0.9
+    crops = random_crops(rng)
+    assert len({crop.shape for crop in crops}) == 1
+    assert crops[0].shape[1:] == (CROP_PX, CROP_PX, 3)
+    clips = [random_clips(rng)[0] for _ in range(20)]
+    assert max(clip[..., 0].size for clip in clips) <= MAX_CLIP_PIXELS
+
+
+def test_scenes_are_of_training_combinations() -> None:
+    scenes = random_scenes(np.random.default_rng(4), 300, USUAL_SIZE)
+    assert not {scene.combination for scene in scenes} & set(held_out_combinations())
