@@ -1,6 +1,7 @@
 """How often the built-in checkpoint shows what the prompt says, measured on video files that `doit` has made.
 
     python -m benchmarks.shapes_accuracy                 # all 270 combinations and 40 free wordings, one try each
+    python -m benchmarks.shapes_accuracy --grid          # 60 combinations at each of several sizes and lengths
     python -m benchmarks.shapes_accuracy --sweep         # guidance 1 to 6 and 5 to 30 steps on a part of them
     python -m benchmarks.shapes_accuracy --sheet docs/contact-sheet.png
 
@@ -10,7 +11,7 @@ Videos are nodes of a project in `--work`, so that a second call makes only what
 import argparse
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import av
@@ -18,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.project import PROJECT, Tables, demo_tables, run_doit, write_project
+from stages.geometry import VideoSize
 from training.shapes.free_wordings import FREE_WORDINGS
 from training.shapes.metric import read_video
 from training.shapes.sample import plain_prompt
 from training.shapes.sheet import contact_sheet
+from training.shapes.sizes import USUAL_SIZE
 from training.shapes.vocabulary import (
     BACKGROUNDS,
     COLORS,
@@ -32,6 +35,18 @@ from training.shapes.vocabulary import (
     held_out_combinations,
 )
 
+GRID = (  # the last two are larger and longer than what is trained
+    VideoSize(1, 96, 96),
+    VideoSize(9, 96, 160),
+    VideoSize(13, 160, 96),
+    VideoSize(17, 128, 128),
+    VideoSize(25, 64, 64),
+    VideoSize(25, 128, 128),
+    VideoSize(25, 160, 160),
+    VideoSize(9, 256, 256),
+    VideoSize(49, 96, 96),
+)
+GRID_PROMPTS, GRID_STRIDE = 60, 7  # the stride is coprime to 270: no combination twice, every value often
 ATTRIBUTES = tuple(attribute.name for attribute in fields(Combination))
 SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
@@ -46,6 +61,7 @@ class Video:
     prompt: str
     expected: Combination
     seed: int
+    size: VideoSize = USUAL_SIZE
     denoise: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -54,10 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=PROJECT / ".benchmarks" / "shapes", help="project of the videos")
     parser.add_argument("--checkpoint", default="builtin:shapes", help="checkpoint to measure")
-    parser.add_argument("--sweep", action="store_true", help="try other guidance scales and numbers of steps")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--sweep", action="store_true", help="try other guidance scales and numbers of steps")
+    which.add_argument("--grid", action="store_true", help="try other sizes and lengths")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of all combinations to this PNG file")
     options = parser.parse_args()
-    videos = sweep_videos() if options.sweep else all_videos()
+    videos = sweep_videos() if options.sweep else grid_videos() if options.grid else all_videos()
     tables = {name: tables_of(video) for name, video in videos.items()}
     write_project(options.work, tables, checkpoint=options.checkpoint)
     run_doit(options.work, "-n", "4")
@@ -65,6 +83,8 @@ def main() -> None:
     expected = {name: video.expected for name, video in videos.items()}
     if options.sweep:
         report_sweep(shown, expected)
+    elif options.grid:
+        report_groups(shown, expected, {size_name(size): f"{size_name(size)}-" for size in GRID})
     else:
         report(shown, expected)
     if options.sheet:
@@ -92,6 +112,26 @@ def sweep_videos() -> dict[str, Video]:
     }
 
 
+def grid_videos() -> dict[str, Video]:
+    """The same combinations at every size of GRID, named so that a size's videos share a beginning.
+
+    Of a single frame, only combinations without motion.
+    """
+    everything = all_combinations()
+    chosen = [everything[index * GRID_STRIDE % len(everything)] for index in range(GRID_PROMPTS)]
+    return {
+        f"{size_name(size)}-g{index:02}": Video(plain_prompt(combination), combination, index, size)
+        for size in GRID
+        for index, combination in enumerate(chosen)
+        if size.num_frames > 1 or combination.motion == "still"
+    }
+
+
+def size_name(size: VideoSize) -> str:
+    """Such as 96x160x9: height, width and frames."""
+    return f"{size.height}x{size.width}x{size.num_frames}"
+
+
 def setting_name(guidance: float, steps: int) -> str:
     """Such as g15-s20."""
     return f"g{round(guidance * 10)}-s{steps}"
@@ -103,7 +143,7 @@ def tables_of(video: Video) -> Tables:
     return {
         **demo,
         "encode": {**demo["encode"], "prompt": video.prompt},
-        "denoise": {**demo["denoise"], "seed": video.seed, **video.denoise},
+        "denoise": {**demo["denoise"], **asdict(video.size), "seed": video.seed, **video.denoise},
     }
 
 
@@ -124,18 +164,25 @@ def shares(shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Comb
 
 
 def report(shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Combination]) -> None:
-    """Print the table, and what each wrong video shows instead."""
+    """Print the table of all combinations and wordings, and what each wrong video shows instead."""
+    names = {"all combinations": "c", "free wordings": "w"}
+    report_groups(shown, expected, names)
     held_out = set(held_out_combinations())
-    groups = {
-        "all combinations": [name for name in shown if name[0] == "c"],
-        "held out": [name for name in shown if name[0] == "c" and expected[name] in held_out],
-        "free wordings": [name for name in shown if name[0] == "w"],
-    }
-    print(f"| {'videos':16} | number | " + " | ".join((*ATTRIBUTES, "all four", "colour and motion")) + " |")
-    print("|---|---|" + "---|" * (len(ATTRIBUTES) + 2))
-    for group, names in groups.items():
-        values = shares({name: shown[name] for name in names}, expected)
-        print(f"| {group:16} | {len(names)} | " + " | ".join(f"{value:.1%}" for value in values.values()) + " |")
+    of_held_out = {name: frames for name, frames in shown.items() if name[0] == "c" and expected[name] in held_out}
+    report_groups(of_held_out, expected, {"held out": "c"})
+
+
+def report_groups(
+    shown: Mapping[str, NDArray[np.float32]], expected: Mapping[str, Combination], beginnings: Mapping[str, str]
+) -> None:
+    """Print a row per group, whose videos' names share a beginning, and what each wrong video shows instead."""
+    print(f"| {'videos':16} | number | " + " | ".join((*ATTRIBUTES, "all four", "colour and motion", "overlap")) + " |")
+    print("|---|---|" + "---|" * (len(ATTRIBUTES) + 3))
+    for group, beginning in beginnings.items():
+        own = {name: frames for name, frames in shown.items() if name.startswith(beginning)}
+        values = " | ".join(f"{value:.1%}" for value in shares(own, expected).values())
+        overlap = np.mean([read_video(frames).overlap for frames in own.values()])
+        print(f"| {group:16} | {len(own)} | {values} | {overlap:.3f} |")
     for name, frames in shown.items():
         seen = read_video(frames).combination
         if seen != expected[name]:

@@ -8,8 +8,8 @@ from training.shapes.draw import draw
 from training.shapes.models import build_vae
 from training.shapes.sizes import USUAL_SIZE
 from training.shapes.vae import (
+    CLIP_PIXELS,
     CROP_PX,
-    MAX_CLIP_PIXELS,
     fast_layers,
     near_outline,
     pixel_weight,
@@ -44,15 +44,16 @@ def test_outline_is_a_band_around_changes_of_colour() -> None:
     assert (weight[0, 0, 0, 4] / weight[0, 0, 0, 9]).unique().item() == 9
 
 
-def test_crops_show_outlines_and_clips_are_of_the_sizes_allowed() -> None:
+def test_crops_show_outlines_and_clips_fill_a_shard() -> None:
     rng = np.random.default_rng(3)
     with_outline = [near_outline(to_model([crop]), 1).any() for _ in range(12) for crop in random_crops(rng)]
     assert np.mean(with_outline) > 0.9
     crops = random_crops(rng)
     assert len({crop.shape for crop in crops}) == 1
     assert crops[0].shape[1:] == (CROP_PX, CROP_PX, 3)
-    clips = [random_clips(rng)[0] for _ in range(20)]
-    assert max(clip[..., 0].size for clip in clips) <= MAX_CLIP_PIXELS
+    clips = random_clips(rng, VideoSize(5, 64, 80))
+    assert {clip.shape for clip in clips} == {(5, 64, 80, 3)}
+    assert len(clips) == CLIP_PIXELS // (5 * 64 * 80)
 
 
 def test_scenes_are_of_training_combinations() -> None:

@@ -19,11 +19,12 @@ from training.shapes.draw import draw
 from training.shapes.loop import Phase
 from training.shapes.sizes import random_size
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
-from training.shapes.vae import MAX_CLIP_PIXELS, psnr, random_scenes, reconstruction_loss, to_model, train_modules
+from training.shapes.vae import psnr, random_scenes, reconstruction_loss, to_model, train_modules
 
-NUM_STEPS = 900
+NUM_STEPS = 500
 MUON_LR, ADAM_LR = 1e-3, 1e-3
 PLAIN_CLIPS, RESTORED_CLIPS = 1, 1  # per shard
+MAX_PIXELS = 210_000  # of a clip: half of the largest in `vae.py`, because there are two
 PLAIN_NOISE = 0.15  # deviation, on unscaled latents of deviation 0.84
 MAX_SIGMA = 0.6  # above, the shape is no longer in the noisy latents and the target would be a guess
 
@@ -63,7 +64,8 @@ def train_decoder(vae: AutoencoderKLHunyuanVideo15, restorer: Restorer, text: Te
 
     def loss_of(step: int, shard: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng, generator = phase.rng(step, shard), phase.generator(step, shard)
-        scenes = random_scenes(rng, PLAIN_CLIPS + RESTORED_CLIPS, random_size(rng, max_pixels=MAX_CLIP_PIXELS))
+        size = random_size(phase.common_rng(step), max_pixels=MAX_PIXELS)
+        scenes = random_scenes(rng, PLAIN_CLIPS + RESTORED_CLIPS, size)
         videos = to_model([draw(scene) for scene in scenes])
         prompt = embed_prompts(text, [write_caption(scene.combination, rng) for scene in scenes[PLAIN_CLIPS:]])
         sigma = torch.from_numpy(rng.uniform(0, MAX_SIGMA, size=RESTORED_CLIPS)).float()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training.shapes.parallel import is_first, wait_for_others
+from training.shapes.parallel import NUM_SHARDS, is_first, wait_for_others
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,10 @@ class Phase:
     def rng(self, step: int, shard: int = 0) -> np.random.Generator:
         """The numpy generator of one step's shard."""
         return np.random.default_rng([self.seed, step, shard])
+
+    def common_rng(self, step: int) -> np.random.Generator:
+        """The numpy generator of what all shards of one step share."""
+        return self.rng(step, NUM_SHARDS)
 
     def generator(self, step: int, shard: int = 0) -> torch.Generator:
         """The torch generator of one step's shard."""

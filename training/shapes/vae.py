@@ -26,11 +26,12 @@ from training.shapes.vocabulary import training_combinations
 MUON_LR, ADAM_LR = 1.5e-3, 2e-3
 DECAY_FROM = 0.4
 CROP_STEPS = 3400  # the first phase begins on crops: every crop has an edge in it
-CLIP_STEPS = 1400  # and ends on whole clips, because the mid-block attends to all of a clip
+CLIP_STEPS = 1200  # and ends on whole clips, because the mid-block attends to all of a clip
 CROP_PX = 32
 CROP_SHAPES = ((5, 12), (9, 7), (13, 5), (17, 4))  # (frames, crops per shard): about as many pixels each
 CLIP_PIXELS = 110_000  # per shard, as far as whole clips go; one that is larger comes by itself
 MAX_CLIP_PIXELS = 420_000  # 25 frames of 128 x 128
+MAX_CLIPS = 12  # per shard
 LATENT_NOISE = 0.1  # deviation; takes the place of sampling the posterior
 EDGE_WEIGHT = 8.0  # extra weight of pixels within EDGE_PX of an outline
 EDGE_PX = 2
@@ -85,11 +86,10 @@ def random_scenes(rng: np.random.Generator, count: int, size: VideoSize) -> list
     return [random_scene(combinations[i], rng, size) for i in rng.integers(len(combinations), size=count)]
 
 
-def random_clips(rng: np.random.Generator) -> list[Video]:
-    """A shard of whole videos of one random size."""
-    size = random_size(rng, max_pixels=MAX_CLIP_PIXELS)
+def random_clips(rng: np.random.Generator, size: VideoSize) -> list[Video]:
+    """A shard of whole videos."""
     pixels = size.num_frames * size.height * size.width
-    return [draw(scene) for scene in random_scenes(rng, min(12, max(1, CLIP_PIXELS // pixels)), size)]
+    return [draw(scene) for scene in random_scenes(rng, min(MAX_CLIPS, max(1, CLIP_PIXELS // pixels)), size)]
 
 
 def random_crops(rng: np.random.Generator) -> list[Video]:
@@ -177,7 +177,8 @@ def train_autoencoder(vae: AutoencoderKLHunyuanVideo15, phase: Phase) -> None:
     def loss_of(step: int, shard: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng = phase.rng(step, shard)
         is_crop = step < CROP_STEPS
-        videos = to_model(random_crops(rng) if is_crop else random_clips(rng))
+        size = random_size(phase.common_rng(step), max_pixels=MAX_CLIP_PIXELS)
+        videos = to_model(random_crops(rng) if is_crop else random_clips(rng, size))
         with torch.autocast("cpu", torch.bfloat16):
             mean, log_variance = vae.encoder(videos).float().split(LATENT_CHANNELS, dim=1)
             noise = torch.randn(mean.shape, generator=phase.generator(step, shard))
