@@ -18,19 +18,19 @@ ADAM_EPSILON = 1e-8
 WARMUP_STEPS = 40
 
 
-def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
-    """The nearest semi-orthogonal matrix, roughly: [rows, columns] -> same shape, float32.
+def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
+    """The nearest semi-orthogonal matrices, roughly: [n, rows, columns] -> same shape, float32.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
     """
     a, b, c = NEWTON_SCHULZ
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    x: torch.Tensor = (matrix / (matrix.norm() + 1e-7)).bfloat16()
-    x = x.T if is_tall else x
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x: torch.Tensor = (matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)).bfloat16()
+    x = x.mT.contiguous() if is_tall else x
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T.float() if is_tall else x.float()
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT.float() if is_tall else x.float()
 
 
 class MuonAdam(torch.optim.Optimizer):
@@ -54,18 +54,29 @@ class MuonAdam(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
-            update = self._muon if group["is_muon"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update(parameter, parameter.grad, group["lr"])
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["is_muon"]:
+                by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+                for parameter in parameters:
+                    by_shape.setdefault(parameter.flatten(1).shape, []).append(parameter)
+                for same in by_shape.values():
+                    self._muon(same, group["lr"])
+            else:
+                for parameter in parameters:
+                    self._adam(parameter, parameter.grad, group["lr"])
 
-    def _muon(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
-        state = self.state[parameter]
-        momentum = state.setdefault("momentum", torch.zeros_like(parameter))
-        momentum.lerp_(gradient, 1 - MUON_MOMENTUM)
-        matrix = torch.lerp(gradient, momentum, MUON_MOMENTUM).flatten(1)
-        scale = MATRIX_SCALE * max(matrix.shape) ** 0.5
-        parameter.add_(orthogonalize(matrix).view_as(parameter), alpha=-lr * scale)
+    def _muon(self, parameters: list[nn.Parameter], lr: float) -> None:
+        """Update matrices of one shape together: small ones by themselves take half as long again."""
+        matrices = []
+        for parameter in parameters:
+            gradient, state = parameter.grad, self.state[parameter]
+            assert gradient is not None
+            momentum = state.setdefault("momentum", torch.zeros_like(parameter))
+            momentum.lerp_(gradient, 1 - MUON_MOMENTUM)
+            matrices.append(torch.lerp(gradient, momentum, MUON_MOMENTUM).flatten(1))
+        scale = MATRIX_SCALE * max(matrices[0].shape) ** 0.5
+        for parameter, update in zip(parameters, orthogonalize(torch.stack(matrices)), strict=True):
+            parameter.add_(update.view_as(parameter), alpha=-lr * scale)
 
     def _adam(self, parameter: nn.Parameter, gradient: torch.Tensor, lr: float) -> None:
         state = self.state[parameter]
