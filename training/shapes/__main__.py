@@ -5,7 +5,6 @@ start it again. Two processes of one thread each work together; with one the res
 """
 
 import argparse
-import logging
 import multiprocessing
 import os
 import sys
@@ -13,13 +12,14 @@ import tempfile
 from multiprocessing import connection
 from pathlib import Path
 
+from training.shapes.worker import PHASES, work_as
+
 # Otherwise every 3D convolution gives its buffers back to the system and page-faults them in again: half the speed.
 MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "1000000000",
 }
-PHASES = ("vae", "dit", "decoder", "export")
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -32,21 +32,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", choices=PHASES, help="this phase alone; export also works halfway")
     parser.add_argument("--processes", type=int, choices=(1, 2), default=2, help="of one thread each")
     return parser.parse_args(arguments)
-
-
-def work_as(rank: int, options: argparse.Namespace, rendezvous: str) -> None:
-    """What process number `rank` does."""
-    import torch  # noqa: PLC0415 - after the variables are set
-
-    from training.shapes.parallel import is_first, process_group  # noqa: PLC0415
-    from training.shapes.recipe import run  # noqa: PLC0415
-
-    torch.set_num_threads(1)  # other counts round differently
-    with process_group(Path(rendezvous), rank=rank, num_processes=options.processes):
-        if is_first():
-            log_file = options.work / "train.log"
-            logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-        run([options.only] if options.only else list(PHASES), out=options.out, work=options.work)
 
 
 def main(arguments: list[str]) -> None:
