@@ -7,6 +7,7 @@ start it again. Two processes of one thread each work together; with one the res
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from multiprocessing import connection
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> None:
     """Set the processes up and run."""
     options = parse_arguments(arguments)
     os.environ.update(MALLOC)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends the other processes, too
     options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("spawn")

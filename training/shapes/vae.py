@@ -27,6 +27,7 @@ MUON_LR, ADAM_LR = 1.5e-3, 2e-3
 DECAY_FROM = 0.4
 CROP_STEPS = 3400  # the first phase begins on crops: every crop has an edge in it
 CLIP_STEPS = 1200  # and ends on whole clips, because the mid-block attends to all of a clip
+STOP_AFTER = 4048  # of these steps, by which the learning rates decay; `boxes.py` goes on from there, faster
 CROP_PX = 32
 CROP_SHAPES = ((5, 12), (9, 7), (13, 5), (17, 4))  # (frames, crops per shard): about as many pixels each
 CLIP_PIXELS = 110_000  # per shard, as far as whole clips go; one that is larger comes by itself
@@ -145,6 +146,8 @@ def train_modules(
     loss_of: Callable[[int, int], tuple[torch.Tensor, dict[str, float]]],
     muon_lr: float,
     adam_lr: float,
+    decay_from: float = DECAY_FROM,
+    stop_after: int | None = None,
 ) -> None:
     """Run a phase in which the parameters of `parts`, modules of `vae`, learn from `loss_of(step, shard)`."""
     parameters = [parameter for part in parts for parameter in part.parameters()]
@@ -157,13 +160,13 @@ def train_modules(
     )
 
     def train_step(step: int) -> dict[str, float]:
-        optimizer.set_progress(step, phase.num_steps, decay_from=DECAY_FROM)
+        optimizer.set_progress(step, phase.num_steps, decay_from=decay_from)
         clear_gradients(parameters)
         figures = backward_shards(parameters, functools.partial(loss_of, step))
         optimizer.step()
         return figures
 
-    run_phase(phase, {"vae": vae, "optimizer": optimizer}, train_step)
+    run_phase(phase, {"vae": vae, "optimizer": optimizer}, train_step, stop_after=stop_after)
 
 
 def autoencoder_phase(work: Path, *, seed: int) -> Phase:
@@ -172,7 +175,7 @@ def autoencoder_phase(work: Path, *, seed: int) -> Phase:
 
 
 def train_autoencoder(vae: AutoencoderKLHunyuanVideo15, phase: Phase) -> None:
-    """`CROP_STEPS` on crops, then `CLIP_STEPS` on whole clips."""
+    """`CROP_STEPS` on crops, then on whole clips, to `STOP_AFTER` steps in all."""
 
     def loss_of(step: int, shard: int) -> tuple[torch.Tensor, dict[str, float]]:
         rng = phase.rng(step, shard)
@@ -189,7 +192,7 @@ def train_autoencoder(vae: AutoencoderKLHunyuanVideo15, phase: Phase) -> None:
         return loss + weight * moment_loss(mean, log_variance), figures
 
     parts: list[torch.nn.Module] = [vae.encoder, vae.decoder]
-    train_modules(vae, phase, parts=parts, loss_of=loss_of, muon_lr=MUON_LR, adam_lr=ADAM_LR)
+    train_modules(vae, phase, parts=parts, loss_of=loss_of, muon_lr=MUON_LR, adam_lr=ADAM_LR, stop_after=STOP_AFTER)
 
 
 def moment_loss(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
