@@ -13,18 +13,19 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import Autoenco
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
 from stages.geometry import LATENT_CHANNELS
+from training.shapes.boxes import choose_boxes, decode_boxes, psnr_of_boxes
 from training.shapes.captions import write_caption
 from training.shapes.dit import predict_velocity
 from training.shapes.draw import draw
 from training.shapes.loop import Phase
 from training.shapes.sizes import random_size
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
-from training.shapes.vae import psnr, random_scenes, reconstruction_loss, to_model, train_modules
+from training.shapes.vae import random_scenes, reconstruction_loss, to_model, train_modules
 
 NUM_STEPS = 500
 MUON_LR, ADAM_LR = 1e-3, 1e-3
-PLAIN_CLIPS, RESTORED_CLIPS = 1, 1  # per shard
-MAX_PIXELS = 210_000  # of a clip: half of the largest in `vae.py`, because there are two
+PLAIN_CLIPS, RESTORED_CLIPS = 2, 2  # per shard
+MAX_PIXELS = 210_000  # of a clip: half of the largest in `vae.py`, because there are four
 PLAIN_NOISE = 0.15  # deviation, on unscaled latents of deviation 0.84
 MAX_SIGMA = 0.6  # above, the shape is no longer in the noisy latents and the target would be a guess
 
@@ -75,10 +76,13 @@ def train_decoder(vae: AutoencoderKLHunyuanVideo15, restorer: Restorer, text: Te
             noise = torch.randn(mean.shape, generator=generator)
             plain = mean[:PLAIN_CLIPS] + PLAIN_NOISE * noise[:PLAIN_CLIPS]
             restored = restorer.restore(mean[PLAIN_CLIPS:], prompt, sigma, noise[PLAIN_CLIPS:])
-            decoded = vae.decoder(torch.cat([plain, restored])).float()
-        loss = reconstruction_loss(decoded, videos)
-        values = psnr(decoded.detach(), videos)
-        plain_db, restored_db = values[:PLAIN_CLIPS].mean().item(), values[PLAIN_CLIPS:].mean().item()
+            boxes = choose_boxes(scenes, rng)
+            decoded = decode_boxes(vae, torch.cat([plain, restored]), boxes)
+        wanted = [box.pixels(videos[index : index + 1]) for index, box in enumerate(boxes)]
+        loss = torch.stack([reconstruction_loss(a, b) for a, b in zip(decoded, wanted, strict=True)]).mean()
+        parts = [part.detach() for part in decoded]
+        plain_db = psnr_of_boxes(parts[:PLAIN_CLIPS], wanted[:PLAIN_CLIPS])
+        restored_db = psnr_of_boxes(parts[PLAIN_CLIPS:], wanted[PLAIN_CLIPS:])
         return loss, {"loss": loss.item(), "plain_db": plain_db, "restored_db": restored_db}
 
     train_modules(vae, phase, parts=[vae.decoder], loss_of=loss_of, muon_lr=MUON_LR, adam_lr=ADAM_LR)
