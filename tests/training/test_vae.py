@@ -1,6 +1,7 @@
 """What the autoencoder is trained with: layers, crops, weights."""
 
 import numpy as np
+import pytest
 import torch
 
 from stages.geometry import VideoSize
@@ -39,9 +40,9 @@ def test_outline_is_a_band_around_changes_of_colour() -> None:
     video[:, 0, :, 4:, :] = 1  # an edge between rows 3 and 4
     near = near_outline(video, 2)[0, 0, 0]
     assert near.all(dim=1).tolist() == [False] * 2 + [True] * 4 + [False] * 6
-    weight = pixel_weight(video)
-    assert weight.mean().item() == 1
-    assert (weight[0, 0, 0, 4] / weight[0, 0, 0, 9]).unique().item() == 9
+    weight = pixel_weight(video, object_weight=4.0)[0, 0, 0, :, 0]
+    assert weight.mean().item() == pytest.approx(1)
+    assert (weight / weight[0])[[1, 3, 4, 9]].tolist() == pytest.approx([1, 9, 13, 5])
 
 
 def test_crops_show_outlines_and_clips_fill_a_shard() -> None:

@@ -13,14 +13,14 @@ from diffusers.models.autoencoders.autoencoder_kl_hunyuanvideo15 import Autoenco
 from diffusers.models.transformers.transformer_hunyuan_video15 import HunyuanVideo15Transformer3DModel
 
 from stages.geometry import LATENT_CHANNELS
-from training.shapes.boxes import choose_boxes, decode_boxes, psnr_of_boxes
+from training.shapes.boxes import choose_boxes, decode_boxes, loss_of_boxes, psnr_of_boxes
 from training.shapes.captions import write_caption
 from training.shapes.dit import predict_velocity
 from training.shapes.draw import draw
 from training.shapes.loop import Phase
 from training.shapes.sizes import random_size
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
-from training.shapes.vae import random_scenes, reconstruction_loss, to_model, train_modules
+from training.shapes.vae import random_scenes, to_model, train_modules
 
 NUM_STEPS = 500
 MUON_LR, ADAM_LR = 1e-3, 1e-3
@@ -79,7 +79,7 @@ def train_decoder(vae: AutoencoderKLHunyuanVideo15, restorer: Restorer, text: Te
             boxes = choose_boxes(scenes, rng)
             decoded = decode_boxes(vae, torch.cat([plain, restored]), boxes)
         wanted = [box.pixels(videos[index : index + 1]) for index, box in enumerate(boxes)]
-        loss = torch.stack([reconstruction_loss(a, b) for a, b in zip(decoded, wanted, strict=True)]).mean()
+        loss = loss_of_boxes(decoded, wanted)
         parts = [part.detach() for part in decoded]
         plain_db = psnr_of_boxes(parts[:PLAIN_CLIPS], wanted[:PLAIN_CLIPS])
         restored_db = psnr_of_boxes(parts[PLAIN_CLIPS:], wanted[PLAIN_CLIPS:])

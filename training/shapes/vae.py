@@ -120,16 +120,23 @@ def near_outline(videos: torch.Tensor, distance_px: int) -> torch.Tensor:
     return (highest - lowest).amax(dim=1, keepdim=True) > EDGE_CONTRAST
 
 
-def pixel_weight(videos: torch.Tensor) -> torch.Tensor:
-    """[b, 1, f, h, w]: 1 on plain ground, 1 + EDGE_WEIGHT within EDGE_PX of an outline; mean 1."""
+def pixel_weight(videos: torch.Tensor, *, object_weight: float) -> torch.Tensor:
+    """[b, 1, f, h, w]: 1 on plain ground, more on the object and within EDGE_PX of an outline; mean 1.
+
+    Args:
+        object_weight: extra weight of what differs from the top left pixel.
+    """
     weight = 1 + EDGE_WEIGHT * near_outline(videos, EDGE_PX).float()
+    if object_weight:
+        differs = (videos - videos[:, :, :1, :1, :1]).abs().amax(dim=1, keepdim=True) > EDGE_CONTRAST
+        weight = weight + object_weight * differs
     return weight / weight.mean()
 
 
-def reconstruction_loss(decoded: torch.Tensor, videos: torch.Tensor) -> torch.Tensor:
-    """Weighted L1 + 2 L2 over values in -1..1."""
+def reconstruction_loss(decoded: torch.Tensor, videos: torch.Tensor, *, object_weight: float = 0.0) -> torch.Tensor:
+    """Weighted L1 + 2 L2 over values in -1..1; the weight is that of `pixel_weight`."""
     error = decoded - videos
-    return (pixel_weight(videos) * (error.abs() + 2 * error.square())).mean()
+    return (pixel_weight(videos, object_weight=object_weight) * (error.abs() + 2 * error.square())).mean()
 
 
 def psnr(decoded: torch.Tensor, videos: torch.Tensor) -> torch.Tensor:
