@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.shapes.boxes import boxes_phase
 from training.shapes.loop import load_checkpoint
 from training.shapes.models import build_vae
 from training.shapes.trained_vae import adopt_vae, write_vae
-from training.shapes.vae import autoencoder_phase
 
 
 def test_a_file_that_was_written_becomes_the_phases_checkpoint(tmp_path: Path) -> None:
-    phase, file = autoencoder_phase(tmp_path / "work", seed=1), tmp_path / "vae.safetensors"
+    phase, file = boxes_phase(tmp_path / "work", seed=1), tmp_path / "vae.safetensors"
     digest = write_vae(build_vae(seed=2), phase, file)
     adopt_vae(build_vae(seed=3), phase, file, expected_sha256=digest)
     restored = build_vae(seed=4)
@@ -23,11 +23,11 @@ def test_a_file_that_was_written_becomes_the_phases_checkpoint(tmp_path: Path) -
 
 
 def test_another_file_or_recipe_is_refused(tmp_path: Path) -> None:
-    phase, file = autoencoder_phase(tmp_path / "work", seed=1), tmp_path / "vae.safetensors"
+    phase, file = boxes_phase(tmp_path / "work", seed=1), tmp_path / "vae.safetensors"
     digest = write_vae(build_vae(seed=2), phase, file)
     with pytest.raises(ValueError, match=f"vae.safetensors: its SHA-256 is {digest}, not 0000."):
         adopt_vae(build_vae(seed=3), phase, file, expected_sha256="0000")
     other = dataclasses.replace(phase, num_steps=7)
-    with pytest.raises(ValueError, match=r"vae.safetensors: was made with .*4600.*, not with .*'num_steps': 7"):
+    with pytest.raises(ValueError, match=r"vae.safetensors: was made with .*1800.*, not with .*'num_steps': 7"):
         adopt_vae(build_vae(seed=3), other, file, expected_sha256=digest)
     assert not phase.checkpoint.exists()

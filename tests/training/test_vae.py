@@ -1,4 +1,4 @@
-"""What the autoencoder is trained with: layers, crops, weights."""
+"""What the autoencoder is trained with: layers, scenes, weights."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,9 @@ from training.shapes.draw import draw
 from training.shapes.models import build_vae
 from training.shapes.sizes import USUAL_SIZE
 from training.shapes.vae import (
-    CLIP_PIXELS,
-    CROP_PX,
     fast_layers,
     near_outline,
     pixel_weight,
-    random_clips,
-    random_crops,
     random_scenes,
     to_model,
 )
@@ -43,18 +39,6 @@ def test_outline_is_a_band_around_changes_of_colour() -> None:
     weight = pixel_weight(video, object_weight=4.0)[0, 0, 0, :, 0]
     assert weight.mean().item() == pytest.approx(1)
     assert (weight / weight[0])[[1, 3, 4, 9]].tolist() == pytest.approx([1, 9, 13, 5])
-
-
-def test_crops_show_outlines_and_clips_fill_a_shard() -> None:
-    rng = np.random.default_rng(3)
-    with_outline = [near_outline(to_model([crop]), 1).any() for _ in range(12) for crop in random_crops(rng)]
-    assert np.mean(with_outline) > 0.9
-    crops = random_crops(rng)
-    assert len({crop.shape for crop in crops}) == 1
-    assert crops[0].shape[1:] == (CROP_PX, CROP_PX, 3)
-    clips = random_clips(rng, VideoSize(5, 64, 80))
-    assert {clip.shape for clip in clips} == {(5, 64, 80, 3)}
-    assert len(clips) == CLIP_PIXELS // (5 * 64 * 80)
 
 
 def test_scenes_are_of_training_combinations() -> None:

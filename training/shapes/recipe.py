@@ -23,21 +23,16 @@ from training.shapes.optim import MovingAverage
 from training.shapes.parallel import is_first
 from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
 from training.shapes.sizes import USUAL_SIZE
+from training.shapes.start import load_start
 from training.shapes.text import build_text_side
-from training.shapes.vae import (
-    autoencoder_phase,
-    fast_layers,
-    near_outline,
-    to_model,
-    train_autoencoder,
-)
+from training.shapes.vae import fast_layers, near_outline, to_model
 from training.shapes.vocabulary import held_out_combinations
 
 log = logging.getLogger(__name__)
 
 TEXT_SEED, DIT_SEED, VAE_SEED = 7, 3, 4
 TRAIN_VAE_SEED, TRAIN_DIT_SEED, TRAIN_DECODER_SEED = 101, 103, 102
-LATENT_SEED, HELD_OUT_SCENE_SEED, TRAIN_BOXES_SEED = 104, 105, 106
+LATENT_SEED, HELD_OUT_SCENE_SEED = 104, 105
 EDGE_BAND_PX = 3
 MEASURED_SIZES = (USUAL_SIZE, VideoSize(25, 64, 64), VideoSize(17, 128, 128), VideoSize(9, 96, 160))
 DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=3.0, flow_shift=3.0)
@@ -47,9 +42,9 @@ def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
     """Run the named phases; each continues from its checkpoint in `work` and starts from those before it."""
     with fast_layers():
         if "vae" in phases:
-            train_autoencoder(build_vae(seed=VAE_SEED), autoencoder_phase(work, seed=TRAIN_VAE_SEED))
-        if "boxes" in phases:
-            train_on_boxes(restore_first_vae(work), boxes_phase(work, seed=TRAIN_BOXES_SEED))
+            vae = build_vae(seed=VAE_SEED)
+            load_start(vae)
+            train_on_boxes(vae, boxes_phase(work, seed=TRAIN_VAE_SEED))
         if "dit" in phases:
             text = build_text_side(seed=TEXT_SEED)
             train_dit(build_dit(seed=DIT_SEED), restore_latents(work), text, dit_phase(work, seed=TRAIN_DIT_SEED))
@@ -68,17 +63,10 @@ def restore_latents(work: Path) -> LatentSet:
     return load_latents(restore_vae(work, with_decoder=False), seed=LATENT_SEED, work=work)
 
 
-def restore_first_vae(work: Path) -> AutoencoderKLHunyuanVideo15:
-    """The autoencoder as its first phase has left it."""
-    vae = build_vae(seed=VAE_SEED)
-    load_checkpoint(autoencoder_phase(work, seed=TRAIN_VAE_SEED), {"vae": vae})
-    return vae
-
-
 def restore_vae(work: Path, *, with_decoder: bool = True) -> AutoencoderKLHunyuanVideo15:
     """The autoencoder as its checkpoint has it, rounded as it is stored; with or without the decoder phase."""
     vae = build_vae(seed=VAE_SEED)
-    load_checkpoint(boxes_phase(work, seed=TRAIN_BOXES_SEED), {"vae": vae})
+    load_checkpoint(boxes_phase(work, seed=TRAIN_VAE_SEED), {"vae": vae})
     if with_decoder:
         load_checkpoint(decoder_phase(work, seed=TRAIN_DECODER_SEED), {"vae": vae})
     vae.bfloat16().float()

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-PHASES = ("vae", "boxes", "dit", "decoder", "export")
+PHASES = ("vae", "dit", "decoder", "export")
 
 
 def work_as(rank: int, options: argparse.Namespace, rendezvous: str) -> None:
