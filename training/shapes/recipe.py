@@ -15,6 +15,7 @@ from training.shapes.boxes import boxes_phase, train_on_boxes
 from training.shapes.decoder import Restorer, decoder_phase, train_decoder
 from training.shapes.dit import EMA_DECAY, dit_phase, train_dit, use_key_masks
 from training.shapes.draw import draw, random_scene
+from training.shapes.earlier import load_earlier
 from training.shapes.folder import assemble, write_folder
 from training.shapes.latents import LatentSet, load_latents
 from training.shapes.loop import load_checkpoint
@@ -23,7 +24,6 @@ from training.shapes.optim import MovingAverage
 from training.shapes.parallel import is_first
 from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
 from training.shapes.sizes import USUAL_SIZE
-from training.shapes.start import load_start
 from training.shapes.text import build_text_side
 from training.shapes.vae import fast_layers, near_outline, to_model
 from training.shapes.vocabulary import held_out_combinations
@@ -43,11 +43,13 @@ def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
     with fast_layers():
         if "vae" in phases:
             vae = build_vae(seed=VAE_SEED)
-            load_start(vae)
+            load_earlier(vae, "vae")
             train_on_boxes(vae, boxes_phase(work, seed=TRAIN_VAE_SEED))
         if "dit" in phases:
             text = build_text_side(seed=TEXT_SEED)
-            train_dit(build_dit(seed=DIT_SEED), restore_latents(work), text, dit_phase(work, seed=TRAIN_DIT_SEED))
+            dit = build_dit(seed=DIT_SEED)
+            load_earlier(dit, "dit")
+            train_dit(dit, restore_latents(work), text, dit_phase(work, seed=TRAIN_DIT_SEED))
         if "decoder" in phases:
             dit = restore_dit(work)
             use_key_masks(dit)
