@@ -31,6 +31,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--work", type=Path, default=Path(".training/shapes"), help="training state and log")
     parser.add_argument("--only", choices=PHASES, help="this phase alone; export also works halfway")
+    parser.add_argument("--trained-vae", action="store_true", help="begin after vae, with the file in phases/")
     parser.add_argument("--processes", type=int, choices=(1, 2), default=2, help="of one thread each")
     return parser.parse_args(arguments)
 

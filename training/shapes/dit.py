@@ -23,13 +23,13 @@ from training.shapes.parallel import backward_shards, clear_gradients
 from training.shapes.sizes import random_length, random_sides
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
 
-NUM_STEPS = 7500
-MUON_LR, ADAM_LR = 1.5e-3, 2e-3
-DECAY_FROM = 0.4
+NUM_STEPS = 2400
+MUON_LR, ADAM_LR = 1e-3, 1.3e-3
+DECAY_FROM = 0.2
 BATCH_COST = 2400  # per shard: 19 videos of 108 tokens, 2 of the largest
 ATTENTION_TOKENS = 800  # so many take as long in attention as in everything else
 MAX_BATCH = 48
-EMA_DECAY = 0.998
+EMA_DECAY = 0.995
 EMPTY_SHARE = 0.1  # of the captions, replaced by "", for classifier-free guidance
 TRAINING_SHIFT = 2.0  # bends uniform sigmas towards noise, where shape and motion are decided
 # Gray is 0 to the autoencoder: its latents hold under a third of the others' energy; corners drown in an even loss.

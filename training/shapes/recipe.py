@@ -21,10 +21,11 @@ from training.shapes.latents import LatentSet, load_latents
 from training.shapes.loop import load_checkpoint
 from training.shapes.models import build_dit, build_vae
 from training.shapes.optim import MovingAverage
-from training.shapes.parallel import is_first
+from training.shapes.parallel import is_first, wait_for_others
 from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
 from training.shapes.sizes import USUAL_SIZE
 from training.shapes.text import build_text_side
+from training.shapes.trained_vae import adopt_vae
 from training.shapes.vae import fast_layers, near_outline, to_model
 from training.shapes.vocabulary import held_out_combinations
 
@@ -38,8 +39,15 @@ MEASURED_SIZES = (USUAL_SIZE, VideoSize(25, 64, 64), VideoSize(17, 128, 128), Vi
 DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=3.0, flow_shift=3.0)
 
 
-def run(phases: Sequence[str], *, out: Path, work: Path) -> None:
-    """Run the named phases; each continues from its checkpoint in `work` and starts from those before it."""
+def run(phases: Sequence[str], *, out: Path, work: Path, has_trained_vae: bool = False) -> None:
+    """Run the named phases; each continues from its checkpoint in `work` and starts from those before it.
+
+    Args:
+        has_trained_vae: take what the phase vae has made from the file in this folder.
+    """
+    if has_trained_vae and is_first():
+        adopt_vae(build_vae(seed=VAE_SEED), boxes_phase(work, seed=TRAIN_VAE_SEED))
+    wait_for_others()
     with fast_layers():
         if "vae" in phases:
             vae = build_vae(seed=VAE_SEED)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from training.shapes.loop import Phase, save_checkpoint
 
-FILE_SHA256 = ""
-"""Of the file that is in this repository."""
+FILE = Path(__file__).parent / "phases" / "vae.safetensors"
+SHA256 = ""  # of this file
 
 
 def write_vae(vae: AutoencoderKLHunyuanVideo15, phase: Phase, path: Path) -> str:
@@ -25,7 +25,7 @@ def write_vae(vae: AutoencoderKLHunyuanVideo15, phase: Phase, path: Path) -> str
 
 
 def adopt_vae(
-    vae: AutoencoderKLHunyuanVideo15, phase: Phase, path: Path, *, expected_sha256: str = FILE_SHA256
+    vae: AutoencoderKLHunyuanVideo15, phase: Phase, path: Path = FILE, *, expected_sha256: str = SHA256
 ) -> None:
     """Make the file the finished checkpoint of `phase`, the autoencoder's; `vae` takes its weights.
 
