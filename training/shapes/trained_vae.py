@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from training.shapes.loop import Phase, save_checkpoint
 
 FILE = Path(__file__).parent / "phases" / "vae.safetensors"
-SHA256 = ""  # of this file
+SHA256 = "3c0dc432b09c2f03f254d02be56f790a94cec6fb0bd798e17c487bbee3d43583"  # of this file
 
 
 def write_vae(vae: AutoencoderKLHunyuanVideo15, phase: Phase, path: Path) -> str:
