@@ -13,6 +13,7 @@ import tempfile
 from multiprocessing import connection
 from pathlib import Path
 
+from training.shapes.finished import SHA256
 from training.shapes.worker import PHASES, work_as
 
 # Otherwise every 3D convolution gives its buffers back to the system and page-faults them in again: half the speed.
@@ -31,7 +32,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--work", type=Path, default=Path(".training/shapes"), help="training state and log")
     parser.add_argument("--only", choices=PHASES, help="this phase alone; export also works halfway")
-    parser.add_argument("--trained-vae", action="store_true", help="begin after vae, with the file in phases/")
+    parser.add_argument("--after", choices=tuple(SHA256), help="begin after this phase, with the files in phases/")
     parser.add_argument("--processes", type=int, choices=(1, 2), default=2, help="of one thread each")
     return parser.parse_args(arguments)
 

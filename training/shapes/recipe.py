@@ -16,16 +16,16 @@ from training.shapes.decoder import Restorer, decoder_phase, train_decoder
 from training.shapes.dit import EMA_DECAY, dit_phase, train_dit, use_key_masks
 from training.shapes.draw import draw, random_scene
 from training.shapes.earlier import load_earlier
+from training.shapes.finished import read_finished
 from training.shapes.folder import assemble, write_folder
 from training.shapes.latents import LatentSet, load_latents
-from training.shapes.loop import load_checkpoint
+from training.shapes.loop import load_checkpoint, save_checkpoint
 from training.shapes.models import build_dit, build_vae
 from training.shapes.optim import MovingAverage
 from training.shapes.parallel import is_first, wait_for_others
 from training.shapes.sample import SamplingSettings, plain_prompt, sample_videos, score
 from training.shapes.sizes import USUAL_SIZE
 from training.shapes.text import build_text_side
-from training.shapes.trained_vae import adopt_vae
 from training.shapes.vae import fast_layers, near_outline, to_model
 from training.shapes.vocabulary import held_out_combinations
 
@@ -39,14 +39,14 @@ MEASURED_SIZES = (USUAL_SIZE, VideoSize(25, 64, 64), VideoSize(17, 128, 128), Vi
 DEFAULTS = SamplingSettings(num_inference_steps=20, guidance_scale=3.0, flow_shift=3.0)
 
 
-def run(phases: Sequence[str], *, out: Path, work: Path, has_trained_vae: bool = False) -> None:
+def run(phases: Sequence[str], *, out: Path, work: Path, finished: Sequence[str] = ()) -> None:
     """Run the named phases; each continues from its checkpoint in `work` and starts from those before it.
 
     Args:
-        has_trained_vae: take what the phase vae has made from the file in this folder.
+        finished: phases whose results are taken from the files in `phases/`.
     """
-    if has_trained_vae and is_first():
-        adopt_vae(build_vae(seed=VAE_SEED), boxes_phase(work, seed=TRAIN_VAE_SEED))
+    if is_first():
+        adopt_finished(finished, work=work)
     wait_for_others()
     with fast_layers():
         if "vae" in phases:
@@ -66,6 +66,19 @@ def run(phases: Sequence[str], *, out: Path, work: Path, has_trained_vae: bool =
             train_decoder(vae, restorer, text, decoder_phase(work, seed=TRAIN_DECODER_SEED))
         if "export" in phases:
             export(out=out, work=work)
+
+
+def adopt_finished(finished: Sequence[str], *, work: Path) -> None:
+    """Make what these phases, "vae" or "dit", have left in files their checkpoints in `work`."""
+    if "vae" in finished:
+        vae, phase = build_vae(seed=VAE_SEED), boxes_phase(work, seed=TRAIN_VAE_SEED)
+        vae.load_state_dict(read_finished(phase))
+        save_checkpoint(phase, {"vae": vae}, phase.num_steps)
+    if "dit" in finished:
+        average = MovingAverage(build_dit(seed=DIT_SEED), decay=EMA_DECAY)
+        phase = dit_phase(work, seed=TRAIN_DIT_SEED)
+        average.shadow = read_finished(phase)
+        save_checkpoint(phase, {"average": average}, phase.num_steps)
 
 
 def restore_latents(work: Path) -> LatentSet:

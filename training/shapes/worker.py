@@ -19,5 +19,6 @@ def work_as(rank: int, options: argparse.Namespace, rendezvous: str) -> None:
         if is_first():
             log_file = options.work / "train.log"
             logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-        phases = [options.only] if options.only else [*PHASES][1 if options.trained_vae else 0 :]
-        run(phases, out=options.out, work=options.work, has_trained_vae=options.trained_vae)
+        first = PHASES.index(options.after) + 1 if options.after else 0
+        phases = [options.only] if options.only else PHASES[first:]
+        run(phases, out=options.out, work=options.work, finished=PHASES[:first])
