@@ -96,6 +96,7 @@ def test_the_map_of_the_built_in_vae_is_right_for_clips_that_it_has_not_seen():
     )
 
     from training.shapes.draw import draw, random_scene  # noqa: PLC0415
+    from training.shapes.sizes import USUAL_SIZE  # noqa: PLC0415
     from training.shapes.vae import to_model  # noqa: PLC0415
     from training.shapes.vocabulary import all_combinations  # noqa: PLC0415
 
@@ -104,7 +105,7 @@ def test_the_map_of_the_built_in_vae_is_right_for_clips_that_it_has_not_seen():
     clips = []
     with torch.no_grad():
         for index in random.permutation(len(combinations))[:10]:  # torch takes a second of a core for each
-            video = to_model([draw(random_scene(combinations[index], random))])
+            video = to_model([draw(random_scene(combinations[index], random, USUAL_SIZE))])
             latents = vae.encoder(video)[:, :LATENT_CHANNELS]
             frames = vae.decoder(latents)[0].clamp(-1, 1).permute(1, 2, 3, 0).numpy()
             clips.append((latents[0].numpy() * float(vae.config["scaling_factor"]), frames))
