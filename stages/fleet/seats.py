@@ -224,6 +224,8 @@ class Seats:
         try:
             greeting = json.loads(self._cluster.ask(lambda: ray.get(seat.greeting)))
         except (ray.exceptions.RayError, OSError) as error:
+            if seat not in self._coming:  # another thread needed no more of them, and has ended it
+                return
             self.drop(seat)
             raise FleetError(f"{seat.program.name}: no actor can be started: {_first_line(error)}") from error
         with self._lock:

@@ -32,6 +32,7 @@ fps = 8
 """
 NUM_STEPS = 300  # so that what a test waits for in the middle is not over when it looks
 LONG = TINY.replace("num_inference_steps = 2", f"num_inference_steps = {NUM_STEPS}")
+ENDLESS = TINY.replace("num_inference_steps = 2", "num_inference_steps = 10000")  # of what is interrupted
 
 
 def make_project(root: Path, cluster: LocalCluster, sweep: str = "", text: str = TINY, **settings: str) -> Path:

@@ -3,14 +3,16 @@
 import json
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.errors import FleetError
+from stages.pipeline.stage import ACCELERATOR, Program
 from tests.fleet.local_cluster import running_cluster
-from tests.fleet.projects import LONG, make_project, run_doit, started
+from tests.fleet.projects import ENDLESS, make_project, run_doit, started
 from tests.fleet.waiting import wait_for
 from tests.interrupts import interruptible_children
 
@@ -20,7 +22,7 @@ pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
 def test_what_has_no_room_waits_and_ctrl_c_saves_what_is_made_and_ends_all_actors(tmp_path: Path):
     with running_cluster(1) as cluster:
-        root = make_project(tmp_path, cluster, "denoise.seed = [1, 2]\n", text=LONG, checkpoint_every="1")
+        root = make_project(tmp_path, cluster, "denoise.seed = [1, 2]\n", text=ENDLESS, checkpoint_every="1")
         with interruptible_children(), started(root) as process:
             wait_for(lambda: [*root.glob("artifacts/partial/denoise/*/state")])
             before = read_status(root)
@@ -41,3 +43,27 @@ def read_status(root: Path) -> Mapping[str, Any]:
     assert result.returncode == 0, result.stdout + result.stderr
     found: Mapping[str, Any] = json.loads(result.stdout)
     return found
+
+
+class AnyCluster:
+    """A cluster as far as an actor's first words need it."""
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        return question()
+
+
+def test_an_actor_that_was_given_up_while_others_wait_for_it_is_no_fault(monkeypatch: pytest.MonkeyPatch):
+    import ray  # noqa: PLC0415 (with the extra `fleet` alone)
+
+    from stages.fleet.seats import Seat, Seats  # noqa: PLC0415
+
+    def fail(_: object) -> None:
+        raise ray.exceptions.RayActorError
+
+    monkeypatch.setattr(ray, "get", fail)
+    monkeypatch.setattr(ray, "kill", lambda _: None)
+    seats, seat = Seats(AnyCluster()), Seat(Program("stages.denoise", ACCELERATOR), "name", None, None)  # type: ignore[arg-type]
+    seats._seat(seat)
+    seats._coming.append(seat)
+    with pytest.raises(FleetError, match=r"^denoise: no actor can be started"):
+        seats._seat(seat)
