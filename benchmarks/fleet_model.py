@@ -249,7 +249,7 @@ class Fleet:
             yield from host.cores.use(each.start_s, 1)
         if stage not in host.compiled:
             with self._counted(kind, "compiling"):
-                yield self.env.timeout(each.compile_s)
+                yield from host.cores.use(each.compile_s * each.cores, each.cores)
             host.compiled.add(stage)
 
     def _do(self, host: Host, kind: str, job: Job) -> Steps:
