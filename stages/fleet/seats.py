@@ -166,11 +166,12 @@ class Seats:
             self._is_closed = True
             busy = [*self._busy]
             others = [*self._coming, *self._idle]
+            nodes = [seat.node for seat in busy if seat.node]  # by now: those who follow them give them back
         with suppress(FleetError):  # they are gone, too
             self._cluster.ask(lambda: _close([seat.actor for seat in (*busy, *self._idle)]))
         for seat in (*busy, *others):
             self.drop(seat)
-        return [seat.node for seat in busy if seat.node]
+        return nodes
 
     def _lines(self, seat: Seat, events: Any) -> Iterator[str]:
         """What an errand gives, as it comes."""
