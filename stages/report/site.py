@@ -77,9 +77,12 @@ def write_site(folder: Path, shown: Shown, ratings: Ratings, root: Path) -> Writ
         make_folder(folder / name, root)
     copies = dict(_list_copies(shown, root))
     written = sum(_copy(source, folder / name) for name, source in copies.items())
-    contents = {**{name: text.encode() for name, text in _list_texts(shown, ratings)}, **dict(_read_small(shown))}
+    contents = {name: text.encode() for name, text in _list_texts(shown, ratings)}
+    contents |= {f"static/{file.name}": file.read_bytes() for file in STATIC.iterdir()}
     written += sum(_write(folder / name, content) for name, content in contents.items())
-    wanted = {*copies, *contents}
+    previews = dict(_list_previews(shown))
+    written += sum(_renew(source, folder / name) for name, source in previews.items())
+    wanted = {*copies, *contents, *previews}
     return Written(written, _delete_others(folder, wanted), len(wanted) - written)
 
 
@@ -91,12 +94,11 @@ def _list_copies(shown: Shown, root: Path) -> Iterator[tuple[str, Path]]:
             yield strip_name(video.digest), poster_folder(root, video.digest) / STRIP
 
 
-def _read_small(shown: Shown) -> Iterator[tuple[str, bytes]]:
-    """What keeps its name when it changes."""
+def _list_previews(shown: Shown) -> Iterator[tuple[str, Path]]:
+    """They keep their names when they change."""
     for each in shown.cards:
         if each.preview is not None and (name := preview_name(each)):
-            yield name, each.preview.read_bytes()
-    yield from ((f"static/{file.name}", file.read_bytes()) for file in sorted(STATIC.iterdir()))
+            yield name, each.preview
 
 
 def _list_texts(shown: Shown, ratings: Ratings) -> Iterator[tuple[str, str]]:
@@ -117,10 +119,8 @@ def _copy(source: Path, target: Path) -> bool:
     One that is another user's, in a sticky folder, stays: its name is that of its content.
     """
     before = source.stat()
-    with suppress(OSError):
-        after = target.stat()
-        if after.st_size == before.st_size and after.st_mtime_ns == before.st_mtime_ns:
-            return False
+    if _is_copy(target, before):
+        return False
     new = name_unfinished(target)
     try:
         shutil.copyfile(source, new)
@@ -134,6 +134,24 @@ def _copy(source: Path, target: Path) -> bool:
     finally:
         new.unlink(missing_ok=True)
     return True
+
+
+def _renew(source: Path, target: Path) -> bool:
+    """The same for a small file that keeps its name: another user's, in a sticky folder, is written in place."""
+    before = source.stat()
+    if _is_copy(target, before):
+        return False
+    write_file(target, source.read_bytes(), is_synced=False)
+    with suppress(PermissionError):
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return True
+
+
+def _is_copy(target: Path, source: os.stat_result) -> bool:
+    with suppress(OSError):
+        found = target.stat()
+        return (found.st_size, found.st_mtime_ns) == (source.st_size, source.st_mtime_ns)
+    return False
 
 
 def _write(path: Path, content: bytes) -> bool:
