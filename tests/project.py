@@ -29,6 +29,24 @@ HEAVY = {
     "libtpu",
     "ray",
 }
+TINY = """\
+[encode]
+prompt = "A red circle."
+dtype = "float32"
+
+[denoise]
+num_frames = 1
+height = 32
+width = 32
+num_inference_steps = 2
+dtype = "float32"
+
+[decode]
+dtype = "float32"
+
+[export]
+fps = 8
+"""  # a video that the real stages make in a moment
 
 # `-m`: the package in the working folder goes before the installed one
 DOIT = [sys.executable, "-m", "doit"]

@@ -5,29 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ALL, copy_built, copy_project, run_doit, stages_run
+from tests.project import ALL, TINY, copy_built, copy_project, run_doit, stages_run
 from tests.request.sweeps import write_sweep
 
 pytestmark = pytest.mark.processes
 
-TINY = """\
-[encode]
-prompt = "A red circle."
-dtype = "float32"
-
-[denoise]
-num_frames = 1
-height = 32
-width = 32
-num_inference_steps = 2
-dtype = "float32"
-
-[decode]
-dtype = "float32"
-
-[export]
-fps = 8
-"""
 SEEDS = "denoise.seed = [1, 2]\n"
 
 

@@ -11,13 +11,12 @@ from typing import Final
 
 from stages.errors import StageError
 from stages.keys import ArtifactId
-from stages.machine.binary_units import MIB
 from stages.machine.holder import Holder
 from stages.remote.claims import Claims
 from stages.remote.layout import find_variant, name_claim, name_entry, name_partial, variant_of
 from stages.remote.remote import RemoteStore
 from stages.run.job import Job
-from stages.run.runner import Event
+from stages.run.runner import Event, progress_in_mib
 from stages.store.artifacts import Store
 from stages.store.manifest import Manifest
 
@@ -120,13 +119,9 @@ class HandingOver:
             raise StageError(f"{job.node.title}: was made, and {name} of {self.remote.address} is gone already.")
         self.remote.catalog.add(name, found.entry, is_whole=True)
 
-        def show(done_bytes: int, total_bytes: int) -> None:
-            done, total = -(-done_bytes // MIB), -(-total_bytes // MIB)
-            observe({"event": "progress", "done": done, "total": total, "unit": "MiB"})
-
         if job.node.stage == self.last or self.remote.policy.takes_all:
             observe({"event": "phase", "name": "fetching"})
-            self.remote.fetch(job.node, found, show)
+            self.remote.fetch(job.node, found, lambda *both: observe(progress_in_mib(*both)))
         else:
             is_other = partial(self._is_other, found.entry.manifest)
             self.remote.record(job.node, found, is_missing=is_other)

@@ -11,8 +11,8 @@ from stages.pipeline.stage import ACCELERATOR
 from stages.run.job import Job
 
 _TPU, _GPU = "TPU", "GPU"  # resources as Ray names them
-_CHIPS: Final = (_TPU, _GPU)
-_PLATFORMS: Final[Mapping[str, tuple[str, ...]]] = {"auto": _CHIPS, "tpu": (_TPU,), "gpu": (_GPU,), "cpu": ()}
+CHIPS: Final = (_TPU, _GPU)
+_PLATFORMS: Final[Mapping[str, tuple[str, ...]]] = {"auto": CHIPS, "tpu": (_TPU,), "gpu": (_GPU,), "cpu": ()}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from typing import Final
 from stages.errors import RemoteError, StageError
 from stages.fleet.errand import Errand
 from stages.keys import ArtifactId
-from stages.machine.binary_units import MIB
 from stages.machine.file_lock import open_lock, try_lock
 from stages.remote.address import read_address
 from stages.remote.bucket import Bucket
@@ -24,7 +23,7 @@ from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
 from stages.run.job import Job
-from stages.run.runner import Event
+from stages.run.runner import Event, progress_in_mib
 from stages.store.artifacts import Store
 from stages.store.inventory import list_artifacts
 from stages.store.layout import LOGS
@@ -110,7 +109,7 @@ class OwnStore:
             self.remote.record(node, found, is_missing=lambda: True)
             return
         observe({"event": "phase", "name": "fetching"})
-        self.remote.fetch(node, found, lambda done, total: observe(_progress(done, total)))
+        self.remote.fetch(node, found, lambda done, total: observe(progress_in_mib(done, total)))
 
     def _hand_over(self, job: Job, observe: Callable[[Event], None]) -> str:
         manifest = self.store.present_manifest(job.node.artifact)
@@ -120,7 +119,7 @@ class OwnStore:
         def show(num_bytes: int) -> None:
             nonlocal done_bytes
             done_bytes += num_bytes
-            observe(_progress(done_bytes, manifest.size_bytes))
+            observe(progress_in_mib(done_bytes, manifest.size_bytes))
 
         self.remote.push(job.node.artifact, show, is_whole=True)
         return name_entry(job.node.artifact, variant_of(manifest), is_whole=True)
@@ -184,10 +183,6 @@ class _SharedState:
     def _find_version(self) -> object:
         kept = self._states.find(self._artifact)
         return None if kept is None else kept.version
-
-
-def _progress(done_bytes: int, total_bytes: int) -> Event:
-    return {"event": "progress", "done": -(-done_bytes // MIB), "total": -(-total_bytes // MIB), "unit": "MiB"}
 
 
 def _lock(root: Path) -> bool:

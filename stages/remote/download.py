@@ -19,10 +19,10 @@ from stages.remote.entry import Entry
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import name_parts, size_of_part
 from stages.remote.shared_file import SharedFile
-from stages.store.layout import REMOTE
+from stages.store.layout import FETCH_LOCK, REMOTE
 from stages.store.sharing import lock_mode, make_folder
 
-_PAYLOAD, _PARTS, _LOCK = "payload", "parts", "lock"
+_PAYLOAD, _PARTS = "payload", "parts"
 _SYNC_BYTES = 128 << 20  # are put on the disk while the next ones come, so that nobody waits for all in the end
 
 
@@ -47,12 +47,12 @@ def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
     while True:
         make_folder(folder, root)
         try:
-            descriptor = open_lock(folder / _LOCK, mode=lock_mode(root))
+            descriptor = open_lock(folder / FETCH_LOCK, mode=lock_mode(root))
         except FileNotFoundError:
             continue  # whoever had the folder has just cleared it
         try:
             is_free = try_lock(descriptor) is not False
-            if is_free and not _is_in_place(descriptor, folder / _LOCK):
+            if is_free and not _is_in_place(descriptor, folder / FETCH_LOCK):
                 continue
             yield folder if is_free else otherwise
             return
@@ -154,7 +154,7 @@ def clear(folder: Path) -> None:
 
     Its lock last: from then on it is the next one's, with all that he puts there.
     """
-    for name in (_PAYLOAD, _PARTS, _LOCK):
+    for name in (_PAYLOAD, _PARTS, FETCH_LOCK):
         with suppress(OSError):
             (folder / name).unlink()
     with suppress(OSError):

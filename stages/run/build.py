@@ -26,7 +26,6 @@ from stages.run.lookahead import Lookahead
 from stages.run.next_steps import command_for
 from stages.run.one_maker import find_ancestors, hold_node
 from stages.run.runner import Event, Runner
-from stages.store.artifacts import Store
 from stages.store.ignored_tasks import IgnoredTasks
 from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
@@ -103,12 +102,9 @@ class Build:
         """What passes between the store and the remote one."""
         if self.remote is None:
             return None
-        # of no use to those who share nothing
-        from stages.run.exchange import Exchange  # noqa: PLC0415
-        from stages.run.remote_nodes import RemoteNodes  # noqa: PLC0415
+        from stages.run.exchange import open_exchange  # noqa: PLC0415 (of no use to those who share nothing)
 
-        assert isinstance(self.store, Store)
-        return Exchange(RemoteNodes(self.graph, self.store, self.remote, self.verdict_here, self._code_of))
+        return open_exchange(self.graph, self.store, self.remote, self.verdict_here, self._code_of)
 
     @property
     def is_made_elsewhere(self) -> bool:
@@ -131,13 +127,12 @@ class Build:
         """Which nodes of a run are to be made."""
         if self.exchange is None:
             return Demand(self.graph, self.verdict, is_always=is_always)
-        takes_all, can_fetch = self.exchange.remote.policy.takes_all, self.exchange.can_fetch
         return Demand(
             self.graph,
             self.verdict,
             is_always=is_always,
-            takes_all=takes_all,
-            can_fetch=can_fetch,
+            takes_all=self.exchange.remote.policy.takes_all,
+            can_fetch=self.exchange.can_fetch,
             is_read_elsewhere=self.is_made_elsewhere,
         )
 
@@ -147,7 +142,6 @@ class Build:
         """What keeps videos from being made, as far as it can be known before anything runs.
 
         A video with an artifact that cannot be read, and may be whole, is one of these.
-
         In a run that makes nothing, no task is asked again whether it is as needed.
 
         Args:
@@ -233,13 +227,10 @@ class Build:
             return make()
         from stages.run.taking import take_or_make  # noqa: PLC0415 (of no use to those who share nothing)
 
-        ending = None
-        try:
-            ending = take_or_make(self, self.exchange, node, observe, make=make, may_fetch=may_fetch, waits=waits)
-            return ending
-        finally:
-            if ending is not None and "fetched_bytes" in ending and not keeps_devices():
-                self.runner.give_up_devices()
+        ending = take_or_make(self, self.exchange, node, observe, make=make, may_fetch=may_fetch, waits=waits)
+        if "fetched_bytes" in ending and not keeps_devices():
+            self.runner.give_up_devices()
+        return ending
 
     def close(self) -> str:
         """End all processes; a sentence on what was being made just then, and what is kept of it."""

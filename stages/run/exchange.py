@@ -4,16 +4,30 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId, Node
-from stages.machine.binary_units import MIB
+from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.remote.download import gathered_bytes
 from stages.remote.pusher import Outcome, Pusher
 from stages.remote.remote import RemoteStore
+from stages.request.graph import Graph
 from stages.run.demand import Demand
 from stages.run.remote_nodes import RemoteNodes
-from stages.run.runner import STARTING, Event
+from stages.run.runner import STARTING, Event, progress_in_mib
+from stages.store.artifacts import Store
+from stages.store.interface import ArtifactStore
 from stages.store.verdict import Verdict
+
+
+def open_exchange(
+    graph: Graph,
+    store: ArtifactStore,
+    remote: RemoteStore,
+    local: Callable[[Node], Verdict],
+    code_of: Callable[[Node], Digest],
+) -> "Exchange":
+    """What passes between a store and a remote one; `local` and `code_of` as RemoteNodes has them."""
+    assert isinstance(store, Store)
+    return Exchange(RemoteNodes(graph, store, remote, local, code_of))
 
 
 class Exchange:
@@ -86,8 +100,7 @@ class Exchange:
 
         def show(done_bytes: int, total_bytes: int) -> None:
             watch_bytes(done_bytes, total_bytes)
-            done, total = -(-done_bytes // MIB), -(-total_bytes // MIB)
-            observe({"event": "progress", "done": done, "total": total, "unit": "MiB"})
+            observe(progress_in_mib(done_bytes, total_bytes))
 
         with lease as before:
             if self.judge(node).is_fresh:

@@ -4,11 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from stages.keys import JsonValue, Node
+from stages.machine.binary_units import MIB
 from stages.pipeline.stage import Program
 from stages.run.job import Job
 
 Event: TypeAlias = Mapping[str, JsonValue]
 STARTING: Final = "starting"  # the phase that begins when a job has its turn
+
+
+def progress_in_mib(done_bytes: int, total_bytes: int) -> Event:
+    """The event that says how many bytes of how many have passed."""
+    return {"event": "progress", "done": -(-done_bytes // MIB), "total": -(-total_bytes // MIB), "unit": "MiB"}
 
 
 @runtime_checkable

@@ -10,26 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fleet.local_cluster import LocalCluster, cluster_environment
-from tests.project import copy_project, set_defaults
+from tests.project import TINY, copy_project, set_defaults
 
-TINY = """\
-[encode]
-prompt = "A red circle."
-dtype = "float32"
-
-[denoise]
-num_frames = 1
-height = 32
-width = 32
-num_inference_steps = 2
-dtype = "float32"
-
-[decode]
-dtype = "float32"
-
-[export]
-fps = 8
-"""
 NUM_STEPS = 300  # so that what a test waits for in the middle is not over when it looks
 LONG = TINY.replace("num_inference_steps = 2", f"num_inference_steps = {NUM_STEPS}")
 ENDLESS = TINY.replace("num_inference_steps = 2", "num_inference_steps = 10000")  # of what is interrupted
