@@ -19,7 +19,8 @@ from stages.remote.entry import Entry
 from stages.remote.in_parallel import map_in_parallel
 from stages.remote.layout import name_parts, size_of_part
 from stages.remote.shared_file import SharedFile
-from stages.store.layout import FETCH_LOCK, REMOTE
+from stages.store.layout import REMOTE
+from stages.store.leftovers import TRANSFER_LOCK
 from stages.store.sharing import lock_mode, make_folder
 
 _PAYLOAD, _PARTS = "payload", "parts"
@@ -47,12 +48,12 @@ def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
     while True:
         make_folder(folder, root)
         try:
-            descriptor = open_lock(folder / FETCH_LOCK, mode=lock_mode(root))
+            descriptor = open_lock(folder / TRANSFER_LOCK, mode=lock_mode(root))
         except FileNotFoundError:
             continue  # whoever had the folder has just cleared it
         try:
             is_free = try_lock(descriptor) is not False
-            if is_free and not _is_in_place(descriptor, folder / FETCH_LOCK):
+            if is_free and not _is_in_place(descriptor, folder / TRANSFER_LOCK):
                 continue
             yield folder if is_free else otherwise
             return
@@ -154,7 +155,7 @@ def clear(folder: Path) -> None:
 
     Its lock last: from then on it is the next one's, with all that he puts there.
     """
-    for name in (_PAYLOAD, _PARTS, FETCH_LOCK):
+    for name in (_PAYLOAD, _PARTS, TRANSFER_LOCK):
         with suppress(OSError):
             (folder / name).unlink()
     with suppress(OSError):

@@ -10,7 +10,6 @@ VIDEOS: Final = "videos"  # links to the newest choice of each video (video_link
 EARLIER: Final = ".earlier"  # what these links led to before (link_history.py)
 LOGS: Final = "logs"  # what the stages' processes printed
 REMOTE: Final = ".remote"  # what is being fetched, and what was refused (stages/remote)
-FETCH_LOCK: Final = "lock"  # in the folder of what is being fetched
 REFUSED: Final = f"{REMOTE}/refused"  # payloads that were not what their manifests said
 PREVIEWS: Final = "previews"  # what denoises are about to become (previews.py)
 POSTERS: Final = "posters"  # pictures of finished videos (posters.py)

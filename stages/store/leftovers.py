@@ -14,7 +14,7 @@ from pathlib import Path
 from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.machine.file_lock import open_present_lock, try_lock
 from stages.store.drafts import Drafts
-from stages.store.layout import DRAFTS, FETCH_LOCK, LOGS, PINS, REFUSED, REMOTE, VIDEOS
+from stages.store.layout import DRAFTS, LOGS, PINS, REFUSED, REMOTE, VIDEOS
 from stages.store.link_history import LinkHistory
 from stages.store.quantities import Limit
 from stages.store.unfinished import is_unfinished
@@ -23,6 +23,7 @@ _LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
 _LINK = re.compile(
     rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})"
 )
+TRANSFER_LOCK = "lock"  # in the folder of what is being fetched (stages/remote/download.py)
 _UNFINISHED_S = 24 * 3600.0  # such a file is written in less than a second
 
 
@@ -82,7 +83,7 @@ def list_transfers(root: Path, *, now: float) -> list[File]:
     with suppress(OSError):
         for folder in (root / REMOTE).iterdir():
             folders = folder.iterdir() if folder == root / REFUSED else [folder]
-            found += [file for each in folders for file in _files(each, lambda name: name != FETCH_LOCK)]
+            found += [file for each in folders for file in _files(each, lambda name: name != TRANSFER_LOCK)]
     return [file for file in found if file.last_use < now - _UNFINISHED_S]
 
 
@@ -100,10 +101,10 @@ def remove_empty_transfers(root: Path) -> None:
 
 def _remove_locked(folder: Path) -> None:
     """Remove a folder in which only a lock lies that nobody holds. Raises OSError."""
-    descriptor = open_present_lock(folder / FETCH_LOCK)
+    descriptor = open_present_lock(folder / TRANSFER_LOCK)
     try:
-        if try_lock(descriptor) and [*folder.iterdir()] == [folder / FETCH_LOCK]:
-            (folder / FETCH_LOCK).unlink()
+        if try_lock(descriptor) and [*folder.iterdir()] == [folder / TRANSFER_LOCK]:
+            (folder / TRANSFER_LOCK).unlink()
             folder.rmdir()
     finally:
         os.close(descriptor)
