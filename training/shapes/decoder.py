@@ -22,7 +22,7 @@ from training.shapes.sizes import random_size
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
 from training.shapes.vae import random_scenes, to_model, train_modules
 
-NUM_STEPS = 250
+NUM_STEPS = 600
 MUON_LR, ADAM_LR = 4e-4, 5e-4
 PLAIN_CLIPS, RESTORED_CLIPS = 2, 2  # per shard
 MAX_PIXELS = 210_000  # of a clip: half of the largest in `vae.py`, because there are four

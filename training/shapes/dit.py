@@ -23,7 +23,7 @@ from training.shapes.parallel import backward_shards, clear_gradients
 from training.shapes.sizes import random_length, random_sides
 from training.shapes.text import PromptEmbeds, TextSide, embed_prompts
 
-NUM_STEPS = 2400
+NUM_STEPS = 5000
 MUON_LR, ADAM_LR = 1e-3, 1.3e-3
 DECAY_FROM = 0.2
 BATCH_COST = 2400  # per shard: 19 videos of 108 tokens, 2 of the largest

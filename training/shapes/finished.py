@@ -14,7 +14,7 @@ from training.shapes.loop import Phase
 FOLDER = Path(__file__).parent / "phases"
 SHA256 = {  # of the files <phase>.safetensors in the folder
     "vae": "3c0dc432b09c2f03f254d02be56f790a94cec6fb0bd798e17c487bbee3d43583",
-    "dit": "161858b12dc1b1124c1a3dd41824a767840f2c528da6f841a6320172377a3e63",
+    "dit": "9e13ebdd9198b4c09cc4d118162360ec32e423bc2a46ffdfbe1e248e57dd1de8",
 }
 
 

@@ -24,7 +24,7 @@ from training.shapes.vocabulary import Combination, training_combinations
 
 log = logging.getLogger(__name__)
 
-CLIPS_PER_SQUARE, CLIPS_PER_OBLONG = 84, 32  # of each size, with random combinations and jitter
+CLIPS_PER_SQUARE, CLIPS_PER_OBLONG = 160, 60  # of each size, with random combinations and jitter
 Sides = tuple[int, int]
 """Height and width of a picture, px."""
 
