@@ -62,6 +62,7 @@ With --remote, the remote store is looked at, and nothing here. What the present
 stays there, what is pinned here, and whatever anybody has pushed or fetched within --grace (24h). Of the rest, --keep
 says an age: what nobody has pushed or fetched for so long goes, with what was made from it. Without --keep no artifact
 goes, and only payloads that none has: of pushes that were killed, and of artifacts that an earlier gc has deleted.
+What the killed runs of a fleet have left goes, too: claims, and partial states of what is finished.
 With --dry-run, only an empty object is put there and deleted again: its time is the remote store's clock.
 
 Examples:

@@ -10,6 +10,7 @@ from stages.errors import ParamsError
 from stages.keys import ArtifactId, Digest
 from stages.machine.printable import cut, printable
 from stages.models.wording import name_some
+from stages.remote.abandoned import Abandoned, collect_abandoned
 from stages.remote.collection import Rules, find_obstacles, find_rest
 from stages.remote.collector import Collected, collect_remote
 from stages.remote.copies import CopyId
@@ -43,12 +44,14 @@ def collect(build: Build, options: Mapping[str, Any], shown: Collection[Artifact
         )
     faults = {} if options["skip_faulty"] else build.graph.faults
     rules = _read_rules(build, exchange, options, shown, are_all_known=not faults)
-    done = collect_remote(exchange.remote.bucket, rules, is_dry_run=options["dry_run"])
+    bucket, is_dry_run = exchange.remote.bucket, options["dry_run"]
+    done = collect_remote(bucket, rules, is_dry_run=is_dry_run)
+    left = collect_abandoned(bucket, rules, done, is_dry_run=is_dry_run)
 
     def print_all() -> None:
-        _report(done, rules, is_dry_run=options["dry_run"], is_all=options["keep"] == "")
+        _report(done, left, rules, is_dry_run=is_dry_run, is_all=options["keep"] == "")
 
-    is_printed = print_work(print_all, "" if options["dry_run"] else _sum_up(done))
+    is_printed = print_work(print_all, "" if is_dry_run else _sum_up(done, left))
     for fault in dict.fromkeys(str(Fault(error)) for error in faults.values()):
         print(fault, file=sys.stderr)
     if faults:
@@ -101,36 +104,61 @@ def _read_age(option: str, text: str) -> float | None:
     return age_s
 
 
-def _report(done: Collected, rules: Rules, *, is_dry_run: bool, is_all: bool) -> None:
+def _report(done: Collected, left: Abandoned, rules: Rules, *, is_dry_run: bool, is_all: bool) -> None:
     """Print what was deleted, or would be, and what stays."""
     stock, plan = done.stock, done.plan
-    verb = "would be deleted" if is_dry_run else "deleted"
-    grace = show_seconds(rules.grace_s)
     if is_dry_run:
-        print("\n".join(_list(stock, plan.items, done.now)), end="\n" if plan.items else "")
-    going = {copy for each in plan.items if (copy := stock.items[each].copy) is not None}
-    freed = going - {stock.items[each].copy for each in stock.items.keys() - plan.items}
-    if plan.items:
-        later = f"; of their payloads, {show_bytes(_sum(stock, freed))} go by a later `doit gc --remote`, after {grace}"
-        print(f"{verb}: {count(len(plan.items), 'artifact')}{later if freed else ''}")
-    if plan.copies:
-        print(f"{verb}: payloads that no artifact has, {show_bytes(_sum(stock, plan.copies))}")
-    if plan.others:
-        print(f"{verb}: {count(len(plan.others), 'small object')} of no use")
-    if not (plan.items or plan.copies or plan.others):
-        print("nothing to delete.")
-    waiting = plan.waiting & stock.copies.keys() - going
+        for line in (*_list(stock, plan.items, done.now), *_list_states(left, done.now)):
+            print(line)
+    _report_deleted(done, left, rules, "would be deleted" if is_dry_run else "deleted")
+    waiting = plan.waiting & stock.copies.keys() - _going(done)
     if waiting:
         print(
             f"not yet: payloads that no artifact has, {show_bytes(_sum(stock, waiting))}: they were pushed, or their "
-            f"artifacts deleted, within {grace}."
+            f"artifacts deleted, within {show_seconds(rules.grace_s)}."
         )
     rest = find_rest(stock, rules)
     wanted = {stock.items[each].copy for each in stock.items.keys() - rest}
     others = {stock.items[each].copy for each in rest - plan.items} - wanted
-    rest_bytes = _sum(stock, others)
+    rest_bytes = _sum(stock, others) + left.rest_bytes
     hint = " `doit gc --remote --keep AGE` deletes of the rest." if rest_bytes and is_all else ""
     print(f"kept: {show_bytes(_sum(stock, wanted))} wanted or pinned here, {show_bytes(rest_bytes)} of the rest.{hint}")
+
+
+def _report_deleted(done: Collected, left: Abandoned, rules: Rules, verb: str) -> None:
+    stock, plan = done.stock, done.plan
+    freed = _going(done) - {stock.items[each].copy for each in stock.items.keys() - plan.items}
+    if plan.items:
+        after = show_seconds(rules.grace_s)
+        later = f"; of their payloads, {show_bytes(_sum(stock, freed))} go by a later `doit gc --remote`, after {after}"
+        print(f"{verb}: {count(len(plan.items), 'artifact')}{later if freed else ''}")
+    if plan.copies:
+        print(f"{verb}: payloads that no artifact has, {show_bytes(_sum(stock, plan.copies))}")
+    if left.states:
+        print(f"{verb}: {_describe_states(left)}")
+    if left.claims:
+        print(f"{verb}: {_describe_claims(left)}")
+    if plan.others:
+        print(f"{verb}: {count(len(plan.others), 'small object')} of no use")
+    if not (plan.items or plan.copies or plan.others or left.states or left.claims):
+        print("nothing to delete.")
+
+
+def _going(done: Collected) -> set[CopyId]:
+    """Payloads of artifacts that go."""
+    return {copy for each in done.plan.items if (copy := done.stock.items[each].copy) is not None}
+
+
+def _describe_states(left: Abandoned) -> str:
+    return f"{count(len(left.states), 'partial state')}, {show_bytes(_size_of_states(left))}"
+
+
+def _describe_claims(left: Abandoned) -> str:
+    return f"{count(len(left.claims), 'claim')} of runs that have ended"
+
+
+def _size_of_states(left: Abandoned) -> int:
+    return sum(each.size_bytes for each in left.states.values())
 
 
 def _sum(stock: Stock, copies: Collection[CopyId | None]) -> int:
@@ -159,11 +187,22 @@ def _list(stock: Stock, items: Collection[ItemId], now: float) -> list[str]:
     return lines
 
 
-def _sum_up(done: Collected) -> str:
+def _list_states(left: Abandoned, now: float) -> list[str]:
+    """States of artifacts that are finished, or that nobody has gone on with, the largest first."""
+    lines = [f"partial states ({show_bytes(_size_of_states(left))})"] if left.states else []
+    for artifact, state in sorted(left.states.items(), key=lambda each: (-each[1].size_bytes, each[0].title)):
+        age = show_seconds(max(now - state.modified, 0))
+        lines.append(f"  {artifact.title:<22} {show_bytes(state.size_bytes):>10}  saved {age} ago")
+    return lines
+
+
+def _sum_up(done: Collected, left: Abandoned) -> str:
     """What was deleted, in a few words; "" where nothing was."""
     plan = done.plan
     parts = [count(len(plan.items), "artifact")] if plan.items else []
     parts += [f"payloads, {show_bytes(_sum(done.stock, plan.copies))}"] if plan.copies else []
+    parts += [_describe_states(left)] if left.states else []
+    parts += [_describe_claims(left)] if left.claims else []
     return f"deleted: {', '.join(parts)}" if parts else ""
 
 

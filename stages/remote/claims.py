@@ -61,7 +61,7 @@ class Claims:
             is_over.set()
             beating.join()
             with suppress(RemoteError):  # others wait until it counts as dead
-                if self._is_of(name, holder):
+                if self._has(name, holder):
                     self.bucket.delete([name])
 
     def _take(self, name: str, holder: Holder, wait: Callable[[Holder | None, float], None]) -> Holder | None:
@@ -77,7 +77,7 @@ class Claims:
                 if num_same * self.look_s >= self.patience_s:
                     self.bucket.put(name, _text(holder, 0))
                     time.sleep(self.look_s)  # of two that take it over, the last has it
-                    if self._is_of(name, holder):
+                    if self._has(name, holder):
                         return before
                 wait(before, time.monotonic() - start)
                 time.sleep(self.look_s)
@@ -87,15 +87,23 @@ class Claims:
         count = 0
         while not is_over.wait(self.beat_s):
             with suppress(RemoteError):  # perhaps the next time
-                if not self._is_of(name, holder):
+                content = self.bucket.get(name)
+                if content is None:  # `doit gc --remote` has deleted it, while this machine was asleep
+                    self.bucket.put_new(name, _text(holder, count))
+                elif not _is_of(content, holder):
                     return  # another has taken it over
-                count += 1
-                self.bucket.put(name, _text(holder, count))
+                else:
+                    count += 1
+                    self.bucket.put(name, _text(holder, count))
 
-    def _is_of(self, name: str, holder: Holder) -> bool:
+    def _has(self, name: str, holder: Holder) -> bool:
         content = self.bucket.get(name)
-        found = None if content is None else read_holder(content)
-        return found is not None and found.token == holder.token
+        return content is not None and _is_of(content, holder)
+
+
+def _is_of(content: bytes, holder: Holder) -> bool:
+    found = read_holder(content)
+    return found is not None and found.token == holder.token
 
 
 def _text(holder: Holder, count: int) -> bytes:

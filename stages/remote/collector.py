@@ -62,6 +62,13 @@ def collect_remote(bucket: Bucket, rules: Rules, *, is_dry_run: bool = False) ->
     return Collected(stock, going, now)
 
 
+def delete_objects(bucket: Bucket, names: Iterable[str]) -> None:
+    """Delete any number of objects. Raises RemoteError."""
+    ordered = sorted(names)
+    for start in range(0, len(ordered), _PER_REQUEST):
+        bucket.delete(ordered[start : start + _PER_REQUEST])
+
+
 class _Collector:
     """One collector, under a name of its own."""
 
@@ -103,9 +110,7 @@ class _Collector:
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""
-        ordered = sorted(names)
-        for start in range(0, len(ordered), _PER_REQUEST):
-            self._bucket.delete(ordered[start : start + _PER_REQUEST])
+        delete_objects(self._bucket, names)
 
     def _put(self, names: Iterable[str]) -> None:
         """Put empty objects, several at a time."""

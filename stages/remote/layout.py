@@ -46,6 +46,9 @@ USE_OBJECT: Final = re.compile(
     rf"{USES}/(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<variant>{KEY_NAME.pattern})/"
     rf"((?P<used>used)|(?P<mark>{KEY_NAME.pattern}))"
 )
+_NODE: Final = rf"(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})"
+CLAIM_OBJECT: Final = re.compile(rf"{CLAIMS}/{_NODE}/{KEY_NAME.pattern}\.json")
+PARTIAL_OBJECT: Final = re.compile(rf"{PARTIAL}/{_NODE}")
 
 
 def find_variant(code: Digest, inputs: Mapping[str, Digest]) -> Digest:

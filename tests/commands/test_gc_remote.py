@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages.keys import Node
-from tests.builders import files_below
+from stages.remote.layout import name_claim, name_partial
+from tests.builders import CODE, build_node, files_below
 from tests.commands.store_commands import make, run_command
 from tests.remote.s3 import failing_s3, point_to
 from tests.run.two_machines import Machines, join, load, make_and_push
@@ -113,6 +114,35 @@ def test_a_dry_run_lists_what_would_go_by_prompt_and_deletes_nothing(
         "kept: 1.57 kB wanted or pinned here, 0 B of the rest.\n"
     )
     assert files_below(machines.shared) == before
+
+
+def test_what_killed_runs_of_a_fleet_have_left_goes_and_is_listed_before(
+    machines: Machines, capsys: pytest.CaptureFixture[str]
+):
+    nodes = make_and_push(machines.one)
+    unfinished = build_node(prompt="y").artifact
+    for name in (name_partial(nodes["denoise"].artifact), name_partial(unfinished), name_claim(unfinished, CODE)):
+        (machines.shared / name).parent.mkdir(parents=True, exist_ok=True)
+        (machines.shared / name).write_bytes(bytes(2000))
+    age(machines, 31)
+    kept = "kept: 1.57 kB wanted or pinned here"
+    assert run_command("gc", "--remote") == 0
+    assert capsys.readouterr().out == (
+        "deleted: 1 partial state, 2.00 kB\n"
+        "deleted: 1 claim of runs that have ended\n"
+        f"{kept}, 2.00 kB of the rest. `doit gc --remote --keep AGE` deletes of the rest.\n"
+    )
+    assert run_command("gc", "--remote", "--keep", "30d", "--dry-run") == 0
+    assert capsys.readouterr().out == (
+        "partial states (2.00 kB)\n"
+        f"  {unfinished.title}       2.00 kB  saved 31 d ago\n"
+        "would be deleted: 1 partial state, 2.00 kB\n"
+        f"{kept}, 0 B of the rest.\n"
+    )
+    assert run_command("gc", "--remote", "--keep", "30d") == 0
+    assert not [
+        path for kind in ("claims", "partial") for path in machines.shared.rglob(f"{kind}/**/*") if path.is_file()
+    ]
 
 
 def test_what_another_machine_has_fetched_stays_with_what_it_was_made_from(

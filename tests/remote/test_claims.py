@@ -85,6 +85,18 @@ def test_who_has_lost_it_leaves_it_to_the_other():
     assert bucket.get(NAME) == b"another's"
 
 
+def test_one_that_was_deleted_is_put_again_by_who_has_it():
+    bucket = MemoryBucket()
+    with build(bucket).hold(NAME, never):
+        bucket.delete([NAME])
+        until = time.monotonic() + 10
+        while NAME not in bucket.objects and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(TimeoutError), build(bucket).hold(NAME, _give_up_after(0.0)):
+            pass
+    assert NAME not in bucket.objects
+
+
 def _give_up_after(limit_s: float) -> Callable[[Holder | None, float], None]:
     def wait(_holder: Holder | None, waited_s: float) -> None:
         if waited_s > limit_s:
