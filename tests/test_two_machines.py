@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import files_below
 from tests.project import HEAVY, copy_built, copy_project, list_made, run_doit, set_defaults, watch_doit
-from tests.remote.s3 import BUCKET, SECRET, failing_s3, point_to
+from tests.remote.s3 import BUCKET, SECRET, failing_s3, list_requests, point_to
 
 pytestmark = pytest.mark.processes
 pytest.importorskip("obstore", reason="the extra `remote` is not installed")
@@ -67,23 +67,30 @@ def test_only_the_video_is_fetched_and_of_the_rest_what_it_is(shared: Shared):
 
 @dataclass(frozen=True)
 class Remade:
-    """A project in which another video was made of frames that were fetched, and what was printed."""
+    """A project in which another video was made of frames that were fetched, what was printed, and what was asked."""
 
     root: Path
     printed: str
+    requests: list[str]
 
 
 @pytest.fixture(scope="module")
-def remade(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Remade:
+def remade(shared: Shared, s3_port: int, tmp_path_factory: pytest.TempPathFactory) -> Remade:
     root = copy_built(shared.other, tmp_path_factory.mktemp("remade") / "project")
+    before = len(list_requests(s3_port))
     result = run_doit(root, "export.fps=12", "machine.remote_push=never")
     assert result.returncode == 0, result.stdout + result.stderr
-    return Remade(root, result.stdout + result.stderr)
+    return Remade(root, result.stdout + result.stderr, list_requests(s3_port)[before:])
 
 
 def test_another_rate_fetches_the_frames_and_nothing_else(remade: Remade):
     verbs = [(line.split(":")[0], line.split()[1]) for line in remade.printed.splitlines() if " in " in line]
     assert verbs == [("decode", "fetched"), ("export", "made")]
+    asked = [
+        re.sub(r"/[0-9a-f]{32}", "", line.split("/team/")[1]) for line in remade.requests if "list-type" not in line
+    ]
+    assert sorted(asked) == ["artifacts/decode.json", "artifacts/denoise.json", "artifacts/encode.json",
+                             "payloads/frames.safetensors"]  # fmt: skip
 
 
 def test_no_secret_is_in_a_video_that_was_made_with_credentials_nor_in_what_it_says_of_itself(remade: Remade):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from stages.keys import ArtifactId, Digest
 from stages.remote.bucket import Bucket
 from stages.remote.entry import Entry
-from stages.remote.in_parallel import map_in_parallel
+from stages.remote.in_parallel import NUM_SMALL_REQUESTS, map_in_parallel
 from stages.remote.layout import ARTIFACTS, ENTRY_NAME, RECORDS, name_entry, variant_of
 
 
@@ -60,7 +60,7 @@ class Catalog:
             name = next((each for each in both if each in self.names()), None)
             if name is not None and name not in self._found:
                 names.append(name)
-        for _ in map_in_parallel(self._read, dict.fromkeys(names)):
+        for _ in map_in_parallel(self._read, dict.fromkeys(names), NUM_SMALL_REQUESTS):
             pass
 
     def drop(self, name: str) -> None:

@@ -10,6 +10,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 NUM_REQUESTS = 8  # at a time; of parts of 16 MiB, 128 MiB of memory
+NUM_SMALL_REQUESTS = 32  # of small objects: at 30 ms each, 600 took 2.0 s on a busy machine, 7.9 s with 8 at a time
 
 
 def map_in_parallel(

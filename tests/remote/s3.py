@@ -53,6 +53,12 @@ def running_s3() -> Iterator[int]:
             server.terminate()
 
 
+def list_requests(port: int) -> list[str]:
+    """All requests that a server of `running_s3` has had so far: method, path and query of each."""
+    with urllib.request.urlopen(f"http://{_HOST}:{port}/-/requests") as answer:
+        return str(answer.read().decode()).splitlines()
+
+
 def _wait_for(port: int) -> None:
     until = time.monotonic() + _START_S
     while True:

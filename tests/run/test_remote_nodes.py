@@ -1,5 +1,6 @@
 """What a remote store has of a run's nodes: along the chain, for the present code, and in one listing."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,14 +8,12 @@ import pytest
 
 from stages.keys import Digest, Node
 from stages.remote.entry import Entry
-from stages.remote.object_storage import ObjectStorage
-from stages.run.exchange import Exchange
 from stages.run.loading import load_build
-from stages.run.remote_nodes import RemoteNodes
 from stages.store.artifacts import Store
 from stages.store.verdict import NOT_PUSHED, Verdict
 from tests.builders import publish
-from tests.project import ALL
+from tests.project import ALL, set_defaults
+from tests.remote.s3 import BUCKET, list_requests, point_to
 from tests.run.two_machines import Machines, join, load, make_and_push
 
 pytest.importorskip("obstore", reason="the extra `remote` is not installed")
@@ -137,23 +136,24 @@ def test_an_artifact_that_another_run_publishes_after_a_verdict_stays(machines: 
     assert exchange.nodes.store.payload(node.artifact).read_bytes() == b"made by another run"
 
 
-def count_requests(exchange: Exchange, nodes: RemoteNodes) -> int:
-    """Of the remote store, for the verdicts on all nodes."""
-    for node in nodes.graph.all_nodes():
-        exchange.judge(node)
-    bucket = exchange.remote.catalog.bucket
-    assert isinstance(bucket, ObjectStorage)
-    return bucket.num_requests
-
-
-def test_a_thousand_videos_that_are_nowhere_are_a_listing_and_not_a_thousand_questions(machines: Machines):
+@pytest.mark.processes
+def test_a_thousand_videos_that_are_nowhere_are_a_listing_and_not_a_thousand_questions(
+    machines: Machines, s3_port: int, monkeypatch: pytest.MonkeyPatch
+):
+    point_to(monkeypatch, s3_port)
+    for root in (machines.one, machines.other):
+        set_defaults(root, "machine", remote=f"s3://{BUCKET}/thousand")
     (machines.other / "params/videos/many.toml").write_text(
         '[encode]\nprompt = "x"\n[denoise]\nheight = 96\nwidth = 96\n[sweep]\n"denoise.seed" = "1..1000"\n'
     )
     make_and_push(machines.one)
+    before = len(list_requests(s3_port))
     build, exchange = load(machines.other)
     assert len(build.graph.videos) == 1001
-    assert count_requests(exchange, exchange.nodes) == 2 + 4  # two kinds of entries, and those of `demo`
+    for node in build.graph.all_nodes():
+        exchange.judge(node)
+    kinds = Counter("list" if "list-type" in line else line.split()[0] for line in list_requests(s3_port)[before:])
+    assert kinds == {"list": 2, "GET": len(ALL)}  # two kinds of small objects, and those of `demo`
 
 
 def test_the_store_of_a_build_with_a_remote_one_is_a_real_one(machines: Machines):
