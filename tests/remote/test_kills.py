@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 A_FEW, MANY = 3, 60
 KILLED_SHARE = 0.7
 AGES_S = (0.0, 7200.0, 2 * 86_400.0, 40 * 86_400.0)  # between two rounds; the grace time is an hour, the age 30 days
-PAYLOADS = [bytes([number]) * 400_000 for number in range(3)]
+PAYLOADS = [bytes([number]) * 200_000 for number in range(3)]
 NODES = [build_node(prompt=str(number)) for number in range(len(PAYLOADS))]
 
 
