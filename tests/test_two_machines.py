@@ -135,7 +135,7 @@ def test_where_the_remote_store_refuses_a_run_makes_its_video_and_says_so_once(
     assert [line.split(":")[0] for line in list_made(result)] == ["export"]
     assert re.fullmatch(
         rf"warning: {REMOTE}: it refuses the credentials [^\n]*\. Work goes on without it\.\n"
-        r"not pushed: export:[0-9a-f]{12}\. `doit push` goes on\.\n",
+        r"not pushed: export:[0-9a-f]{12}\. `doit push export.fps=12` goes on\.\n",
         result.stderr,
     )
     assert SECRET not in result.stdout + result.stderr

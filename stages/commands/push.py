@@ -10,8 +10,9 @@ from stages.commands.store_command import StoreCommand
 from stages.errors import ParamsError
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes as show_progress
+from stages.run.next_steps import command_for
 from stages.run.size import count
-from stages.run.transfers import find_places, find_unpushed, make_pusher, require_exchange
+from stages.run.transfers import Place, find_places, find_unpushed, make_pusher, require_exchange
 
 
 class Push(StoreCommand):
@@ -47,12 +48,20 @@ doit push demo denoise.seed=7
         places = find_places(build, exchange, names)
         unpushed = find_unpushed(exchange, places, names)
         if not unpushed:
-            missing = sum(place.here is None for place in places)
-            note = f"; {count(missing, 'artifact')} not made here" if missing else ""
-            print(f"nothing to push: {exchange.remote.address} has it all{note}")
+            print(f"nothing to push: {exchange.remote.address} has it all{_describe_rest(build, places)}")
             return 0
         with show_progress(f"push to {exchange.remote.address}") as observe:
             outcome = make_pusher(exchange, unpushed).wait(observe)
         sys.stdout.flush()
-        tell(outcome, exchange.remote.address, print)
+        tell(outcome, exchange.remote.address, print, command_for(names, build.overrides, "push"))
         return int(bool(outcome.left))
+
+
+def _describe_rest(build: Build, places: Sequence[Place]) -> str:
+    """What the remote store does not have although nothing is to be pushed."""
+    left_out = {place.node.stage: None for place in places if place.is_whole_here and not place.is_whole_there}
+    missing = sum(place.here is None for place in places)
+    command = command_for([*left_out], build.overrides, "push")
+    parts = [f", without the payloads of {', '.join(left_out)}: `{command}` sends them"] if left_out else []
+    parts += [f"; {count(missing, 'artifact')} not made here"] if missing else []
+    return "".join(parts)

@@ -23,6 +23,7 @@ from stages.run.build import Build
 from stages.run.demand import Demand
 from stages.run.loading import load_build
 from stages.run.lookahead import Lookahead
+from stages.run.next_steps import command_for
 
 # Nodes that are asked of a cluster at a time where `doit -n` does not say it. It grows by what waits for room.
 _NUM_AT_ONCE = 32
@@ -88,7 +89,7 @@ class Tasks:
         if self.build.exchange is not None:
             from stages.commands.pushing import finish_pushing  # noqa: PLC0415 (of no use to those who share nothing)
 
-            finish_pushing(self.build.exchange, self.invocation.say)
+            finish_pushing(self.build.exchange, self.invocation.say, command_for((), self.build.overrides, "push"))
 
     def finish(self) -> str:
         """End all processes and give the terminal back; a sentence on what was being made just then."""

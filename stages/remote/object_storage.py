@@ -54,7 +54,7 @@ def open_bucket(address: Address) -> "ObjectStorage":
     """A bucket, or a folder; nothing is asked yet.
 
     Raises:
-        RemoteError: obstore is not installed, or the folder is not there.
+        RemoteError: obstore is not installed, the folder is not there, or the environment has half of what it takes.
     """
     try:
         import obstore  # noqa: PLC0415, F401 (of no use to those who share nothing)
@@ -82,7 +82,11 @@ def _open(address: Address, **options: str) -> Any:
         **options,
     }
     retries: Any = {"max_retries": _MAX_RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)}
-    return from_url(str(address), client_options=client, retry_config=retries)
+    try:
+        return from_url(str(address), client_options=client, retry_config=retries)
+    except Exception as error:
+        hint = _CREDENTIALS[address.scheme]
+        raise RemoteError(f"{address}: what the environment says of it is wrong, or not all. {hint}.") from error
 
 
 class ObjectStorage:

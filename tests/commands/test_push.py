@@ -21,8 +21,13 @@ def test_what_is_here_is_pushed_once(machines: Machines, capsys: pytest.CaptureF
     make(machines.one)
     assert run_command("push") == 0
     assert capsys.readouterr().out == f"pushed 4 artifacts to file://{machines.shared}, 1.57 kB sent\n"
+    nothing = f"nothing to push: file://{machines.shared} has it all"
     assert run_command("push") == 0
-    assert capsys.readouterr().out == f"nothing to push: file://{machines.shared} has it all\n"
+    assert capsys.readouterr().out == f"{nothing}, without the payloads of decode: `doit push decode` sends them\n"
+    assert run_command("push", "decode") == 0
+    capsys.readouterr()
+    assert run_command("push") == 0
+    assert capsys.readouterr().out == f"{nothing}\n"
 
 
 def test_a_stage_that_is_named_is_pushed_with_its_payloads(machines: Machines):

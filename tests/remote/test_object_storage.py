@@ -152,6 +152,15 @@ def test_where_nothing_gives_credentials_it_is_said_how_each_cloud_is_given_them
     assert explained == f"there are no credentials for it. {message}"
 
 
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_of_the_credentials_is_one_message(missing: str, monkeypatch: pytest.MonkeyPatch):
+    point_to(monkeypatch, 1)
+    monkeypatch.delenv(missing)
+    with pytest.raises(RemoteError) as error:
+        open_bucket(read_address("s3://bucket/x"))
+    assert str(error.value) == f"s3://bucket/x: what the environment says of it is wrong, or not all. {CREDENTIALS}."
+
+
 @pytest.mark.usefixtures("impatient")
 def test_objects_that_may_not_be_deleted_are_an_error_although_the_answer_is_none(monkeypatch: pytest.MonkeyPatch):
     error = f"<Error><Key>x/a</Key><Code>AccessDenied</Code><Message>{SECRET}</Message></Error>"
