@@ -14,7 +14,7 @@ from stages.remote.abandoned import Abandoned, collect_abandoned
 from stages.remote.collection import Rules, find_obstacles, find_rest
 from stages.remote.collector import Collected, collect_remote
 from stages.remote.copies import CopyId
-from stages.remote.stock import ItemId, Stock
+from stages.remote.inventory import Inventory, ItemId
 from stages.run.answers import Fault
 from stages.run.build import Build
 from stages.run.exchange import Exchange
@@ -60,9 +60,9 @@ def collect(build: Build, options: Mapping[str, Any], shown: Collection[Artifact
             "or keep of them only what their links show: `doit gc --remote --skip-faulty`.",
             file=sys.stderr,
         )
-    obstacles = find_obstacles(done.stock, rules)
+    obstacles = find_obstacles(done.inventory, rules)
     if obstacles:
-        print(_describe_obstacles(done.stock, obstacles), file=sys.stderr)
+        print(_describe_obstacles(done.inventory, obstacles), file=sys.stderr)
     return int(bool(faults) or bool(obstacles) or not is_printed)
 
 
@@ -106,34 +106,36 @@ def _read_age(option: str, text: str) -> float | None:
 
 def _report(done: Collected, left: Abandoned, rules: Rules, *, is_dry_run: bool, is_all: bool) -> None:
     """Print what was deleted, or would be, and what stays."""
-    stock, plan = done.stock, done.plan
+    inventory, plan = done.inventory, done.plan
     if is_dry_run:
-        for line in (*_list(stock, plan.items, done.now), *_list_states(left, done.now)):
+        for line in (*_list(inventory, plan.items, done.now), *_list_states(left, done.now)):
             print(line)
     _report_deleted(done, left, rules, "would be deleted" if is_dry_run else "deleted")
-    waiting = plan.waiting & stock.copies.keys() - _going(done)
+    waiting = plan.waiting & inventory.copies.keys() - _going(done)
     if waiting:
         print(
-            f"not yet: payloads that no artifact has, {show_bytes(_sum(stock, waiting))}: they were pushed, or their "
-            f"artifacts deleted, within {show_seconds(rules.grace_s)}."
+            f"not yet: payloads that no artifact has, {show_bytes(_sum(inventory, waiting))}: they were pushed, or "
+            f"their artifacts deleted, within {show_seconds(rules.grace_s)}."
         )
-    rest = find_rest(stock, rules)
-    wanted = {stock.items[each].copy for each in stock.items.keys() - rest}
-    others = {stock.items[each].copy for each in rest - plan.items} - wanted
-    rest_bytes = _sum(stock, others) + left.rest_bytes
+    rest = find_rest(inventory, rules)
+    wanted = {inventory.items[each].copy for each in inventory.items.keys() - rest}
+    others = {inventory.items[each].copy for each in rest - plan.items} - wanted
+    wanted_bytes, rest_bytes = _sum(inventory, wanted), _sum(inventory, others) + left.rest_bytes
     hint = " `doit gc --remote --keep AGE` deletes of the rest." if rest_bytes and is_all else ""
-    print(f"kept: {show_bytes(_sum(stock, wanted))} wanted or pinned here, {show_bytes(rest_bytes)} of the rest.{hint}")
+    print(f"kept: {show_bytes(wanted_bytes)} wanted or pinned here, {show_bytes(rest_bytes)} of the rest.{hint}")
 
 
 def _report_deleted(done: Collected, left: Abandoned, rules: Rules, verb: str) -> None:
-    stock, plan = done.stock, done.plan
-    freed = _going(done) - {stock.items[each].copy for each in stock.items.keys() - plan.items}
+    inventory, plan = done.inventory, done.plan
+    freed = _going(done) - {inventory.items[each].copy for each in inventory.items.keys() - plan.items}
     if plan.items:
         after = show_seconds(rules.grace_s)
-        later = f"; of their payloads, {show_bytes(_sum(stock, freed))} go by a later `doit gc --remote`, after {after}"
+        later = (
+            f"; of their payloads, {show_bytes(_sum(inventory, freed))} go by a later `doit gc --remote`, after {after}"
+        )
         print(f"{verb}: {count(len(plan.items), 'artifact')}{later if freed else ''}")
     if plan.copies:
-        print(f"{verb}: payloads that no artifact has, {show_bytes(_sum(stock, plan.copies))}")
+        print(f"{verb}: payloads that no artifact has, {show_bytes(_sum(inventory, plan.copies))}")
     if left.states:
         print(f"{verb}: {_describe_states(left)}")
     if left.claims:
@@ -146,7 +148,7 @@ def _report_deleted(done: Collected, left: Abandoned, rules: Rules, verb: str) -
 
 def _going(done: Collected) -> set[CopyId]:
     """Payloads of artifacts that go."""
-    return {copy for each in done.plan.items if (copy := done.stock.items[each].copy) is not None}
+    return {copy for each in done.plan.items if (copy := done.inventory.items[each].copy) is not None}
 
 
 def _describe_states(left: Abandoned) -> str:
@@ -161,25 +163,25 @@ def _size_of_states(left: Abandoned) -> int:
     return sum(each.size_bytes for each in left.states.values())
 
 
-def _sum(stock: Stock, copies: Collection[CopyId | None]) -> int:
-    return sum(stock.copies[each].size_bytes for each in copies if each is not None and each in stock.copies)
+def _sum(inventory: Inventory, copies: Collection[CopyId | None]) -> int:
+    return sum(inventory.copies[each].size_bytes for each in copies if each is not None and each in inventory.copies)
 
 
-def _list(stock: Stock, items: Collection[ItemId], now: float) -> list[str]:
+def _list(inventory: Inventory, items: Collection[ItemId], now: float) -> list[str]:
     """Artifacts by prompt, the largest first."""
 
     def prompt_of(item_id: ItemId) -> str:
         prompts = {
             str(each.entry.manifest.parameters["prompt"])
-            for source in stock.with_sources([item_id])
-            for each in stock.items[source].found
+            for source in inventory.with_sources([item_id])
+            for each in inventory.items[source].found
             if "prompt" in each.entry.manifest.parameters
         }
         return f'"{printable(min(prompts))}"' if prompts else "of an unknown prompt"
 
     lines = []
     for prompt, group in groupby(sorted(items, key=prompt_of), key=prompt_of):
-        members = [(each, stock.items[each]) for each in group]
+        members = [(each, inventory.items[each]) for each in group]
         lines.append(f"{cut(prompt, _MAX_PROMPT)} ({show_bytes(sum(item.size_bytes for _, item in members))})")
         for (artifact, _), item in sorted(members, key=lambda each: (-each[1].size_bytes, each[0].artifact.title)):
             size = show_bytes(item.size_bytes) if item.whole is not None else "no payload"
@@ -200,14 +202,14 @@ def _sum_up(done: Collected, left: Abandoned) -> str:
     """What was deleted, in a few words; "" where nothing was."""
     plan = done.plan
     parts = [count(len(plan.items), "artifact")] if plan.items else []
-    parts += [f"payloads, {show_bytes(_sum(done.stock, plan.copies))}"] if plan.copies else []
+    parts += [f"payloads, {show_bytes(_sum(done.inventory, plan.copies))}"] if plan.copies else []
     parts += [_describe_states(left)] if left.states else []
     parts += [_describe_claims(left)] if left.claims else []
     return f"deleted: {', '.join(parts)}" if parts else ""
 
 
-def _describe_obstacles(stock: Stock, names: Collection[str]) -> str:
-    shown = name_some([f"{name} ({stock.unreadable[name].reason})" for name in sorted(names)])
+def _describe_obstacles(inventory: Inventory, names: Collection[str]) -> str:
+    shown = name_some([f"{name} ({inventory.unreadable[name].reason})" for name in sorted(names)])
     return (
         f"No payload was deleted, because nobody knows what these need: {shown}. `doit push` puts a damaged one again "
         "from where it was made; `doit gc --remote --skip-faulty` deletes it. What another version of this project has "

@@ -12,8 +12,8 @@ from stages.keys import ArtifactId, Key
 from stages.remote.bucket import Bucket, StoredObject
 from stages.remote.collection import Rules
 from stages.remote.collector import Collected, delete_objects
+from stages.remote.inventory import Inventory
 from stages.remote.layout import CLAIM_OBJECT, CLAIMS, PARTIAL, PARTIAL_OBJECT
-from stages.remote.stock import Stock
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _find_abandoned(bucket: Bucket, rules: Rules, collected: Collected) -> Aband
     states = dict(_by_node(bucket.list(PARTIAL), PARTIAL_OBJECT))
     claims = [*_by_node(bucket.list(CLAIMS), CLAIM_OBJECT)]
     being_made = {artifact for artifact, claim in claims if claim.modified >= oldest}
-    finished = _find_finished(collected.stock, rules)
+    finished = _find_finished(collected.inventory, rules)
     going, rest_bytes = {}, 0
     for artifact, state in states.items():
         is_rest = artifact not in rules.wanted
@@ -57,10 +57,10 @@ def _find_abandoned(bucket: Bucket, rules: Rules, collected: Collected) -> Aband
     return Abandoned(tuple(claim for _, claim in claims if claim.modified < oldest), going, rest_bytes)
 
 
-def _find_finished(stock: Stock, rules: Rules) -> set[ArtifactId]:
+def _find_finished(inventory: Inventory, rules: Rules) -> set[ArtifactId]:
     """Artifacts that are there with their payload; of what is wanted, those made by the code of which it is."""
     finished = set()
-    for (artifact, _), item in stock.items.items():
+    for (artifact, _), item in inventory.items.items():
         codes = rules.wanted.get(artifact)
         if item.whole is not None and (codes is None or item.whole.entry.manifest.code in codes):
             finished.add(artifact)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from stages.keys import ArtifactId, Digest
 from stages.remote.copies import CopyId
-from stages.remote.stock import ItemId, Stock
+from stages.remote.inventory import Inventory, ItemId
 
 # Marks of deleted copies stay for so long, so that no push uses their names again while a collector may still be
 # carrying out a deletion that it decided on: its machine may have been asleep.
@@ -52,48 +52,48 @@ class Plan:
     waiting: frozenset[CopyId] = frozenset()
 
 
-def plan_collection(stock: Stock, rules: Rules, *, now: float) -> Plan:
+def plan_collection(inventory: Inventory, rules: Rules, *, now: float) -> Plan:
     """What goes; `now` is the remote store's time, seconds since 1970."""
     oldest = now - rules.grace_s
     items = frozenset[ItemId]()
     if rules.keep_s is not None:
         since = min(oldest, now - rules.keep_s)
-        items = frozenset(each for each in find_rest(stock, rules) if stock.items[each].last_use < since)
-        items -= stock.with_sources(stock.items.keys() - items)
-    garbage = find_garbage(stock, rules)
-    copies = frozenset(each for each in garbage if stock.copies[each].last_put < oldest)
-    return Plan(items, copies, frozenset(_find_useless(stock, rules, now)), garbage - copies)
+        items = frozenset(each for each in find_rest(inventory, rules) if inventory.items[each].last_use < since)
+        items -= inventory.with_sources(inventory.items.keys() - items)
+    garbage = find_garbage(inventory, rules)
+    copies = frozenset(each for each in garbage if inventory.copies[each].last_put < oldest)
+    return Plan(items, copies, frozenset(_find_useless(inventory, rules, now)), garbage - copies)
 
 
-def find_rest(stock: Stock, rules: Rules) -> set[ItemId]:
+def find_rest(inventory: Inventory, rules: Rules) -> set[ItemId]:
     """Artifacts that need not stay, however young they are."""
     wanted = set()
-    for item_id, item in stock.items.items():
+    for item_id, item in inventory.items.items():
         codes = rules.wanted.get(item_id.artifact, ())
         if codes is None or any(each.entry.manifest.code in codes for each in item.found):
             wanted.add(item_id)
-    return stock.items.keys() - stock.with_sources(wanted)
+    return inventory.items.keys() - inventory.with_sources(wanted)
 
 
-def find_obstacles(stock: Stock, rules: Rules) -> Collection[str]:
+def find_obstacles(inventory: Inventory, rules: Rules) -> Collection[str]:
     """Objects because of which nobody knows which payloads are needed."""
-    return [name for name, each in stock.unreadable.items() if not (each.is_damaged and rules.skips_damaged)]
+    return [name for name, each in inventory.unreadable.items() if not (each.is_damaged and rules.skips_damaged)]
 
 
-def find_garbage(stock: Stock, rules: Rules) -> frozenset[CopyId]:
+def find_garbage(inventory: Inventory, rules: Rules) -> frozenset[CopyId]:
     """Copies that no artifact has, however young; none where that cannot be known."""
-    if find_obstacles(stock, rules):
+    if find_obstacles(inventory, rules):
         return frozenset()
-    named = {item.copy for item in stock.items.values()}
-    return frozenset(each for each, copy in stock.copies.items() if each not in named and copy.objects(each))
+    named = {item.copy for item in inventory.items.values()}
+    return frozenset(each for each, copy in inventory.copies.items() if each not in named and copy.objects(each))
 
 
-def _find_useless(stock: Stock, rules: Rules, now: float) -> Collection[str]:
+def _find_useless(inventory: Inventory, rules: Rules, now: float) -> Collection[str]:
     oldest = now - rules.grace_s
-    found = {name for name, modified in (*stock.uses.items(), *stock.marks.items()) if modified < oldest}
+    found = {name for name, modified in (*inventory.uses.items(), *inventory.marks.items()) if modified < oldest}
     if rules.skips_damaged:
-        found.update(name for name, each in stock.unreadable.items() if each.is_damaged and each.modified < oldest)
-    for copy_id, copy in stock.copies.items():
+        found.update(name for name, each in inventory.unreadable.items() if each.is_damaged and each.modified < oldest)
+    for copy_id, copy in inventory.copies.items():
         if not copy.objects(copy_id):
             found.update(name for name, modified in copy.marks.items() if modified < now - _TOMBSTONE_S)
     return found

@@ -15,8 +15,8 @@ from stages.remote.bucket import Bucket
 from stages.remote.collection import Plan, Rules, plan_collection
 from stages.remote.copies import CopyId
 from stages.remote.in_parallel import map_in_parallel
+from stages.remote.inventory import Inventory, ItemId, Listing, ask_time
 from stages.remote.layout import folder_of_uses, mark_of_copy, name_touch, name_use
-from stages.remote.stock import ItemId, Listing, Stock, ask_time
 
 _PER_REQUEST = 1000  # objects that a bucket deletes by one request
 
@@ -26,12 +26,12 @@ class Collected:
     """What was there, and what of it was deleted, or would be.
 
     Attributes:
-        stock: what was there before.
+        inventory: what was there before.
         plan: what went of it.
         now: the remote store's time; seconds since 1970.
     """
 
-    stock: Stock
+    inventory: Inventory
     plan: Plan
     now: float
 
@@ -47,10 +47,10 @@ def collect_remote(bucket: Bucket, rules: Rules, *, is_dry_run: bool = False) ->
     # now, if it ever gets one, and every listing shows it, however long this process stands still in between.
     now = ask_time(bucket)
     listing = Listing(bucket)
-    stock = listing.take()
-    plan = plan_collection(stock, rules, now=now)
+    inventory = listing.take()
+    plan = plan_collection(inventory, rules, now=now)
     if is_dry_run or not (plan.items or plan.copies or plan.others):
-        return Collected(stock, plan, now)
+        return Collected(inventory, plan, now)
     collector = _Collector(bucket, uuid4().hex)
     with collector.marking(plan):
         present = listing.take()
@@ -59,7 +59,7 @@ def collect_remote(bucket: Bucket, rules: Rules, *, is_dry_run: bool = False) ->
         collector.delete_items(present, going.items)
         collector.delete_copies(present, going.copies)
         collector.delete(going.others)
-    return Collected(stock, going, now)
+    return Collected(inventory, going, now)
 
 
 def delete_objects(bucket: Bucket, names: Iterable[str]) -> None:
@@ -90,23 +90,25 @@ class _Collector:
             raise
         self.delete(self._marks)
 
-    def delete_items(self, stock: Stock, items: Collection[ItemId]) -> None:
+    def delete_items(self, inventory: Inventory, items: Collection[ItemId]) -> None:
         """Delete artifacts: what says that they are there. Their payloads become younger for it.
 
         So a push that finds one there, and a run that has read of one, have the grace time from now.
         """
         marks = {*map(self._mark_of_item, items)}
         self._marks -= marks  # where a deletion fails, it may still be carried out
-        copies = {copy for each in items if (copy := stock.items[each].copy) is not None and copy in stock.copies}
+        copies = {
+            copy for each in items if (copy := inventory.items[each].copy) is not None and copy in inventory.copies
+        }
         self._put(name_touch(*copy) for copy in copies)
-        self.delete(found.name for each in items for found in stock.items[each].found)
+        self.delete(found.name for each in items for found in inventory.items[each].found)
         self.delete(name_use(*each) for each in items)
         self._marks |= marks
 
-    def delete_copies(self, stock: Stock, copies: Collection[CopyId]) -> None:
+    def delete_copies(self, inventory: Inventory, copies: Collection[CopyId]) -> None:
         """Delete copies of payloads. Their marks stay, so that their names are not used again."""
         self._marks -= {*map(self._mark_of_copy, copies)}
-        self.delete(name for each in copies for name in stock.copies[each].objects(each))
+        self.delete(name for each in copies for name in inventory.copies[each].objects(each))
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""

@@ -104,7 +104,7 @@ def _gather(
     with SharedFile(folder / _PAYLOAD, flags) as payload, (folder / _PARTS).open("a") as notes:
 
         def fetch(index: int) -> None:
-            place = _Place(payload, index * entry.part_bytes, sizes[index], observe)
+            place = _PartWriter(payload, index * entry.part_bytes, sizes[index], observe)
             if not bucket.read(names[index], place.take):
                 raise MissingPartError(f"{names[index]}: is not there.")
             if place.done_bytes != sizes[index]:
@@ -125,7 +125,7 @@ def _gather(
 
 
 @dataclass
-class _Place:
+class _PartWriter:
     """Where a part goes in a file, piece by piece as it comes; what is too much of it is counted alone."""
 
     payload: SharedFile

@@ -11,8 +11,8 @@ from stages.remote.catalog import Catalog
 from stages.remote.collection import Plan, Rules, find_obstacles, plan_collection
 from stages.remote.copies import CopyId
 from stages.remote.entry import Entry
+from stages.remote.inventory import ItemId, Listing
 from stages.remote.layout import mark_of_copy, name_entry, name_use, variant_of
-from stages.remote.stock import ItemId, Listing
 from stages.remote.upload import upload
 from stages.store.artifacts import Store
 from tests.builders import CODE, build_chain, build_node, publish

@@ -8,8 +8,8 @@ import pytest
 from stages.keys import Digest
 from stages.remote.catalog import Catalog
 from stages.remote.entry import Entry
+from stages.remote.inventory import Inventory, ItemId, Listing, Unreadable, ask_time
 from stages.remote.layout import folder_of_uses, name_entry, name_use, variant_of
-from stages.remote.stock import ItemId, Listing, Stock, Unreadable, ask_time
 from stages.remote.upload import upload
 from stages.store.artifacts import Store
 from tests.builders import build_chain, publish
@@ -118,7 +118,7 @@ def test_what_another_version_says_is_not_damaged(store: Store, monkeypatch: pyt
 def test_what_is_gone_between_the_listing_and_the_reading_is_not_there(store: Store):
     bucket, (_, entry) = MemoryBucket(), made(store)
     push(bucket, store, entry)
-    found: list[Stock] = []
+    found: list[Inventory] = []
     reader = Actor(bucket, lambda seen: found.append(Listing(seen).take()))
     for _ in range(4):  # it has listed all
         reader.step()

@@ -82,7 +82,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Stock:
+class Inventory:
     """What there was when it was listed.
 
     Attributes:
@@ -136,7 +136,7 @@ class Listing:
         self._bucket = bucket
         self._read: dict[StoredObject, Found | Unreadable] = {}
 
-    def take(self) -> Stock:
+    def take(self) -> Inventory:
         """What is there now. Raises RemoteError."""
         copies = read_copies(self._bucket.list(PAYLOADS))
         used = [each for each in self._bucket.list(USES) if USE_OBJECT.fullmatch(each.name)]
@@ -151,7 +151,7 @@ class Listing:
             else:
                 unreadable[each.name] = found
         marks, uses = _sort_out(used, items)
-        return Stock(copies, items, unreadable, marks, uses)
+        return Inventory(copies, items, unreadable, marks, uses)
 
     def _read_all(self, objects: Iterable[StoredObject]) -> Iterator[tuple[StoredObject, Found | Unreadable]]:
         """Each with what it says; those that are gone meanwhile are left out."""
