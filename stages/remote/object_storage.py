@@ -4,7 +4,6 @@ Its errors are long, and may repeat what a server says of who asks; none of thei
 """
 
 import re
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -90,21 +89,18 @@ def _open(address: Address, **options: str) -> Any:
 
 
 class ObjectStorage:
-    """A bucket below a prefix, or a folder. Counts its requests, which cost money."""
+    """A bucket below a prefix, or a folder."""
 
     def __init__(self, address: Address, store: Any, store_for_large: Any) -> None:
         """Both are the same of obstore's, the second without a limit on the time until an answer begins."""
         self._address = address
         self._store = store
         self._store_for_large = store_for_large
-        self._counting = threading.Lock()
-        self.num_requests = 0
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """As Bucket's; a thousand objects are one request."""
         with self._explained():
             for page in self._library.list(self._store, prefix, chunk_size=1000):
-                self._count()
                 for each in page:
                     yield StoredObject(str(each["path"]), int(each["size"]), each["last_modified"].timestamp())
 
@@ -115,7 +111,6 @@ class ObjectStorage:
 
     def read(self, name: str, take: Callable[[memoryview], None]) -> bool:
         """As Bucket's."""
-        self._count()
         with self._explained():
             try:
                 found = self._library.get(self._store, name)
@@ -134,7 +129,6 @@ class ObjectStorage:
 
     def put(self, name: str, content: bytes) -> None:
         """As Bucket's."""
-        self._count()
         with self._explained():
             self._library.put(self._store_for_large, name, content, use_multipart=False)
 
@@ -142,7 +136,6 @@ class ObjectStorage:
         """As Bucket's."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError  # noqa: PLC0415 (as above)
 
-        self._count()
         with self._explained():
             try:
                 self._library.put(self._store, name, content, mode="create")
@@ -154,7 +147,6 @@ class ObjectStorage:
         """As Bucket's."""
         if not names:
             return
-        self._count()
         with self._explained():
             try:
                 self._library.delete(self._store, [*names])
@@ -167,10 +159,6 @@ class ObjectStorage:
         import obstore  # noqa: PLC0415 (as above)
 
         return obstore
-
-    def _count(self) -> None:
-        with self._counting:
-            self.num_requests += 1
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
