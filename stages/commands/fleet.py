@@ -9,7 +9,7 @@ from stages.commands.command_line import DEBUG
 from stages.commands.store_command import JSON, StoreCommand, print_table
 from stages.errors import ParamsError
 from stages.fleet.fleet import read_status
-from stages.fleet.needs import CHIPS
+from stages.fleet.needs import CHIPS, SLICE
 from stages.fleet.status import Host, Status
 from stages.machine.binary_units import show_gib
 from stages.run.build import Build
@@ -62,7 +62,8 @@ def _print(status: Status) -> None:
 
 
 def _show_chips(host: Host) -> str:
-    return ", ".join(f"{host.resources[kind]:.0f} {kind}" for kind in CHIPS if kind in host.resources) or "none"
+    chips = ", ".join(f"{host.resources[kind]:.0f} {kind}" for kind in CHIPS if kind in host.resources) or "none"
+    return f"{chips} of {host.labels[SLICE]}" if SLICE in host.labels else chips
 
 
 def _show_sizes(host: Host) -> tuple[str, str]:

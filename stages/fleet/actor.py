@@ -46,9 +46,11 @@ class StageActor:
         self._num_done = 0
 
     def greet(self) -> str:
-        """The host's name and process id, and the fingerprint of the program's code as it is here."""
+        """The host's name, a port that is free there, and the fingerprint of the program's code as it is here."""
         code = fingerprint(self._package, StatCache(Path(os.devnull)))
-        return json.dumps({"host": self._host, "process": os.getpid(), "code": code})
+        with socket.create_server(("", 0)) as server:
+            port: int = server.getsockname()[1]
+        return json.dumps({"host": self._host, "port": port, "code": code})
 
     def describe(self) -> str:
         """What it does at present: the title of a node, "" for nothing, and since how many seconds."""
@@ -111,7 +113,7 @@ class StageActor:
         with self._own.made_here(errand, job, told.put) as (own_job, deliver):
             ending = self._workers_of(self._own.logs).run(own_job, lambda event: _tell(event, told))
             try:
-                return {**ending, "entry": deliver()}
+                return {**ending, "entry": deliver()} if errand.is_first else ending
             except RemoteError as error:
                 raise StageError(f"{job.node.title}: was made, and cannot be handed over: {error}") from error
 

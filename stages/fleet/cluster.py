@@ -96,7 +96,7 @@ class Cluster:
     def hosts(self) -> list[Host]:
         """Those that are alive. Raises FleetError."""
         return [
-            Host(str(node["NodeManagerHostname"]), str(node["NodeManagerAddress"]), node["Resources"])
+            Host(str(node["NodeManagerHostname"]), str(node["NodeManagerAddress"]), node["Resources"], node["Labels"])
             for node in self.ask(ray.nodes)
             if node["Alive"]
         ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from stages.machine.host_group import ONE_HOST
 from stages.models.checkpoint import Checkpoint
 from stages.models.hub_cache import snapshot_folder
 from stages.run.job import Job
@@ -25,16 +26,18 @@ class Errand:
         package: folder of the driver's code.
         remote: address of the remote store by which artifacts travel; "" where the host sees the driver's store.
         entries: with a remote store, the objects that say what the node is made from, the first stage's first.
+        hosts: as the setting `machine.hosts`: the host's place among those of a slice that do it together, or "one".
     """
 
     job: Job
     package: Path = PACKAGE
     remote: str = ""
     entries: tuple[str, ...] = ()
+    hosts: str = ONE_HOST
 
     def to_json(self) -> str:
         """The errand as one line."""
-        fields = {"package": str(self.package), "remote": self.remote, "entries": self.entries}
+        fields = {"package": str(self.package), "remote": self.remote, "entries": self.entries, "hosts": self.hosts}
         return json.dumps({**fields, "job": json.loads(self.job.to_json())})
 
     @staticmethod
@@ -42,7 +45,12 @@ class Errand:
         """The inverse of `to_json`."""
         fields: Mapping[str, Any] = json.loads(line)
         job = Job.from_json(json.dumps(fields["job"]))
-        return Errand(job, Path(fields["package"]), fields["remote"], tuple(fields["entries"]))
+        return Errand(job, Path(fields["package"]), fields["remote"], tuple(fields["entries"]), fields["hosts"])
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this host answers for the job: it computes by itself, or is host 0 of those that do it together."""
+        return self.hosts == ONE_HOST or self.hosts.rpartition(" ")[2].startswith("0/")
 
     def job_here(self) -> Job:
         """The job with the places that this host has: of checkpoints that ship with the code, and of the hub's.
@@ -50,7 +58,7 @@ class Errand:
         No host of a fleet joins others by itself: one that is part of a slice would wait for them.
         """
         checkpoint = _place_here(self.job.checkpoint, self.package)
-        return replace(self.job, checkpoint=checkpoint, machine={**self.job.machine, "hosts": "one"})
+        return replace(self.job, checkpoint=checkpoint, machine={**self.job.machine, "hosts": self.hosts})
 
 
 def _place_here(place: Checkpoint, package: Path) -> Checkpoint:

@@ -27,7 +27,8 @@ from stages.store.artifacts import Store
 
 if TYPE_CHECKING:
     from stages.fleet.cluster import Cluster
-    from stages.fleet.seats import Seat, Seats
+    from stages.fleet.seat import Seat
+    from stages.fleet.seats import Seats
 
 _MAX_LOST: Final = 3  # hosts or processes that a node may lose; the next one would probably be lost to it, too
 
@@ -167,27 +168,25 @@ class Fleet:
 
     def _try(self, seat: "Seat", errand: Errand, observe: Callable[[Event], None]) -> Event:
         """Have an errand done by an actor; the event that ended it."""
-        from stages.fleet.seats import SeatLostError  # noqa: PLC0415 (loads Ray)
-
         job = errand.job
-        if seat.code != job.code:
+        if other := next((host for host in seat.hosts if host.code != job.code), None):
             self._seats.drop(seat)
             raise FleetError(
-                f"{seat.host} has other code of {job.program.package} ({seat.code[:12]}) than this run "
+                f"{other.name} has other code of {job.program.package} ({other.code[:12]}) than this run "
                 f"({job.code[:12]}). Code travels from here when a run begins: run `doit` again. If that does not "
                 "help, a package of the same name is in the way on that host: uninstall it there."
             )
         observe({"event": "phase", "name": STARTING})
         try:
-            ending = self._seats.follow(seat, errand.to_json(), observe)
-        except SeatLostError as error:
-            self._seats.drop(seat)
-            return {"event": ENDED, "message": f"{job.node.title}: {error}."}
+            ending = seat.follow(errand, observe)
         except BaseException:
             with suppress(FleetError):
                 self._seats.drop(seat)
             raise
-        self._seats.give_back(seat)
+        if seat.is_broken:
+            self._seats.drop(seat)
+        else:
+            self._seats.give_back(seat)
         return ending
 
     def _say_from_where(self, job: Job) -> str:
@@ -199,7 +198,7 @@ class Fleet:
         return f"It is made again; {left}"
 
     def _find_needs(self, job: Job) -> Needs:
-        return find_needs(job, (host.resources for host in self._cluster.hosts()))
+        return find_needs(job, self._cluster.hosts())
 
     @property
     def _is_open(self) -> bool:

@@ -92,9 +92,13 @@ class OwnStore:
         try:
             for name in errand.entries:
                 self._bring(name, job, observe)
+            own_job = replace(job, store=self.store.root)
+            if not errand.is_first:  # host 0 has the state, and hands the result over
+                yield own_job, lambda: ""
+                return
             state = _SharedState(self.store.root, self.remote.catalog.bucket, job.node.artifact)
             with state.followed():
-                yield replace(job, store=self.store.root), lambda: self._hand_over(job, observe)
+                yield own_job, lambda: self._hand_over(job, observe)
             state.remove()
         finally:
             self._clear()

@@ -1,4 +1,4 @@
-"""The actors of one run on a cluster: as many of each program as there are jobs that wait, while the cluster has room.
+"""The seats of one run on a cluster: as many of each program as there are jobs that wait, while the cluster has room.
 
 Who asks for one gets one that is free, or waits for a new one, or for whichever is free first. One that waits for room
 is known to the cluster, which can grow by that. Loads Ray.
@@ -6,15 +6,13 @@ is known to the cluster, which can grow by that. Loads Ray.
 
 import getpass
 import itertools
-import json
 import os
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
@@ -22,54 +20,21 @@ import ray
 import ray.exceptions
 
 from stages.errors import FleetError, StageError
-from stages.fleet.actor import StageActor
 from stages.fleet.cluster import Cluster
 from stages.fleet.needs import Needs
+from stages.fleet.seat import LAST_WORDS_S, Seat, first_line
 from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.lifetime import SAVE_S
-from stages.run.runner import Event
 
 _LOOK_S: Final = 0.5  # between two looks for a free actor, or whether the cluster is there
 _YIELD_S: Final = 5.0  # of waiting until an idle actor of another program ends for one that may need its room
 _KEEP_S: Final = 60.0  # that an idle actor is kept
 _TURN_S: Final = 60.0  # that a run has an actor at least, while other runs wait for room
-_LAST_WORDS_S: Final = 5.0  # for ending in order, besides saving
-_MAX_CALLS: Final = 8  # of an actor at a time: its job, and questions
-
-
-class SeatLostError(Exception):
-    """An actor has ended, or its host; the message says how."""
-
-
-@dataclass(eq=False)
-class Seat:
-    """An actor, as the run sees it that has started it.
-
-    Attributes:
-        program: whose jobs it does.
-        name: that others see.
-        actor: Ray's handle.
-        greeting: Ray's promise of its first words, once it has a place.
-        host: name of its host; "" before that.
-        code: fingerprint of the program's code there.
-        node: that it makes at present.
-        since: by the monotonic clock, when it was given its place, and when it was last given a job or back.
-    """
-
-    program: Program
-    name: str
-    actor: Any
-    greeting: Any
-    host: str = ""
-    code: str = ""
-    node: Node | None = None
-    since: float = field(default_factory=time.monotonic)
-    last_use: float = field(default_factory=time.monotonic)
 
 
 class Seats:
-    """The actors of this run. May be used by several threads."""
+    """Those of this run. May be used by several threads."""
 
     def __init__(self, cluster: Cluster) -> None:
         """None yet."""
@@ -84,7 +49,7 @@ class Seats:
         self._lock = threading.RLock()  # of these five
 
     def take(self, program: Program, needs: Callable[[], Needs], say: Callable[[str], None]) -> Seat:
-        """An actor for a job of a program; `give_back` or `drop` ends that.
+        """A seat for a job of a program; `give_back` or `drop` ends that.
 
         Args:
             program: of the job.
@@ -102,7 +67,7 @@ class Seats:
                 waited_s = time.monotonic() - start
                 if waited_s > _YIELD_S:
                     self._yield_room(program)
-                    say(f"waiting for a host with {needs()}, {waited_s:.0f} s so far")
+                    say(f"waiting for {needs()}, {waited_s:.0f} s so far")
             return seat
         finally:
             with self._lock:
@@ -110,7 +75,7 @@ class Seats:
             self._trim(program)
 
     def give_back(self, seat: Seat) -> None:
-        """The job is done; the actor is kept for the next, unless others wait for its room and had no turn for long."""
+        """The job is done; the seat is kept for the next, unless others wait for its room and had no turn for long."""
         with self._lock:
             self._busy.remove(seat)
             seat.node, seat.last_use = None, time.monotonic()
@@ -121,13 +86,13 @@ class Seats:
         self._trim(seat.program)
 
     def drop(self, seat: Seat) -> None:
-        """End an actor, whatever it does."""
+        """End a seat, whatever it does."""
         with self._lock:
             for seats in (self._coming, self._idle, self._busy):
                 if seat in seats:
                     seats.remove(seat)
         with suppress(FleetError):  # it is gone, too
-            self._cluster.ask(lambda: ray.kill(seat.actor))
+            self._cluster.ask(seat.kill)
 
     def drop_idle(self, device: str = "") -> None:
         """End all that have no job; with `device`, those of its programs."""
@@ -136,58 +101,26 @@ class Seats:
         for seat in leaving:
             self._drop_if_idle(seat)
 
-    def follow(self, seat: Seat, errand: str, observe: Callable[[Event], None]) -> Event:
-        """Have an errand done; `observe` sees its events, but for the last, which is returned.
-
-        Raises:
-            SeatLostError: the actor has ended.
-            FleetError: the cluster is gone.
-        """
-        events = seat.actor.run.options(num_returns="streaming").remote(errand)
-        last: Event | None = None
-        for line in self._lines(seat, events):
-            if last is not None:
-                observe(last)
-            last = json.loads(line)
-        if last is None:
-            raise SeatLostError(f"its actor on {seat.host} has said nothing")
-        return last
-
     def stop(self, node: Node, *, at_once: bool) -> None:
         """End the making of a node, where one makes it; unless `at_once`, it may be saved first."""
         with self._lock:
-            actors = [seat.actor for seat in self._busy if seat.node and seat.node.artifact == node.artifact]
-        for actor in actors:
-            actor.stop.remote(at_once=at_once)
+            seats = [seat for seat in self._busy if seat.node and seat.node.artifact == node.artifact]
+        for seat in seats:
+            seat.stop(at_once=at_once)
 
     def close(self) -> list[Node]:
-        """End all actors; those in the middle of a job save it. Their nodes."""
+        """End all; those in the middle of a job save it. Their nodes."""
         with self._lock:
             self._is_closed = True
             busy = [*self._busy]
-            others = [*self._coming, *self._idle]
+            idle, coming = [*self._idle], [*self._coming]
             nodes = [seat.node for seat in busy if seat.node]  # by now: those who follow them give them back
         with suppress(FleetError):  # they are gone, too
-            self._cluster.ask(lambda: _close([seat.actor for seat in (*busy, *self._idle)]))
-        for seat in (*busy, *others):
+            saving = [seat.actors[0] for seat in busy]  # of several hosts the first one saves, for all
+            self._cluster.ask(lambda: _close([*saving, *(actor for seat in idle for actor in seat.actors)]))
+        for seat in (*busy, *idle, *coming):
             self.drop(seat)
         return nodes
-
-    def _lines(self, seat: Seat, events: Any) -> Iterator[str]:
-        """What an errand gives, as it comes."""
-        while True:
-            if not self._cluster.ask(lambda: ray.wait([events], timeout=_LOOK_S)[0]):
-                continue
-            try:
-                line = self._cluster.ask(lambda: _next(events))
-            except ray.exceptions.RayActorError as error:
-                self._cluster.require_answer()
-                raise SeatLostError(f"its actor on {seat.host} has ended ({_first_line(error)})") from error
-            except ray.exceptions.RayTaskError as error:
-                raise StageError(f"on {seat.host}: {error.cause}\n  This is a fault of the program.") from error
-            if line is None:
-                return
-            yield line
 
     def _find(self, program: Program, needs: Callable[[], Needs]) -> Seat | None:
         """One that is free by now, or None after some time of waiting."""
@@ -205,34 +138,31 @@ class Seats:
             coming = [each for each in self._coming if each.program == program]
             if len(coming) < self._waiting[program]:
                 coming.append(self._start(program, needs()))
-        ready, _ = self._cluster.ask(lambda: ray.wait([each.greeting for each in coming], timeout=_LOOK_S))
-        for seat in coming:
-            if seat.greeting in ready:
+        firsts = [each.greetings[0] for each in coming]  # a slice has all its hosts at once
+        ready, _ = self._cluster.ask(lambda: ray.wait(firsts, timeout=_LOOK_S))
+        for seat, greeting in zip(coming, firsts, strict=True):
+            if greeting in ready:
                 self._seat(seat)
         return None
 
     def _start(self, program: Program, needs: Needs) -> Seat:
         name = f"{self._run}/{program.name}/{next(self._numbers)}"
-        options = {"name": name, "max_concurrency": _MAX_CALLS, **needs.options}
-        create = ray.remote(StageActor).options(**options).remote
-        actor = self._cluster.ask(lambda: create(program.package))
-        seat = Seat(program, name, actor, actor.greet.remote())
+        seat = Seat.ask_for(self._cluster, program, name, needs)
         self._coming.append(seat)
         return seat
 
     def _seat(self, seat: Seat) -> None:
-        """Note that an actor has got its place. Raises FleetError: it has not."""
+        """Note that a seat has got its place. Raises FleetError: it has not."""
         try:
-            greeting = json.loads(self._cluster.ask(lambda: ray.get(seat.greeting)))
+            seat.settle()
         except (ray.exceptions.RayError, OSError) as error:
             if seat not in self._coming:  # another thread needed no more of them, and has ended it
                 return
             self.drop(seat)
-            raise FleetError(f"{seat.program.name}: no actor can be started: {_first_line(error)}") from error
+            raise FleetError(f"{seat.program.name}: no actor can be started: {first_line(error)}") from error
         with self._lock:
             if seat in self._coming:  # of two threads that see it, one has it
                 self._coming.remove(seat)
-                seat.host, seat.code, seat.since = greeting["host"], greeting["code"], time.monotonic()
                 self._idle.append(seat)
 
     def _trim(self, program: Program) -> None:
@@ -268,15 +198,4 @@ class Seats:
 def _close(actors: Sequence[Any]) -> None:
     """Let actors end in order, those in the middle of a job after they have saved it."""
     if closing := [actor.close.remote() for actor in actors]:
-        ray.wait(closing, num_returns=len(closing), timeout=SAVE_S + _LAST_WORDS_S)
-
-
-def _next(events: Any) -> str | None:
-    """The next line of an errand; None after the last. (StopIteration passes no thread.)"""
-    promise = next(events, None)
-    return None if promise is None else str(ray.get(promise))
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].rstrip(".")
+        ray.wait(closing, num_returns=len(closing), timeout=SAVE_S + LAST_WORDS_S)

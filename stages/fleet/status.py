@@ -12,11 +12,13 @@ class Host:
         name: as it calls itself.
         address: at which others find it.
         resources: what it has for actors, by Ray's names.
+        labels: what it is, by Ray's names, such as the slice of a TPU that it belongs to.
     """
 
     name: str
     address: str
     resources: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

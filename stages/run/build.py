@@ -266,7 +266,7 @@ class Build:
             leases=self.leases,
             runner=self.runner,
             program=program,
-            group=self._find_group(observe) if program.joins_hosts else "",
+            group=self._find_group(observe) if program.joins_hosts and self.machine.runner != RAY else "",
             observe=observe,
             waits=waits,
         )

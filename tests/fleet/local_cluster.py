@@ -1,20 +1,24 @@
-"""A Ray cluster of several nodes on this machine's loopback: `python -m tests.fleet.local_cluster NODES CPUS`.
+"""A Ray cluster of several nodes on this machine's loopback: `python -m tests.fleet.local_cluster NODE...`.
+
+A NODE is JSON: how it differs from one with a CPU.
 
 Prints its address, then obeys lines on stdin: `end N` kills node N, `add` starts one more, `end 0` kills the head. Ends
 with its stdin. In a process of its own, because Ray keeps much in the process that starts it.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.fleet.needs import RANK, SLICE, TOPOLOGY
 from tests.project import PROJECT, environment
 
 # Every process of Ray then uses 127.0.0.1 alone, whatever other addresses the machine has.
@@ -57,14 +61,22 @@ def cluster_environment(**more: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running_cluster(num_nodes: int, num_cpus: int = 1) -> Iterator[LocalCluster]:
-    """A cluster for the time of the block."""
+def running_cluster(num_nodes: int, *slices: str, **variables: str) -> Iterator[LocalCluster]:
+    """A cluster for the time of the block.
+
+    Args:
+        num_nodes: with a CPU each.
+        slices: names; of each there are two hosts more that look to Ray like those of a slice of two chips.
+        variables: of its processes' environment.
+    """
+    nodes: list[Mapping[str, Any]] = [{}] * num_nodes
+    nodes += [_slice_host(name, rank) for name in slices for rank in range(2)]
     folder = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # names of sockets are short
     cache = Path(folder) / "cache"
     process = subprocess.Popen(
-        [sys.executable, "-m", __spec__.name, str(num_nodes), str(num_cpus)],
+        [sys.executable, "-m", __spec__.name, *map(json.dumps, nodes)],
         cwd=PROJECT,
-        env=cluster_environment(RAY_TMPDIR=folder, XDG_CACHE_HOME=str(cache)),
+        env=cluster_environment(RAY_TMPDIR=folder, XDG_CACHE_HOME=str(cache), **variables),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -82,19 +94,25 @@ def running_cluster(num_nodes: int, num_cpus: int = 1) -> Iterator[LocalCluster]
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(num_nodes: int, num_cpus: int) -> None:
+def _slice_host(name: str, rank: int) -> Mapping[str, Any]:
+    """Options of a node as Ray finds them on a host with one chip, of two that are a slice."""
+    labels = {SLICE: name, TOPOLOGY: "1x2", RANK: str(rank)}
+    return {"resources": {"TPU": 1}, "labels": labels}
+
+
+def _serve(options: Sequence[dict[str, Any]]) -> None:
     from ray.cluster_utils import Cluster  # noqa: PLC0415 (of no use to those who import `running_cluster`)
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what Ray prints
     node: dict[str, Any] = {
-        "num_cpus": num_cpus,
+        "num_cpus": 1,
         "node_ip_address": "127.0.0.1",
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
     }
     cluster = Cluster()
-    nodes = [_add(cluster, node) for _ in range(num_nodes)]
+    nodes = [_add(cluster, node | each) for each in options]
     print(cluster.address, file=answers)
     for order in sys.stdin:
         if order.startswith("end "):
@@ -114,4 +132,4 @@ def _add(cluster: Any, options: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]))
+    _serve([*map(json.loads, sys.argv[1:])])

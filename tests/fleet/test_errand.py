@@ -42,3 +42,12 @@ def test_a_checkpoint_in_a_folder_stays_where_it_is():
 
 def test_no_host_joins_others_by_itself():
     assert build_errand(Checkpoint(Path("/weights")), hosts="auto").job_here().machine == {"hosts": "one"}
+
+
+def test_hosts_of_a_slice_have_their_places_and_the_first_answers_for_all():
+    first, last = (
+        replace(build_errand(Checkpoint(Path("/weights"))), hosts=f"h:1 {place}") for place in ("0/2", "1/2")
+    )
+    assert last.job_here().machine == {"hosts": "h:1 1/2"}
+    assert [first.is_first, last.is_first] == [True, False]
+    assert Errand.from_json(last.to_json()) == last

@@ -55,14 +55,15 @@ class AnyCluster:
 def test_an_actor_that_was_given_up_while_others_wait_for_it_is_no_fault(monkeypatch: pytest.MonkeyPatch):
     import ray  # noqa: PLC0415 (with the extra `fleet` alone)
 
-    from stages.fleet.seats import Seat, Seats  # noqa: PLC0415
+    from stages.fleet.seat import Seat  # noqa: PLC0415
+    from stages.fleet.seats import Seats  # noqa: PLC0415
 
     def fail(_: object) -> None:
         raise ray.exceptions.RayActorError
 
     monkeypatch.setattr(ray, "get", fail)
-    monkeypatch.setattr(ray, "kill", lambda _: None)
-    seats, seat = Seats(AnyCluster()), Seat(Program("stages.denoise", ACCELERATOR), "name", None, None)  # type: ignore[arg-type]
+    cluster: Any = AnyCluster()
+    seats, seat = Seats(cluster), Seat(Program("stages.denoise", ACCELERATOR), "name", cluster, [], [])
     seats._seat(seat)
     seats._coming.append(seat)
     with pytest.raises(FleetError, match=r"^denoise: no actor can be started"):
