@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -58,7 +59,9 @@ class Cluster:
         self.ask(lambda: _connect(address, code))  # in a thread of its own: in the main one Ray takes over SIGTERM
         self._head = str(ray.get_runtime_context().gcs_address)
         self._is_over = threading.Event()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._leaving: Mapping[str, float] = {}
+        for watch in (self._watch, self._watch_leaving):
+            threading.Thread(target=watch, daemon=True).start()
 
     @property
     def head(self) -> str:
@@ -69,6 +72,11 @@ class Cluster:
     def is_lost(self) -> bool:
         """Whether its head has not answered for some seconds."""
         return self._num_silent >= _MAX_SILENT
+
+    @property
+    def leaving(self) -> Mapping[str, float]:
+        """The nodes that Ray drains, by their ids, and when each ends, in seconds since 1970; `inf` if nobody knows."""
+        return self._leaving
 
     def require(self) -> None:
         """Raise FleetError where the head does not answer any more."""
@@ -120,6 +128,15 @@ class Cluster:
     def _watch(self) -> None:
         while not self._is_over.wait(_LOOK_S):
             self._num_silent = 0 if _answers(self._head) else self._num_silent + 1
+
+    def _watch_leaving(self) -> None:
+        """In a thread of its own: without its head Ray does not answer."""
+        while not self._is_over.wait(_LOOK_S):
+            with suppress(Exception):  # Ray's, of a connection that is about to end
+                found = (
+                    ray._private.state.state.get_draining_nodes()
+                )  # no public name (2.60); Ray's own libraries use it
+                self._leaving = {node: milliseconds / 1000 or inf for node, milliseconds in found.items()}
 
 
 def _connect(address: str, options: Mapping[str, Any]) -> None:

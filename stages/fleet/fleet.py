@@ -161,7 +161,7 @@ class Fleet:
                 raise error
             if ending["event"] != ENDED:
                 return ending
-            num_lost += 1
+            num_lost += not seat.is_leaving
             if self._is_closed or job.node.title in self._stopped or num_lost == _MAX_LOST:
                 raise StageError(str(ending["message"]))
             observe({"event": "warning", "message": f"{_without_title(ending, job)} {self._say_from_where(job)}"})

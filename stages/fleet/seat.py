@@ -6,15 +6,16 @@ process, and host 0 answers for all. When one of them fails, all are given up, a
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import inf
 from threading import Lock, Timer
 from typing import Any, Final
 
 import ray
 import ray.exceptions
-from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from stages.errors import StageError
@@ -30,6 +31,7 @@ from stages.run.runner import Event
 
 LAST_WORDS_S: Final = 5.0  # for ending in order, besides saving
 _LOOK_S: Final = 0.5  # between two looks whether the cluster is there
+_NOTICE_S: Final = SAVE_S + 2 * LAST_WORDS_S  # before a host is taken away, it saves what it makes
 _MAX_CALLS: Final = 8  # of an actor at a time: its job, and questions
 # Of a slice: all hosts are of one, and no two actors are on one host.
 _TOGETHER: Final = {SLICE: "STRICT_PACK", "ray.io/node-id": "STRICT_SPREAD"}
@@ -41,11 +43,13 @@ class SeatHost:
 
     Attributes:
         name: as it calls itself.
+        node: by which the cluster knows it.
         code: fingerprint of the program's code there.
         place: among the hosts that do a job together, as the setting `machine.hosts`.
     """
 
     name: str
+    node: str
     code: str
     place: str = ONE_HOST
 
@@ -91,13 +95,23 @@ class Seat:
                 options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(group, index)
             create = ray.remote(StageActor).options(**options).remote
             actors.append(cluster.ask(partial(create, program.package)))
-        return Seat(program, name, cluster, actors, [actor.greet.remote() for actor in actors], group)
+        return Seat(program, name, cluster, actors, [actor.__ray_call__.remote(_greet) for actor in actors], group)
 
     def settle(self) -> None:
         """Wait until all actors have greeted, and note their hosts. Raises RayError, OSError: one cannot be started."""
         with self._settling:
             if not self.hosts:
                 self._settle()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether one of its hosts was told to leave the cluster: it gets no more jobs."""
+        return any(host.node in self.cluster.leaving for host in self.hosts)
+
+    @property
+    def must_save(self) -> bool:
+        """Whether one of its hosts leaves so soon that what is being made is to be saved."""
+        return any(self.cluster.leaving.get(host.node, inf) < time.time() + _NOTICE_S for host in self.hosts)
 
     def follow(self, errand: Errand, observe: Callable[[Event], None]) -> Event:
         """Have an errand done; `observe` sees its events, but for the one that ended it, which is returned.
@@ -125,7 +139,12 @@ class Seat:
                     limit.start()
         finally:
             limit.cancel()
-        return endings[0] if fault is None or endings[0]["event"] not in (FAILED, ENDED) else fault
+        if fault is None or endings[0]["event"] not in (FAILED, ENDED):
+            return endings[0]
+        if fault["event"] == ENDED and self.is_leaving:
+            names = ", ".join(host.name for host in self.hosts)
+            return {**fault, "message": f"{errand.job.node.title}: its host leaves the cluster ({names})."}
+        return fault
 
     def stop(self, *, at_once: bool) -> None:
         """End what is being made; unless `at_once`, it may be saved first, by host 0: the others then wait in vain."""
@@ -139,19 +158,15 @@ class Seat:
             remove_placement_group(self.group)
 
     def _settle(self) -> None:
-        greetings = [json.loads(line) for line in self.cluster.ask(lambda: ray.get([*self.greetings]))]
-        places = [ONE_HOST]
-        if (group := self.group) is not None:
-            ranks, addresses = self.cluster.ask(lambda: _find_ranks(group))
-            order = sorted(range(len(ranks)), key=ranks.__getitem__)
+        told = self.cluster.ask(lambda: ray.get([*self.greetings]))
+        hosts = [SeatHost(greeting["host"], node, greeting["code"]) for greeting, node in told]
+        if len(hosts) > 1:
+            nodes = {node["NodeID"]: node for node in self.cluster.ask(ray.nodes)}
+            order = sorted(range(len(hosts)), key=lambda index: int(nodes[hosts[index].node]["Labels"].get(RANK, 0)))
             self.actors = [self.actors[index] for index in order]
-            greetings = [greetings[index] for index in order]
-            server = f"{addresses[order[0]]}:{greetings[0]['port']}"
-            places = [f"{server} {index}/{len(order)}" for index in range(len(order))]
-        self.hosts = [
-            SeatHost(each["host"], each["code"], place) for each, place in zip(greetings, places, strict=True)
-        ]
-        self.since = time.monotonic()
+            server = f"{nodes[hosts[order[0]].node]['NodeManagerAddress']}:{told[order[0]][0]['port']}"
+            hosts = [replace(hosts[index], place=f"{server} {rank}/{len(order)}") for rank, index in enumerate(order)]
+        self.hosts, self.since = hosts, time.monotonic()
 
     def _hear(self, errand: Errand, observe: Callable[[Event], None]) -> Iterator[tuple[int, Event]]:
         """How an errand ends on each host, as it does; `observe` sees what host 0 says before."""
@@ -159,8 +174,12 @@ class Seat:
             index: actor.run.options(num_returns="streaming").remote(replace(errand, hosts=host.place).to_json())
             for index, (actor, host) in enumerate(zip(self.actors, self.hosts, strict=True))
         }
+        is_saving = False
         last: dict[int, Event] = {}  # that each has said: of host 0, it is shown when another one follows
         while streams:
+            if self.must_save and not is_saving:
+                is_saving = True
+                self.stop(at_once=False)
             ready = self.cluster.ask(lambda: ray.wait([*streams.values()], timeout=_LOOK_S)[0])
             for index, stream in [each for each in streams.items() if each[1] in ready]:
                 line = None
@@ -188,6 +207,11 @@ class Seat:
         return {"event": ENDED, "message": message}
 
 
+def _greet(actor: StageActor) -> tuple[Mapping[str, Any], str]:
+    """An actor's first words, and the node on which it is, which only Ray knows."""
+    return json.loads(actor.greet()), ray.get_runtime_context().get_node_id()
+
+
 def first_line(error: BaseException) -> str:
     """Of a message of Ray's, which can have many; without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -199,13 +223,6 @@ def _reserve(needs: Needs) -> PlacementGroup:
     selectors = [{TOPOLOGY: needs.topology}] * needs.num_hosts
     bundles = [needs.bundle] * needs.num_hosts
     return placement_group(bundles, topology_strategy=_TOGETHER, bundle_label_selector=selectors)
-
-
-def _find_ranks(group: PlacementGroup) -> tuple[list[int], list[str]]:
-    """Of the host of each bundle: its number in the slice, and its address."""
-    nodes = {node["NodeID"]: node for node in ray.nodes()}
-    hosts = [nodes[found] for _, found in sorted(placement_group_table(group)["bundles_to_node_id"].items())]
-    return [int(host["Labels"].get(RANK, 0)) for host in hosts], [str(host["NodeManagerAddress"]) for host in hosts]
 
 
 def _next(events: Any) -> str | None:

@@ -130,7 +130,7 @@ class Seats:
         with self._lock:
             if self._is_closed:
                 raise StageError(f"{program.name}: no actor is started, because this run is ending.")
-            if seat := next((each for each in self._idle if each.program == program), None):
+            if seat := next((each for each in self._idle if each.program == program and not each.is_leaving), None):
                 self._idle.remove(seat)
                 self._busy.append(seat)
                 seat.last_use = time.monotonic()
@@ -166,12 +166,16 @@ class Seats:
                 self._idle.append(seat)
 
     def _trim(self, program: Program) -> None:
-        """Ask for no more new actors than jobs wait, and end those that have been idle for long."""
+        """Ask for no more new seats than jobs wait, and end those idle for long, or whose hosts leave."""
         now = time.monotonic()
         with self._lock:
             coming = [seat for seat in self._coming if seat.program == program]
             surplus = coming[self._waiting[program] :]
-            old = [seat for seat in self._idle if now - seat.last_use > _KEEP_S and not self._waiting[seat.program]]
+            old = [
+                seat
+                for seat in self._idle
+                if seat.is_leaving or (now - seat.last_use > _KEEP_S and not self._waiting[seat.program])
+            ]
         for seat in (*surplus, *old):
             self.drop(seat)
 

@@ -2,8 +2,9 @@
 
 A NODE is JSON: how it differs from one with a CPU.
 
-Prints its address, then obeys lines on stdin: `end N` kills node N, `add` starts one more, `end 0` kills the head. Ends
-with its stdin. In a process of its own, because Ray keeps much in the process that starts it.
+Prints its address, then obeys lines on stdin: `end N` kills node N, `add` starts one more, `end 0` kills the head, and
+`leave N S` says that node N will be preempted in S seconds. Ends with its stdin. In a process of its own, because Ray
+keeps much in the process that starts it.
 """
 
 import json
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,6 +46,10 @@ class LocalCluster:
         """Start one more node."""
         self._ask("add")
 
+    def give_notice(self, number: int, notice_s: int) -> None:
+        """Let Ray know that a node is about to be preempted."""
+        self._ask(f"leave {number} {notice_s}")
+
     def find(self, pattern: str) -> list[Path]:
         """Files of what has travelled to its nodes."""
         return [*self.folder.glob(f"**/session_2*/**/{pattern}")]
@@ -61,16 +67,15 @@ def cluster_environment(**more: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running_cluster(num_nodes: int, *slices: str, **variables: str) -> Iterator[LocalCluster]:
+def running_cluster(num_nodes: int, *more: Mapping[str, Any], **variables: str) -> Iterator[LocalCluster]:
     """A cluster for the time of the block.
 
     Args:
         num_nodes: with a CPU each.
-        slices: names; of each there are two hosts more that look to Ray like those of a slice of two chips.
+        more: options of further nodes, by which they differ from those. The first of all nodes is the head.
         variables: of its processes' environment.
     """
-    nodes: list[Mapping[str, Any]] = [{}] * num_nodes
-    nodes += [_slice_host(name, rank) for name in slices for rank in range(2)]
+    nodes = [*[{}] * num_nodes, *more]
     folder = tempfile.mkdtemp(prefix="r-", dir="/tmp")  # names of sockets are short
     cache = Path(folder) / "cache"
     process = subprocess.Popen(
@@ -94,10 +99,9 @@ def running_cluster(num_nodes: int, *slices: str, **variables: str) -> Iterator[
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _slice_host(name: str, rank: int) -> Mapping[str, Any]:
-    """Options of a node as Ray finds them on a host with one chip, of two that are a slice."""
-    labels = {SLICE: name, TOPOLOGY: "1x2", RANK: str(rank)}
-    return {"resources": {"TPU": 1}, "labels": labels}
+def slice_hosts(name: str) -> list[Mapping[str, Any]]:
+    """Options of two nodes, as Ray finds them on the hosts of a slice, with a chip each. Host 1 comes first."""
+    return [{"resources": {"TPU": 1}, "labels": {SLICE: name, TOPOLOGY: "1x2", RANK: rank}} for rank in ("1", "0")]
 
 
 def _serve(options: Sequence[dict[str, Any]]) -> None:
@@ -117,10 +121,22 @@ def _serve(options: Sequence[dict[str, Any]]) -> None:
     for order in sys.stdin:
         if order.startswith("end "):
             cluster.remove_node(nodes[int(order.split()[1])], allow_graceful=False)
+        elif order.startswith("leave "):
+            number, notice_s = map(int, order.split()[1:])
+            _give_notice(cluster, nodes[number], notice_s)
         else:
             nodes.append(_add(cluster, node))
         print("done", file=answers)
     cluster.shutdown()
+
+
+def _give_notice(cluster: Any, node: Any, notice_s: int) -> None:
+    """As `ray start --block` does when it is asked to end."""
+    from ray._raylet import GcsClient  # noqa: PLC0415
+    from ray.core.generated.autoscaler_pb2 import DRAIN_NODE_REASON_PREEMPTION  # noqa: PLC0415
+
+    deadline_ms = int((time.time() + notice_s) * 1000)
+    GcsClient(address=cluster.address).drain_node(node.node_id, DRAIN_NODE_REASON_PREEMPTION, "a test", deadline_ms)
 
 
 def _add(cluster: Any, options: dict[str, Any]) -> Any:

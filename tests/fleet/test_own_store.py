@@ -1,5 +1,6 @@
 """A host's own store, beside a remote store in a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,16 @@ def test_what_is_read_comes_and_of_the_rest_what_it_is_and_a_result_is_handed_ov
     assert (machines.shared / entry).is_file()
     assert [path.read_bytes() for path in machines.shared.glob("payloads/*/frames.safetensors")] == [b"frames"]
     assert not [*own.store.root.glob("decode/*")]  # it has been handed over
+
+
+def test_of_hosts_that_make_it_together_the_first_hands_over(machines: Machines, nodes: dict[str, Node]):
+    own = open_own(machines)
+    errand, job = errand_of(machines, nodes, "denoise")
+    with own.made_here(replace(errand, hosts="h:1 1/2"), job, ignore) as (own_job, deliver):
+        assert Store(own_job.store).payload(nodes["encode"].artifact).is_file()
+        PartialStates(own_job.store).write(job.node.artifact, STATE)
+        assert deliver() == ""
+    assert not (machines.shared / name_partial(job.node.artifact)).exists()
 
 
 def test_an_input_that_is_gone_is_an_error_and_nothing_stays(machines: Machines, nodes: dict[str, Node]):

@@ -1,4 +1,4 @@
-"""A slice of several hosts as one resource: two nodes that look to Ray like its hosts, with virtual CPU devices."""
+"""Jobs on a host that leaves, and on a slice: two nodes that Ray takes for its hosts, with virtual CPU devices."""
 
 import os
 import re
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors
-from tests.fleet.local_cluster import LocalCluster, running_cluster
-from tests.fleet.projects import LONG, NUM_STEPS, count_made, make_project, read_runs, run_doit, started
+from tests.fleet.local_cluster import LocalCluster, running_cluster, slice_hosts
+from tests.fleet.projects import ENDLESS, LONG, NUM_STEPS, count_made, make_project, read_runs, run_doit, started
 from tests.fleet.waiting import wait_for
 from tests.project import set_defaults
 from tests.several_hosts import host_environment
@@ -27,7 +28,7 @@ _VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     """A node without chips, and a slice of two hosts with two devices each."""
-    with running_cluster(1, "slice", **devices(2)) as running:
+    with running_cluster(1, *slice_hosts("slice"), **devices(2)) as running:
         yield running
 
 
@@ -81,6 +82,31 @@ def test_when_a_host_of_a_slice_is_lost_all_are_given_up_and_the_denoise_goes_on
     (run,) = read_runs(root / "artifacts", "denoise")
     assert run["hosts"] == 2
     assert 0 < run["resumed_after_step"] <= NUM_STEPS
+
+
+def test_a_host_that_is_about_to_leave_saves_its_denoise_which_goes_on_elsewhere(tmp_path: Path):
+    num_between = 500  # steps between two states, so that one after another number is due to the notice
+    with running_cluster(0, {"num_cpus": 0}, {}) as cluster:
+        root = make_project(tmp_path, cluster, text=ENDLESS, checkpoint_every=str(num_between))
+        with started(root) as process:
+            wait_for(lambda: count_steps(root))
+            cluster.add()
+            cluster.give_notice(1, 20)
+            wait_for(lambda: count_steps(root) % num_between)
+            num_saved = count_steps(root)
+            cluster.end(1)
+            wait_for(lambda: count_steps(root) > num_saved)
+            process.kill()
+            stdout, stderr = process.communicate()
+    assert stdout.count("its host leaves the cluster") == 1, stdout + stderr
+    assert f"It is made again; saved after step {num_saved}" in stdout, stdout
+
+
+def count_steps(root: Path) -> int:
+    """Of the state that is in the store; 0 where there is none."""
+    states = PartialStates(root / "artifacts")
+    facts = [states.read_facts(kept.artifact) or {} for kept in states.find_all()]
+    return int(str(facts[0].get("num_done", 0))) if facts else 0
 
 
 def find_latents(root: Path) -> list[Path]:
