@@ -27,6 +27,7 @@ from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.lifetime import SAVE_S
 
+_MAX_LOST: Final = 3  # starts of a program's seats, one after another: the next one would probably be lost, too
 _LOOK_S: Final = 0.5  # between two looks for a free actor, or whether the cluster is there
 _YIELD_S: Final = 5.0  # of waiting until an idle actor of another program ends for one that may need its room
 _KEEP_S: Final = 60.0  # that an idle actor is kept
@@ -45,8 +46,9 @@ class Seats:
         self._idle: list[Seat] = []
         self._busy: list[Seat] = []
         self._waiting = Counter[Program]()
+        self._num_lost = Counter[Program]()  # on their way to a place, since one got there
         self._is_closed = False
-        self._lock = threading.RLock()  # of these five
+        self._lock = threading.RLock()  # of these six
 
     def take(self, program: Program, needs: Callable[[], Needs], say: Callable[[str], None]) -> Seat:
         """A seat for a job of a program; `give_back` or `drop` ends that.
@@ -152,18 +154,27 @@ class Seats:
         return seat
 
     def _seat(self, seat: Seat) -> None:
-        """Note that a seat has got its place. Raises FleetError: it has not."""
+        """Note that a seat has got its place. Raises FleetError: it has not, and no other one will.
+
+        That its host is lost meanwhile can happen: then another one is asked for.
+        """
         try:
             seat.settle()
         except (ray.exceptions.RayError, OSError) as error:
             if seat not in self._coming:  # another thread needed no more of them, and has ended it
                 return
             self.drop(seat)
+            with self._lock:
+                self._num_lost[seat.program] += 1
+                is_lost = isinstance(error, ray.exceptions.RayActorError)
+                if is_lost and self._num_lost[seat.program] < _MAX_LOST:
+                    return
             raise FleetError(f"{seat.program.name}: no actor can be started: {first_line(error)}") from error
         with self._lock:
             if seat in self._coming:  # of two threads that see it, one has it
                 self._coming.remove(seat)
                 self._idle.append(seat)
+                self._num_lost[seat.program] = 0
 
     def _trim(self, program: Program) -> None:
         """Ask for no more new seats than jobs wait, and end those idle for long, or whose hosts leave."""

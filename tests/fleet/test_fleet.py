@@ -81,6 +81,19 @@ def test_two_runs_with_stores_of_their_own_share_a_remote_store_and_make_each_no
     assert not [*shared.glob("claims/*/*/*")]
 
 
+def test_a_video_that_is_stopped_is_saved_and_the_others_are_made(cluster: LocalCluster, tmp_path: Path):
+    root = make_project(tmp_path, cluster, "denoise.num_inference_steps = [2, 10000]\n", checkpoint_every="10")
+    with started(root, "--continue") as process:
+        wait_for(lambda: [*root.glob("artifacts/partial/denoise/*/state")])
+        stopped = run_doit(root, "stop", "tiny-2")
+        stdout, stderr = process.communicate()
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    assert "saved after step" in stopped.stdout
+    assert process.returncode == 1, stdout + stderr
+    assert count_made(stdout) == {"encode": 1, "denoise": 1, "decode": 1, "export": 1}
+    assert [*root.glob("artifacts/partial/denoise/*/state")]
+
+
 def test_a_denoise_whose_host_is_lost_goes_on_from_its_state_on_the_remote_store(cluster: LocalCluster, tmp_path: Path):
     pytest.importorskip("obstore", reason="the extra `remote` is not installed")
     shared = tmp_path / "shared"

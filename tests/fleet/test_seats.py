@@ -52,7 +52,7 @@ class AnyCluster:
         return question()
 
 
-def test_an_actor_that_was_given_up_while_others_wait_for_it_is_no_fault(monkeypatch: pytest.MonkeyPatch):
+def test_an_actor_that_was_given_up_or_lost_on_its_way_is_no_fault_and_three_are(monkeypatch: pytest.MonkeyPatch):
     import ray  # noqa: PLC0415 (with the extra `fleet` alone)
 
     from stages.fleet.seat import Seat  # noqa: PLC0415
@@ -65,6 +65,9 @@ def test_an_actor_that_was_given_up_while_others_wait_for_it_is_no_fault(monkeyp
     cluster: Any = AnyCluster()
     seats, seat = Seats(cluster), Seat(Program("stages.denoise", ACCELERATOR), "name", cluster, [], [])
     seats._seat(seat)
+    for _ in range(2):  # hosts that are lost
+        seats._coming.append(seat)
+        seats._seat(seat)
     seats._coming.append(seat)
     with pytest.raises(FleetError, match=r"^denoise: no actor can be started"):
         seats._seat(seat)
