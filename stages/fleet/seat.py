@@ -195,7 +195,7 @@ class Seat:
                     del streams[index]
                     yield index, last[index]
                     continue
-                if index == 0 and last.get(0):
+                if index == 0 and index in last:
                     observe(last[0])
                 last[index] = json.loads(line)
 
