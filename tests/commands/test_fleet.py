@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.commands import fleet
+from stages.fleet.needs import SLICE
 from stages.fleet.status import Host, KnownActor, Status
 from tests.commands.store_commands import build_project, run_command
 
@@ -13,7 +14,7 @@ STATUS = Status(
     "10.0.0.1:6379",
     (
         Host("one", "10.0.0.1", {"CPU": 8.0, "memory": float(30 << 30), "node:10.0.0.1": 1.0}),
-        Host("two", "10.0.0.2", {"CPU": 8.0, "memory": float(60 << 30), "TPU": 4.0}),
+        Host("two", "10.0.0.2", {"CPU": 8.0, "memory": float(60 << 30), "TPU": 4.0}, {SLICE: "west"}),
     ),
     (
         KnownActor("me@one:12", "denoise", "two", "denoise:1e7400063301", 75.0),
@@ -36,9 +37,9 @@ def test_it_shows_hosts_what_runs_where_and_what_waits(capsys: pytest.CaptureFix
         capsys.readouterr().out
         == """\
 Ray cluster at 10.0.0.1:6379, 2 hosts
-host  address   chips  CPUs    memory
-one   10.0.0.1  none      8  30.0 GiB
-two   10.0.0.2  4 TPU     8  60.0 GiB
+host  address   chips          CPUs    memory
+one   10.0.0.1  none              8  30.0 GiB
+two   10.0.0.2  4 TPU of west     8  60.0 GiB
 
 program  on   makes                 for             since
 denoise  two  denoise:1e7400063301  me@one:12  1 min 15 s
