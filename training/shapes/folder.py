@@ -1,5 +1,6 @@
 """Writes the checkpoint folder, as `HunyuanVideo15Pipeline.from_pretrained` reads it, and swaps it in."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from training.shapes.text import TextSide
 
 FILE_MODE = 0o644  # safetensors writes files that only their owner can read
+# What the settings say, whatever versions write them: they are a part of what identifies a component.
+VERSIONS = {"_diffusers_version": "0.42.1", "transformers_version": "5.23.0"}
 
 
 def assemble(
@@ -45,9 +48,18 @@ def write_folder(pipeline: HunyuanVideo15Pipeline, out: Path) -> None:
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     pipeline.to(dtype=torch.bfloat16).save_pretrained(fresh, safe_serialization=True)
+    for file in fresh.rglob("*.json"):
+        _name_versions(file)
     for file in sorted(path for path in fresh.rglob("*") if path.is_file()):
         target = out / file.relative_to(fresh)
         target.parent.mkdir(parents=True, exist_ok=True)
         file.chmod(FILE_MODE)
         file.replace(target)
     shutil.rmtree(fresh)
+
+
+def _name_versions(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    for name, version in VERSIONS.items():
+        text = re.sub(rf'("{name}": )"[^"]*"', rf'\g<1>"{version}"', text)
+    file.write_text(text, encoding="utf-8")
