@@ -6,6 +6,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401 (numpy learns bfloat16)
 import numpy as np
 import pytest
 from safetensors import safe_open
