@@ -4,13 +4,14 @@
     python -m benchmarks.shapes_accuracy --grid          # 60 combinations at each of several sizes and lengths
     python -m benchmarks.shapes_accuracy --sweep         # guidance 1 to 6 and 5 to 30 steps on a part of them
     python -m benchmarks.shapes_accuracy --sheet docs/contact-sheet.png
+    python -m benchmarks.shapes_accuracy --grid --animation docs/shapes.webp
 
 Videos are nodes of a project in `--work`, so that a second call makes only what is missing.
 """
 
 import argparse
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from stages.geometry import VideoSize
 from training.shapes.free_wordings import FREE_WORDINGS
 from training.shapes.metric import read_video
 from training.shapes.sample import plain_prompt
-from training.shapes.sheet import contact_sheet
+from training.shapes.sheet import contact_sheet, moving_sheet
 from training.shapes.sizes import USUAL_SIZE
 from training.shapes.vocabulary import (
     BACKGROUNDS,
@@ -52,6 +53,7 @@ SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
 SWEEP_EVERY = 5  # of the combinations: 54 of 270, coprime to no table's length, so that every value occurs
 SHEET_CELL_PX = 32
+ANIMATED, ANIMATION_COLUMNS, FRAME_MS = VideoSize(25, 128, 128), 6, 83  # of GRID; 12 frames a second
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ def main() -> None:
     which.add_argument("--sweep", action="store_true", help="try other guidance scales and numbers of steps")
     which.add_argument("--grid", action="store_true", help="try other sizes and lengths")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of all combinations to this PNG file")
+    parser.add_argument("--animation", type=Path, help="write some videos of the grid, which play, to this WebP file")
     options = parser.parse_args()
+    if options.animation and not options.grid:
+        parser.error("--animation shows videos of --grid")
     videos = sweep_videos() if options.sweep else grid_videos() if options.grid else all_videos()
     tables = {name: tables_of(video) for name, video in videos.items()}
     write_project(options.work, tables, checkpoint=options.checkpoint)
@@ -89,6 +94,8 @@ def main() -> None:
         report(shown, expected)
     if options.sheet:
         write_sheet({expected[name]: frames for name, frames in shown.items() if name[0] == "c"}, options.sheet)
+    if options.animation:
+        write_animation([frames for name, frames in shown.items() if videos[name].size == ANIMATED], options.animation)
 
 
 def all_videos() -> dict[str, Video]:
@@ -207,6 +214,13 @@ def write_sheet(shown: Mapping[Combination, NDArray[np.float32]], path: Path) ->
     sheet = contact_sheet([shown[key] for key in order], columns=len(BACKGROUNDS) * len(MOTIONS), cell_px=SHEET_CELL_PX)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
+
+
+def write_animation(shown: Sequence[NDArray[np.float32]], path: Path) -> None:
+    """The first videos, three rows of them, playing at the same time for ever."""
+    first, *others = moving_sheet(shown[: 3 * ANIMATION_COLUMNS], columns=ANIMATION_COLUMNS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first.save(path, save_all=True, append_images=others, duration=FRAME_MS, loop=0, quality=80, method=6)
 
 
 def _words(combination: Combination) -> str:
