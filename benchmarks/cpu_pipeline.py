@@ -52,17 +52,17 @@ class Size:
 
 
 SIZES = {
-    "demo": Size("the built-in checkpoint, 9 frames 96x96, 20 steps", (), {}),
+    "demo": Size("the built-in checkpoint, 25 frames 96x96, 20 steps", (), {}),
     "large": Size(
         "random weights, DiT of 8 blocks, 8 heads x 64, 2,028 video tokens (9 frames 416x416), 4 steps; VAE of 32 to "
         "256 channels, a quarter of the real widths",
         (32, 64, 128, 256, 256),
-        {"height": 416, "width": 416, "num_inference_steps": 4},
+        {"num_frames": 9, "height": 416, "width": 416, "num_inference_steps": 4},
     ),
     "wide": Size(
         "random weights, the same DiT, 9 frames 96x96, 4 steps; VAE of 64 to 512 channels, half of the real widths",
         (64, 128, 256, 512, 512),
-        {"num_inference_steps": 4},
+        {"num_frames": 9, "num_inference_steps": 4},
     ),
 }
 

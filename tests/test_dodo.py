@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -36,8 +35,6 @@ from tests.project import (
     stages_run,
     watch_doit,
 )
-from training.shapes.metric import read_video
-from training.shapes.vocabulary import Combination
 
 pytestmark = pytest.mark.processes
 
@@ -45,26 +42,6 @@ pytestmark = pytest.mark.processes
 @pytest.fixture
 def root(built: Path, tmp_path: Path) -> Path:
     return copy_built(built, tmp_path / "project")
-
-
-def read_frames(path: Path) -> tuple[list[np.ndarray], Fraction]:
-    """The frames of a video file, and how many are shown in a second."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)], stream.average_rate
-
-
-def test_the_default_video_has_the_size_length_and_rate_that_were_asked_for(built: Path):
-    frames, rate = read_frames(built / "artifacts/videos/demo.mp4")
-    assert len(frames) == 9
-    assert frames[0].shape == (96, 96, 3)
-    assert rate == 8
-
-
-def test_the_default_video_shows_what_its_prompt_says(built: Path):
-    frames, _ = read_frames(built / "artifacts/videos/demo.mp4")
-    shown = read_video(np.stack(frames).astype(np.float32) / 255).combination
-    assert shown == Combination(shape="circle", color="red", motion="right", background="black")
 
 
 def test_the_default_video_names_what_made_it(built: Path):
