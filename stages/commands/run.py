@@ -61,7 +61,7 @@ Examples:
 doit
 doit demo
 doit encode
-doit demo denoise.seed=7 export.fps=12
+doit demo denoise.seed=7 export.fps=24
 doit denoise.seed=7 video=demo
 doit demo 'encode.prompt=A blue square moves up.'
 """
