@@ -12,9 +12,15 @@ from typing import Any
 from tests.fleet.local_cluster import LocalCluster, cluster_environment
 from tests.project import TINY, copy_project, set_defaults
 
+
+def with_steps(number: int) -> str:
+    """The tiny video, denoised in so many steps."""
+    return TINY.replace("num_inference_steps = 2", f"num_inference_steps = {number}")
+
+
 NUM_STEPS = 300  # so that what a test waits for in the middle is not over when it looks
-LONG = TINY.replace("num_inference_steps = 2", f"num_inference_steps = {NUM_STEPS}")
-ENDLESS = TINY.replace("num_inference_steps = 2", "num_inference_steps = 10000")  # of what is interrupted
+LONG = with_steps(NUM_STEPS)
+ENDLESS = with_steps(10000)  # of what is interrupted
 
 
 def make_project(root: Path, cluster: LocalCluster, sweep: str = "", text: str = TINY, **settings: str) -> Path:

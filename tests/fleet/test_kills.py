@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.local_cluster import LocalCluster
-from tests.fleet.projects import count_made, make_project, read_runs, run_doit, started
+from tests.fleet.projects import count_made, make_project, read_runs, run_doit, started, with_steps
 from tests.fleet.waiting import wait_for
-from tests.project import TINY
 
 pytestmark = [pytest.mark.processes, pytest.mark.fleet, pytest.mark.faults]
 
-NUM_VIDEOS, NUM_KILLS = 24, 20
+NUM_VIDEOS, NUM_STEPS, NUM_KILLS = 24, 100, 20
 SEED = 27
-VIDEO = TINY.replace("num_inference_steps = 2", "num_inference_steps = 100")
 _BETWEEN_S = (1.0, 8.0)  # two kills
 _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
 
 
 def test_twenty_kills_of_stages_and_actors_cost_nothing_that_was_finished(cluster: LocalCluster, tmp_path: Path):
     sweep = f'denoise.seed = "1..{NUM_VIDEOS}"\n'
-    root = make_project(tmp_path, cluster, sweep, text=VIDEO, checkpoint_every="10", preview_every="never")
+    root = make_project(
+        tmp_path, cluster, sweep, text=with_steps(NUM_STEPS), checkpoint_every="10", preview_every="never"
+    )
     start = time.monotonic()
     with started(root, "--continue") as process:
         killed = kill_at_random(root, process)

@@ -12,7 +12,7 @@ import pytest
 from stages.store.partial import PartialStates
 from stages.tensors.files import read_tensors
 from tests.fleet.local_cluster import LocalCluster, running_cluster, slice_hosts
-from tests.fleet.projects import ENDLESS, LONG, NUM_STEPS, count_made, make_project, read_runs, run_doit, started
+from tests.fleet.projects import ENDLESS, count_made, make_project, read_runs, run_doit, started, with_steps
 from tests.fleet.waiting import wait_for
 from tests.project import set_defaults
 from tests.several_hosts import host_environment
@@ -20,6 +20,7 @@ from tests.several_hosts import host_environment
 pytestmark = [pytest.mark.processes, pytest.mark.compiles, pytest.mark.fleet]
 pytest.importorskip("ray", reason="the extra `fleet` is not installed")
 
+NUM_STEPS = 100  # each takes longer than on one host
 SEEDS = "denoise.seed = [1, 2]\n"
 TOLERANCE = 1e-5  # float32, as of two hosts without Ray (tests/denoise/test_several_hosts.py)
 _VARIABLES = ("XLA_FLAGS", "JAX_PLATFORMS")
@@ -70,7 +71,7 @@ def test_when_a_host_of_a_slice_is_lost_all_are_given_up_and_the_denoise_goes_on
     shared = tmp_path / "shared"
     shared.mkdir()
     settings = {"remote": f"file://{shared}"} if is_remote else {}
-    root = make_project(tmp_path / "one", cluster, text=LONG, checkpoint_every="1", **settings)
+    root = make_project(tmp_path / "one", cluster, text=with_steps(NUM_STEPS), checkpoint_every="1", **settings)
     store, logs = (shared, cluster.cache) if is_remote else (root / "artifacts", root)
     with started(root) as process:
         wait_for(lambda: [*store.glob("partial/denoise/*")])
