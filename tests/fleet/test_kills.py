@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.fleet, pytest.mark.faults]
 
 NUM_VIDEOS, NUM_STEPS, NUM_KILLS = 24, 100, 20
 SEED = 27
-_BETWEEN_S = (1.0, 8.0)  # two kills
+_BETWEEN_S = (0.5, 4.0)  # two kills
 _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
 
 
@@ -54,6 +54,8 @@ def kill_at_random(root: Path, process: "subprocess.Popen[str]") -> Counter[str]
         wait_for(lambda victims=victims: victims.update(find_stages(root)) or victims or process.poll() is not None)
         if not victims:
             break
+        if "encode" in victims.values() and any(name.startswith("encode") for name in killed):
+            continue  # there is one such node, and one that is hit three times fails, as it should
         victim, is_actor = draw.choice(sorted(victims)), draw.random() < 1 / 2
         try:
             os.kill(parent_of(victim) if is_actor else victim, signal.SIGKILL)
