@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.fleet, pytest.mark.faults]
 
 NUM_VIDEOS, NUM_STEPS, NUM_KILLS = 24, 100, 20
 SEED = 27
-_BETWEEN_S = (0.5, 4.0)  # two kills
+_BETWEEN_S = (2.0, 8.0)  # two kills
 _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
 
 
