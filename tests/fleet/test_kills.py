@@ -26,7 +26,7 @@ _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
 def test_twenty_kills_of_stages_and_actors_cost_nothing_that_was_finished(cluster: LocalCluster, tmp_path: Path):
     sweep = f'denoise.seed = "1..{NUM_VIDEOS}"\n'
     root = make_project(
-        tmp_path, cluster, sweep, text=with_steps(NUM_STEPS), checkpoint_every="10", preview_every="never"
+        tmp_path, cluster, sweep, text=with_steps(NUM_STEPS), checkpoint_every="1", preview_every="never"
     )
     start = time.monotonic()
     with started(root, "--continue") as process:
