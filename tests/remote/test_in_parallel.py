@@ -52,11 +52,11 @@ def test_no_further_item_is_begun_also_while_whoever_takes_them_is_busy():
         if item == 1:
             raise OSError("item 1")
 
+    others = {*threading.enumerate()}
     found = map_in_parallel(work, range(1000), num_threads=1)
     assert next(found)[0] == 0
-    for thread in threading.enumerate():
-        if thread.daemon and "work" in thread.name:
-            thread.join(60)
+    for thread in {*threading.enumerate()} - others:
+        thread.join(60)
     assert begun == [0, 1]
     with pytest.raises(OSError, match="item 1"):
         next(found)
