@@ -9,9 +9,7 @@ from stages.pipeline.stages import Pipeline
 from stages.pipeline.toml_writer import write_toml
 from stages.request.params import Params, load_params
 from stages.store.sweep_numbers import SweepNumbers
-from tests.project import PROJECT
-
-DEMO = (PROJECT / "params/videos/demo.toml").read_text(encoding="utf-8")
+from tests.project import DEMO
 
 
 def write_sweep(root: Path, table: str, *, name: str = "harbour", text: str = DEMO) -> Path:

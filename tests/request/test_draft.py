@@ -15,8 +15,8 @@ from stages.pipeline.stages import Pipeline
 from stages.request.draft import draft_by_itself, read_draft
 from stages.request.layers import Faults, Value
 from stages.request.params import load_params
-from tests.project import copy_params
-from tests.request.sweeps import DEMO, write_sweep
+from tests.project import DEMO, copy_params
+from tests.request.sweeps import write_sweep
 
 KNOWN = {"model": ["components.vae"], "denoise": ["height", "seed"]}
 

@@ -17,8 +17,8 @@ from stages.pipeline.denoise import DenoiseParams
 from stages.pipeline.toml_writer import write_toml
 from stages.request.params import Params
 from stages.store.sweep_numbers import SWEEPS
-from tests.project import copy_params
-from tests.request.sweeps import DEMO, load, remember, write_sweep, write_sweep_table
+from tests.project import DEMO, copy_params
+from tests.request.sweeps import load, remember, write_sweep, write_sweep_table
 
 
 @pytest.fixture
