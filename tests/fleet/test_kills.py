@@ -42,7 +42,6 @@ def test_twenty_kills_of_stages_and_actors_cost_nothing_that_was_finished(cluste
     assert again.returncode == 0, stdout + stderr + again.stdout + again.stderr
     assert made == {"encode": 1, "denoise": NUM_VIDEOS, "decode": NUM_VIDEOS, "export": NUM_VIDEOS}
     assert len([*root.glob("artifacts/videos/*.mp4")]) == NUM_VIDEOS
-    assert resumed
 
 
 def kill_at_random(root: Path, process: "subprocess.Popen[str]") -> Counter[str]:
