@@ -53,7 +53,8 @@ SWEEP_GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 SWEEP_STEPS = (5, 10, 20, 30)
 SWEEP_EVERY = 5  # of the combinations: 54 of 270, coprime to no table's length, so that every value occurs
 SHEET_CELL_PX = 32
-ANIMATED, ANIMATION_COLUMNS, FRAME_MS = VideoSize(25, 128, 128), 6, 83  # of GRID; 12 frames a second
+ANIMATED, ANIMATION_COLUMNS = VideoSize(25, 128, 128), 6  # a size of GRID
+ANIMATION_STRIDE, FRAME_MS = 23, 83  # coprime to GRID_PROMPTS; 12 frames a second
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,11 @@ def write_sheet(shown: Mapping[Combination, NDArray[np.float32]], path: Path) ->
 
 
 def write_animation(shown: Sequence[NDArray[np.float32]], path: Path) -> None:
-    """The first videos, three rows of them, playing at the same time for ever."""
-    first, *others = moving_sheet(shown[: 3 * ANIMATION_COLUMNS], columns=ANIMATION_COLUMNS)
+    """Three rows of the videos, of all kinds, playing at the same time for ever."""
+    chosen = [shown[index * ANIMATION_STRIDE % len(shown)] for index in range(3 * ANIMATION_COLUMNS)]
+    first, *others = moving_sheet(chosen, columns=ANIMATION_COLUMNS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    first.save(path, save_all=True, append_images=others, duration=FRAME_MS, loop=0, quality=80, method=6)
+    first.save(path, save_all=True, append_images=others, duration=FRAME_MS, loop=0, quality=90, method=6)
 
 
 def _words(combination: Combination) -> str:
