@@ -18,16 +18,9 @@ def contact_sheet(videos: Sequence[Video], *, columns: int, cell_px: int = 48) -
     Args:
         videos: [f, h, w, 3] each, float in 0..1, at least 9 frames, square.
     """
-    rows = -(-len(videos) // columns)
-    width_px, height_px = len(SHOWN_FRAMES) * cell_px + GAP_PX, cell_px + GAP_PX
-    sheet = Image.new("RGB", (columns * width_px - GAP_PX, rows * height_px - GAP_PX), (GAP_GRAY,) * 3)
-    for index, video in enumerate(videos):
-        row, column = divmod(index, columns)
-        frames = np.concatenate([video[frame] for frame in SHOWN_FRAMES], axis=1)
-        picture = Image.fromarray((np.clip(frames, 0, 1) * 255).round().astype(np.uint8))
-        picture = picture.resize((len(SHOWN_FRAMES) * cell_px, cell_px), Image.Resampling.BOX)
-        sheet.paste(picture, (column * width_px, row * height_px))
-    return sheet
+    size = (len(SHOWN_FRAMES) * cell_px, cell_px)
+    strips = [_picture(np.concatenate([video[frame] for frame in SHOWN_FRAMES], axis=1)) for video in videos]
+    return _grid([strip.resize(size, Image.Resampling.BOX) for strip in strips], columns)
 
 
 def moving_sheet(videos: Sequence[Video], *, columns: int) -> list[Image.Image]:
@@ -36,13 +29,20 @@ def moving_sheet(videos: Sequence[Video], *, columns: int) -> list[Image.Image]:
     Args:
         videos: [f, h, w, 3] each, float in 0..1, all of one size and length.
     """
-    num_frames, height_px, width_px, _ = videos[0].shape
-    rows = -(-len(videos) // columns)
-    size = (columns * (width_px + GAP_PX) - GAP_PX, rows * (height_px + GAP_PX) - GAP_PX)
-    pictures = [Image.new("RGB", size, (GAP_GRAY,) * 3) for _ in range(num_frames)]
-    for index, video in enumerate(videos):
+    return [_grid([_picture(frame) for frame in frames], columns) for frames in zip(*videos, strict=True)]
+
+
+def _picture(frame: Video) -> Image.Image:
+    """A frame, [h, w, 3] in 0..1, as a picture."""
+    return Image.fromarray((np.clip(frame, 0, 1) * 255).round().astype(np.uint8))
+
+
+def _grid(cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Pictures of one size, row by row."""
+    width_px, height_px = (side + GAP_PX for side in cells[0].size)
+    rows = -(-len(cells) // columns)
+    sheet = Image.new("RGB", (columns * width_px - GAP_PX, rows * height_px - GAP_PX), (GAP_GRAY,) * 3)
+    for index, cell in enumerate(cells):
         row, column = divmod(index, columns)
-        for picture, frame in zip(pictures, video, strict=True):
-            cell = Image.fromarray((np.clip(frame, 0, 1) * 255).round().astype(np.uint8))
-            picture.paste(cell, (column * (width_px + GAP_PX), row * (height_px + GAP_PX)))
-    return pictures
+        sheet.paste(cell, (column * width_px, row * height_px))
+    return sheet
