@@ -28,7 +28,7 @@ from stages.remote.object_storage import open_bucket
 from stages.remote.policy import Policy
 from stages.remote.remote import RemoteStore
 from stages.store.artifacts import Store
-from tests.remote.s3 import BUCKET, running_s3
+from tests.remote.s3 import BUCKET, running_s3, s3_variables
 
 _STAGE, _PAYLOAD = "decode", "frames.safetensors"
 _PIECE_BYTES = 1 << 20
@@ -141,13 +141,7 @@ def running(engine: str, folder: Path) -> Iterator[str]:
         yield f"file://{folder}/shared"
         return
     with running_s3() as port:
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "benchmark",
-            "AWS_SECRET_ACCESS_KEY": "benchmark",
-            "AWS_REGION": "us-east-1",
-        }
+        os.environ |= s3_variables(port)
         yield f"s3://{BUCKET}/x"
 
 

@@ -11,14 +11,12 @@ import argparse
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.noop import write_videos
 from benchmarks.project import run_doit
 from tests.project import set_defaults
-from tests.remote.s3 import BUCKET, list_requests, running_s3
+from tests.remote.s3 import BUCKET, list_requests, running_s3, s3_variables
 
 _ADDRESS = f"s3://{BUCKET}/x"
 
@@ -30,7 +28,8 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=1000)
     options = parser.parse_args()
     one, other, third = (options.folder / name for name in ("one", "other", "third"))
-    with running() as port:
+    with running_s3() as port:
+        os.environ |= s3_variables(port)
         for folder in (one, other, third):
             write_videos(folder, options.videos)
             set_defaults(folder, "machine", remote=_ADDRESS)
@@ -58,20 +57,6 @@ def measure(port: int, what: str, folder: Path, *arguments: str) -> None:
 def kind_of(line: str) -> str:
     """Of a request: its method, or that it lists."""
     return "list" if "list-type=2" in line else line.split(" ", maxsplit=1)[0]
-
-
-@contextmanager
-def running() -> Iterator[int]:
-    """A server that this process and its children find; its port."""
-    with running_s3() as port:
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "benchmark",
-            "AWS_SECRET_ACCESS_KEY": "benchmark",
-            "AWS_REGION": "us-east-1",
-        }
-        yield port
 
 
 if __name__ == "__main__":

@@ -133,9 +133,8 @@ class Cluster:
         """In a thread of its own: without its head Ray does not answer."""
         while not self._is_over.wait(_LOOK_S):
             with suppress(Exception):  # Ray's, of a connection that is about to end
-                found = (
-                    ray._private.state.state.get_draining_nodes()
-                )  # no public name (2.60); Ray's own libraries use it
+                # It has no public name (2.60); Ray's own libraries use it.
+                found = ray._private.state.state.get_draining_nodes()
                 self._leaving = {node: milliseconds / 1000 or inf for node, milliseconds in found.items()}
 
 

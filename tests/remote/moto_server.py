@@ -15,7 +15,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 
-LOG_PATH = "/-/requests"  # answers with a line of each request so far: its method, path and query
+from tests.remote.s3 import LOG_PATH
 
 
 class Watched:

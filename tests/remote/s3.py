@@ -19,18 +19,24 @@ BUCKET = "team-bucket"
 SECRET = "s3cr3t-that-must-appear-nowhere"  # noqa: S105
 _HOST = "127.0.0.1"
 _START_S = 60.0
+LOG_PATH = "/-/requests"  # of the server: answers with a line of each request so far, its method, path and query
 
 
-def point_to(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    """Have this process and its children find an S3 on a port, with credentials that are marked."""
-    for name, value in {
+def s3_variables(port: int) -> dict[str, str]:
+    """The environment of processes that find an S3 on a port, with credentials that are marked."""
+    return {
         "AWS_ENDPOINT_URL": f"http://{_HOST}:{port}",
         "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": f"id-{SECRET}",
         "AWS_SECRET_ACCESS_KEY": f"key-{SECRET}",
         "AWS_SESSION_TOKEN": f"token-{SECRET}",
         "AWS_REGION": "us-east-1",
-    }.items():
+    }
+
+
+def point_to(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """Have this process and its children find an S3 on a port, by these variables."""
+    for name, value in s3_variables(port).items():
         monkeypatch.setenv(name, value)
 
 
@@ -55,7 +61,7 @@ def running_s3() -> Iterator[int]:
 
 def list_requests(port: int) -> list[str]:
     """All requests that a server of `running_s3` has had so far: method, path and query of each."""
-    with urllib.request.urlopen(f"http://{_HOST}:{port}/-/requests") as answer:
+    with urllib.request.urlopen(f"http://{_HOST}:{port}{LOG_PATH}") as answer:
         return str(answer.read().decode()).splitlines()
 
 
