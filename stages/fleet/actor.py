@@ -9,12 +9,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-from stages.errors import EndedError, FleetError, RemoteError, StageError, StagesError
+from stages.errors import BeingCollectedError, EndedError, FleetError, RemoteError, StageError, StagesError
 from stages.fleet.errand import ENDED, FAILED, Errand
 from stages.fleet.own_store import OwnStore
 from stages.keys import Node
@@ -28,6 +28,8 @@ from stages.store.leases import Leases
 from stages.store.stat_cache import StatCache
 
 _NO_CODE: Final = Path("/")  # the folder in which processes start, and which Python searches first: code has travelled
+# Between attempts to hand a result over that may have taken minutes of chips.
+_PAUSES_S: Final = (5.0, 10.0, 20.0, 40.0, *[60.0] * 10)
 _Told: TypeAlias = Event | Exception | None  # None: there is nothing more
 
 
@@ -42,6 +44,8 @@ class StageActor:
         self._workers: Workers | None = None
         self._own: OwnStore | None = None
         self._node: Node | None = None
+        self._doing: threading.Thread | None = None
+        self._stopped = threading.Event()  # what is being done is to end
         self._since = time.monotonic()
         self._num_done = 0
 
@@ -61,7 +65,9 @@ class StageActor:
     def run(self, line: str) -> Iterator[str]:
         """Do an errand; events, each as a line, and the last is how it ended: "result", FAILED or ENDED."""
         told = SimpleQueue[_Told]()
-        threading.Thread(target=self._run, args=[line, told], daemon=True).start()
+        self._stopped.clear()
+        self._doing = threading.Thread(target=self._run, args=[line, told], daemon=True)
+        self._doing.start()
         while (event := told.get()) is not None:
             if isinstance(event, Exception):
                 raise event
@@ -69,13 +75,17 @@ class StageActor:
 
     def stop(self, *, at_once: bool) -> None:
         """End what is being made; unless `at_once`, it may be saved first."""
+        self._stopped.set()
         if self._workers is not None and self._node is not None:
             self._workers.stop(self._node, at_once=at_once)
 
     def close(self) -> None:
-        """End the program's process, which may save its job, and wait until it has."""
+        """End the program's process, which may save its job, and wait until others can go on from that."""
+        self._stopped.set()
         if self._workers is not None:
             self._workers.close()
+        if self._doing is not None:
+            self._doing.join()
 
     def _run(self, line: str, told: "SimpleQueue[_Told]") -> None:
         try:
@@ -111,11 +121,25 @@ class StageActor:
         if self._own is None:
             self._own = OwnStore.open(self._package, errand.remote)
         with self._own.made_here(errand, job, told.put) as (own_job, deliver):
+            if self._stopped.is_set():
+                raise EndedError(f"{job.node.title}: was stopped before it began.")
             ending = self._workers_of(self._own.logs).run(own_job, lambda event: _tell(event, told))
+            return {**ending, "entry": self._hand_over(job, deliver, told)} if errand.is_first else ending
+
+    def _hand_over(self, job: Job, deliver: Callable[[], str], told: "SimpleQueue[_Told]") -> str:
+        """Deliver a result, also to a remote store that is away for some minutes."""
+        for pause_s in _PAUSES_S:
             try:
-                return {**ending, "entry": deliver()} if errand.is_first else ending
-            except RemoteError as error:
-                raise StageError(f"{job.node.title}: was made, and cannot be handed over: {error}") from error
+                return deliver()
+            except (RemoteError, BeingCollectedError) as error:
+                what = f"was made; handing over is tried again in {pause_s:.0f} s: {error}"
+                told.put({"event": "phase", "name": what})
+                if self._stopped.wait(pause_s):
+                    break
+        try:
+            return deliver()
+        except (RemoteError, BeingCollectedError) as error:
+            raise StageError(f"{job.node.title}: was made, and cannot be handed over: {error}") from error
 
     def _workers_of(self, logs: Path) -> Workers:
         if self._workers is None:

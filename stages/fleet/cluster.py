@@ -18,6 +18,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+# A call after the end of a connection is an error, and starts no cluster. Ray reads this once.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+
 import ray
 import ray.exceptions
 
@@ -56,9 +59,9 @@ class Cluster:
             raise FleetError(f'ray_address = "{address}": nobody answers there. {_START}')
         code = {"runtime_env": {"py_modules": [*map(str, packages)], "excludes": _NOT_CODE}} if packages else {}
         self._head, self._num_silent = "", 0
+        self._is_over = threading.Event()
         self.ask(lambda: _connect(address, code))  # in a thread of its own: in the main one Ray takes over SIGTERM
         self._head = str(ray.get_runtime_context().gcs_address)
-        self._is_over = threading.Event()
         self._leaving: Mapping[str, float] = {}
         for watch in (self._watch, self._watch_leaving):
             threading.Thread(target=watch, daemon=True).start()
@@ -94,6 +97,11 @@ class Cluster:
 
     def ask(self, question: Callable[[], _Value]) -> _Value:
         """What a call of Ray's returns or raises, which would wait for a head that is gone. Raises FleetError."""
+        if self._is_over.is_set():
+            raise FleetError("the Ray cluster is asked for nothing more, because this run is ending.")
+        return self._ask(question)
+
+    def _ask(self, question: Callable[[], _Value]) -> _Value:
         answer = Future[_Value]()
         threading.Thread(target=_answer, args=[answer, question], daemon=True).start()
         while not answer.done():
@@ -118,12 +126,12 @@ class Cluster:
 
     def close(self) -> None:
         """Take leave; what this process has started on the cluster ends."""
+        self._is_over.set()
         try:
-            self.ask(ray.shutdown)
+            self._ask(ray.shutdown)
         except FleetError:  # Ray would wait for the head at the end of the process, or end it by SIGSEGV
             atexit.unregister(ray.shutdown)
             atexit.register(_end_as_failed)
-        self._is_over.set()
 
     def _watch(self) -> None:
         while not self._is_over.wait(_LOOK_S):

@@ -100,7 +100,9 @@ class Fleet:
         self._opening = Lock()
 
     def prepare(self) -> None:
-        """Connect to the cluster. Raises FleetError."""
+        """Connect to the cluster. Raises FleetError; RemoteError: the remote store, by which hosts share, is away."""
+        if self._handing_over is not None:
+            self._handing_over.require()
         with self._opening:
             self._seats  # noqa: B018 (is opened)
 
@@ -109,6 +111,7 @@ class Fleet:
 
         Raises:
             FleetError: the cluster is gone, or has other code.
+            RemoteError: the remote store, by which hosts share, does not answer.
         """
         if job.program.device == DISK:
             return self._local.run(job, observe)
@@ -117,7 +120,7 @@ class Fleet:
             return self._have_done(Errand(job), observe)
         entries = self._handing_over.prepare(job)
         errand = Errand(job, remote=str(self._handing_over.remote.address), entries=entries)
-        with self._handing_over.claim(job, observe) as made:
+        with self._handing_over.claim(job, observe, lambda: self._wait_for_others(job)) as made:
             ending = made or self._have_done(errand, observe)
         return self._handing_over.take(job, ending, observe)
 
@@ -144,6 +147,8 @@ class Fleet:
         if self._is_open:
             cut += self._seats.close()
             self._cluster.close()
+        if self._handing_over is not None:
+            self._handing_over.bring_states(cut)
         return cut
 
     def _have_done(self, errand: Errand, observe: Callable[[Event], None]) -> Event:
@@ -151,9 +156,11 @@ class Fleet:
         job, num_lost = errand.job, 0
         while True:
             seat = self._seats.take(
-                job.program, lambda: self._find_needs(job), lambda what: observe({"event": "phase", "name": what})
+                job.program, lambda: self._find_needs(job), lambda what: self._wait_for_room(job, what, observe)
             )
-            seat.node = job.node
+            if job.node.title in self._stopped:
+                self._seats.give_back(seat)
+            self._require_wanted(job)
             ending = self._try(seat, errand, observe)
             if ending["event"] == FAILED:
                 error = StageError(str(ending["message"]))
@@ -162,6 +169,8 @@ class Fleet:
             if ending["event"] != ENDED:
                 return ending
             num_lost += not seat.is_leaving
+            if job.node.title in self._stopped and self._handing_over is not None:
+                self._handing_over.bring_states([job.node])
             if self._is_closed or job.node.title in self._stopped or num_lost == _MAX_LOST:
                 raise StageError(str(ending["message"]))
             observe({"event": "warning", "message": f"{_without_title(ending, job)} {self._say_from_where(job)}"})
@@ -178,6 +187,7 @@ class Fleet:
             )
         observe({"event": "phase", "name": STARTING})
         try:
+            seat.node = job.node
             ending = seat.follow(errand, observe)
         except BaseException:
             with suppress(FleetError):
@@ -188,6 +198,19 @@ class Fleet:
         else:
             self._seats.give_back(seat)
         return ending
+
+    def _wait_for_room(self, job: Job, what: str, observe: Callable[[Event], None]) -> None:
+        self._require_wanted(job)
+        observe({"event": "phase", "name": what})
+
+    def _wait_for_others(self, job: Job) -> None:
+        self._require_wanted(job)
+        self.give_up_devices()  # the run that makes it may need them for it
+
+    def _require_wanted(self, job: Job) -> None:
+        """Raise StageError where somebody has stopped a job, which has begun nowhere."""
+        if job.node.title in self._stopped:
+            raise StageError(f"{job.node.title}: was stopped before a host had begun with it.")
 
     def _say_from_where(self, job: Job) -> str:
         """What is left of a node whose host was lost."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from stages.errors import RemoteError, StageError
+from stages.errors import RemoteError, StageError, StoreError
 from stages.fleet.errand import Errand
 from stages.keys import ArtifactId
 from stages.machine.file_lock import open_lock, try_lock
@@ -88,20 +88,23 @@ class OwnStore:
             that says what it is.
         Raises:
             RemoteError: the remote store does not give it.
+            StoreError: the host's disk does not take it.
         """
+        state = _SharedState(self.store.root, self.remote.catalog.bucket, job.node.artifact)
+        own_job = replace(job, store=self.store.root)
         try:
             for name in errand.entries:
                 self._bring(name, job, observe)
-            own_job = replace(job, store=self.store.root)
             if not errand.is_first:  # host 0 has the state, and hands the result over
                 yield own_job, lambda: ""
                 return
-            state = _SharedState(self.store.root, self.remote.catalog.bucket, job.node.artifact)
+            state.bring()
             with state.followed():
                 yield own_job, lambda: self._hand_over(job, observe)
             state.remove()
         finally:
-            self._clear()
+            with suppress(OSError, StoreError):  # the next errand needs it no less, and says so
+                self._clear()
 
     def _bring(self, name: str, job: Job, observe: Callable[[Event], None]) -> None:
         """Have an artifact here; of one that the job does not read itself, only what it is."""
@@ -149,15 +152,27 @@ class _SharedState:
         self._version: object = None  # of what the remote store has
         self._is_over = threading.Event()
 
+    def bring(self) -> None:
+        """Have here the state that is there, if there is one.
+
+        Raises:
+            RemoteError: the remote store does not answer.
+            StoreError: the disk does not take it.
+        """
+        if (content := self._bucket.get(self._name)) is None:
+            return
+        try:
+            self._states.write_file(self._artifact, content)
+        except OSError as error:
+            where = error.filename or self._states.folder(self._artifact)
+            raise StoreError(
+                f"{where}: {error.strerror}. Fix that, or set {_CACHE} for Ray to another folder."
+            ) from error
+        self._version = self._find_version()
+
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Begin with the state that is there, and put there those of the block, also the last one. Raises RemoteError.
-
-        That a state cannot be put is no error.
-        """
-        if (content := self._bucket.get(self._name)) is not None:
-            self._states.write_file(self._artifact, content)
-            self._version = self._find_version()
+        """Put the states of the block there, also the last one. That one cannot be put is no error."""
         following = threading.Thread(target=self._follow, daemon=True)
         following.start()
         try:

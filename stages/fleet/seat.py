@@ -29,7 +29,7 @@ from stages.pipeline.stage import Program
 from stages.run.lifetime import SAVE_S
 from stages.run.runner import Event
 
-LAST_WORDS_S: Final = 5.0  # for ending in order, besides saving
+LAST_WORDS_S: Final = 10.0  # for ending in order, besides saving, and for putting what was saved on a remote store
 _LOOK_S: Final = 0.5  # between two looks whether the cluster is there
 _NOTICE_S: Final = SAVE_S + 2 * LAST_WORDS_S  # before a host is taken away, it saves what it makes
 _MAX_CALLS: Final = 8  # of an actor at a time: its job, and questions
@@ -174,12 +174,10 @@ class Seat:
             index: actor.run.options(num_returns="streaming").remote(replace(errand, hosts=host.place).to_json())
             for index, (actor, host) in enumerate(zip(self.actors, self.hosts, strict=True))
         }
-        is_saving = False
         last: dict[int, Event] = {}  # that each has said: of host 0, it is shown when another one follows
         while streams:
-            if self.must_save and not is_saving:
-                is_saving = True
-                self.stop(at_once=False)
+            if self.must_save:
+                self.stop(at_once=False)  # again and again: a process that is about to begin does not hear it
             ready = self.cluster.ask(lambda: ray.wait([*streams.values()], timeout=_LOOK_S)[0])
             for index, stream in [each for each in streams.items() if each[1] in ready]:
                 line = None

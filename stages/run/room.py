@@ -9,6 +9,7 @@ from pathlib import Path
 from stages.errors import StoreError
 from stages.keys import ArtifactId, JsonValue, Node
 from stages.request.graph import Graph
+from stages.request.tables import RAY
 from stages.run.checks import Chain, Reader, payload_bytes
 from stages.run.disk_space import Need, find_shortages
 from stages.store.folders import find_folder_faults
@@ -57,13 +58,18 @@ def _find_shortages(
 ) -> list[str]:
     needs = []
     downloads: dict[Path, int] = {}
+    has_fleet = machine["runner"] == RAY  # whose hosts fetch models for themselves
+    stays_there = has_fleet and machine["remote"] and machine["remote_fetch"] != "all"  # but for the last stage's
     for node, video in nodes:
         stage = graph.pipeline[node.stage]
         size_bytes = fetched.get(node.artifact)
+        if size_bytes is None and stays_there and stage != graph.pipeline.last:
+            continue
         if size_bytes is None:
             chain = Chain(graph.videos[video], graph.checkpoints[video], machine, reader)
             size_bytes = payload_bytes(chain, graph.pipeline, node)
-            downloads |= reader.missing_bytes(chain.checkpoint, stage.components if node.components else ())
+            if not has_fleet:
+                downloads |= reader.missing_bytes(chain.checkpoint, stage.components if node.components else ())
         needs.append(Need(node.stage, size_bytes, _size(store.folder(node.artifact) / stage.makes.payload)))
     return find_shortages(store.root, needs, downloads=downloads)
 

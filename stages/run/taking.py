@@ -42,7 +42,12 @@ def take_or_make(
         return taken
     if is_remote or exchange.remote.fault:  # else it was not planned as fetched
         _have_inputs(build, exchange, node, observe, waits=waits)
-    ending = make()
+    try:
+        ending = make()
+    except PayloadError as error:  # of what it reads, which hosts of a fleet get from there
+        observe({"event": "warning", "message": f"what it reads is made again: {error}"})
+        _have_inputs(build, exchange, node, observe, waits=waits)
+        ending = make()
     if not {"made_by", "is_pushed"} & ending.keys():
         exchange.push_later(node.artifact)
     return ending

@@ -6,11 +6,15 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
+import stages.fleet.actor
+from stages.errors import BeingCollectedError, RemoteError, StageError
 from stages.fleet.actor import StageActor
-from stages.fleet.errand import FAILED, Errand
+from stages.fleet.errand import ENDED, FAILED, Errand
+from stages.fleet.own_store import OwnStore
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.store.artifacts import Store
@@ -84,6 +88,39 @@ def test_a_process_that_is_killed_is_an_event_and_the_next_job_has_another(store
             os.kill(process, signal.SIGKILL)
             *_, ending = map(json.loads, events)
         assert ending["event"] == "result"  # it had waited for a job, and is started again
+
+
+def test_a_result_is_handed_over_to_a_remote_store_that_was_away(
+    actor: StageActor, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stages.fleet.actor, "_PAUSES_S", (0, 0))
+    faults: list[Exception] = [RemoteError("it is away"), BeingCollectedError("it is being deleted")]
+    told = SimpleQueue[Event | Exception | None]()
+
+    def deliver() -> str:
+        if faults:
+            raise faults.pop(0)
+        return "entry"
+
+    assert actor._hand_over(export_job(store), deliver, told) == "entry"
+    assert [str(event["name"]) for event in (told.get(), told.get()) if isinstance(event, dict)] == [
+        f"was made; handing over is tried again in 0 s: {why}" for why in ("it is away", "it is being deleted")
+    ]
+    faults = [RemoteError("it is away")] * 3
+    with pytest.raises(StageError, match="was made, and cannot be handed over: it is away"):
+        actor._hand_over(export_job(store), deliver, told)
+
+
+def test_what_is_stopped_before_its_process_has_it_is_not_begun(
+    actor: StageActor, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("obstore", reason="the extra `remote` is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(OwnStore, "_bring", lambda *_: actor.stop(at_once=False))
+    errand = Errand(export_job(store), remote=f"file://{tmp_path}", entries=("any",))
+    *_, ending = map(json.loads, actor.run(errand.to_json()))
+    assert ending["event"] == ENDED
+    assert "was stopped before it began" in ending["message"]
 
 
 def test_a_host_that_does_not_see_the_store_says_so(actor: StageActor, store: Store):

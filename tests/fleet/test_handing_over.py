@@ -5,15 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import StageError
+from stages.errors import RemoteError, StageError
 from stages.fleet.handing_over import HandingOver
 from stages.keys import Node
 from stages.remote.claims import Claims
+from stages.remote.download import PayloadError
 from stages.remote.layout import name_claim, name_entry, name_partial, variant_of
+from stages.remote.object_storage import ObjectStorage
 from stages.run.build import Build
+from stages.run.interruption import describe_left
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.store.artifacts import Store
+from stages.store.partial import PartialState, PartialStates
 from tests.commands.store_commands import make
 from tests.run.fakes import ignore
 from tests.run.two_machines import Machines, join, load, make_and_push
@@ -68,6 +72,24 @@ def test_what_is_there_is_not_pushed_again(machines: Machines):
     before = entry.stat().st_mtime_ns
     assert driver.handing_over.prepare(driver.job("decode"))[-1] == driver.entry("denoise")
     assert entry.stat().st_mtime_ns == before
+
+
+def test_a_payload_that_is_gone_is_pushed_again_or_is_to_be_made_again(machines: Machines):
+    driver = drive(machines.one, make_and_push(machines.one))
+    denoise = driver.nodes["denoise"]
+
+    def lose() -> None:
+        (payload,) = machines.shared.glob("payloads/*/*latents*")
+        payload.unlink()
+
+    lose()
+    assert driver.handing_over.prepare(driver.job("decode"))[-1] == driver.entry("denoise")
+    lose()
+    driver.build.store.payload(denoise.artifact).unlink()
+    with pytest.raises(PayloadError, match=f"^{denoise.title}: its payload is gone from file://"):
+        driver.handing_over.prepare(driver.job("decode"))
+    variant = variant_of(driver.handing_over.store.present_manifest(denoise.artifact))
+    assert driver.handing_over.remote.find(denoise.artifact, variant) is None
 
 
 def take(driver: Driver, stage: str, entry: str) -> Event:
@@ -125,6 +147,53 @@ def test_what_is_left_of_a_lost_job_is_said(machines: Machines):
     assert driver.handing_over.describe_left(job) == "nothing of it was on the remote store, so it begins anew."
     driver.handing_over.remote.bucket.put(name_partial(job.node.artifact), b"state")
     assert driver.handing_over.describe_left(job) == "it goes on from the state that is on the remote store."
+
+
+def test_what_is_left_is_said_also_when_nobody_knows(machines: Machines, monkeypatch: pytest.MonkeyPatch):
+    driver = drive(machines.one, make(machines.one))
+    monkeypatch.setattr(ObjectStorage, "get", fail)
+    assert driver.handing_over.describe_left(driver.job("denoise")).endswith("is not known: it is away")
+
+
+def fail(*_: object) -> None:
+    raise RemoteError("it is away")
+
+
+def test_how_far_a_stopped_node_was_is_known_here(machines: Machines):
+    driver = drive(machines.one, make(machines.one))
+    denoise, encode = driver.nodes["denoise"], driver.nodes["encode"]
+    state = PartialState({}, {"num_done": 3}, b"latents")
+    driver.handing_over.remote.bucket.put(name_partial(denoise.artifact), state.to_bytes(denoise.artifact))
+    driver.handing_over.bring_states([encode, denoise])
+    said = describe_left([denoise], machines.one / "artifacts")
+    assert said.startswith(f"{denoise.title}: saved after step 3 of ")
+    make_and_push(machines.one)
+    take(driver, "denoise", driver.entry("denoise"))
+    assert not [*PartialStates(machines.one / "artifacts").find_all()]
+
+
+def test_a_remote_store_that_was_given_up_makes_nothing(machines: Machines):
+    driver = drive(machines.one, make(machines.one))
+    driver.handing_over.require()
+    driver = drive(machines.one, driver.nodes)
+    driver.handing_over.remote.give_up(RemoteError("it is away."))
+    with pytest.raises(RemoteError, match=r"^it is away\. Hosts of the fleet .* nothing is made\.$"):
+        driver.handing_over.require()
+
+
+def test_what_ends_waiting_for_another_run(machines: Machines):
+    driver = drive(machines.other, make(machines.one))
+    job = driver.job("encode")
+
+    def end() -> None:
+        raise StageError("stopped")
+
+    with (
+        driver.handing_over.claim(job, ignore),
+        pytest.raises(StageError, match="stopped"),
+        driver.handing_over.claim(job, ignore, end),
+    ):
+        pass
 
 
 def test_a_claim_names_the_variant(machines: Machines):

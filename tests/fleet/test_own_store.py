@@ -1,11 +1,12 @@
 """A host's own store, beside a remote store in a folder."""
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stages.errors import EndedError, RemoteError
+from stages.errors import EndedError, RemoteError, StoreError
 from stages.fleet.errand import Errand
 from stages.fleet.own_store import OwnStore
 from stages.keys import Node
@@ -94,6 +95,24 @@ def test_an_input_that_is_gone_is_an_error_and_nothing_stays(machines: Machines,
     with pytest.raises(RemoteError, match="is gone"), own.made_here(errand, job, ignore):
         pass
     assert not [*own.store.root.glob("encode/*")]
+
+
+def test_a_disk_that_takes_no_state_is_named(
+    machines: Machines, nodes: dict[str, Node], monkeypatch: pytest.MonkeyPatch
+):
+    errand, job = errand_of(machines, nodes, "denoise")
+    open_bucket(read_address(errand.remote)).put(name_partial(job.node.artifact), STATE.to_bytes(job.node.artifact))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    own = open_own(machines)
+    monkeypatch.setattr(PartialStates, "write_file", fail)
+    with (
+        pytest.raises(StoreError, match=r"^/.*partial.*: No space left.*XDG_CACHE_HOME"),
+        own.made_here(errand, job, ignore),
+    ):
+        pass
 
 
 def test_a_state_that_is_saved_is_put_there_and_the_next_host_begins_with_it(

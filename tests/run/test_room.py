@@ -22,9 +22,9 @@ def root(tmp_path: Path) -> Path:
     return copy_params(tmp_path)
 
 
-def require(build: Build, *stages: str) -> None:
+def require(build: Build, *stages: str, **machine: str) -> None:
     nodes = [(build.graph.videos["demo"][stage], "demo") for stage in stages]
-    require_room(build.graph, build.machine.model_dump(), build.store, nodes, Reader(), fetched={})
+    require_room(build.graph, build.machine.model_dump() | machine, build.store, nodes, Reader(), fetched={})
 
 
 def size_of(build: Build, stage: str) -> int:
@@ -70,6 +70,15 @@ def test_a_store_without_room_is_an_error_before_anything_is_made(root: Path):
             require(build, "denoise", "decode")
     assert str(refused.value).startswith(f"{root}/artifacts: has room for ")
     assert "this run takes at least 2.64 MiB (1 x denoise: 0.06 MiB, 1 x decode: 2.58 MiB). " in str(refused.value)
+
+
+def test_of_what_stays_on_a_remote_store_and_its_hosts_a_fleet_brings_videos_alone(root: Path):
+    with mounted(root / "artifacts", "size=1m"):
+        build = load_build(root, {"denoise.num_frames": "49"})
+        require(build, "denoise", "decode", "export", runner="ray", remote="s3://bucket")
+        for more in ({"remote": ""}, {"remote": "s3://bucket", "remote_fetch": "all"}):
+            with pytest.raises(StoreError, match="has room for "):
+                require(build, "denoise", "decode", "export", runner="ray", **more)
 
 
 def test_what_is_replaced_gives_its_room_back(root: Path):

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from stages.errors import RemoteError
-from stages.keys import Node
+from stages.keys import ArtifactId, Digest, Node
+from stages.pipeline.stage import Program
+from stages.remote.download import PayloadError
+from stages.remote.layout import name_entry, variant_of
 from stages.remote.object_storage import ObjectStorage
 from stages.run.build import Build
+from stages.run.job import Job
 from stages.run.runner import Event
+from stages.store.artifacts import Store
 from tests.run.fakes import FakeStore, ignore
 from tests.run.two_machines import Machines, Publishing, join, load, make_and_push
 
@@ -67,6 +72,33 @@ def test_what_cannot_be_fetched_is_made_with_what_it_reads_of_which_the_rest_is_
     assert all(build.verdict(pushed[stage]).is_fresh for stage in ("denoise", "decode", "export"))
     (message,) = (str(event["message"]) for event in events if event["event"] == "warning")
     assert message.startswith(f"is made here, because it cannot be fetched: file://{machines.shared}: what it has of ")
+
+
+def test_what_hosts_of_a_fleet_find_gone_is_made_again_before_what_reads_it(
+    build: Build, pushed: dict[str, Node], machines: Machines
+):
+    entry = name_entry(denoise := pushed["denoise"].artifact, find_variant_of(machines, denoise), is_whole=True)
+
+    class OnHosts(Publishing):
+        """Its hosts read the remote store."""
+
+        def run(self, job: Job, observe: object, *, ahead: Program | None = None) -> Event:
+            assert build.remote is not None
+            if job.node.stage == "decode" and self.made == []:
+                build.remote.catalog.drop(entry)
+                raise PayloadError("it is gone")
+            return super().run(job, observe, ahead=ahead)
+
+    runner = OnHosts(FakeStore(), root=machines.one / "artifacts")
+    build = replace(build, machine=build.machine.model_copy(update={"runner": "ray"}), runner=runner)
+    events: list[Event] = []
+    build.run(pushed["decode"], events.append, may_fetch=False)
+    assert runner.made == ["denoise", "decode"]  # what encode has made is there
+    assert "what it reads is made again: it is gone" in [event.get("message") for event in events]
+
+
+def find_variant_of(machines: Machines, artifact: ArtifactId) -> Digest:
+    return variant_of(Store(machines.one / "artifacts").present_manifest(artifact))
 
 
 def test_where_the_remote_store_breaks_off_all_is_made_here(build: Build, pushed: dict[str, Node], machines: Machines):
