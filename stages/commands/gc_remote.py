@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from stages.commands.work_done import print_work
-from stages.errors import ParamsError
+from stages.errors import ParamsError, RemoteError
 from stages.keys import ArtifactId, Digest
 from stages.machine.printable import cut, printable
 from stages.models.wording import name_some
@@ -46,12 +46,19 @@ def collect(build: Build, options: Mapping[str, Any], shown: Collection[Artifact
     rules = _read_rules(build, exchange, options, shown, are_all_known=not faults)
     bucket, is_dry_run = exchange.remote.bucket, options["dry_run"]
     done = collect_remote(bucket, rules, is_dry_run=is_dry_run)
-    left = collect_abandoned(bucket, rules, done, is_dry_run=is_dry_run)
+    left, obstacle = Abandoned(), None
+    try:
+        if not faults:  # else nobody knows of which code states are needed
+            left = collect_abandoned(bucket, rules, done, is_dry_run=is_dry_run)
+    except RemoteError as error:  # what is gone by then is said first
+        obstacle = error
 
     def print_all() -> None:
         _report(done, left, rules, is_dry_run=is_dry_run, is_all=options["keep"] == "")
 
     is_printed = print_work(print_all, "" if is_dry_run else _sum_up(done, left))
+    if obstacle is not None:
+        raise obstacle
     for fault in dict.fromkeys(str(Fault(error)) for error in faults.values()):
         print(fault, file=sys.stderr)
     if faults:

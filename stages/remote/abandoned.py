@@ -6,7 +6,7 @@ puts another one (claims.py), and who finds no state begins anew.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stages.keys import ArtifactId, Key
 from stages.remote.bucket import Bucket, StoredObject
@@ -34,9 +34,12 @@ class Abandoned:
 def collect_abandoned(bucket: Bucket, rules: Rules, collected: Collected, *, is_dry_run: bool = False) -> Abandoned:
     """Delete what is of no use, by the rules and the time by which artifacts were collected. Raises RemoteError."""
     found = _find_abandoned(bucket, rules, collected)
-    if not is_dry_run:
-        delete_objects(bucket, [each.name for each in (*found.claims, *found.states.values())])
-    return found
+    if is_dry_run:
+        return found
+    now = {each.name: each.modified for each in bucket.list(CLAIMS)} if found.claims else {}
+    unmoved = tuple(claim for claim in found.claims if now.get(claim.name) == claim.modified)  # others were taken over
+    delete_objects(bucket, [each.name for each in (*unmoved, *found.states.values())])
+    return replace(found, claims=unmoved)
 
 
 def _find_abandoned(bucket: Bucket, rules: Rules, collected: Collected) -> Abandoned:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.commands import gc_remote
+from stages.errors import RemoteError
 from stages.keys import Node
 from stages.remote.layout import name_claim, name_partial
 from tests.builders import CODE, build_node, files_below
@@ -168,6 +170,9 @@ def test_what_is_pinned_here_stays(machines: Machines):
 
 def test_where_a_video_is_faulty_no_artifact_goes(machines: Machines, capsys: pytest.CaptureFixture[str]):
     push_other(machines, denoise_seed="7")
+    state = machines.shared / name_partial(build_node(prompt="y").artifact)
+    state.parent.mkdir(parents=True)
+    state.touch()
     age(machines, 31)
     before = keys(machines)
     (machines.one / "params/videos/faulty.toml").write_text("[denoise]\nseed = -1\n")
@@ -177,8 +182,26 @@ def test_where_a_video_is_faulty_no_artifact_goes(machines: Machines, capsys: py
         "keep of them only what their links show: `doit gc --remote --skip-faulty`.\n"
     )
     assert keys(machines) == before
+    assert state.is_file()
     assert run_command("gc", "--remote", "--keep", "30d", "--skip-faulty") == 0
     assert len(keys(machines)) == len(before) - 2
+    assert not state.exists()
+
+
+def test_what_is_deleted_before_the_remote_store_goes_away_is_said(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    push_other(machines, denoise_seed="7")
+    age(machines, 31)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RemoteError("it is away")
+
+    monkeypatch.setattr(gc_remote, "collect_abandoned", fail)
+    assert run_command("gc", "--remote", "--keep", "30d") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("deleted: ")
+    assert err == "RemoteError: it is away\n"
 
 
 def test_where_an_object_says_nothing_no_payload_goes(machines: Machines, capsys: pytest.CaptureFixture[str]):

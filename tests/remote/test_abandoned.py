@@ -129,6 +129,22 @@ def test_a_run_that_begins_while_a_collector_lists_is_seen(bucket: MemoryBucket,
     assert not collect_abandoned(Beginning(bucket.objects, bucket.now), MONTH, done).states
 
 
+def test_a_claim_that_is_taken_over_meanwhile_stays(bucket: MemoryBucket, node: Node):
+    name = name_claim(node.artifact, VARIANT)
+    bucket.put(name, b"{}")
+    bucket.now += 400 * DAY_S
+    done = collect_remote(bucket, MONTH)
+
+    class TakenOver(MemoryBucket):
+        def list(self, prefix: str) -> Iterator[StoredObject]:
+            yield from [*super().list(prefix)]
+            self.put(name, b"{another}")
+
+    taken = TakenOver(bucket.objects, bucket.now)
+    assert collect_abandoned(taken, MONTH, done) == Abandoned()
+    assert names_of(taken, "claims") == {name: b"{another}"}
+
+
 def test_a_dry_run_deletes_nothing_and_other_objects_stay(bucket: MemoryBucket, store: Store):
     artifact = push(bucket, store).artifact
     put_unfinished(bucket, artifact)
