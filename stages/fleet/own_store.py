@@ -205,9 +205,14 @@ class _SharedState:
 
 
 def _lock(root: Path) -> bool:
-    """Whether this process has a store from now on, until it ends. On a file system without locks it has. OSError."""
+    """Whether this process has a store from now on, until it ends. Raises OSError; StageError: nobody would know."""
     descriptor = open_lock(root.with_name(f"{root.name}.lock"))
-    if try_lock(descriptor) is False:
+    is_ours = try_lock(descriptor)
+    if is_ours is None:
+        raise StageError(
+            f"{root.parent}: is on a file system without locks, so that actors would take the same store. Set {_CACHE} "
+            "for Ray on this host to a folder on its own disk."
+        )
+    if not is_ours:
         os.close(descriptor)
-        return False
-    return True
+    return is_ours

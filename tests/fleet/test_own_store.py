@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import EndedError, RemoteError, StoreError
+from stages.errors import EndedError, RemoteError, StageError, StoreError
+from stages.fleet import own_store
 from stages.fleet.errand import Errand
 from stages.fleet.own_store import OwnStore
 from stages.keys import Node
@@ -58,6 +59,14 @@ def save_and_end(errand: Errand, job: Job, own: OwnStore) -> None:
 def test_each_actor_has_a_store_of_its_own(machines: Machines):
     roots = [open_own(machines).store.root for _ in range(2)]
     assert [root.name for root in roots] == ["stages.decode-0", "stages.decode-1"]
+
+
+def test_a_file_system_without_locks_is_an_error(machines: Machines, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(own_store, "try_lock", lambda _: None)
+    with pytest.raises(
+        StageError, match=r"/cache/hunyuan-stages/fleet: is on a file system without locks, .*XDG_CACHE"
+    ):
+        open_own(machines)
 
 
 def test_what_is_read_comes_and_of_the_rest_what_it_is_and_a_result_is_handed_over(
