@@ -40,6 +40,7 @@ class Forget(OneMessage, DoitForget):  # type: ignore[misc] # doit has no types
             for task in selected:
                 forgotten += self._forget(task)
         except OSError:  # of one that cannot be forgotten: those before it are
+            self.dep_manager.close()
             self.outstream.write("".join(f"{line}\n" for line in forgotten))
             raise
         self.dep_manager.close()

@@ -1,6 +1,7 @@
 """`doit gc`: delete what nobody needs any more."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +15,7 @@ from stages.commands.work_done import print_work
 from stages.errors import ParamsError
 from stages.keys import ArtifactId
 from stages.machine.printable import printable
+from stages.request.draft import DRAFT_SUFFIX
 from stages.run.answers import Fault
 from stages.run.build import Build
 from stages.store.collection import cost_to_have_again, may_go
@@ -166,9 +168,10 @@ def _require_one_store(options: Mapping[str, Any]) -> None:
 
 
 def _shown(build: Build) -> Collection[ArtifactId]:
-    """Artifacts to which the links of faulty videos point; that of a name with a fault in it is that of its file."""
-    links = {link.stem: artifact for link, (artifact, _) in links_to_artifacts(build.store.root).items()}
-    return {links[name] for name in build.graph.faults if name in links}
+    """Artifacts to which the links of faulty videos point, their drafts and the videos of faulty sweeps among them."""
+    links = links_to_artifacts(build.store.root)
+    faulty = re.compile(rf"({'|'.join(map(re.escape, build.graph.faults))})(-\d+)?({re.escape(DRAFT_SUFFIX)})?")
+    return {artifact for link, (artifact, _) in links.items() if build.graph.faults and faulty.fullmatch(link.stem)}
 
 
 def report(outcome: Outcome, build: Build, *, now: float, is_dry_run: bool) -> None:

@@ -1,6 +1,7 @@
 """`doit keep`: chosen videos of a sweep, each as a file of its own."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from stages.commands.command_line import DEBUG, read_overrides
 from stages.commands.store_command import StoreCommand
 from stages.commands.work_done import print_work
 from stages.errors import ParamsError
+from stages.machine.new_file import write_new_file
 from stages.pipeline.toml_text import read_toml_text
 from stages.request.kept import keep_combination
 from stages.request.layers import VIDEO_FILES
@@ -68,13 +70,7 @@ doit keep harbour-3=harbour-final harbour-7=harbour-blue
         if build.new_numbers:  # what has a file of its own keeps its number in the sweep
             require_writable(build.store.root)
             SweepNumbers(build.store.root).add(build.new_numbers)
-        for kept, text in texts.items():
-            try:
-                _write(build.root / kept.file, text)
-            except OSError as error:
-                raise ParamsError(
-                    f"{kept.file}: cannot be written ({error.strerror}). Fix that and run it again."
-                ) from error
+        _write_all({build.root / kept.file: text for kept, text in texts.items()})
 
         def report() -> None:
             for kept in chosen:
@@ -122,15 +118,21 @@ def _check_files(build: Build, chosen: Sequence[_Kept]) -> None:
         raise ParamsError("\n  ".join(faults))
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all. Raises OSError: it cannot be written, or is there."""
-    with path.open("x", encoding="utf-8") as file:
+def _write_all(texts: Mapping[Path, str]) -> None:
+    """Write new files. Raises ParamsError: one of them cannot be written; then none is left."""
+    written: list[Path] = []
+    for path, text in texts.items():
         try:
-            file.write(text)
-            file.flush()
-        except OSError:
-            path.unlink()
-            raise
+            write_new_file(path, text)
+        except OSError as error:
+            for each in written:
+                with suppress(OSError):
+                    each.unlink()
+            raise ParamsError(
+                f"{VIDEO_FILES}{path.name}: cannot be written ({error.strerror}), so no file was. Fix that and run it "
+                "again."
+            ) from error
+        written.append(path)
 
 
 def _text_of(build: Build, kept: _Kept) -> str:

@@ -61,7 +61,13 @@ doit pin denoise:3f9ac1d2e0b4
         names = [video for name in names for video in build.graph.sweeps.get(name, (name,))]
         new = [_pin(build, inventory, name, options["note"]) for name in names]
         require_writable(build.store.root)
-        added = [(pin, pins.add(pin)) for pin in new]
+        added: list[tuple[Pin, Pin | None]] = []
+        try:
+            for pin in new:
+                added.append((pin, pins.add(pin)))
+        except StoreError as error:
+            done = ", ".join(printable(pin.title) for pin, _ in added)
+            raise StoreError(f"{error} {f'Pinned were {done}.' if added else 'Nothing was pinned.'}") from error
 
         def report() -> None:
             for pin, before in added:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.commands.command_line import DEBUG
-from stages.commands.store_command import StoreCommand
+from stages.commands.store_command import StoreCommand, report_faults
 from stages.errors import StagesError
 from stages.models.wording import name_some
 from stages.request.selection import match_names
@@ -39,6 +39,9 @@ doit pull denoise decode
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002
         """Fetch it; 0 if all that was asked for is here."""
+        return max(self._pull(build, names), report_faults(build, names))
+
+    def _pull(self, build: Build, names: Sequence[str]) -> int:
         exchange = require_exchange(build)
         places = find_places(build, exchange, names)
         unfetched = find_unfetched(build, places, names)

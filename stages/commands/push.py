@@ -6,7 +6,7 @@ from typing import Any
 
 from stages.commands.command_line import DEBUG
 from stages.commands.pushing import tell
-from stages.commands.store_command import StoreCommand
+from stages.commands.store_command import StoreCommand, report_faults
 from stages.errors import ParamsError
 from stages.run.build import Build
 from stages.run.byte_progress import show_bytes as show_progress
@@ -39,6 +39,9 @@ doit push demo denoise.seed=7
 
     def act(self, build: Build, options: Mapping[str, Any], names: Sequence[str]) -> int:  # noqa: ARG002
         """Push it; 0 if all is there."""
+        return max(self._push(build, names), report_faults(build, names))
+
+    def _push(self, build: Build, names: Sequence[str]) -> int:
         exchange = require_exchange(build)
         if exchange.remote.policy.is_read_only:
             raise ParamsError(

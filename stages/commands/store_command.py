@@ -124,6 +124,14 @@ def _explain(error: StagesError | OSError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def report_faults(build: Build, names: Sequence[str]) -> int:
+    """Print what keeps videos from being made, where all of them were meant, and no `names`; then 1."""
+    faults = () if names else dict.fromkeys(map(str, build.graph.faults.values()))
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return int(bool(faults))
+
+
 def names_of(build: Build) -> dict[ArtifactId, tuple[str, ...]]:
     """The present videos of each artifact that they need."""
     return {node.artifact: build.graph.videos_of(node) for node in build.graph.all_nodes()}

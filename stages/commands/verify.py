@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stages.commands.command_line import DEBUG
-from stages.commands.store_command import StoreCommand, names_of
+from stages.commands.store_command import StoreCommand, names_of, report_faults
 from stages.commands.work_done import print_work
 from stages.errors import ParamsError, StagesError
 from stages.keys import ArtifactId, Node
@@ -84,11 +84,7 @@ doit verify --rebuild denoise
             self.interrupted = "Nothing was published."
             return _rebuild_all(build, select_nodes(build.graph, names), is_debug=options["debug"])
         code = self._verify(build, names, is_all=options["all"])
-        if names or options["all"]:
-            return code
-        for fault in dict.fromkeys(map(str, build.graph.faults.values())):
-            print(fault, file=sys.stderr)
-        return code or int(bool(build.graph.faults))
+        return code if options["all"] else max(code, report_faults(build, names))
 
     def _verify(self, build: Build, names: Sequence[str], *, is_all: bool) -> int:
         store, start = Store(build.store.root), time.monotonic()

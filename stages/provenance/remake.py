@@ -5,15 +5,14 @@ Compares all that made the video with what would make it here, before anything i
 
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from stages.errors import CheckpointError, ParamsError, StoreError
 from stages.keys import FROM_FILE, Node
+from stages.machine.new_file import write_new_file
 from stages.machine.printable import escaped
 from stages.machine.regular_files import reason_of
 from stages.provenance.code import CodeHere
@@ -28,14 +27,14 @@ from stages.provenance.record import Record
 from stages.provenance.resolver import Resolver
 from stages.provenance.tables import ReadTables, read_tables
 from stages.request.layers import VIDEO_FILES
-from stages.request.params import RESERVED_NAMES, VIDEO_NAME
+from stages.request.params import MAX_NAME, RESERVED_NAMES, VIDEO_NAME
 from stages.request.sweep_names import find_sweep
 from stages.request.video_file import leave_out_defaults, write_tables
 from stages.request.video_params import VideoParams
 
 _UNNAMEABLE = re.compile(r"[^a-z0-9_-]+")
 _ANYWAY: Final = "`--anyway` goes on with what is here."
-_MAX_NAME: Final = 64  # characters of a name that is taken from a file
+_MAX_TAKEN: Final = 64  # characters of a name that is taken from a file
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,13 @@ def choose_name(given: str, record: Record, project: Project) -> str:
     Raises:
         ParamsError: it cannot be one, or there is such a video.
     """
-    name = given or _UNNAMEABLE.sub("-", Path(record.name).stem.lower()).strip("-_")[:_MAX_NAME]
+    name = given or _UNNAMEABLE.sub("-", Path(record.name).stem.lower()).strip("-_")[:_MAX_TAKEN]
     if given and not VIDEO_NAME.fullmatch(given):
         raise ParamsError(
             f"--as {escaped(given)}: a video's name is made of a-z, 0-9, _ and -, the first a letter or digit."
         )
+    if len(given) > MAX_NAME:
+        raise ParamsError(f"--as {given}: a video's name has at most {MAX_NAME} characters, not {len(given)}.")
     if not name:
         raise ParamsError(f"{escaped(record.name)}: no video can be called so. Give it a name: `--as NAME`.")
     if name in RESERVED_NAMES | {*project.pipeline.names}:
@@ -133,33 +134,15 @@ def write_video_file(remake: Remake, project: Project) -> Path:
         StoreError: it cannot be written, or there is one by now.
     """
     path = project.root / VIDEO_FILES / f"{remake.name}.toml"
-    new = path.with_name(f".{path.name}-{secrets.token_hex(8)}")  # begins with a dot: no video's
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("x", encoding="utf-8", newline="") as file:
-            file.write(remake.text)
-        _put_in_place(new, path, remake.text)
+        write_new_file(path, remake.text)
     except OSError as error:
         if os.path.lexists(path):
             raise StoreError(
                 f"{path}: is there by now, and nothing is overwritten. Choose a name: `--as NAME`."
             ) from error
         raise StoreError(f"{path}: cannot be written: {reason_of(error)}.") from error
-    finally:
-        with suppress(OSError):
-            new.unlink()
     return path
-
-
-def _put_in_place(new: Path, path: Path, text: str) -> None:
-    """Give a file its name, unless something has it. Raises OSError."""
-    try:
-        os.link(new, path)  # unlike a rename, it replaces nothing
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        with path.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
 
 
 def _compare(

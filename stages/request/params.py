@@ -40,6 +40,7 @@ from stages.request.video_params import Layers, VideoChecker, VideoParams
 from stages.store.sweep_numbers import Numbers, SweepNumbers
 
 VIDEO_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+MAX_NAME = 200  # characters: those of a file that belongs to a video are up to fifty more, and file systems take 255
 # Names that are taken on the command line, besides those of the stages.
 RESERVED_NAMES = COMMAND_NAMES | {"video"}
 _OTHERS = frozenset({SWEEP, DRAFT, KEPT_FROM})  # what a video's file has besides tables of parameters
@@ -215,6 +216,8 @@ def find_fault_of_name(stem: str, tables: Collection[str]) -> str | None:
     """What keeps a file in params/videos/ from having this name, without its suffix; `tables` are those of a video."""
     if not VIDEO_NAME.fullmatch(stem):
         return "a video's name is made of a-z, 0-9, _ and -, the first a letter or digit. Rename it."
+    if len(stem) > MAX_NAME:
+        return f"a video's name has at most {MAX_NAME} characters, not {len(stem)}. Rename the file."
     if stem in RESERVED_NAMES | ({*tables} - {"model"}):
         return f"`{stem}` is the name of a stage or a command. Rename the file."
     return None

@@ -275,9 +275,15 @@ class Build:
         """Delete an artifact. False when there is none.
 
         Raises:
-            StoreError: it is in use.
+            StoreError: it is in use, or nobody can say whether it is.
         """
-        holder = self._users.get(artifact)
+        try:
+            holder = self._users.get(artifact)
+        except OSError as error:
+            raise StoreError(
+                f"{artifact.title}: is kept, because it is not known who uses it ({error.filename}: {error.strerror}). "
+                "Fix that and run it again."
+            ) from error
         if holder is not None:
             raise StoreError(f"{artifact.title}: is kept, because it is in use by {holder}. Remove it after that.")
         return self.store.remove(artifact)

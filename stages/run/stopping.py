@@ -79,14 +79,16 @@ def stop_node(artifact: ArtifactId, holder: Holder, leases: Leases, *, answer_s:
     requests = StopRequests(leases.root)
     requests.ask(artifact, holder)
     deadline = time.monotonic() + answer_s
-    while (now := leases.find_holder(artifact)) is not None and now.token == holder.token:
-        if time.monotonic() > deadline:
-            requests.withdraw(artifact)
-            raise StoreError(
-                f"{artifact.title}: {holder} has not answered for {answer_s:.0f} s, and may be stopped, of an earlier "
-                f"version, or out of reach. End it where it runs: `kill {holder.process}` on {holder.host}."
-            )
-        time.sleep(leases.look_s)
+    try:
+        while (now := leases.find_holder(artifact)) is not None and now.token == holder.token:
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{artifact.title}: {holder} has not answered for {answer_s:.0f} s, and may be stopped, of an "
+                    f"earlier version, or out of reach. End it where it runs: `kill {holder.process}` on {holder.host}."
+                )
+            time.sleep(leases.look_s)
+    finally:
+        requests.withdraw(artifact)
 
 
 def describe_stopped(node: Node | None, artifact: ArtifactId, root: Path) -> str:

@@ -1,13 +1,16 @@
 """Has a node of a run: fetched where the remote store has it, and otherwise made and pushed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from stages.errors import RemoteError
+from stages.errors import RemoteError, StageError
 from stages.keys import Node
+from stages.machine.holder import Holder
 from stages.remote.download import PayloadError
 from stages.run.exchange import Exchange
 from stages.run.runner import Event
+from stages.run.stopping import StopWatch
 
 if TYPE_CHECKING:
     from stages.run.build import Build
@@ -57,13 +60,27 @@ def _take(
     build: "Build", exchange: Exchange, node: Node, observe: Callable[[Event], None], *, waits: bool
 ) -> Event | None:
     """Fetch a node's artifact; None where it is to be made, which is said of it, or of the remote store once."""
+    stop = StopWatch(node, build.leases, lambda _at_once: None)
+
+    def show(event: Event) -> None:
+        if stop.asked_by:
+            raise StageError(stop.explain())
+        observe(event)
+
     try:
-        return exchange.take(node, build.lease(node, observe, waits=waits), observe)
+        return exchange.take(node, _hold(build.lease(node, observe, waits=waits), stop), show)
     except PayloadError as error:
         observe({"event": "warning", "message": f"is made here, because it cannot be fetched: {error}"})
     except RemoteError as error:
         exchange.remote.give_up(error)
     return None
+
+
+@contextmanager
+def _hold(lease: AbstractContextManager[Holder | None], stop: StopWatch) -> Iterator[Holder | None]:
+    """A lease, whose holder hears when he is asked to stop."""
+    with lease as before, stop:
+        yield before
 
 
 def _have_inputs(

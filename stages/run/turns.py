@@ -1,7 +1,7 @@
 """Turns at a device, among the threads of one run."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -23,17 +23,25 @@ class Turns:
         return len(self._waiting)
 
     @contextmanager
-    def take(self, rank: int) -> Iterator[None]:
-        """Wait for a turn; a lower `rank` goes first."""
+    def take(self, rank: int, is_given_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        """Wait for a turn; a lower `rank` goes first. False for one that was given up, as `look_again` has shown."""
         with self._changed:
             self._waiting.append(rank)
-            self._changed.wait_for(lambda: not self._is_taken and rank == min(self._waiting))
+            self._changed.wait_for(lambda: is_given_up() or (not self._is_taken and rank == min(self._waiting)))
             self._waiting.remove(rank)
-            self._is_taken = True
+            has_turn = not is_given_up()
+            self._is_taken |= has_turn
+            self._changed.notify_all()  # that one waits no more
         try:
-            yield
+            yield has_turn
         finally:
-            self._give_back()
+            if has_turn:
+                self._give_back()
+
+    def look_again(self) -> None:
+        """Have those that wait see whether they are given up."""
+        with self._changed:
+            self._changed.notify_all()
 
     @contextmanager
     def take_if_free(self) -> Iterator[bool]:

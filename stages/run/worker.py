@@ -29,8 +29,9 @@ class Workers:
         self._running: dict[Program, WorkerProcess] = {}
         self._turns: dict[str, Turns] = {}  # by device
         self._cut: dict[str, Node] = {}  # by title, those whose jobs ended in the middle
+        self._stopped: set[str] = set()  # titles of nodes that were stopped, until their next job
         self._is_closed = False
-        self._lock = threading.Lock()  # of these four
+        self._lock = threading.Lock()  # of these five
 
     def prepare(self) -> None:
         """Nothing: processes can be started whenever they are needed."""
@@ -52,7 +53,10 @@ class Workers:
         """
         with self._lock:  # of several threads all must get the same turns
             turns = self._turns.setdefault(job.program.device, Turns())
-        with turns.take(job.rank):
+            self._stopped.discard(job.node.title)
+        with turns.take(job.rank, lambda: job.node.title in self._stopped) as has_turn:
+            if not has_turn:
+                raise StageError(f"{job.node.title}: was stopped before it had begun.")
             observe({"event": "phase", "name": STARTING})
             worker = self._accept(job, observe, ahead)
             try:
@@ -67,7 +71,12 @@ class Workers:
         return ending
 
     def stop(self, node: Node, *, at_once: bool) -> None:
-        """End the process that makes a node, if one does; unless `at_once`, it may save its job first."""
+        """End the process that makes a node, or its waiting for one; unless `at_once`, it may save its job first."""
+        with self._lock:
+            self._stopped.add(node.title)
+            all_turns = [*self._turns.values()]
+        for turns in all_turns:
+            turns.look_again()
         for _, worker in self._find_running():
             if worker.node is not None and worker.node.artifact == node.artifact:
                 worker.stop(at_once=at_once)

@@ -189,9 +189,12 @@ class WorkerProcess:
 
 def _last_line(log: Path) -> str:
     """The last line of a log that is not empty, for a message."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _MAX_LOG_END_BYTES))
-        lines = file.read(_MAX_LOG_END_BYTES).decode("utf-8", errors="replace").split("\n")
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _MAX_LOG_END_BYTES))
+            lines = file.read(_MAX_LOG_END_BYTES).decode("utf-8", errors="replace").split("\n")
+    except OSError as error:  # somebody has deleted it
+        return f"its log cannot be read: {error.strerror}"
     return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was printed")[:MAX_QUOTED]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from stages.errors import StoreError
 from stages.keys import ArtifactId
 from stages.machine.kept_programs import trim_programs
-from stages.store.collection import Plan, may_go, plan_collection
+from stages.store.collection import Plan, plan_collection
 from stages.store.collector import Collected, Collector, Uses
 from stages.store.inventory import Inventory, artifacts_of_stage, read_entry, take_inventory
 from stages.store.layout import ANSWERS
@@ -118,8 +118,8 @@ def choose_partials(
 ) -> tuple[list[KeptState], Limit | None]:
     """Partial states that go, and the limit that is left for artifacts.
 
-    Those of nodes that nobody needs are part of the rest, and go before its artifacts, the oldest first. Where the
-    artifact is there, the state has no use at all.
+    Those of nodes that nobody needs are part of the rest. Each holds in little room what took minutes or hours, so by a
+    size they go last, the oldest first. Where the artifact is there, the state has no use at all.
     """
     rest = [partial for partial in partials if partial.artifact not in kept]
     entries = inventory.entries
@@ -130,9 +130,8 @@ def choose_partials(
     if limit.age_s is not None:
         oldest = now - limit.age_s
         return [*going, *(each for each in staying if each.last_use < oldest)], limit
-    others = [entry.payload_bytes or 0 for entry in entries.values() if may_go(entry, kept)]
     max_bytes = limit.size_bytes or 0
-    while staying and sum(others) + sum(each.size_bytes for each in staying) > max_bytes:
+    while staying and sum(each.size_bytes for each in staying) > max_bytes:
         going.append(staying.pop(0))
     return going, Limit(size_bytes=max(max_bytes - sum(each.size_bytes for each in staying), 0))
 

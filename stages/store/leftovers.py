@@ -11,18 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
+from stages.keys import ArtifactId
 from stages.machine.file_lock import open_present_lock, try_lock
 from stages.store.drafts import Drafts
-from stages.store.layout import DRAFTS, LOGS, PINS, REFUSED, REMOTE, VIDEOS
+from stages.store.layout import DRAFTS, EARLIER, LEASES, LOGS, PINS, REFUSED, REMOTE, VIDEOS
 from stages.store.link_history import LinkHistory
 from stages.store.quantities import Limit
 from stages.store.unfinished import is_unfinished
+from stages.store.video_links import read_link
 
 _LOG = re.compile(r"[\w.-]+-[0-9]{8}-[0-9]{6}-.+-[0-9]+\.log")
-_LINK = re.compile(
-    rf"\.\./(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})"
-)
 TRANSFER_LOCK = "lock"  # in the folder of what is being fetched (stages/remote/download.py)
 _UNFINISHED_S = 24 * 3600.0  # such a file is written in less than a second
 
@@ -49,7 +47,8 @@ def list_unfinished(root: Path, artifacts: Iterable[Path], *, now: float) -> lis
         artifacts: folders of artifacts.
         now: seconds since 1970.
     """
-    files = (file for folder in (root, root / PINS, *artifacts) for file in _files(folder, is_unfinished))
+    folders = (root, root / PINS, root / EARLIER, root / LEASES, *artifacts)
+    files = (file for folder in folders for file in _files(folder, is_unfinished))
     return [file for file in files if file.last_use < now - _UNFINISHED_S]
 
 
@@ -133,15 +132,13 @@ def links_to_artifacts(root: Path) -> Mapping[Path, tuple[ArtifactId, Path]]:
     A link counts only if it reads as `VideoLinks` writes it; nobody knows whose others are.
     """
     found: dict[Path, tuple[ArtifactId, Path]] = {}
-    videos = root / VIDEOS
-    if videos.is_symlink():  # from there, `..` is another folder
-        return found
-    with suppress(OSError), os.scandir(videos) as entries:
+    folder, place = (root / VIDEOS).resolve(), root.resolve()
+    with suppress(OSError), os.scandir(root / VIDEOS) as entries:
         for entry in entries:
-            match = _LINK.fullmatch(str(Path(entry.path).readlink())) if entry.is_symlink() else None
-            if match is not None:
-                artifact = ArtifactId(match["stage"], Key(match["key"]))
-                found[Path(entry.path)] = artifact, root / artifact.stage / artifact.key / match["payload"]
+            if entry.is_symlink() and (leads_to := read_link(Path(entry.path), root)) is not None:
+                written = os.path.relpath(place / leads_to[1].relative_to(root), folder)
+                if os.readlink(entry.path) == written:  # noqa: PTH115 (of its text)
+                    found[Path(entry.path)] = leads_to
     return found
 
 

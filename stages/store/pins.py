@@ -130,7 +130,7 @@ class Pins:
                     self._write(file, after)
         except OSError as error:
             raise StoreError(
-                f"{file}: cannot be written ({error.strerror}). Make room or fix its permissions; nothing was pinned."
+                f"{file}: cannot be written ({error.strerror}). Make room or fix its permissions."
             ) from error
         return before
 

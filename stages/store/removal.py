@@ -1,6 +1,7 @@
 """Removes artifacts, or un-seals them: steps that nobody sees half done, and that need no room on the disk."""
 
 import os
+import stat
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def forget_artifact(folder: Path) -> bool:
 def delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bool:
     """Delete the artifact in `folder`, what says that it is one first. False when there is none. Raises OSError.
 
-    An artifact that is put in its place meanwhile stays, since this one is held open.
+    An artifact that is put in its place meanwhile stays, since this one is held open; and so does a folder in it, which
+    is somebody's own.
 
     Args:
         folder: the artifact's; of one that is a link to another place, only the link is deleted.
@@ -39,7 +41,13 @@ def delete_artifact(folder: Path, exclusive: AbstractContextManager[None]) -> bo
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=opened)
         for name in os.listdir(opened):  # noqa: PTH208 (of an open folder)
-            os.unlink(name, dir_fd=opened)
+            with suppress(FileNotFoundError):  # another deletes it, too
+                if not _is_folder(name, opened):
+                    os.unlink(name, dir_fd=opened)
     with suppress(OSError):
         folder.rmdir()
     return True
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)

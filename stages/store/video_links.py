@@ -1,13 +1,14 @@
 """The links by which a person finds videos: `videos/<name>.mp4` in the store points to the newest choice of a video."""
 
 import os
+import re
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import StoreError
-from stages.keys import KEY_NAME, ArtifactId, Key
+from stages.keys import KEY_NAME, PAYLOAD_NAME, STAGE_NAME, ArtifactId, Key
 from stages.store.drafts import Drafts
 from stages.store.interface import ArtifactStore
 from stages.store.layout import VIDEOS
@@ -16,6 +17,10 @@ from stages.store.usage import record_use
 
 if TYPE_CHECKING:
     from stages.store.link_history import LinkHistory
+
+_PAYLOAD = re.compile(  # below a store's folder
+    rf"(?P<stage>{STAGE_NAME.pattern})/(?P<key>{KEY_NAME.pattern})/(?P<payload>{PAYLOAD_NAME.pattern})"
+)
 
 
 class VideoLinks:
@@ -68,7 +73,7 @@ class VideoLinks:
             return False  # there is none, or something else is in its place
         if self._is_in_store and target.startswith(f"../{artifact.stage}/{artifact.key}/"):  # as `point_to` makes it
             return True
-        return link.resolve().parent == self._store.folder(artifact).resolve()
+        return self._leads_to(link) == artifact
 
     def point_to(self, name: str, artifact: ArtifactId) -> None:
         """Let a video's link point to this artifact, in one step.
@@ -139,16 +144,26 @@ class VideoLinks:
         return os.path.relpath(place, self.folder.resolve())
 
     def _leads_to(self, path: Path) -> ArtifactId | None:
-        """The artifact, there or not, to which a link as `_target` makes them leads; None of anything else."""
-        try:
-            place = Path(os.path.normpath(path.parent.resolve() / os.readlink(path)))  # noqa: PTH115 (of its text)
-        except OSError:
-            return None  # not there, or no link
-        parts = place.parts
-        root = self._store.root.resolve().parts
-        if parts[:-3] != root or len(parts) != len(root) + 3 or KEY_NAME.fullmatch(parts[-2]) is None:
-            return None
-        return ArtifactId(parts[-3], Key(parts[-2]))
+        found = read_link(path, self._store.root)
+        return None if found is None else found[0]
+
+
+def read_link(path: Path, root: Path) -> tuple[ArtifactId, Path] | None:
+    """Where a link as `VideoLinks` makes them leads: an artifact and its payload, there or not; None of anything else.
+
+    Args:
+        path: of the link.
+        root: the store's folder.
+    """
+    try:
+        place = Path(os.path.normpath(path.parent.resolve() / os.readlink(path)))  # noqa: PTH115 (of its text)
+    except OSError:
+        return None  # not there, or no link
+    found = _PAYLOAD.fullmatch(os.path.relpath(place, root.resolve()))
+    if found is None:
+        return None
+    artifact = ArtifactId(found["stage"], Key(found["key"]))
+    return artifact, root / artifact.stage / artifact.key / found["payload"]
 
 
 def _name_owner(error: OSError, link: Path) -> OSError:

@@ -78,6 +78,17 @@ def test_of_an_ignored_task_only_that_is_forgotten(
     assert forgotten(tmp_path) == set()
 
 
+def test_of_an_ignored_task_that_is_forgotten_also_before_one_that_cannot_be(
+    tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+):
+    run_doit(tmp_path, tasks, "ignore", "decode:1")
+    (tmp_path / "encode/manifest.forgotten.json").mkdir()
+    assert run_doit(tmp_path, tasks, "forget", "decode:1", "encode:1") != 0
+    assert "no longer ignored: decode:1\n" in capsys.readouterr().out
+    run_doit(tmp_path, tasks, "forget", "decode:1")
+    assert capsys.readouterr().out == "forgotten: decode:1\n"
+
+
 @pytest.mark.parametrize("names", [[], ["harbour"], ["--all"]])
 def test_a_video_that_cannot_be_made_fails_after_all_others_are_forgotten(
     tmp_path: Path, tasks: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], names: list[str]

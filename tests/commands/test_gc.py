@@ -164,6 +164,22 @@ def test_of_a_video_that_cannot_be_read_what_its_link_shows_can_be_kept(root: Pa
     assert states(root, old) == ["fresh", "absent", "absent", "absent"]
 
 
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["in the store", "links elsewhere"])
+@pytest.mark.parametrize("name", ["harbour-1", "harbour-12.draft", "harbour.draft"])
+def test_of_a_sweep_that_cannot_be_read_what_its_links_show_is_kept(root: Path, name: str, is_elsewhere: bool):
+    make(root)
+    harbour, old = make(root, denoise_seed="7"), make(root, denoise_seed="8")
+    if is_elsewhere:
+        (root / "elsewhere/videos").mkdir(parents=True)
+        (root / "artifacts/videos").symlink_to(root / "elsewhere/videos")
+    VideoLinks(Store(root / "artifacts"), suffix=".mp4").point_to(name, harbour["export"].artifact)
+    break_video(root)
+    assert run_command("gc", "--keep", "0", "--skip-faulty") == 0
+    assert states(root, harbour) == ["fresh"] * 4
+    assert states(root, old) == ["fresh", "absent", "absent", "absent"]
+    assert (root / f"artifacts/videos/{name}.mp4").is_file()
+
+
 def test_a_wrong_default_stops_it_before_anything_is_deleted(root: Path, capsys: pytest.CaptureFixture[str]):
     make(root)
     (root / "params/denoise.toml").write_text("sed = 1\n")

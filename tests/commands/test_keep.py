@@ -1,10 +1,12 @@
 """`doit keep`: chosen videos of a sweep become files, and share all that has been made."""
 
+import errno
 import resource
 from pathlib import Path
 
 import pytest
 
+from stages.commands import keep
 from stages.run.loading import load_build
 from tests.commands.store_commands import build_project, run_command
 from tests.known_files import know_package
@@ -131,9 +133,26 @@ def test_of_a_file_that_cannot_be_written_nothing_is_left(root: Path, capsys: py
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert capsys.readouterr().err == (
-        "ParamsError: params/videos/harbour-1.toml: cannot be written (File too large). Fix that and run it again.\n"
+        "ParamsError: params/videos/harbour-1.toml: cannot be written (File too large), so no file was. Fix that and "
+        "run it again.\n"
     )
     assert videos(root) == before
+
+
+def test_where_a_later_one_cannot_be_written_none_is(root: Path, monkeypatch: pytest.MonkeyPatch):
+    before = videos(root)
+    write = keep.write_new_file
+
+    def write_or_fail(path: Path, text: str) -> None:
+        if path.stem == "harbour-2":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keep, "write_new_file", write_or_fail)
+        assert run_command("keep", "harbour-1", "harbour-2") == 1
+    assert videos(root) == before
+    assert run_command("keep", "harbour-1", "harbour-2") == 0
 
 
 def test_the_file_reads_as_that_of_the_sweep(root: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.errors import StoreError
 from stages.machine.printable import local_time
 from stages.store.pins import Pin, Pins
 from tests.commands.store_commands import build_project, make, run_command
@@ -57,6 +58,24 @@ def test_an_artifact_is_pinned_by_its_task_or_its_key(root: Path, form: str):
     (pin,) = pins(root)
     assert (pin.artifact, pin.name) == (node.artifact, "")
     assert {each.stage for each in pin.made_from} == {"encode", "denoise"}
+
+
+def test_what_was_pinned_before_one_that_cannot_be_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    encode = make(root)["encode"].title
+    add = Pins.add
+
+    def add_or_fail(pins: Pins, pin: Pin) -> Pin | None:
+        if pin.artifact.stage == "encode":
+            raise StoreError("the disk is full.")
+        return add(pins, pin)
+
+    monkeypatch.setattr(Pins, "add", add_or_fail)
+    assert run_command("pin", "demo", encode) == 1
+    assert capsys.readouterr().err == "StoreError: the disk is full. Pinned were demo.\n"
+    assert run_command("pin", encode, "demo") == 1
+    assert capsys.readouterr().err == "StoreError: the disk is full. Nothing was pinned.\n"
 
 
 def test_pinning_again_says_who_has_pinned_it(root: Path, capsys: pytest.CaptureFixture[str]):

@@ -46,6 +46,15 @@ def test_everything_is_fetched_if_asked_for(machines: Machines):
     assert states(machines.other, nodes) == ["fresh", "fresh", "collected", "fresh"]
 
 
+def test_a_video_that_cannot_be_made_is_named(machines: Machines, capsys: pytest.CaptureFixture[str]):
+    make_and_push(machines.one)
+    (machines.other / "params/videos/faulty.toml").write_text("[denoise]\nseed = -1\n")
+    assert run_command("pull", "demo") == 0
+    capsys.readouterr()
+    assert run_command("pull") == 1
+    assert "params/videos/faulty.toml, denoise.seed = -1: must be" in capsys.readouterr().err
+
+
 def test_what_is_not_there_is_named(machines: Machines, capsys: pytest.CaptureFixture[str]):
     nodes = make_and_push(machines.one, ["encode", "denoise"])
     assert run_command("pull", "demo") == 1

@@ -36,6 +36,15 @@ def test_a_stage_that_is_named_is_pushed_with_its_payloads(machines: Machines):
     assert machines.names("artifacts") == ["decode", "denoise", "encode"]
 
 
+def test_a_video_that_cannot_be_made_is_named(machines: Machines, capsys: pytest.CaptureFixture[str]):
+    make(machines.one)
+    (machines.one / "params/videos/faulty.toml").write_text("[denoise]\nseed = -1\n")
+    assert run_command("push", "demo") == 0
+    capsys.readouterr()
+    assert run_command("push") == 1
+    assert "params/videos/faulty.toml, denoise.seed = -1: must be" in capsys.readouterr().err
+
+
 def test_what_was_never_made_is_said(machines: Machines, capsys: pytest.CaptureFixture[str]):
     assert run_command("push") == 0
     out = capsys.readouterr().out

@@ -424,6 +424,13 @@ def test_a_video_name_that_is_no_task_name_is_reported(root: Path, name: str):
     )
 
 
+def test_a_video_name_that_is_too_long_for_files_of_its_own_is_reported(root: Path):
+    (root / "params/videos/demo.toml").rename(root / f"params/videos/{'a' * 201}.toml")
+    assert message(root).endswith("a.toml: a video's name has at most 200 characters, not 201. Rename the file.")
+    (root / f"params/videos/{'a' * 201}.toml").rename(root / f"params/videos/{'a' * 200}.toml")
+    assert [*load_params(root, {}, Pipeline()).videos] == ["a" * 200]
+
+
 def test_every_command_of_doit_and_of_this_project_is_reserved():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     own = project["tool"]["doit"]["plugins"]["command"]

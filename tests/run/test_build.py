@@ -153,6 +153,15 @@ def test_what_is_in_use_is_not_removed_and_what_has_been_used_is(root: Path):
     assert replace(build).remove(nodes["encode"].artifact)
 
 
+def test_what_somebody_may_use_is_not_removed(root: Path):
+    build, store, _ = fake_build(root, {})
+    encode = build.graph.videos["demo"]["encode"]
+    store.fresh.add(encode.artifact)
+    (build.leases.root / ".leases" / f"encode-{encode.key}.json").mkdir(parents=True)
+    with pytest.raises(StoreError, match=rf"^{encode.title}: is kept, because it is not known who uses it \(.*encode-"):
+        build.remove(encode.artifact)
+
+
 def test_what_cannot_end_is_not_begun(root: Path):
     if is_fork_installed():
         pytest.skip("the fork is installed, so that nothing is missing")

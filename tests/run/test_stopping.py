@@ -108,6 +108,14 @@ def test_who_does_not_answer_is_named_with_what_to_do(tmp_path: Path):
     )
 
 
+def test_a_request_is_not_left_behind(tmp_path: Path):
+    leases = replace(Leases(tmp_path), look_s=0.01)
+    with held(tmp_path, NODE, ()):
+        holder = holder_of(leases, NODE)
+    stop_node(NODE.artifact, holder, leases)  # who has ended in the meantime
+    assert not [*tmp_path.glob(".leases/*.stop")]
+
+
 def test_a_denoise_that_is_stopped_is_saved_and_the_run_ends_with_one_message(built: Path, tmp_path: Path):
     root = copy_built(built, tmp_path / "project")
     preview = root / "artifacts/previews/demo.webp"  # of the first step

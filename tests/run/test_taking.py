@@ -1,21 +1,25 @@
 """A node of a run: fetched where it can be, and otherwise made, with what it reads, and pushed."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stages.errors import RemoteError
+from stages.errors import RemoteError, StageError
 from stages.keys import ArtifactId, Digest, Node
 from stages.pipeline.stage import Program
 from stages.remote.download import PayloadError
 from stages.remote.layout import name_entry, variant_of
 from stages.remote.object_storage import ObjectStorage
+from stages.remote.remote import RemoteStore
 from stages.run.build import Build
 from stages.run.job import Job
 from stages.run.runner import Event
 from stages.store.artifacts import Store
+from stages.store.stop_requests import StopRequests
 from tests.run.fakes import FakeStore, ignore
 from tests.run.two_machines import Machines, Publishing, join, load, make_and_push
 
@@ -99,6 +103,24 @@ def test_what_hosts_of_a_fleet_find_gone_is_made_again_before_what_reads_it(
 
 def find_variant_of(machines: Machines, artifact: ArtifactId) -> Digest:
     return variant_of(Store(machines.one / "artifacts").present_manifest(artifact))
+
+
+def test_what_is_being_fetched_can_be_stopped(build: Build, pushed: dict[str, Node], monkeypatch: pytest.MonkeyPatch):
+    export = pushed["export"]
+
+    def fetch(*arguments: Any) -> int:
+        *_, observe = arguments
+        holder = build.leases.find_holder(export.artifact)
+        assert holder is not None
+        StopRequests(build.store.root).ask(export.artifact, holder)
+        while True:
+            observe(1, 2)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(RemoteStore, "fetch", fetch)
+    with pytest.raises(StageError, match=f"^{export.title}: was stopped by .* with `doit stop`"):
+        build.run(export, ignore)
+    assert runner_of(build).made == []
 
 
 def test_where_the_remote_store_breaks_off_all_is_made_here(build: Build, pushed: dict[str, Node], machines: Machines):

@@ -315,6 +315,31 @@ def holding(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jo
     return replace(export_job(store), program=Program("holding", ACCELERATOR), code=code)
 
 
+def test_a_job_that_is_stopped_while_it_waits_for_its_turn_is_not_begun_and_ends_no_process(tmp_path: Path):
+    store, begun, goes_on = build_store(tmp_path), threading.Event(), threading.Event()
+    workers = Workers(tmp_path, tmp_path / "logs")
+    first, second = export_job(store), export_job(store, fps=9)
+
+    def wait(event: Event) -> None:
+        if event["event"] == "progress":
+            begun.set()
+            assert goes_on.wait(60)
+
+    with ThreadPoolExecutor() as pool:
+        ending = pool.submit(workers.run, first, wait)
+        assert begun.wait(60)
+        waiting = pool.submit(workers.run, second, ignore)
+        while not any(turns.num_waiting for turns in workers._turns.values()):
+            time.sleep(0.001)
+        workers.stop(second.node, at_once=True)
+        with pytest.raises(StageError, match=f"^{second.node.title}: was stopped before it had begun"):
+            waiting.result(60)
+        goes_on.set()
+        assert ending.result(60)["event"] == "result"
+    assert workers.run(second, ignore)["event"] == "result"  # of a later run of it nobody has said so
+    workers.close()
+
+
 def test_an_accelerator_that_is_kept_for_the_next_job_is_given_up_for_a_run_that_waits_for_it(
     workers: Workers, tmp_path: Path, holding: Job
 ):

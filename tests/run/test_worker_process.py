@@ -70,6 +70,12 @@ def test_of_a_long_log_the_last_line_is_said(store: Store, tmp_path: Path):
     assert end_by(program, store, tmp_path)[0] == "ended with exit code 3 (the last line)."
 
 
+def test_a_process_whose_log_somebody_has_deleted_is_reported(store: Store, tmp_path: Path):
+    program = f"import glob; [os.unlink(log) for log in glob.glob({str(tmp_path / '**/*.log')!r}, recursive=True)]"
+    said = end_by(f"{program}; raise SystemExit(3)", store, tmp_path)[0]
+    assert said == "ended with exit code 3 (its log cannot be read: No such file or directory)."
+
+
 # Run apart: the kernel's figure is at least that of the parent, of which a child was a copy, and tests need gigabytes.
 KILLED_AFTER_A_LARGE_CHILD = """
 import resource, subprocess, sys

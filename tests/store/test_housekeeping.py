@@ -158,13 +158,17 @@ def test_a_partial_state_that_nobody_needs_is_part_of_the_rest(store: Store, res
     assert state.exists() is stays
 
 
-def test_partial_states_go_before_artifacts(store: Store):
+def test_partial_states_go_after_artifacts_the_oldest_first(store: Store):
     video = build_video(seed=1)
     total = sum(entry.payload_bytes or 0 for entry in fill(store, video).entries.values())
     states = [write_partial(store, build_video(seed=seed)["denoise"].artifact, seed * DAY) for seed in (2, 3)]
-    gc(store, rest=Limit(size_bytes=total + 1000))
-    assert [state.exists() for state in states] == [True, False]
+    both = sum(state.stat().st_size for state in states)
+    gc(store, rest=Limit(size_bytes=both + total))
     assert whole(store) == {*ids(video)}
+    gc(store, rest=Limit(size_bytes=both))
+    assert ([state.exists() for state in states], whole(store)) == ([True, True], set())
+    gc(store, rest=Limit(size_bytes=both - 1))
+    assert [state.exists() for state in states] == [True, False]
 
 
 def test_a_partial_state_of_what_is_there_and_not_wanted_goes_without_a_limit(store: Store):

@@ -84,13 +84,16 @@ def test_folders_of_transfers_that_hold_nothing_go_unless_somebody_has_them(tmp_
 def test_files_that_were_never_finished_are_known_by_their_names_and_their_age(tmp_path: Path):
     write(tmp_path / f".stat-cache.json-{HEX}", age_s=2 * DAY)
     write(tmp_path / f"pins/.export-1.json-{HEX}", age_s=2 * DAY)
+    write(tmp_path / f".earlier/.demo.mp4-{HEX}", age_s=2 * DAY)
+    write(tmp_path / f".leases/.denoise-1.stop-{HEX}", age_s=2 * DAY)
     write(tmp_path / f".stat-cache.json-{HEX[::-1]}", age_s=0.5 * DAY)  # somebody may be writing it
     write(tmp_path / ".stat-cache.json", age_s=2 * DAY)
     write(tmp_path / f"notes-{HEX}", age_s=2 * DAY)
     write(tmp_path / f"encode/1/.checked-{HEX}", age_s=2 * DAY)
     write(tmp_path / "encode/1/.checked", age_s=2 * DAY)
     assert names(list_unfinished(tmp_path, [tmp_path / "encode/1", tmp_path / "gone"], now=NOW)) == {
-        f".stat-cache.json-{HEX}", f".export-1.json-{HEX}", f".checked-{HEX}",
+        f".stat-cache.json-{HEX}", f".export-1.json-{HEX}", f".checked-{HEX}", f".demo.mp4-{HEX}",
+        f".denoise-1.stop-{HEX}",
     }  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def test_a_pin_that_cannot_be_written_is_an_error_and_nothing_is_pinned(pins: Pi
         pins.add(PIN)
     assert str(caught.value) == (
         f"{tmp_path / 'pins' / EXPORT.stage}-{EXPORT.key}.json: cannot be written (File exists). Make room or fix its "
-        "permissions; nothing was pinned."
+        "permissions."
     )
 
 

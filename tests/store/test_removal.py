@@ -1,6 +1,8 @@
 """Removing and forgetting: never seen half done."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,13 +63,40 @@ def test_of_an_artifact_that_is_a_link_to_another_place_only_the_link_is_removed
 def test_what_cannot_be_removed_is_one_message(store: Store):
     node = build_node()
     publish(store, node)
-    (store.folder(node.artifact) / "mine").mkdir()
+    manifest = store.folder(node.artifact) / "manifest.json"
+    manifest.unlink()
+    manifest.mkdir()
     with pytest.raises(StoreError) as refused:
         store.remove(node.artifact)
     assert str(refused.value) == (
         f"{store.folder(node.artifact)}: cannot be removed (Is a directory). Fix its permissions, or ask whoever owns "
         "it."
     )
+
+
+def test_a_folder_that_somebody_has_put_there_stays_and_the_rest_goes(store: Store):
+    node = build_node()
+    publish(store, node)
+    own = store.folder(node.artifact) / "frames as pictures"
+    own.mkdir()
+    assert store.remove(node.artifact)
+    assert [*store.folder(node.artifact).iterdir()] == [own]
+
+
+def test_several_may_remove_the_same(store: Store):
+    nodes = [build_node(prompt=str(number)) for number in range(30)]
+    for node in nodes:
+        publish(store, node)
+    start = threading.Barrier(3)
+
+    def remove(_: int) -> None:
+        for node in nodes:
+            start.wait()
+            store.remove(node.artifact)
+
+    with ThreadPoolExecutor() as pool:
+        assert [*pool.map(remove, range(3))] == [None] * 3
+    assert [*(store.root / "encode").iterdir()] == []
 
 
 def test_what_cannot_be_removed_leaves_no_file_open(store: Store):

@@ -101,6 +101,7 @@ def test_what_is_somebodys_own_in_a_links_place_is_never_replaced(store: Store, 
     links, node = VideoLinks(store, suffix=".mp4"), made(store, 1)
     links.folder.mkdir()
     make_own(links.path("demo"))
+    assert not links.points_to("demo", node.artifact)
     before = identity(links.path("demo"))
     with pytest.raises(StoreError) as refused:
         links.point_to("demo", node.artifact)
