@@ -1,7 +1,7 @@
 """Ties the graph, the store and the stages' processes together for dodo.py: what is due, and how it is made."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -66,6 +66,7 @@ class Build:
     is_draft: bool = False
     new_numbers: Numbers = field(default_factory=dict)
     remote: "RemoteStore | None" = None
+    _kept: ExitStack = field(default_factory=ExitStack, init=False, repr=False, compare=False)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -173,6 +174,7 @@ class Build:
         due = self.freshness.find_due(left, demand) if faults else due
         if due.made:
             self.runner.prepare()
+            self._keep(due)
         if announce is not None:
             announce(due, left)
         return {**unreadable, **faults}, left
@@ -234,7 +236,14 @@ class Build:
 
     def close(self) -> str:
         """End all processes; a sentence on what was being made just then, and what is kept of it."""
-        return describe_left(self.runner.close(), self.store.root)
+        with self._kept:
+            return describe_left(self.runner.close(), self.store.root)
+
+    def _keep(self, due: Due) -> None:
+        """Let nobody delete what is going to be made, or what that is made from, until this run ends."""
+        artifacts = {each: None for node in due.made for each in (node.artifact, *find_ancestors(node, self.graph))}
+        with suppress(OSError):  # each node's own lease is then warned of
+            self._kept.enter_context(self.leases.hold_all([*artifacts]))
 
     def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
         """Find out whether what a node reads is there; `but` names states in which it need not be fresh.

@@ -11,7 +11,8 @@ from stages.machine.holder import Holder
 from stages.machine.json_files import decode_json, parse_json
 from stages.machine.regular_files import open_descriptor, read_regular
 
-MAX_BYTES: Final = 1 << 16  # of a lease; some hundred for each artifact that is read
+MAX_BYTES: Final = 1 << 22  # of a lease; some seventy for each artifact that is read
+RUN: Final = "run"  # in the place of a stage: the lease of a run, of all that it is going to make and read
 
 
 @dataclass(frozen=True)

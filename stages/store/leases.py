@@ -1,8 +1,8 @@
 """Who makes which node at present, so that nobody makes it a second time meanwhile.
 
 A lease is a file `<root>/.leases/<stage>-<key>.json`: its holder, what the holder reads, and a count that the holder
-raises every few seconds. The holder also has flock on it. Nothing that is published depends on leases: where one fails,
-two make the same artifact, and the first of them stays.
+raises every few seconds. The holder also has flock on it. A run has one more, of all that it is going to make and read.
+Nothing that is published depends on leases: where one fails, two make the same artifact, and the first of them stays.
 
 Who wants a lease that another has looks at it again and again, until
 
@@ -16,6 +16,7 @@ waited for a file server, does not take that time for the holder's.
 """
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -25,12 +26,12 @@ from pathlib import Path
 from types import TracebackType
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId, Node
+from stages.keys import ArtifactId, Key, Node
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock
 from stages.machine.holder import Holder
 from stages.machine.regular_files import read_regular
 from stages.store.layout import LEASES
-from stages.store.lease_file import MAX_BYTES, Lease, give_back, is_at, is_of, size_of, write_lease
+from stages.store.lease_file import MAX_BYTES, RUN, Lease, give_back, is_at, is_of, size_of, write_lease
 from stages.store.sharing import lock_mode, make_folder
 
 _SUFFIX = ".json"
@@ -92,6 +93,21 @@ class Leases:
         with held:
             yield before
 
+    @contextmanager
+    def hold_all(self, artifacts: Collection[ArtifactId]) -> Iterator[None]:
+        """Say for the time of the block that a run is going to make or read these artifacts, so that none is deleted.
+
+        It keeps nobody from making them.
+
+        Raises:
+            OSError: the lease cannot be written.
+        """
+        make_folder(self.root / LEASES, self.root)
+        run = ArtifactId(RUN, Key(secrets.token_hex(16)))
+        held = self._take(Lease(Holder.here(), run, tuple(artifacts), "", is_locked=True), _Watch(), lambda: True)
+        with held or nullcontext():  # nobody else has one of this name
+            yield
+
     def in_use(self) -> Mapping[ArtifactId, Holder]:
         """Artifacts that are made or read at present, and by whom. Takes as long, and raises the same, as `look`."""
         return self.look().users
@@ -117,8 +133,9 @@ class Leases:
                     del watches[path]
             if watches:
                 time.sleep(self.look_s)
-        users = {each: lease.holder for lease in found.values() for each in (*lease.reads, lease.artifact)}
-        return InUse(users, frozenset(found), {lease.artifact: lease.holder for lease in found.values()})
+        made = {lease.artifact: lease.holder for lease in found.values() if lease.artifact.stage != RUN}
+        read = {each: lease.holder for lease in found.values() for each in lease.reads}
+        return InUse(read | made, frozenset(found), made)
 
     def find_holder(self, artifact: ArtifactId) -> Holder | None:
         """Who has the lease of an artifact by what its file says, whether alive or not; None where it says nothing."""

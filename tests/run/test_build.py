@@ -153,6 +153,25 @@ def test_what_is_in_use_is_not_removed_and_what_has_been_used_is(root: Path):
     assert replace(build).remove(nodes["encode"].artifact)
 
 
+def test_what_a_run_is_going_to_make_and_read_is_in_use_until_it_ends(root: Path):
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos["demo"]
+    store.fresh |= {nodes["encode"].artifact, nodes["denoise"].artifact}
+    build.check([node.title for node in nodes.values()], build.demand())
+    assert {*build.leases.in_use()} == {node.artifact for node in nodes.values()}
+    build.close()
+    assert build.leases.in_use() == {}
+
+
+def test_a_run_that_makes_nothing_holds_nothing(root: Path):
+    build, store, _ = fake_build(root, {})
+    nodes = build.graph.videos["demo"]
+    store.fresh |= {node.artifact for node in nodes.values()}
+    build.check([node.title for node in nodes.values()], build.demand())
+    assert build.leases.in_use() == {}
+    build.close()
+
+
 def test_what_somebody_may_use_is_not_removed(root: Path):
     build, store, _ = fake_build(root, {})
     encode = build.graph.videos["demo"]["encode"]

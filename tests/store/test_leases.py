@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from stages.errors import StoreError
-from stages.keys import ArtifactId
+from stages.keys import ArtifactId, Key
 from stages.machine.file_lock import open_lock, open_present_lock
 from stages.machine.holder import Holder
 from stages.store.lease_file import Lease
@@ -251,6 +251,23 @@ def test_in_use_is_what_is_made_and_read_and_by_whom(leases: Leases):
         assert {holder.process for holder in users.values()} == {os.getpid()}
     with counting(leases, OF_OTHER_HOST):
         assert leases.in_use() == dict.fromkeys((NODE.artifact, ENCODE.artifact), OF_OTHER_HOST)
+
+
+def test_what_a_run_is_going_to_make_and_read_is_in_use_and_others_may_make_it(leases: Leases):
+    with leases.hold_all([NODE.artifact, ENCODE.artifact]), leases.hold_all([NODE.artifact]):
+        assert {*leases.in_use()} == {NODE.artifact, ENCODE.artifact}
+        assert leases.look().made == {}
+        assert can_be_taken(leases)
+        with leases.hold(NODE, (), wait=wait):
+            assert {*leases.look().made} == {NODE.artifact}
+    assert leases.in_use() == {}
+    assert [*(leases.root / ".leases").iterdir()] == []
+
+
+def test_a_run_of_ten_thousand_artifacts_fits(leases: Leases):
+    artifacts = [ArtifactId("denoise", Key(f"{number:032x}")) for number in range(10_000)]
+    with leases.hold_all(artifacts):
+        assert {*leases.in_use()} == {*artifacts}
 
 
 @pytest.mark.parametrize("holder", [Holder.here(), OF_OTHER_HOST], ids=["this machine", "another host"])
