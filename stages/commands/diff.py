@@ -95,6 +95,8 @@ doit diff ~/downloads/night.mp4 demo --floor
         for side in sides:
             prompt = side.record.prompt
             print(escaped(f'{side.name}: "{cut(prompt, _MAX_PROMPT)}"' if prompt else side.name))
+            for note in side.record.notes:
+                print(f"  note: {note}.")
         print()
         for line in describe(found, floor, shows_bars=_takes_blocks()):
             print(line)

@@ -7,6 +7,7 @@ written here.
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ def _git(
         env={**own, "LC_ALL": "C", **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding=sys.getfilesystemencoding(),
+        errors="surrogateescape",  # of paths, which are bytes
         check=False,
     )

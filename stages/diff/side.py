@@ -71,10 +71,13 @@ def find_side(name: str, project: Project) -> Side:
     if not path.is_file():
         return _with_payloads(name, record, [project.store])
     side = _with_payloads(name, record, stores_of(path, project))
-    last = record.made[-1].stage
-    if record.what != "a video" or side.payloads[last].path is not None:
+    if record.what != "a video":
         return side
-    return Side(name, record, {**side.payloads, last: Payload(path, digest_file(path))})
+    last, digest = record.made[-1].stage, digest_file(path)
+    payloads, its_namesake = side.payloads, side.payloads[last].digest
+    if its_namesake not in (None, digest):  # made by other hosts, or edited: so what it was made from may be other, too
+        payloads = dict.fromkeys(payloads, Payload(absence="not known to be what this file was made from"))
+    return Side(name, record, payloads if its_namesake == digest else {**payloads, last: Payload(path, digest)})
 
 
 def payload_of(made: Made, stores: list[Store]) -> Payload:

@@ -26,6 +26,7 @@ _MAX_VALUE = 200  # characters of a value
 _LEAST_S = 0.1  # seconds that are shown as such
 _NUM_AROUND = 3  # words that are shown beside those that differ
 _WORDS = re.compile(r"\S+")
+_MAX_COMPARED = 1000  # words that are matched with each other, which takes a second for some thousands
 _STATES: Mapping[str, str] = MappingProxyType({
     "absent": "never made",
     "forgotten": "forgotten, by `doit forget` or because it was found damaged",
@@ -140,7 +141,7 @@ def mark_words(before: str, now: str) -> str:
     """The words of a text that differ, as "[red -> blue]", with a few of those around them."""
     old, new = _WORDS.findall(before), _WORDS.findall(now)
     parts: list[str] = []
-    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    blocks = _match_words(old, new)
     for place, (kind, begin, end, new_begin, new_end) in enumerate(blocks):
         if kind != "equal":
             parts.append(f"[{' '.join(old[begin:end]) or '+'} -> {' '.join(new[new_begin:new_end]) or '-'}]")
@@ -151,6 +152,27 @@ def mark_words(before: str, now: str) -> str:
         is_cut = len(words) > len(head) + len(tail)
         parts += [*head, "…", *tail] if is_cut else words
     return cut(" ".join(parts), _MAX_VALUE * 2)
+
+
+def _match_words(old: Sequence[str], new: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """What of two texts is equal, and what takes whose place, as `SequenceMatcher` says it; in long ones one place."""
+    start = _count_equal(old, new)
+    end = _count_equal(old[start:][::-1], new[start:][::-1])
+    last, new_last = len(old) - end, len(new) - end
+    if max(len(old), len(new)) <= _MAX_COMPARED:
+        return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    blocks = [
+        ("equal", 0, start, 0, start),
+        ("replace", start, last, start, new_last),
+        ("equal", last, len(old), new_last, len(new)),
+    ]
+    return [block for block in blocks if block[1] < block[2] or block[3] < block[4]]
+
+
+def _count_equal(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many words are equal from the first on."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (word, its) in pairs if word != its), min(len(one), len(other)))
 
 
 def _value(value: JsonValue) -> str:

@@ -45,9 +45,15 @@ def measure_videos(one: Path, other: Path) -> Found:
     return {"frames": found}
 
 
+class NoVideoError(Exception):
+    """A file has no pictures."""
+
+
 def _decode(path: Path) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a video, each [height, width, 3], uint8."""
     with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise NoVideoError
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
@@ -57,3 +63,5 @@ if __name__ == "__main__":
         print_found(measure_videos(Path(sys.argv[1]), Path(sys.argv[2])))
     except av.FFmpegError as error:
         sys.exit(f"no video that can be read ({error.strerror})")
+    except NoVideoError:
+        sys.exit("no video that can be read (it has sound or data alone)")

@@ -13,7 +13,7 @@ from stages.errors import CheckpointError
 from stages.machine.json_files import decode_json, parse_json
 from stages.models.missing_weights import explain_missing_weights
 from stages.models.weight_names import index_names, single_name
-from stages.models.wording import COPY_AGAIN, name_some
+from stages.models.wording import COPY_AGAIN, name_some, quote
 from stages.pipeline.component import Component
 
 
@@ -129,7 +129,7 @@ def parse_index(content: bytes, where: str) -> Mapping[str, Set[str]]:
     for tensor, shard in weight_map.items():
         shards.setdefault(shard, set()).add(tensor)
     if outside := [shard for shard in shards if "/" in shard or "\\" in shard or shard in ("", ".", "..")]:
-        raise CheckpointError(f"{where}: names {outside[0]!r}, outside its folder. {COPY_AGAIN}")
+        raise CheckpointError(f"{where}: names {quote(repr(outside[0]))}, outside its folder. {COPY_AGAIN}")
     return shards
 
 

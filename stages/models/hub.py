@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from stages.errors import CheckpointError
+from stages.machine.credentials import hide_credentials
 from stages.machine.regular_files import read_regular, reason_of
 from stages.models import hub_cache
 from stages.models.hub_listing import HubFile, read_entries
@@ -229,8 +230,8 @@ def _find_missing(repo: str, commit: str, paths: Iterable[str]) -> Mapping[str, 
     listing = _list(repo, commit, missing)
     if unknown := [path for path in missing if path not in listing]:
         raise CheckpointError(
-            f"{repo}@{commit}: the repository has no {', '.join(unknown)}. Look at {constants.ENDPOINT}/{repo}, or "
-            "take another revision."
+            f"{repo}@{commit}: the repository has no {', '.join(unknown)}. Look at "
+            f"{hide_credentials(constants.ENDPOINT)}/{repo}, or take another revision."
         )
     return {path: listing[path] for path in missing}
 

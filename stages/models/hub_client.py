@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-from huggingface_hub import constants, get_session, hf_raise_for_status
+from huggingface_hub import constants, get_session, get_token, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # documented to be there
 
 from stages.errors import CheckpointError
+from stages.machine.credentials import hide_credentials
 
 # httpx, or its successor httpx2 from huggingface_hub 2 on: what the library's session is of.
 _HTTPX: Any = import_module(HfHubHTTPError.__bases__[0].__module__.partition(".")[0])
@@ -137,6 +137,11 @@ def ask_bytes(repo: str, commit: str, path: str, num_bytes: int) -> bytes:
     return receive(file_url(repo, commit, path), take, headers=lambda: headers)
 
 
+def shown_endpoint() -> str:
+    """Where the hub is, for messages: some mirrors are given with a password."""
+    return hide_credentials(constants.ENDPOINT)
+
+
 def file_url(repo: str, commit: str, path: str) -> str:
     """Where the hub has the content of a file."""
     return f"{constants.ENDPOINT}/{repo}/resolve/{commit}/{quote(path)}"
@@ -144,13 +149,14 @@ def file_url(repo: str, commit: str, path: str) -> str:
 
 def _own_headers() -> dict[str, str]:
     """Those of each request: who asks, and the token."""
-    found = build_hf_headers()
-    if not all("\x20" < each < "\x7f" for each in found.get("authorization", "").replace(" ", "", 1)):
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if not all("\x20" < each < "\x7f" for each in token or ""):
         raise CheckpointError(  # httpx would quote it
             "The token for the hub, of HF_TOKEN or `hf auth login`, holds a character that no token has. Copy it "
-            f"again from {constants.ENDPOINT}/settings/tokens."
+            f"again from {shown_endpoint()}/settings/tokens."
         )
-    return {**found, "Accept-Encoding": "identity"}  # lengths and ranges are those of the file, not of what is packed
+    who = {"User-Agent": "hunyuan-stages", **({"Authorization": f"Bearer {token}"} if token else {})}
+    return {**who, "Accept-Encoding": "identity"}  # lengths and ranges are those of the file, not of what is packed
 
 
 def _api(repo: str) -> str:

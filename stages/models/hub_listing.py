@@ -53,6 +53,8 @@ def read_entries(entries: Iterable[Any]) -> Mapping[str, HubFile]:
                 pass
             case _:
                 raise ValueError(f"an entry is neither a file nor a folder: {str(entry)[:200]!r}")
+    if not files:
+        raise ValueError("it names no file")
     return files
 
 

@@ -21,8 +21,9 @@ from huggingface_hub.errors import (
 )
 
 from stages.errors import CheckpointError, StagesError
+from stages.machine.credentials import hide_credentials
 from stages.models.hub_cache import repo_folder
-from stages.models.hub_client import TimeoutException, TransportError
+from stages.models.hub_client import TimeoutException, TransportError, shown_endpoint
 from stages.models.wording import quote
 
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN to a token"
@@ -64,7 +65,7 @@ def explain(error: Exception, repo: str, revision: str) -> str:
         repo: hub id.
         revision: that was asked for: branch, tag or commit.
     """
-    page = f"{constants.ENDPOINT}/{repo}"
+    page = f"{shown_endpoint()}/{repo}"
     for kind, explain_kind in _KINDS:
         if isinstance(error, kind):
             return explain_kind(error, page, revision)
@@ -73,7 +74,7 @@ def explain(error: Exception, repo: str, revision: str) -> str:
 
 def describe(error: Exception) -> str:
     """The type and text of an error, on one line, without the token, and without what signs an address."""
-    text, token = _QUERY.sub("", " ".join(str(error).split())), get_token()
+    text, token = hide_credentials(_QUERY.sub("", " ".join(str(error).split()))), get_token()
     return quote(f"{type(error).__name__}: {text.replace(token, '<token>') if token else text}")
 
 
@@ -111,7 +112,7 @@ def _explain_timeout(_error: Exception, _page: str, _revision: str) -> str:
 
 def _explain_transport(error: Exception, _page: str, _revision: str) -> str:
     return (
-        f"{constants.ENDPOINT} cannot be reached ({describe(error)}). Check the network, its proxy (HTTPS_PROXY) and "
+        f"{shown_endpoint()} cannot be reached ({describe(error)}). Check the network, its proxy (HTTPS_PROXY) and "
         "HF_ENDPOINT, and run it again; what has come is kept."
     )
 
@@ -144,5 +145,5 @@ _KINDS: Final[Sequence[tuple[type[Exception], Callable[[Exception, str, str], st
     (HfHubHTTPError, _explain_status),
     (TimeoutException, _explain_timeout),
     (TransportError, _explain_transport),
-    (ValueError, lambda error, *_: f"{error}. Check HF_ENDPOINT ({constants.ENDPOINT})."),
+    (ValueError, lambda error, *_: f"{error}. Check HF_ENDPOINT ({shown_endpoint()})."),
 )

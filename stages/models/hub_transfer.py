@@ -18,6 +18,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from stages.errors import CheckpointError
+from stages.machine.credentials import hide_credentials
 from stages.machine.file_lock import open_lock, try_lock
 from stages.machine.regular_files import open_descriptor
 from stages.models import hub_client
@@ -79,8 +80,9 @@ def _download(url: str, partial: Path, file: HubFile, progress: Callable[[int], 
         if not content.is_right:
             content.start_over()
             raise CheckpointError(
-                f"{url}: what comes is not what the hub lists: its hash is another. It was thrown away; nothing of it "
-                "is in the cache. Run it again; if that does not help, what is between here and the hub changes files."
+                f"{hide_credentials(url)}: what comes is not what the hub lists: its hash is another. It was thrown "
+                "away; nothing of it is in the cache. Run it again; if that does not help, what is between here and "
+                "the hub changes files."
             )
         target.flush()  # else the last of it is not on its way to the disk
         os.fsync(target.fileno())
@@ -132,21 +134,24 @@ class _Content:
         except HfHubHTTPError as failure:
             if failure.response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
-            raise self._wrong_size() from failure
+            raise self._wrong_size(self.num_bytes) from failure
 
     def _range(self) -> dict[str, str]:
         return {"Range": f"bytes={self.num_bytes}-"} if self.num_bytes else {}
 
     def _take(self, response: Any, patience: hub_client.Patience) -> None:
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+            if response.headers.get("Content-Length", str(self._file.size_bytes)) != str(self._file.size_bytes):
+                raise self._wrong_size(self.num_bytes)  # the page of a proxy, for example
             self.start_over()
         elif (start := _RANGE_START.match(response.headers.get("Content-Range", ""))) is None or int(
             start[1]
         ) != self.num_bytes:
-            raise self._wrong_size()
+            raise self._wrong_size(self.num_bytes)
+        before_bytes = self.num_bytes
         for chunk in response.iter_bytes():  # as it comes: what waits for a full chunk would be lost in a cut
             if self.num_bytes + len(chunk) > self._file.size_bytes:
-                raise self._wrong_size()
+                raise self._wrong_size(before_bytes)
             self._target.write(chunk)
             self._hash.update(chunk)
             self.num_bytes += len(chunk)
@@ -157,12 +162,16 @@ class _Content:
         if self.num_bytes < self._file.size_bytes:  # an answer without a length ends where the connection does
             raise AnswerCutShortError(f"the answer ended after {self.num_bytes} of {self._file.size_bytes} bytes")
 
-    def _wrong_size(self) -> CheckpointError:
-        self.start_over()
+    def _wrong_size(self, kept_bytes: int = 0) -> CheckpointError:
+        """The error that an answer is that of another file; of what had come before it, so much stays."""
+        self._target.truncate(kept_bytes)
+        kept = (
+            f"the {kept_bytes} bytes that had come before are kept" if kept_bytes else "nothing of it is in the cache"
+        )
         return CheckpointError(
-            f"{self._url}: what comes is not what the hub lists: it does not have {self._file.size_bytes} bytes. It "
-            "was thrown away; nothing of it is in the cache. Run it again; if that does not help, what is between here "
-            "and the hub changes files."
+            f"{hide_credentials(self._url)}: what comes is not what the hub lists: it does not have "
+            f"{self._file.size_bytes} bytes. It was thrown away; {kept}. Run it again; if that does not help, what is "
+            "between here and the hub changes files."
         )
 
 

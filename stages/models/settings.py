@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from stages.errors import CheckpointError
 from stages.machine.json_files import decode_json, parse_json
 from stages.machine.regular_files import read_regular
+from stages.models.wording import quote
 
 MAX_COUNT = 2**16  # of layers, heads, channels, ...: far above any checkpoint, far below what fills the memory
 _COPY_AGAIN = "Download or copy the checkpoint again."
@@ -95,14 +96,14 @@ def require_class(settings: Settings, class_name: str) -> None:
     found = settings.values.get("_class_name")
     if found != class_name:
         raise CheckpointError(
-            f"{settings.where}: holds {found!r}, not {class_name}. Use a checkpoint of HunyuanVideo-1.5."
+            f"{settings.where}: holds {quote(repr(found))}, not {class_name}. Use a checkpoint of HunyuanVideo-1.5."
         )
 
 
 def find_unknown(settings: Settings, known: Iterable[str]) -> list[str]:
     """A message for each setting that is not `known`; diffusers' own start with an underscore and are skipped."""
     names = [name for name in sorted(settings.values.keys() - set(known)) if not name.startswith("_")]
-    faults = [f"`{name}` is not a setting of this model" for name in names]
+    faults = [f"`{quote(name)}` is not a setting of this model" for name in names]
     version = str(settings.values.get("_diffusers_version", ""))
     if faults and _is_newer(version):
         faults.append(f"it was written by diffusers {version}, and what is known here is {_KNOWN[0]}.{_KNOWN[1]}")
@@ -118,7 +119,7 @@ def find_faults(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> list[st
     """A message for each value that is missing or breaks its rule."""
     faults = [f"`{name}` is missing" for name in rules if name not in values]
     return faults + [
-        f"`{name}` is {values[name]!r}, not {rule.wanted}"
+        f"`{name}` is {quote(repr(values[name]))}, not {rule.wanted}"
         for name, rule in rules.items()
         if name in values and not rule.holds(values[name])
     ]

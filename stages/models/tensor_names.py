@@ -9,8 +9,9 @@ def find_prefix(expected: Set[str], names: Collection[str]) -> str:
     if 2 * len(expected & set(names)) >= len(expected):
         return ""
     prefixes: Counter[str] = Counter()
-    for name in names:
-        parts = name.split(".")
+    most_dots = max((name.count(".") for name in expected), default=0)
+    for name in names:  # of a file of which nothing is known: one can have millions of dots
+        parts = name.rsplit(".", most_dots + 1)
         for place in range(1, len(parts)):
             if ".".join(parts[place:]) in expected:
                 prefixes[".".join(parts[:place])] += 1

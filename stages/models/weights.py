@@ -6,7 +6,7 @@ from stages.errors import CheckpointError
 from stages.machine.regular_files import read_regular
 from stages.models.component_files import ComponentFiles, parse_index
 from stages.models.tensor_names import explain_prefix, find_prefix
-from stages.models.wording import COPY_AGAIN
+from stages.models.wording import COPY_AGAIN, name_some
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
 
@@ -36,7 +36,7 @@ def check_weights(files: WeightFiles, expected: Mapping[str, Shape], *, prefix: 
         expected: shape of each weight by name.
         prefix: only weights whose names start with it are compared.
     Raises:
-        CheckpointError: weights are missing, spare or misshapen; lists all of them. Or all names have a prefix.
+        CheckpointError: weights are missing, spare or misshapen; counts all of them. Or all names have a prefix.
     """
     if unknown := find_prefix(expected.keys(), files.shapes):
         raise CheckpointError(explain_prefix(unknown, min(expected), str(files.folder)))
@@ -51,7 +51,7 @@ def check_weights(files: WeightFiles, expected: Mapping[str, Shape], *, prefix: 
         "spare": sorted(found.keys() - expected.keys()),
         "misshapen": misshapen,
     }
-    lines = [f"{len(names)} {kind}: " + ", ".join(names) for kind, names in kinds.items() if names]
+    lines = [f"{len(names)} {kind}: {name_some(names)}" for kind, names in kinds.items() if names]
     if lines:
         raise CheckpointError(
             "\n  ".join([f"{files.folder}: the weights do not fit its config.json:", *lines])

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from typing import Final
 
-from stages.machine.printable import printable
+from stages.machine.printable import cut, printable
 
 COPY_AGAIN: Final = "Download or copy it again."
 MAX_QUOTED: Final = 300  # characters of what somebody else's program says
+_MAX_NAME = 120  # characters of one
 _MAX_NAMES = 3  # that are listed; a checkpoint can have hundreds of shards
 
 
 def name_some(names: Sequence[str]) -> str:
     """The first names, and how many more there are; "nothing" where there is none."""
-    shown = ", ".join(names[:_MAX_NAMES]) or "nothing"
+    shown = ", ".join(cut(printable(name), _MAX_NAME) for name in names[:_MAX_NAMES]) or "nothing"
     more = len(names) - _MAX_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

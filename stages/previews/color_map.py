@@ -6,6 +6,7 @@ the latent frame before, because the decoder is causal. Figures: docs/decisions/
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -115,10 +116,16 @@ def shrink_frames(
         num_latent_frames: >= 1.
     Returns:
         [f, H * PATCH / 16, W * PATCH / 16, 3], float32.
+    Raises:
+        ValueError: there are too few of them.
     """
-    coming = iter(frames)
-    groups = ([next(coming) for _ in range(1 if index == 0 else 4)] for index in range(num_latent_frames))
-    return np.stack([np.mean([_shrink(frame) for frame in group], axis=0) for group in groups])
+    coming, small = iter(frames), []
+    for size in (1, *[4] * (num_latent_frames - 1)):
+        group = [_shrink(frame) for frame in islice(coming, size)]
+        if len(group) < size:
+            raise ValueError("the video has fewer frames than its latents")
+        small.append(np.mean(group, axis=0))
+    return np.stack(small)
 
 
 def _shrink(frame: Float[np.ndarray, "h_px w_px rgb"]) -> Float[np.ndarray, "h_small w_small rgb"]:

@@ -87,7 +87,7 @@ def _fit(root: Path, clips: list[Manifest]) -> ColorMap | None:
     store = Store(root)
     for manifest in clips:
         node = manifest.node
-        with suppress(StagesError, OSError, ValueError, StopIteration):  # damaged, or deleted meanwhile
+        with suppress(StagesError, OSError, ValueError, KeyError):  # damaged, or deleted meanwhile
             latents = read_tensors(store.folder(node.input_artifacts[0]) / LATENTS.payload)["latents"][0]
             with TensorReader(store.folder(node.artifact) / manifest.payload, "frames") as frames:
                 fit.add(latents[:, :_MAX_LATENT_FRAMES], frames, max_cells=_MAX_CELLS // len(clips))

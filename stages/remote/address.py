@@ -12,11 +12,6 @@ SCHEMES: Final = ("s3", "gs", "az", FOLDER)
 _ADDRESS: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<place>[^/]*)(?P<path>/.*)?", re.DOTALL)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~/+=,@ -]*")
-# A secret can have slashes in it, or a ? or a query an @: which of the two it is, nobody knows. A bucket has no port.
-_CREDENTIALS: Final = re.compile(
-    r"(?<=://)(?:[^?#\s]*[?#]\S*@\S*|\S*(?=@))|(?<=s3://|gs://|az://)[^/\s]*:\S*", re.IGNORECASE
-)
-_QUERY: Final = re.compile(r"(?<=://)([^?#\s]*)[?#]\S*")
 
 
 @dataclass(frozen=True)
@@ -65,8 +60,3 @@ def read_address(text: str) -> Address:
     if not _BUCKET.fullmatch(found["place"]):
         raise ValueError(f"must name a bucket: {found['scheme']}://bucket/prefix.")
     return Address(found["scheme"], found["place"], path.strip("/"))
-
-
-def hide_credentials(text: str) -> str:
-    """A text in which addresses have no user, password or query any more, for messages."""
-    return _QUERY.sub(r"\1?…", _CREDENTIALS.sub("…", text))

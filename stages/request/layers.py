@@ -14,9 +14,9 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from stages.errors import ParamsError
+from stages.machine.credentials import hide_credentials
 from stages.machine.printable import escaped
 from stages.pipeline.toml_text import parse_toml, read_toml_text
-from stages.remote.address import hide_credentials
 from stages.request.names import near
 
 COMMAND_LINE = "command line"

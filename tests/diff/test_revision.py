@@ -1,5 +1,6 @@
 """A project at a git revision."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,9 @@ def test_a_revision_before_the_project_is_one_message(root: Path, tmp_path: Path
     with pytest.raises(StageError) as refused:
         write_revision(revision, tmp_path / "then")
     assert str(refused.value) == f"{revision}: has no videos/dodo.py: there was no such project yet."
+
+
+def test_the_name_of_a_folder_can_be_any_bytes(root: Path, tmp_path: Path):
+    other = tmp_path / os.fsdecode(b"odd\xff folder")
+    root.rename(other)
+    assert files_below(write_revision(find_revision("HEAD~1", other), tmp_path / "then")) == {"dodo.py": b"one"}

@@ -81,6 +81,28 @@ def test_a_video_from_elsewhere_is_its_own_payload(videos: Videos):
     assert side.payloads["decode"].path is not None
 
 
+def test_of_a_file_with_other_bytes_nobody_knows_what_it_was_made_from(videos: Videos):
+    """Its metadata name an artifact that the store has; its pictures are others."""
+    nodes = videos.make(gray())
+    file = videos.root / "clip.mp4"
+    content = bytearray(videos.store.payload(nodes["export"].artifact).read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    side = find_side("clip.mp4", videos.project)
+    assert side.payloads["export"].digest == digest_file(file)
+    for stage in ("encode", "denoise", "decode"):
+        assert (side.payloads[stage].path, side.payloads[stage].absence) == (
+            None,
+            "not known to be what this file was made from",
+        )
+
+
+def test_a_copy_of_a_video_is_that_video(videos: Videos):
+    nodes = videos.make(gray())
+    shutil.copy(videos.store.payload(nodes["export"].artifact), videos.root / "clip.mp4")
+    assert find_side("clip.mp4", videos.project).payloads == find_side("demo", videos.project).payloads
+
+
 def test_a_video_of_another_project_brings_the_files_of_its_store(videos: Videos, tmp_path: Path):
     other = build_videos(tmp_path / "other")
     nodes = other.make(gray())

@@ -1,5 +1,6 @@
 """An explanation in words. Whole texts of whole plans are in tests/commands/test_explain.py."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from stages.keys import JsonValue
 from stages.store.verdict import Reason
 from tests.builders import build_node
 
+LONG_S = 20  # of computing; it took days
 STEP = Step(build_node("denoise"), ("demo",), "run", (), Expectation(60.0, "1 equal run"), 1000)
 
 
@@ -66,6 +68,15 @@ def test_of_a_long_prompt_the_words_that_differ_are_shown_with_some_around_them(
     assert mark_words(before, before.replace("five", "5")) == "… two three four [five -> 5] six seven eight …"
     assert mark_words("a b", "a b c") == "a b [+ -> c]"
     assert mark_words("a b c", "a b") == "a b [c -> -]"
+
+
+def test_texts_of_a_hundred_thousand_words_are_compared_at_once():
+    start, words = time.process_time(), "a " * 200_000
+    assert mark_words(f"{words}b", f"{words}c") == "… a a a [b -> c]"
+    assert mark_words(f"b {words}", f"c {words}") == "[b -> c] a a a …"
+    assert mark_words(f"b {words}d", f"c {words}e").startswith("[b a a a")
+    assert mark_words(words, f"{words}a") == "… a a a [+ -> a]"
+    assert time.process_time() - start < LONG_S
 
 
 def test_no_line_has_more_than_80_columns_however_long_a_prompt_is():

@@ -6,10 +6,11 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from stages.export.difference import measure_videos
+from stages.export.difference import NoVideoError, measure_videos
 from stages.export.video import write_video
 from stages.geometry import VideoSize
 from stages.tensors.difference import Difference
@@ -55,3 +56,14 @@ def test_as_a_program_it_prints_json_or_what_it_cannot_read(tmp_path: Path):
     ended = subprocess.run([*command, tmp_path / "none.mp4"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("no video that can be read (")
+
+
+def test_a_file_without_pictures_is_no_video(tmp_path: Path):
+    file = tmp_path / "sound.mp4"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    with pytest.raises(NoVideoError):
+        measure_videos(file, file)

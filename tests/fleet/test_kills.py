@@ -17,7 +17,7 @@ from tests.fleet.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.fleet, pytest.mark.faults]
 
-NUM_VIDEOS, NUM_STEPS, NUM_KILLS = 24, 100, 20
+NUM_VIDEOS, NUM_STEPS, NUM_KILLS = 24, 2500, 20
 SEED = 27
 _BETWEEN_S = (2.0, 8.0)  # two kills
 _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
@@ -26,7 +26,7 @@ _STAGE = re.compile(r"/logs/(\w+)-[^/]*\.log$")
 def test_twenty_kills_of_stages_and_actors_cost_nothing_that_was_finished(cluster: LocalCluster, tmp_path: Path):
     sweep = f'denoise.seed = "1..{NUM_VIDEOS}"\n'
     root = make_project(
-        tmp_path, cluster, sweep, text=with_steps(NUM_STEPS), checkpoint_every="1", preview_every="never"
+        tmp_path, cluster, sweep, text=with_steps(NUM_STEPS), checkpoint_every="50", preview_every="never"
     )
     start = time.monotonic()
     with started(root, "--continue") as process:
@@ -39,6 +39,7 @@ def test_twenty_kills_of_stages_and_actors_cost_nothing_that_was_finished(cluste
     resumed = [run["resumed_after_step"] for run in runs if run["resumed_after_step"]]
     print(f"{wall_s:.0f} s, {dict(killed)} killed, {stdout.count('It is made again')} made again, resumed {resumed}")
     assert killed.total() == NUM_KILLS
+    assert resumed
     assert again.returncode == 0, stdout + stderr + again.stdout + again.stderr
     assert made == {"encode": 1, "denoise": NUM_VIDEOS, "decode": NUM_VIDEOS, "export": NUM_VIDEOS}
     assert len([*root.glob("artifacts/videos/*.mp4")]) == NUM_VIDEOS

@@ -1,6 +1,7 @@
 """Requests to the hub: tried again where that helps, limited in time and size, the token to nobody else."""
 
 import time
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -195,3 +196,12 @@ def test_a_file_with_an_unusual_name_is_fetched(repo: Repo):
     name = "a b/“?#%.json"
     repo.files = {name: b"{}"}
     fetch("org/model", NEWER, [name], ignore_progress)
+
+
+def test_nobody_is_asked_anything_besides(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The library asks who uses it, and remembers the answer in a file that decides whether the next request fails."""
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
+    (tmp_path / ".agent_harnesses.json").write_text('["gone"]')
+    server.asked.clear()
+    assert ask_commit("org/model", "main") == NEWER
+    assert len(server.asked) == 1

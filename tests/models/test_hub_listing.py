@@ -142,3 +142,8 @@ def test_a_list_of_the_hubs_library_of_another_form_is_refused(kept: str):
 
 def test_the_id_of_a_blob_is_40_or_64_hex_digits():
     assert [is_blob_id(name) for name in (SHA1, SHA256, SHA1 + "0", "main")] == [True, True, False, False]
+
+
+def test_a_commit_without_a_file_is_none_that_is_remembered():
+    with pytest.raises(ValueError, match="it names no file"):
+        read_entries([{"type": "directory", "path": "vae"}])

@@ -188,3 +188,14 @@ def test_no_signed_address_is_in_a_message_or_a_traceback(repo: Repo):
     with pytest.raises(CheckpointError) as error:
         fetch("org/model", NEWER, FILES, ignore_progress)
     assert "Signature" not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_password_of_the_hubs_address_is_in_no_message(server: HubServer, monkeypatch: pytest.MonkeyPatch):
+    with_password = server.endpoint.replace("://", "://me:S3cretPW@")
+    monkeypatch.setattr(constants, "ENDPOINT", with_password)
+    server.repos["org/model"].served[WEIGHTS] = b"short"
+    said = [fetch_message([WEIGHTS]), fetch_message(repo="org/other"), fetch_message(["no/such"])]
+    monkeypatch.setattr(constants, "ENDPOINT", "http://me:S3cretPW@127.0.0.1:9")
+    said.append(fetch_message(repo="org/another"))
+    assert all("://…@127.0.0.1:" in each for each in said), said
+    assert "S3cret" not in "".join(said)

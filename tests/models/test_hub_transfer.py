@@ -192,6 +192,24 @@ def test_a_file_that_shrank_under_what_has_come_is_refused(repo: Repo):
     assert is_whole()
 
 
+def test_what_has_come_outlives_an_answer_that_is_something_else(repo: Repo, server: HubServer):
+    cut_for_good(repo, 300_000)
+    fetch_message([WEIGHTS])
+    sent_bytes = server.sent_bytes[WEIGHTS]
+    repo.served[WEIGHTS], repo.ignores_ranges = b"<html>Log in first</html>", True
+    said = fetch_message([WEIGHTS])
+    assert "it does not have 1048576 bytes. It was thrown away; the 300000 bytes that had come before are kept." in said
+    assert partial(repo).stat().st_size == 300_000
+    repo.served[WEIGHTS], repo.ignores_ranges = b"short", False  # the range is answered with 416
+    fetch_message([WEIGHTS])
+    assert partial(repo).stat().st_size == 300_000
+    repo.served.clear()
+    server.sent_bytes.clear()
+    bring([WEIGHTS])
+    assert is_whole()
+    assert (sent_bytes, server.sent_bytes[WEIGHTS]) == (300_000, SIZE - 300_000)
+
+
 def test_content_that_another_commit_has_is_linked_and_not_fetched(repo: Repo, server: HubServer):
     blob = blob_path("org/model", repo.blob_id(WEIGHTS))
     blob.parent.mkdir(parents=True)

@@ -149,3 +149,11 @@ def test_of_settings_that_a_newer_diffusers_has_its_version_is_said(version: str
     faults = find_unknown(Settings(WHERE, {"_diffusers_version": version, "sharpness": 1.0}), ["shift"])
     assert faults == ["`sharpness` is not a setting of this model", *([newer] if is_said else [])]
     assert find_unknown(Settings(WHERE, {"_diffusers_version": version, "shift": 1.0}), ["shift"]) == []
+
+
+def test_of_a_long_value_or_an_odd_name_a_message_says_little():
+    rules = {"layers": Rule("a number", lambda value: isinstance(value, int))}
+    (fault,) = find_faults({"layers": [1] * 1_000_000}, rules)
+    (unknown,) = find_unknown(Settings(WHERE, {"evil\x1b]0;": 1}), ["shift"])
+    assert len(fault) < 400
+    assert "\x1b" not in unknown

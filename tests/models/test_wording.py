@@ -22,3 +22,9 @@ def test_a_quotation_is_one_line():
 def test_a_long_quotation_is_cut_and_says_so():
     assert quote("x" * MAX_QUOTED) == "x" * MAX_QUOTED
     assert quote("x" * (MAX_QUOTED + 1)) == "x" * MAX_QUOTED + "..."
+
+
+def test_names_that_others_have_chosen_are_short_and_give_no_orders_to_a_terminal():
+    said = name_some(["\x1b[2J" + "x" * 1000, "b"])
+    assert said.startswith(r"\x1b[2Jxxx")
+    assert len(said) < 200

@@ -67,6 +67,11 @@ def test_the_frames_of_a_latent_frame_become_their_mean():
     np.testing.assert_allclose(small, np.stack([np.full((PATCH, PATCH, 3), value) for value in (0.5, 0.15)]), rtol=1e-6)
 
 
+def test_a_video_with_too_few_frames_is_an_error():
+    with pytest.raises(ValueError, match="fewer frames"):
+        shrink_frames(iter(np.zeros((4, 32, 32, 3), np.float32)), 2)
+
+
 def test_colours_stay_between_minus_one_and_one():
     painted = ColorMap(np.full(fit(1).weights.shape, 9, np.float32), 1).paint(random_latents())
     assert painted.min() == -1
