@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from stages.errors import StageError, StagesError, StoreError, UnreadableError
+from stages.errors import StagesError, StoreError, UnreadableError
 from stages.keys import ArtifactId, Digest, Node
 from stages.machine.holder import Holder
 from stages.machine.host_group import find_group
@@ -31,15 +30,13 @@ from stages.store.interface import ArtifactStore
 from stages.store.leases import Leases
 from stages.store.manifest import MANIFEST
 from stages.store.sweep_numbers import Numbers, SweepNumbers
-from stages.store.verdict import State, Verdict
+from stages.store.verdict import Verdict
 from stages.store.video_links import VideoLinks
 
 if TYPE_CHECKING:
     from stages.remote.remote import RemoteStore
     from stages.run.exchange import Exchange
     from stages.run.precheck import Precheck
-
-_STATES: Mapping[State, str] = MappingProxyType({"absent": "has not been made", "remote": "is on the remote store"})
 
 
 @dataclass(frozen=True)
@@ -244,21 +241,6 @@ class Build:
         artifacts = {each: None for node in due.made for each in (node.artifact, *find_ancestors(node, self.graph))}
         with suppress(OSError):  # each node's own lease is then warned of
             self._kept.enter_context(self.leases.hold_all([*artifacts]))
-
-    def require_inputs(self, node: Node, *, but: Collection[State] = ()) -> None:
-        """Find out whether what a node reads is there; `but` names states in which it need not be fresh.
-
-        Raises:
-            StageError: something is not.
-        """
-        chain = self.graph.videos[self.graph.videos_of(node)[0]]
-        for parent in (chain[stage] for stage in node.inputs):
-            verdict = self.verdict(parent)
-            if not verdict.is_fresh and verdict.state not in but:
-                why = f" ({self.freshness.explain(parent, verdict)})" if verdict.reasons else ""
-                state = _STATES.get(verdict.state, f"is {verdict.state}{why}")
-                command = self.command_for([parent.title])
-                raise StageError(f"{node.title} reads {parent.title}, which {state}. Make it first: `{command}`")
 
     def lease(
         self, node: Node, observe: Callable[[Event], None], *, waits: bool = True

@@ -27,6 +27,7 @@ from stages.run.interruption import describe_left
 from stages.run.job import Job, Run, perform
 from stages.run.lifetime import Lifetime
 from stages.run.loading import load_build
+from stages.run.needed_inputs import require_inputs
 from stages.run.report import Report
 from stages.run.signals import heard_at_once
 from stages.run.stopping import StopWatch
@@ -103,7 +104,7 @@ def _make(load: Callable[[], Run], package: str, video: str, overrides: Sequence
         raise ParamsError(f"{root}: holds no params/. Run this in the folder of dodo.py, as doit.")
     build = load_build(root, read_overrides(overrides))
     node = _find_node(build, package, video)
-    build.require_inputs(node)
+    require_inputs(build, node)
     build.precheck.require_room([(node, video)])
     stop = StopWatch(node, build.leases, _end)
     with display.show(node, build.graph.videos_of(node), "by hand") as shown, build.lease(node, shown), stop:

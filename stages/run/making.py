@@ -7,6 +7,7 @@ from stages.errors import StageError
 from stages.keys import Node
 from stages.pipeline.stage import Program
 from stages.run.lookahead import has_room_ahead
+from stages.run.needed_inputs import require_inputs
 from stages.run.next_steps import name_artifact, with_what_stays
 from stages.run.runner import Event
 from stages.run.stopping import StopWatch
@@ -41,7 +42,7 @@ def make_node(
         with build.lease(node, observe, waits=waits) as before, stop:
             if not was_fresh and build.verdict(node).is_fresh:
                 return {"event": "result", "is_same_as_before": None, "made_by": str(before or "")}
-            build.require_inputs(node, but=(*_READABLE, *(_ELSEWHERE if build.is_made_elsewhere else ())))
+            require_inputs(build, node, but=(*_READABLE, *(_ELSEWHERE if build.is_made_elsewhere else ())))
             ahead = ahead if has_room_ahead(build.machine.start_ahead) else None
             ending = runner.run(build.job(node, waits=waits), observe, ahead=ahead)
         _look_back(build, node, observe)

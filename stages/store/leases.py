@@ -17,19 +17,18 @@ waited for a file server, does not take that time for the holder's.
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 from stages.errors import StoreError
 from stages.keys import ArtifactId, Key, Node
 from stages.machine.file_lock import open_lock, open_present_lock, try_lock
 from stages.machine.holder import Holder
 from stages.machine.regular_files import read_regular
+from stages.store.held_lease import Held
 from stages.store.layout import LEASES
 from stages.store.lease_file import MAX_BYTES, RUN, Lease, give_back, is_at, is_of, size_of, write_lease
 from stages.store.sharing import lock_mode, make_folder
@@ -190,7 +189,7 @@ class Leases:
                 if not is_of(path, lease):
                     return None
             stack.pop_all()
-        return _Held(self.beat_s, path, descriptor, lease, is_at_work)
+        return Held(self.beat_s, path, descriptor, lease, is_at_work)
 
     def _open(self, path: Path) -> tuple[int, bool | None]:
         """The file of a lease under its name, which may be new, and whether it is locked now; as `try_lock`."""
@@ -277,41 +276,3 @@ class _Watch:
         self.num_same = self.num_same + 1 if text == self.text else 0
         self.num_looks += 1
         self.text = text
-
-
-class _Held:
-    """A lease that this process has. A thread renews it until the block ends; then it is given back."""
-
-    def __init__(
-        self, beat_s: float, path: Path, descriptor: int, lease: Lease, is_at_work: Callable[[], bool]
-    ) -> None:
-        self._beat_s = beat_s
-        self._path = path
-        self._descriptor = descriptor
-        self._lease = lease
-        self._is_at_work = is_at_work
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
-        with suppress(OSError):
-            if is_of(self._path, self._lease):
-                give_back(self._path, self._descriptor)
-        os.close(self._descriptor)
-
-    def _renew(self) -> None:
-        count = 0
-        while not self._is_over.wait(self._beat_s):
-            with suppress(OSError):  # perhaps the next time; if there is none, others take the lease over
-                if not is_of(self._path, self._lease):
-                    return  # this process was stopped for so long that another has taken it over
-                if self._is_at_work():
-                    count += 1
-                    write_lease(self._descriptor, self._lease.to_json(count))
