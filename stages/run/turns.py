@@ -25,11 +25,18 @@ class Turns:
     @contextmanager
     def take(self, rank: int, is_given_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
         """Wait for a turn; a lower `rank` goes first. False for one that was given up, as `look_again` has shown."""
+        is_over = False
+
+        def has_come() -> bool:
+            nonlocal is_over
+            is_over = is_given_up()  # asked once a look: what is returned has to be what was seen
+            return is_over or (not self._is_taken and rank == min(self._waiting))
+
         with self._changed:
             self._waiting.append(rank)
-            self._changed.wait_for(lambda: is_given_up() or (not self._is_taken and rank == min(self._waiting)))
+            self._changed.wait_for(has_come)
             self._waiting.remove(rank)
-            has_turn = not is_given_up()
+            has_turn = not is_over
             self._is_taken |= has_turn
             self._changed.notify_all()  # that one waits no more
         try:
