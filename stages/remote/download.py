@@ -46,11 +46,15 @@ def incoming(root: Path, entry: Entry, otherwise: Path) -> Iterator[Path]:
     """
     folder = root / REMOTE / entry.manifest.digest
     while True:
-        make_folder(folder, root)
         try:
+            make_folder(folder, root)
             descriptor = open_lock(folder / TRANSFER_LOCK, mode=lock_mode(root))
         except FileNotFoundError:
             continue  # whoever had the folder has just cleared it
+        except FileExistsError:
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise  # something of somebody's own
+            continue  # it was cleared between being found and being looked at
         try:
             is_free = try_lock(descriptor) is not False
             if is_free and not _is_in_place(descriptor, folder / TRANSFER_LOCK):
