@@ -156,11 +156,11 @@ def mark_words(before: str, now: str) -> str:
 
 def _match_words(old: Sequence[str], new: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
     """What of two texts is equal, and what takes whose place, as `SequenceMatcher` says it; in long ones one place."""
+    if max(len(old), len(new)) <= _MAX_COMPARED:
+        return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     start = _count_equal(old, new)
     end = _count_equal(old[start:][::-1], new[start:][::-1])
     last, new_last = len(old) - end, len(new) - end
-    if max(len(old), len(new)) <= _MAX_COMPARED:
-        return SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     blocks = [
         ("equal", 0, start, 0, start),
         ("replace", start, last, start, new_last),

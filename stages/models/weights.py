@@ -1,19 +1,17 @@
 """The weights of a component, from the files that were picked, and a check of their names and shapes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from stages.errors import CheckpointError
-from stages.machine.printable import cut, printable
 from stages.machine.regular_files import read_regular
 from stages.models.component_files import ComponentFiles, parse_index
 from stages.models.tensor_names import explain_prefix, find_prefix
-from stages.models.wording import COPY_AGAIN
+from stages.models.wording import COPY_AGAIN, name_some
 from stages.tensors.dtypes import Shape
 from stages.tensors.weight_files import WeightFiles
 
 _MAX_LISTED: Final = 100  # names of a kind in a message
-_MAX_NAME: Final = 120  # characters of one
 
 
 def open_weights(files: ComponentFiles) -> WeightFiles:
@@ -56,15 +54,9 @@ def check_weights(files: WeightFiles, expected: Mapping[str, Shape], *, prefix: 
         "spare": sorted(found.keys() - expected.keys()),
         "misshapen": misshapen,
     }
-    lines = [f"{len(names)} {kind}: {_list(names)}" for kind, names in kinds.items() if names]
+    lines = [f"{len(names)} {kind}: {name_some(names, _MAX_LISTED)}" for kind, names in kinds.items() if names]
     if lines:
         raise CheckpointError(
             "\n  ".join([f"{files.folder}: the weights do not fit its config.json:", *lines])
             + "\n  Download or copy the checkpoint again."
         )
-
-
-def _list(names: Sequence[str]) -> str:
-    """Names, of which a file of which nothing is known can have any number, of any length."""
-    more = ["..."] if len(names) > _MAX_LISTED else []
-    return ", ".join([*(cut(printable(name), _MAX_NAME) for name in names[:_MAX_LISTED]), *more])

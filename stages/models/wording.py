@@ -11,10 +11,10 @@ _MAX_NAME = 120  # characters of one
 _MAX_NAMES = 3  # that are listed; a checkpoint can have hundreds of shards
 
 
-def name_some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str], max_names: int = _MAX_NAMES) -> str:
     """The first names, and how many more there are; "nothing" where there is none."""
-    shown = ", ".join(cut(printable(name), _MAX_NAME) for name in names[:_MAX_NAMES]) or "nothing"
-    more = len(names) - _MAX_NAMES
+    shown = ", ".join(cut(printable(name), _MAX_NAME) for name in names[:max_names]) or "nothing"
+    more = len(names) - max_names
     return f"{shown} and {more} more" if more > 0 else shown
 
 
